@@ -1,0 +1,89 @@
+# `make help` lists the targets. Each does its own set-up; nothing is installed twice.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Tests run in this many processes; make test WORKERS=0 runs them in one.
+WORKERS ?= 2
+PYTEST_ARGS ?=
+SERVE_ARGS ?=
+BENCH_ARGS ?=
+
+# Exit 3 of the script is "something is missing and only root can install it": said, and gone on without.
+packages = PYTHON=$(PYTHON) scripts/system-packages $(1) || [ $$? -eq 3 ]
+
+.PHONY: help
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*##  */\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
+
+.PHONY: demo
+demo: packages-demo $(VENV)/.installed-demo  ## five callers and two agents on the demo configuration, then a summary
+	$(BIN)/ims-acd demo
+
+.PHONY: run
+run: $(VENV)/.installed-demo  ## the server on configs/demo.toml, until Ctrl-C
+	$(BIN)/ims-acd serve --config configs/demo.toml $(SERVE_ARGS)
+
+.PHONY: test
+test: packages-test $(VENV)/.installed-dev  ## everything that is checked before a change lands
+	@$(MAKE) lint types rules
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev  ## formatting and static checks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	@if [ -x $(BIN)/hadolint ]; then echo "hadolint deploy/Dockerfile"; $(BIN)/hadolint deploy/Dockerfile; fi
+
+.PHONY: format
+format: $(VENV)/.installed-dev  ## format the code and apply the safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: types
+types: $(VENV)/.installed-dev  ## mypy, strict
+	$(BIN)/mypy
+
+.PHONY: rules
+rules:  ## Prometheus scrape file, alert rules and the tests of the rules
+	@if command -v promtool >/dev/null; then scripts/check-rules; else echo "promtool is not installed: alert rules not checked"; fi
+
+.PHONY: bench
+bench: packages-bench $(VENV)/.installed-bench  ## the table of figures next to the peers'
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+.PHONY: prompts
+prompts: packages-prompts $(VENV)/.installed-dev  ## make the spoken prompts and the music anew
+	$(BIN)/python scripts/make_prompts.py
+	$(BIN)/python scripts/make_music.py
+
+.PHONY: conformance
+conformance: $(VENV)/.installed-dev  ## write docs/conformance.md from the marks of the tests
+	$(BIN)/python scripts/conformance.py
+
+.PHONY: constraints
+constraints:  ## resolve the dependencies anew and write constraints.txt
+	PYTHON=$(PYTHON) scripts/freeze constraints.txt
+
+.PHONY: clean
+clean:  ## remove what these targets made, but no data under var/
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find ims_core acd media tests benchmarks scripts -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: packages-demo packages-test packages-bench packages-prompts
+packages-demo packages-test packages-bench packages-prompts: packages-%:
+	@$(call packages,$*)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ims-acd needs Python 3.11 or newer, and " + sys.executable + " is " + sys.version.split()[0] + ". Name another one: make PYTHON=/path/to/python3.11 ...")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(call packages,venv)
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-%: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'
+	@touch $@
