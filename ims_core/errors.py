@@ -1,0 +1,107 @@
+"""Errors that carry the SIP status they map to (RFC 3261 section 21)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+REASONS: dict[int, str] = {
+    100: "Trying",
+    180: "Ringing",
+    181: "Call Is Being Forwarded",
+    182: "Queued",
+    183: "Session Progress",
+    200: "OK",
+    202: "Accepted",
+    300: "Multiple Choices",
+    301: "Moved Permanently",
+    302: "Moved Temporarily",
+    380: "Alternative Service",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    407: "Proxy Authentication Required",
+    408: "Request Timeout",
+    413: "Request Entity Too Large",
+    415: "Unsupported Media Type",
+    416: "Unsupported URI Scheme",
+    420: "Bad Extension",
+    423: "Interval Too Brief",
+    480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist",
+    482: "Loop Detected",
+    483: "Too Many Hops",
+    486: "Busy Here",
+    487: "Request Terminated",
+    488: "Not Acceptable Here",
+    491: "Request Pending",
+    500: "Server Internal Error",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    505: "Version Not Supported",
+    513: "Message Too Large",
+    600: "Busy Everywhere",
+    603: "Decline",
+}
+
+
+class SipError(Exception):
+    """A fault that the sender of a request is told with ``status`` and ``reason``.
+
+    ``headers`` are extra header fields of that response, as ``(name, value)`` pairs.
+    """
+
+    status: ClassVar[int] = 500
+
+    def __init__(self, reason: str | None = None, *, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        self.reason = reason or REASONS[self.status]
+        self.headers = headers
+        super().__init__(f"{self.status} {self.reason}")
+
+
+class BadRequest(SipError):
+    """The request cannot be understood because of malformed syntax (21.4.1)."""
+
+    status = 400
+
+
+class NotFound(SipError):
+    """The user does not exist at the domain in the Request-URI (21.4.5)."""
+
+    status = 404
+
+
+class UnsupportedScheme(SipError):
+    """The scheme of the Request-URI is unknown to the server (21.4.14)."""
+
+    status = 416
+
+
+class IntervalTooBrief(SipError):
+    """The expiration of the resource is too short (21.4.17)."""
+
+    status = 423
+
+
+class NoSuchDialog(SipError):
+    """The request matches no existing dialog or transaction (21.4.19)."""
+
+    status = 481
+
+
+class RequestPending(SipError):
+    """A request within the same dialog is still pending (21.4.27)."""
+
+    status = 491
+
+
+class VersionNotSupported(SipError):
+    """The SIP protocol version of the request is not supported (21.5.6)."""
+
+    status = 505
+
+
+class LocalProtocolError(Exception):
+    """The caller of this library asked for something the protocol state does not allow."""

@@ -1,0 +1,87 @@
+"""Cutting a byte stream into SIP messages (RFC 3261 section 18.3, RFC 5626 section 4.4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ims_core.errors import BadRequest
+
+PING, PONG = b"\r\n\r\n", b"\r\n"
+MAX_HEADER_BYTES = 32 * 1024
+MAX_BODY_BYTES = 256 * 1024
+
+
+class StreamFramer:
+    """Collects bytes of one connection and yields whole messages.
+
+    ``feed`` raises ``BadRequest`` when the stream cannot be followed any further (no usable Content-Length, or
+    more bytes than the caps allow): the connection must then be closed. ``pings`` counts double-CRLF keep-alives
+    that the owner must answer with ``PONG``. ``pending`` tells that part of a message is waiting for the rest: the
+    owner must bound the time for which it does.
+    """
+
+    def __init__(self, *, max_header: int = MAX_HEADER_BYTES, max_body: int = MAX_BODY_BYTES) -> None:
+        self._buffer = bytearray()
+        self._needed = 0
+        self._scanned = 0
+        self._max_header = max_header
+        self._max_body = max_body
+        self.pings = 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether an unfinished message is held."""
+        return bool(self._buffer)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take received bytes and yield each message that they complete."""
+        self._buffer += data
+        while message := self._next():
+            yield message
+
+    def _next(self) -> bytes | None:
+        if not self._needed and not self._find_head_end():
+            return None
+        if len(self._buffer) < self._needed:
+            return None
+        message = bytes(self._buffer[: self._needed])
+        del self._buffer[: self._needed]
+        self._needed = self._scanned = 0
+        return message
+
+    def _find_head_end(self) -> bool:
+        """Find where the message at the front ends; False when more bytes are needed to know."""
+        buffer = self._buffer
+        while buffer.startswith(b"\r\n"):
+            if buffer.startswith(PING):
+                self.pings += 1
+                del buffer[:4]
+            elif len(buffer) >= 3:
+                del buffer[:2]
+            else:
+                return False
+        end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
+        if end < 0:
+            self._scanned = len(buffer)
+            if len(buffer) > self._max_header:
+                raise BadRequest("Header too large")
+            return False
+        if end > self._max_header:
+            raise BadRequest("Header too large")
+        length = _content_length(bytes(buffer[:end]))
+        if length > self._max_body:
+            raise BadRequest("Body too large")
+        self._needed = end + 4 + length
+        return True
+
+
+def _content_length(head: bytes) -> int:
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() in {b"content-length", b"l"}:
+            value = value.strip()
+            if not value.isdigit() or len(value) > 9:
+                raise BadRequest("Malformed Content-Length")
+            return int(value)
+    # 18.3: "If there is no Content-Length [...] in stream-oriented transports" the end cannot be known
+    raise BadRequest("Missing Content-Length")

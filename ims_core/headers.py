@@ -1,0 +1,178 @@
+"""Typed header values, parsed only when asked for (RFC 3261 sections 20 and 25.1)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ims_core.errors import BadRequest
+from ims_core.uri import Uri, parse_uri, split_host_port
+
+
+class Via(NamedTuple):
+    """One Via value: the hop that sent the request and where it wants the response (20.42)."""
+
+    transport: str
+    host: str
+    port: int | None
+    params: dict[str, str]
+
+    @property
+    def branch(self) -> str:
+        """The transaction id set by the hop; empty when it set none."""
+        return self.params.get("branch", "")
+
+    @property
+    def sent_by(self) -> str:
+        """The ``sent-by`` production, as transaction matching compares it (17.2.3)."""
+        return f"{self.host}:{self.port or 5060}"
+
+
+def parse_via(text: str) -> Via:
+    """Parse one Via value. Raises ``BadRequest``."""
+    protocol_and_host, *params = split_params(text)
+    protocol, _, sent_by = protocol_and_host.strip().partition(" ")
+    if "/" in sent_by:  # white space is legal around the slashes
+        sent_protocol, _, sent_by = " ".join(protocol_and_host.replace("/", " / ").split()).rpartition(" ")
+        protocol = sent_protocol.replace(" ", "")
+    name, _, version_and_transport = protocol.partition("/")
+    version, _, transport = version_and_transport.partition("/")
+    if name.upper() != "SIP" or version != "2.0" or not transport:
+        raise BadRequest("Malformed Via")
+    host, port = split_host_port(sent_by.strip().replace(" ", ""))
+    return Via(transport.upper(), host, port, parse_params(params))
+
+
+class CSeq(NamedTuple):
+    """The order of a request within its dialog, and its method (20.16)."""
+
+    number: int
+    method: str
+
+
+def parse_cseq(text: str) -> CSeq:
+    """Parse a CSeq value; the number must be below 2**31 (8.1.1.5). Raises ``BadRequest``."""
+    number, _, method = text.partition(" ")
+    method = method.strip()
+    if not (number.isascii() and number.isdigit() and len(number) <= 10 and method) or int(number) >= 2**31:
+        raise BadRequest("Malformed CSeq")
+    return CSeq(int(number), method)
+
+
+class NameAddr(NamedTuple):
+    """A ``name-addr`` or ``addr-spec`` with its header parameters: From, To, Contact, Route … (20.10)."""
+
+    display: str
+    uri_text: str
+    params: dict[str, str]
+
+    @property
+    def uri(self) -> Uri:
+        """The URI, parsed. Raises ``BadRequest`` or ``UnsupportedScheme``."""
+        return parse_uri(self.uri_text)
+
+    @property
+    def tag(self) -> str:
+        """The ``tag`` parameter, empty when there is none."""
+        return self.params.get("tag", "")
+
+
+def parse_name_addr(text: str) -> NameAddr:
+    """Parse one From, To, Contact, Route or Record-Route value. Raises ``BadRequest``."""
+    text = text.strip()
+    opening = _outside_quotes(text, "<") if '"' in text else text.find("<")
+    if opening < 0:  # without angle brackets, parameters belong to the header (20.10)
+        uri, *params = text.split(";")
+        if not uri.strip():
+            raise BadRequest("Malformed address")
+        return NameAddr("", uri.strip(), parse_params(params))
+    closing = text.find(">", opening)
+    if closing < 0 or closing == opening + 1:
+        raise BadRequest("Malformed address")
+    display = text[:opening].strip()
+    if display.startswith('"'):
+        if len(display) < 2 or not display.endswith('"'):
+            raise BadRequest("Malformed display name")
+        display = unquote_string(display)
+    tail = text[closing + 1 :].lstrip()
+    if tail and not tail.startswith(";"):
+        raise BadRequest("Malformed address")
+    return NameAddr(display, text[opening + 1 : closing].strip(), parse_params(split_params(tail)[1:]))
+
+
+def split_values(text: str) -> list[str]:
+    """Split a comma-separated header value, heeding quoted strings and angle brackets (7.3.1)."""
+    if "," not in text:
+        return [text.strip()]
+    return [value for value in (part.strip() for part in _split(text, ",")) if value]
+
+
+def split_params(text: str) -> list[str]:
+    """Split at semicolons outside quoted strings; the first item is what stands before them."""
+    return _split(text, ";") if '"' in text else text.split(";")
+
+
+def parse_params(params: list[str]) -> dict[str, str]:
+    """Turn ``name[=value]`` items into a dictionary with lower-case names; quoted values are unquoted."""
+    parsed: dict[str, str] = {}
+    for param in params:
+        name, _, value = param.partition("=")
+        value = value.strip()
+        parsed[name.strip().lower()] = unquote_string(value) if value.startswith('"') else value
+    return parsed
+
+
+def unquote_string(text: str) -> str:
+    r"""Undo a quoted-string: the quotes go, ``\x`` becomes ``x`` (25.1)."""
+    inner = text[1:-1] if text.endswith('"') else text[1:]
+    if "\\" not in inner:
+        return inner
+    out, escaped = [], False
+    for character in inner:
+        if escaped or character != "\\":
+            out.append(character)
+            escaped = False
+        else:
+            escaped = True
+    return "".join(out)
+
+
+def quote_string(text: str) -> str:
+    """Return ``text`` as a quoted-string; control characters, which it cannot hold, become spaces."""
+    clean = "".join(character if character >= " " else " " for character in text)
+    return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _split(text: str, separator: str) -> list[str]:
+    parts, start, quoted, escaped, bracketed = [], 0, False, False, False
+    for position, character in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = character == "\\"
+            quoted = character != '"'
+        elif character == '"':
+            quoted = True
+        elif character == "<":
+            bracketed = True
+        elif character == ">":
+            bracketed = False
+        elif character == separator and not bracketed:
+            parts.append(text[start:position])
+            start = position + 1
+    parts.append(text[start:])
+    return parts
+
+
+def _outside_quotes(text: str, wanted: str) -> int:
+    quoted = escaped = False
+    for position, character in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = character == "\\"
+            quoted = character != '"'
+        elif character == '"':
+            quoted = True
+        elif character == wanted:
+            return position
+    return -1

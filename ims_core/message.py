@@ -1,0 +1,419 @@
+"""SIP messages: parsed once into lines, read field by field when asked for (RFC 3261 section 7).
+
+A message keeps its header lines exactly as they were on the wire, so that what a proxy does not change leaves
+as it came. ``keys`` and ``lines`` run in parallel: the canonical (lower case, long form) name of each line, and
+the line itself without its line end. A look-up is one search through ``keys``; nothing else is parsed.
+
+Whoever received a message must not change it: ``copy()`` it first.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from ims_core.errors import REASONS, BadRequest, SipError, VersionNotSupported
+from ims_core.headers import (
+    CSeq,
+    NameAddr,
+    Via,
+    parse_cseq,
+    parse_name_addr,
+    parse_via,
+    split_values,
+)
+from ims_core.uri import Uri, parse_uri
+
+VERSION = "SIP/2.0"
+MANDATORY = ("via", "from", "to", "call-id", "cseq")  # in every request (8.1.1); Max-Forwards may be missing (16.3)
+ONCE_ONLY = (*MANDATORY[1:], "max-forwards", "content-length", "content-type")
+
+_NAMES = (
+    "Via From To Call-ID CSeq Contact Max-Forwards Route Record-Route Content-Type Content-Length Expires Allow "
+    "Supported Require Proxy-Require Unsupported User-Agent Server Authorization WWW-Authenticate Proxy-Authorization "
+    "Proxy-Authenticate Authentication-Info Path Service-Route Subject Reason Retry-After Accept Accept-Encoding "
+    "Accept-Language Alert-Info Call-Info Date Event Allow-Events Subscription-State Refer-To Referred-By Replaces "
+    "RSeq RAck Session-Expires Min-SE Min-Expires P-Asserted-Identity P-Preferred-Identity P-Access-Network-Info "
+    "P-Associated-URI P-Visited-Network-ID P-Charging-Vector P-Called-Party-ID Privacy Organization Priority "
+    "Warning Timestamp Content-Encoding Content-Disposition Content-Language MIME-Version History-Info Diversion "
+    "Security-Client Security-Server Security-Verify"
+).split()
+_COMPACT = {
+    "v": "via", "f": "from", "t": "to", "i": "call-id", "m": "contact", "l": "content-length", "c": "content-type",
+    "e": "content-encoding", "k": "supported", "s": "subject", "o": "event", "u": "allow-events", "r": "refer-to",
+    "b": "referred-by", "x": "session-expires", "a": "accept-contact", "j": "reject-contact",
+    "d": "request-disposition", "y": "identity",
+}  # fmt: skip
+_KEYS: dict[str, str] = {
+    **{spelling: name.lower() for name in _NAMES for spelling in (name, name.lower(), name.upper())},
+    **{spelling: name for short, name in _COMPACT.items() for spelling in (short, short.upper())},
+}
+_TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
+
+
+class MalformedMessage(BadRequest):  # noqa: N818 - named as the RFC names it
+    """Bytes that are no SIP message; ``request`` is what could be read of it, enough to be answered, or None."""
+
+    def __init__(self, reason: str, request: Request | None = None) -> None:
+        super().__init__(reason)
+        self.request = request
+
+
+class Message:
+    """What requests and responses share: header lines and a body."""
+
+    __slots__ = ("_via", "body", "keys", "lines")
+
+    def __init__(self, keys: list[str], lines: list[str], body: bytes) -> None:
+        self.keys = keys
+        self.lines = lines
+        self.body = body
+        self._via: Via | None = None
+
+    @property
+    def start_line(self) -> str:
+        """The request line or the status line."""
+        raise NotImplementedError
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self.keys
+
+    def get(self, name: str) -> str | None:
+        """Return the value of the first line of that name, unfolded, or None."""
+        key = name.lower()
+        return self.value_at(self.keys.index(key)) if key in self.keys else None
+
+    def require(self, name: str) -> str:
+        """Return the value of the first line of that name. Raises ``BadRequest`` when there is none."""
+        value = self.get(name)
+        if value is None:
+            raise BadRequest(f"Missing {name} header")
+        return value
+
+    def values(self, name: str) -> list[str]:
+        """Return every value of that name in order, comma-separated lists taken apart (7.3.1)."""
+        key = name.lower()
+        if key not in self.keys:
+            return []
+        return [
+            value
+            for position, candidate in enumerate(self.keys)
+            if candidate == key
+            for value in split_values(self.value_at(position))
+        ]
+
+    def value_at(self, position: int) -> str:
+        """Return the value of one header line, its folding replaced by single spaces (7.3.1)."""
+        value = self.lines[position].partition(":")[2].strip()
+        return value if "\n" not in value else " ".join(part.strip() for part in value.split("\r\n"))
+
+    @property
+    def via(self) -> Via:
+        """The topmost Via. Raises ``BadRequest``."""
+        if self._via is None:
+            value = self.require("Via")
+            self._via = parse_via(split_values(value)[0] if "," in value else value)
+        return self._via
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID. Raises ``BadRequest`` when missing."""
+        return self.require("Call-ID")
+
+    @property
+    def cseq(self) -> CSeq:
+        """The parsed CSeq. Raises ``BadRequest``."""
+        return parse_cseq(self.require("CSeq"))
+
+    @property
+    def from_(self) -> NameAddr:
+        """The parsed From. Raises ``BadRequest``."""
+        return parse_name_addr(self.require("From"))
+
+    @property
+    def to(self) -> NameAddr:
+        """The parsed To. Raises ``BadRequest``."""
+        return parse_name_addr(self.require("To"))
+
+    @property
+    def contact(self) -> NameAddr | None:
+        """The first Contact, parsed; None when there is none. Raises ``BadRequest``."""
+        values = self.values("Contact")
+        return parse_name_addr(values[0]) if values else None
+
+    def add(self, name: str, value: str) -> None:
+        """Append a header line."""
+        self.keys.append(_canonical(name))
+        self.lines.append(f"{name}: {value}")
+
+    def prepend(self, name: str, value: str) -> None:
+        """Put a header line before all others: how Via, Record-Route and Route are pushed."""
+        self.keys.insert(0, _canonical(name))
+        self.lines.insert(0, f"{name}: {value}")
+        self._via = None
+
+    def set(self, name: str, value: str) -> None:
+        """Replace the first line of that name and drop the others; append when there is none."""
+        key = _canonical(name)
+        if key not in self.keys:
+            self.add(name, value)
+            return
+        first = self.keys.index(key)
+        self.lines[first] = f"{name}: {value}"
+        while key in self.keys[first + 1 :]:
+            position = self.keys.index(key, first + 1)
+            del self.keys[position], self.lines[position]
+        self._via = None
+
+    def remove(self, name: str) -> None:
+        """Drop every line of that name."""
+        key = _canonical(name)
+        while key in self.keys:
+            position = self.keys.index(key)
+            del self.keys[position], self.lines[position]
+        self._via = None
+
+    def pop_value(self, name: str) -> str | None:
+        """Take the first value of that name off the message: how a Via or Route is consumed."""
+        key = _canonical(name)
+        if key not in self.keys:
+            return None
+        position = self.keys.index(key)
+        first, *rest = split_values(self.value_at(position)) or [""]
+        if rest:
+            self.lines[position] = f"{name}: {', '.join(rest)}"
+        else:
+            del self.keys[position], self.lines[position]
+        self._via = None
+        return first
+
+    def replace_top_via(self, value: str) -> None:
+        """Put ``value`` in the place of the topmost Via value, leaving the others as they are."""
+        position = self.keys.index("via")
+        rest = split_values(self.value_at(position))[1:]
+        self.lines[position] = "Via: " + ", ".join([value, *rest])
+        self._via = None
+
+    def set_body(self, body: bytes, content_type: str) -> None:
+        """Set the body with its Content-Type; Content-Length follows when encoded."""
+        self.body = body
+        self.set("Content-Type", content_type)
+        self.remove("Content-Length")
+
+    def encode(self) -> bytes:
+        """Return the bytes for the wire; a missing Content-Length is added (18.4 demands it on streams)."""
+        head = "\r\n".join((self.start_line, *self.lines))
+        if "content-length" not in self.keys:
+            head = f"{head}\r\nContent-Length: {len(self.body)}"
+        return head.encode("utf-8", "surrogateescape") + b"\r\n\r\n" + self.body
+
+    def __repr__(self) -> str:
+        return f"<{self.start_line}>"
+
+
+class Request(Message):
+    """A SIP request. ``uri`` is the Request-URI as text; ``target`` parses it."""
+
+    __slots__ = ("method", "uri")
+
+    def __init__(
+        self,
+        method: str,
+        uri: str,
+        keys: list[str] | None = None,
+        lines: list[str] | None = None,
+        body: bytes = b"",
+    ) -> None:
+        super().__init__([] if keys is None else keys, [] if lines is None else lines, body)
+        self.method = method
+        self.uri = uri
+
+    @property
+    def start_line(self) -> str:
+        """The request line (7.1)."""
+        return f"{self.method} {self.uri} {VERSION}"
+
+    @property
+    def target(self) -> Uri:
+        """The Request-URI, parsed. Raises ``BadRequest`` or ``UnsupportedScheme``."""
+        return parse_uri(self.uri)
+
+    def copy(self) -> Self:
+        """Return a request of its own that may be changed."""
+        return type(self)(self.method, self.uri, self.keys.copy(), self.lines.copy(), self.body)
+
+
+class Response(Message):
+    """A SIP response."""
+
+    __slots__ = ("reason", "status")
+
+    def __init__(
+        self,
+        status: int,
+        reason: str | None = None,
+        keys: list[str] | None = None,
+        lines: list[str] | None = None,
+        body: bytes = b"",
+    ) -> None:
+        super().__init__([] if keys is None else keys, [] if lines is None else lines, body)
+        self.status = status
+        self.reason = REASONS.get(status, "") if reason is None else reason
+
+    @property
+    def start_line(self) -> str:
+        """The status line (7.2)."""
+        return f"{VERSION} {self.status} {self.reason}"
+
+    def copy(self) -> Self:
+        """Return a response of its own that may be changed."""
+        return type(self)(self.status, self.reason, self.keys.copy(), self.lines.copy(), self.body)
+
+
+_COPIED = frozenset(("via", "from", "to", "call-id", "cseq", "timestamp"))
+
+
+def response_to(
+    request: Request,
+    status: int,
+    reason: str | None = None,
+    *,
+    to_tag: str = "",
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Response:
+    """Build a response as 8.2.6.2 says: Via, From, To, Call-ID and CSeq of the request.
+
+    ``to_tag`` is added to a To without a tag; it must be given for every status but 100.
+    """
+    keys, lines = [], []
+    for key, line in zip(request.keys, request.lines, strict=True):
+        if key in _COPIED:
+            if key == "to" and to_tag and not request.to.tag:
+                line = f"{line};tag={to_tag}"  # noqa: PLW2901 - the copied line, changed
+            elif key == "timestamp" and status != 100:
+                continue
+            keys.append(key)
+            lines.append(line)
+    response = Response(status, reason, keys, lines)
+    for name, value in headers:
+        response.add(name, value)
+    return response
+
+
+def error_response(request: Request, error: SipError, *, to_tag: str) -> Response:
+    """Build the response that tells the sender of ``request`` about ``error``."""
+    return response_to(request, error.status, error.reason, to_tag=to_tag, headers=error.headers)
+
+
+def parse_message(data: bytes, *, datagram: bool = True) -> Request | Response:
+    """Parse one whole message.
+
+    ``datagram``: bytes beyond Content-Length are cut off and a body shorter than it is a fault (18.3); a stream's
+    framing has seen to both already. Raises ``MalformedMessage`` (its ``request`` set where the sender can be
+    told) or another ``SipError``; never anything else, for any bytes.
+    """
+    head, end, body = data.partition(b"\r\n\r\n")
+    if not end:
+        raise MalformedMessage("No empty line after the header")
+    text = head.decode("utf-8", "surrogateescape")
+    lines = text.split("\r\n")
+    if "\r\n " in text or "\r\n\t" in text:
+        lines = _rejoin_folded(lines)
+    start = lines.pop(0)
+    keys = [_KEYS.get(line.partition(":")[0]) for line in lines]
+    malformed = ""
+    if None in keys:
+        keys, malformed = _resolve_names(lines, keys)
+    message = _from_start_line(start, keys, lines, body)  # type: ignore[arg-type]
+    request = message if isinstance(message, Request) else None
+    try:
+        _check(message, malformed)
+        _trim_body(message, datagram=datagram)
+    except BadRequest as error:
+        raise MalformedMessage(error.reason, request if request and "via" in keys else None) from None
+    return message
+
+
+def _rejoin_folded(lines: list[str]) -> list[str]:
+    joined: list[str] = []
+    folded: list[str] = []
+    for line in reversed(lines):
+        if line[:1] in {" ", "\t"}:
+            folded.append(line)
+        elif folded:
+            joined.append("\r\n".join((line, *reversed(folded))))
+            folded.clear()
+        else:
+            joined.append(line)
+    joined.reverse()
+    return joined or [""]
+
+
+def _resolve_names(lines: list[str], keys: list[str | None]) -> tuple[list[str | None], str]:
+    malformed = ""
+    for position, key in enumerate(keys):
+        if key is None:
+            name, colon, _ = lines[position].partition(":")
+            name = name.rstrip(" \t")
+            keys[position] = _canonical(name)
+            if not colon or not name or not _TOKEN.issuperset(name):
+                malformed = malformed or "Malformed header line"
+    return keys, malformed
+
+
+def _canonical(name: str) -> str:
+    return _KEYS.get(name) or _KEYS.get(name.lower()) or name.lower()
+
+
+def _from_start_line(start: str, keys: list[str], lines: list[str], body: bytes) -> Request | Response:
+    if start.startswith("SIP/2.0 "):
+        code, _, reason = start[8:].partition(" ")
+        if not (len(code) == 3 and code.isascii() and code.isdigit() and "100" <= code < "700"):
+            raise MalformedMessage("Malformed status line")
+        return Response(int(code), reason, keys, lines, body)
+    parts = start.split(" ")
+    if len(parts) != 3 or not parts[0] or not parts[1] or not _TOKEN.issuperset(parts[0]):
+        raise MalformedMessage("Malformed start line")
+    method, uri, version = parts
+    request = Request(method, uri, keys, lines, body)
+    if version != VERSION:
+        if version.upper() == VERSION:  # 7.1: the version is compared without regard to case
+            return request
+        if not version.upper().startswith("SIP/"):
+            raise MalformedMessage("Malformed start line")
+        raise _version_error(request)
+    return request
+
+
+def _version_error(request: Request) -> SipError:
+    error = VersionNotSupported()
+    error.request = request  # type: ignore[attr-defined]
+    return error
+
+
+def _check(message: Message, malformed: str) -> None:
+    keys = message.keys
+    for name in MANDATORY:
+        if name not in keys:
+            raise BadRequest(f"Missing {name.title()} header")
+    if malformed:
+        raise BadRequest(malformed)
+    for name in ONCE_ONLY:
+        if keys.count(name) > 1:
+            raise BadRequest(f"Several {name.title()} headers")
+    cseq = message.cseq
+    if isinstance(message, Request) and cseq.method != message.method:
+        raise BadRequest("CSeq method does not match the request")
+    _ = message.via
+
+
+def _trim_body(message: Message, *, datagram: bool) -> None:
+    if not datagram or "content-length" not in message.keys:
+        return
+    value = message.require("Content-Length")
+    if not (value.isascii() and value.isdigit()):
+        raise BadRequest("Malformed Content-Length")
+    length = int(value[:12])
+    if length < len(message.body):
+        message.body = message.body[:length]
+    elif length > len(message.body):
+        raise BadRequest("Body shorter than Content-Length")

@@ -1,0 +1,125 @@
+"""SIP and tel URIs (RFC 3261 section 19.1, RFC 3966)."""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from ims_core.errors import BadRequest, UnsupportedScheme
+
+DEFAULT_PORTS = {"sip": 5060, "sips": 5061}
+
+
+class Uri(NamedTuple):
+    """A parsed URI; ``text`` is what was on the wire and what is sent on.
+
+    ``host`` is lower case, without the brackets of an IPv6 reference; ``user`` is unescaped. For ``tel:`` the
+    number, without visual separators, is ``user`` and ``host`` is empty.
+    """
+
+    text: str
+    scheme: str
+    user: str
+    host: str
+    port: int | None
+    params: dict[str, str]
+
+    @property
+    def transport(self) -> str:
+        """The transport asked for, upper case; UDP when none is named, TLS for ``sips``."""
+        named = self.params.get("transport", "").upper()
+        return named or ("TLS" if self.scheme == "sips" else "UDP")
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, the port defaulted by scheme (RFC 3261 section 19.1.2)."""
+        return self.host, self.port or DEFAULT_PORTS.get(self.scheme, 5060)
+
+    @property
+    def is_loose_router(self) -> bool:
+        """Whether the ``lr`` parameter is present (RFC 3261 section 19.1.1)."""
+        return "lr" in self.params
+
+    @property
+    def has_ip_host(self) -> bool:
+        """Whether the host is an address, so that no name look-up is needed."""
+        return is_ip_address(self.host)
+
+    @property
+    def same_resource(self) -> tuple[str, str, str, int | None]:
+        """What two URIs of one contact have in common: a key for comparison (RFC 3261 section 19.1.4)."""
+        return self.scheme, self.user, self.host, self.port
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@lru_cache(maxsize=8192)
+def parse_uri(text: str) -> Uri:
+    """Parse a ``sip:``, ``sips:`` or ``tel:`` URI.
+
+    Raises ``BadRequest`` for bad syntax and ``UnsupportedScheme`` (416) for any other scheme.
+    """
+    scheme, colon, rest = text.partition(":")
+    scheme = scheme.lower()
+    if not colon or not rest:
+        raise BadRequest("Malformed URI")
+    if scheme == "tel":
+        number, *params = rest.split(";")
+        return Uri(text, scheme, number.translate(_VISUAL_SEPARATORS), "", None, _parse_params(params))
+    if scheme not in DEFAULT_PORTS:
+        if not scheme.isascii() or not scheme.replace("+", "").replace("-", "").replace(".", "").isalnum():
+            raise BadRequest("Malformed URI")
+        raise UnsupportedScheme
+    if any(character in text for character in ' <>"\r\n'):
+        raise BadRequest("Malformed URI")
+    rest = rest.partition("?")[0]
+    userinfo, at, hostpart = rest.rpartition("@")
+    hostport, *params = hostpart.split(";")
+    if at and not userinfo:
+        raise BadRequest("Malformed URI")
+    user = unquote(userinfo.partition(":")[0])
+    host, port = split_host_port(hostport)
+    return Uri(text, scheme, user, host, port, _parse_params(params))
+
+
+def split_host_port(text: str) -> tuple[str, int | None]:
+    """Split ``host[:port]``, with IPv6 hosts in brackets. Raises ``BadRequest``."""
+    if text.startswith("["):
+        host, bracket, tail = text[1:].partition("]")
+        colon, port = tail[:1], tail[1:]
+        if not bracket or (tail and colon != ":") or not is_ip_address(host):
+            raise BadRequest("Malformed host")
+    else:
+        host, colon, port = text.partition(":")
+        if not host or not _HOST_CHARACTERS.issuperset(host):
+            raise BadRequest("Malformed host")
+    if not colon:
+        return host.lower(), None
+    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+        raise BadRequest("Malformed port")
+    return host.lower(), int(port)
+
+
+@lru_cache(maxsize=4096)
+def is_ip_address(host: str) -> bool:
+    """Whether ``host`` (without brackets) is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _parse_params(params: list[str]) -> dict[str, str]:
+    parsed = {}
+    for param in params:
+        name, _, value = param.partition("=")
+        parsed[name.strip().lower()] = unquote(value.strip())
+    return parsed
+
+
+_VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
+_HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
