@@ -1,0 +1,82 @@
+"""Numbers as sequences of single prompts, so that no speech engine is needed while calls go on.
+
+Each function returns prompt names as `media.prompts` knows them ("en/digits/7"), in the order in which
+they are to be played. The languages are those of `LANGUAGES`; another one raises `ValueError`.
+"""
+
+# ruff: noqa: PLR2004  (10, 20 and 100 are where the words change)
+
+LANGUAGES = ("en", "zh")
+DIGITS = "0123456789"
+
+
+def say_digits(text: str, lang: str) -> list[str]:
+    """Speak the digits of `text` one by one, as in telephone and agent numbers.
+
+    Characters other than 0 to 9 are left out. Mandarin reads the 1 as "yao", as is usual for such numbers.
+    """
+    _check_language(lang)
+    names = {"1": "yao"} if lang == "zh" else {}
+    return [f"{lang}/digits/{names.get(character, character)}" for character in text if character in DIGITS]
+
+
+def say_number(n: int, lang: str) -> list[str]:
+    """Speak the cardinal number `n` (at least 0); from 10,000 on digit by digit."""
+    _check_language(lang)
+    if n < 0:
+        raise ValueError(f"only numbers from 0 on are spoken, not {n}")
+    if n >= 10_000:
+        return say_digits(str(n), lang)
+    names = _english(n) if lang == "en" else _mandarin(n)
+    return [f"{lang}/{name}" for name in names]
+
+
+def say_position(n: int, lang: str) -> list[str]:
+    """Tell a caller the place in the queue: "you are number 12 in the queue"."""
+    return [f"{lang}/position", *say_number(n, lang), f"{lang}/position-end"]
+
+
+def say_agent(number: str, lang: str) -> list[str]:
+    """Tell a caller who answers (工号播报): "agent 1001 at your service"."""
+    return [f"{lang}/agent", *say_digits(number, lang), f"{lang}/at-your-service"]
+
+
+def _check_language(lang: str) -> None:
+    if lang not in LANGUAGES:
+        raise ValueError(f"language {lang!r} is not one of {', '.join(LANGUAGES)}")
+
+
+def _english(n: int) -> list[str]:
+    if n < 10:
+        return [f"digits/{n}"]
+    if n < 20:
+        return [f"numbers/{n}"]
+    if n < 100:
+        tens, ones = n - n % 10, n % 10
+        return [f"numbers/{tens}", *([f"digits/{ones}"] if ones else [])]
+    unit = 1000 if n >= 1000 else 100
+    head, rest = [f"digits/{n // unit}", f"numbers/{unit}"], n % unit
+    if rest == 0:
+        return head
+    return [*head, *(["numbers/and"] if rest < 100 else []), *_english(rest)]
+
+
+def _mandarin(n: int) -> list[str]:
+    if n == 0:
+        return ["digits/0"]
+    if 10 <= n < 20:  # 十五, not 一十五, when nothing goes before
+        return ["numbers/10", *([f"digits/{n - 10}"] if n > 10 else [])]
+    names: list[str] = []
+    gap = False
+    for unit in (1000, 100, 10, 1):
+        digit = n // unit % 10
+        if digit == 0:
+            gap = bool(names)
+            continue
+        if gap:  # one 零 for any run of zeros inside the number
+            names.append("digits/0")
+            gap = False
+        names.append(f"digits/{digit}")
+        if unit > 1:
+            names.append(f"numbers/{unit}")
+    return names
