@@ -24,7 +24,13 @@ from ims_core.headers import (
 from ims_core.uri import Uri, parse_uri
 
 VERSION = "SIP/2.0"
-MANDATORY = ("via", "from", "to", "call-id", "cseq")  # in every request (8.1.1); Max-Forwards may be missing (16.3)
+MANDATORY = (
+    "via",
+    "from",
+    "to",
+    "call-id",
+    "cseq",
+)  # in every request (8.1.1); Max-Forwards may be missing (16.3)
 ONCE_ONLY = (*MANDATORY[1:], "max-forwards", "content-length", "content-type")
 
 _NAMES = (
@@ -50,7 +56,7 @@ _KEYS: dict[str, str] = {
 _TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
 
 
-class MalformedMessage(BadRequest):  # noqa: N818 - named as the RFC names it
+class MalformedMessage(BadRequest):
     """Bytes that are no SIP message; ``request`` is what could be read of it, enough to be answered, or None."""
 
     def __init__(self, reason: str, request: Request | None = None) -> None:
