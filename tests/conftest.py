@@ -1,0 +1,105 @@
+"""What all tests share: ports nobody else takes, a place for data, and the peers that may be missing."""
+
+import fcntl
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Programs behind `@pytest.mark.peer(name)`. A test is skipped where its program is not installed.
+PEERS = {
+    "baresip": "baresip",
+    "espeak-ng": "espeak-ng",
+    "kamailio": "kamailio",
+    "promtool": "promtool",
+    "rtpengine": "rtpengine",
+    "sipp": "sipp",
+    "sox": "sox",
+    "tshark": "tshark",
+}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("peer"):
+        for name in mark.args:
+            if shutil.which(PEERS[name]) is None:
+                pytest.skip(f"{name} is not installed: scripts/system-packages says how")
+
+
+class Ports:
+    """Hands out ports of 127.0.0.1 that are free for UDP and TCP, each once before any is given again.
+
+    A process owns a block of ports by a file lock, so that workers of one run and runs beside each other
+    cannot be given the same port between the look and the use. The blocks lie below the ports that the
+    kernel gives to clients, and beside those that the shipped configurations name.
+    """
+
+    FIRST, LAST, SIZE = 20_000, 32_000, 500
+
+    def __init__(self) -> None:
+        for base in range(self.FIRST, self.LAST, self.SIZE):
+            self._lock = (Path(tempfile.gettempdir()) / f"ims-acd-test-ports-{base}.lock").open("w")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                self._lock.close()
+                continue
+            self._base, self._next = base, 0
+            return
+        raise RuntimeError("every block of test ports is taken by another process")
+
+    def one(self) -> int:
+        """Return one free port."""
+        return self.block(1)
+
+    def block(self, count: int) -> int:
+        """Return the first, even one of `count` adjacent free ports, as a range of RTP ports needs it."""
+        for _ in range(2 * self.SIZE):
+            if self._next + count + 1 > self.SIZE:
+                self._next = 0
+            first = self._base + self._next
+            if count > 1:
+                first += first % 2
+            self._next = first - self._base + count
+            if all(_is_free(port) for port in range(first, first + count)):
+                return first
+        raise RuntimeError(f"no {count} adjacent free ports from {self._base} on")
+
+    def close(self) -> None:
+        """Give the block back."""
+        self._lock.close()
+
+
+def _is_free(port: int) -> bool:
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def ports() -> Iterator[Ports]:
+    """The ports of this test process: `ports.one()`, `ports.block(20)`."""
+    ports = Ports()
+    yield ports
+    ports.close()
+
+
+@pytest.fixture
+def free_port(ports: Ports) -> int:
+    """One port of 127.0.0.1 that is free for UDP and TCP."""
+    return ports.one()
+
+
+@pytest.fixture
+def storage_dir(tmp_path: Path) -> Path:
+    """An empty directory to be named as `storage.dir`."""
+    directory = tmp_path / "var"
+    directory.mkdir()
+    return directory

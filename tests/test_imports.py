@@ -1,0 +1,144 @@
+"""The import contract: one direction between the packages, and cores that touch no world of their own.
+
+    acd ──► ims_core
+     └────► media
+
+Every module that is not named in `SHELLS` is a core: time, ids and randomness are given to it.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("ims_core", "media", "acd")
+MAY_IMPORT = {"ims_core": set(), "media": set(), "acd": {"ims_core", "media"}}
+
+# The modules that own sockets, clocks, processes or tasks, and so may import what `WORLD` names.
+SHELLS: set[str] = set()
+
+WORLD = {
+    "asyncio", "multiprocessing", "random", "secrets", "select", "selectors", "signal", "socket",
+    "ssl", "subprocess", "threading", "time", "uuid", "uvloop",
+}  # fmt: skip
+# The same reached through a module that cores may import for other things.
+WORLD_CALLS = {
+    "os": {"urandom", "getrandom"},
+    "datetime": {"now", "utcnow", "today"},
+    "date": {"today"},
+    "numpy": {"random"},
+    "np": {"random"},
+}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+MODULES = dict(modules())
+
+
+def imports(name: str, source: str, *, is_package: bool = False) -> Iterator[str]:
+    """Every module that a module imports: anywhere in it, for type checkers only, or by a name in a string."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = name.split(".")
+            base = base[: len(base) - node.level + is_package] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+            called = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+            if called in {"__import__", "import_module"}:
+                yield from (
+                    arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+                )
+
+
+def crossings(name: str, source: str, *, is_package: bool = False) -> set[str]:
+    """The imports of a module that go against the direction."""
+    package = name.partition(".")[0]
+    allowed = MAY_IMPORT[package] | {package}
+    found = {imported.partition(".")[0] for imported in imports(name, source, is_package=is_package)}
+    return (found & {*PACKAGES, "tests", "benchmarks", "scripts"}) - allowed
+
+
+def world_of(name: str, source: str, *, is_package: bool = False) -> set[str]:
+    """What a module takes from the world by itself: imported modules and calls such as os.urandom."""
+    found = {imported.partition(".")[0] for imported in imports(name, source, is_package=is_package)} & WORLD
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute):
+            owner = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+            if node.attr in WORLD_CALLS.get(owner, ()):
+                found.add(f"{owner}.{node.attr}")
+        elif isinstance(node, ast.ImportFrom) and node.module in WORLD_CALLS:
+            found |= {f"{node.module}.{a.name}" for a in node.names if a.name in WORLD_CALLS[node.module]}
+    return found
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_module_imports_against_the_direction(name: str) -> None:
+    path = MODULES[name]
+    crossed = crossings(name, path.read_text(encoding="utf-8"), is_package=path.name == "__init__.py")
+    assert not crossed, f"{name} imports {', '.join(sorted(crossed))}"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - SHELLS))
+def test_a_core_takes_nothing_from_the_world_by_itself(name: str) -> None:
+    path = MODULES[name]
+    taken = world_of(name, path.read_text(encoding="utf-8"), is_package=path.name == "__init__.py")
+    assert not taken, f"{name} is a core (not named in SHELLS) and uses {', '.join(sorted(taken))}"
+
+
+@pytest.mark.parametrize("name", sorted(SHELLS))
+def test_a_module_is_a_shell_only_for_a_reason(name: str) -> None:
+    assert name in MODULES, f"SHELLS names {name}, which does not exist"
+    path = MODULES[name]
+    source = path.read_text(encoding="utf-8")
+    assert world_of(name, source, is_package=path.name == "__init__.py"), f"{name} is a core: take it off SHELLS"
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "crossed"),
+    [
+        ("ims_core.flow", "import media.sdp", {"media"}),
+        ("ims_core.flow", "def f():\n    from acd import cli", {"acd"}),
+        (
+            "media.sdp",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import ims_core",
+            {"ims_core"},
+        ),
+        ("media.sdp", "import importlib\nimportlib.import_module('acd.cli')", {"acd"}),
+        ("media.sdp", "from . import rtp\nfrom .rtp import Packet", set()),
+        ("acd.leg", "import ims_core.uri\nfrom media import api\nimport mediation", set()),
+        ("acd.leg", "from tests import peers", {"tests"}),
+    ],
+)
+def test_crossings_are_seen(name: str, source: str, crossed: set[str]) -> None:
+    assert crossings(name, source) == crossed
+
+
+@pytest.mark.parametrize(
+    ("source", "taken"),
+    [
+        ("import asyncio", {"asyncio"}),
+        ("from time import monotonic", {"time"}),
+        ("def f():\n    import random", {"random"}),
+        ("import os\nos.urandom(4)", {"os.urandom"}),
+        ("from os import urandom", {"os.urandom"}),
+        ("import datetime\ndatetime.datetime.now(datetime.UTC)", {"datetime.now"}),
+        ("from datetime import datetime\ndatetime.now(UTC)", {"datetime.now"}),
+        ("import numpy as np\nnp.random.rand()", {"np.random"}),
+        ("import os.path\nfrom datetime import UTC, datetime\ndatetime.fromtimestamp(0, UTC)", set()),
+        ("def f(now, time): return time.ring + now", set()),
+    ],
+)
+def test_what_is_taken_from_the_world_is_seen(source: str, taken: set[str]) -> None:
+    assert world_of("acd.queues", source) == taken
