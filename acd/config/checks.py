@@ -1,0 +1,157 @@
+"""Checks what no single key can show: that the parts of a configuration fit each other."""
+
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from typing import Any
+
+from acd.config.mistakes import Mistakes
+from acd.config.model import Config, Sections, ToAnnouncement, ToFlow, ToQueue
+from acd.config.reader import Path
+
+PORTS_OF_A_CALL = 4  # RTP and RTCP of the caller's and of the agent's leg
+
+
+def check(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> None:
+    """Report every place where the sections contradict each other.
+
+    `written` gives for each agent the key of its table in the file, which may be a range of agents.
+    """
+    _addresses(config, mistakes)
+    _http(config, mistakes)
+    _media(config, mistakes)
+    _registrar(config, mistakes)
+    _numbers(config, mistakes)
+    _flows(config, mistakes)
+    _prompts(config, mistakes)
+    _feature_codes(config, mistakes)
+    _agents(config, written, mistakes)
+
+
+def _addresses(config: Sections, mistakes: Mistakes) -> None:
+    if not config.sip.listen:
+        mistakes.report(("sip", "listen"), 'at least one address, like "udp:127.0.0.1:5060"')
+    bound = set()
+    for index, listener in enumerate(config.sip.listen):
+        if listener.port and listener in bound:
+            mistakes.report(("sip", "listen", index), "an address that is not listed before", str(listener))
+        bound.add(listener)
+        if listener.is_unspecified and config.sip.advertise is None:
+            mistakes.report(
+                ("sip", "advertise"),
+                f"the address that peers can reach; sip.listen has {listener}, which names none",
+            )
+    if config.media.listen.is_unspecified and config.media.advertise is None:
+        mistakes.report(
+            ("media", "advertise"),
+            f"the address that peers can reach; media.listen is {config.media.listen}, which names none",
+        )
+
+
+def _http(config: Sections, mistakes: Mistakes) -> None:
+    listen = config.http.listen
+    if listen is not None and not listen.is_loopback and not config.http.token:
+        mistakes.report(("http", "token"), f"a token, because http.listen is {listen}, which other hosts can reach")
+
+
+def _media(config: Sections, mistakes: Mistakes) -> None:
+    media = config.media
+    needed = media.workers * PORTS_OF_A_CALL
+    if media.ports.legs * 2 < needed:
+        mistakes.report(
+            ("media", "ports"),
+            f"room for at least {needed} ports, {PORTS_OF_A_CALL} for each of {media.workers} workers",
+            str(media.ports),
+        )
+    for index, listener in enumerate(config.sip.listen):
+        if listener.transport == "udp" and media.ports.first <= listener.port <= media.ports.last:
+            mistakes.report(("sip", "listen", index), f"a port outside media.ports {media.ports}", str(listener))
+
+
+def _registrar(config: Sections, mistakes: Mistakes) -> None:
+    registrar = config.registrar
+    low, high = registrar.min_expires_seconds, registrar.max_expires_seconds
+    if not low <= high:
+        mistakes.report(("registrar", "max_expires_seconds"), f"min_expires_seconds ({low}) or more", high)
+    elif not low <= registrar.default_expires_seconds <= high:
+        mistakes.report(
+            ("registrar", "default_expires_seconds"),
+            f"from {low} to {high}",
+            registrar.default_expires_seconds,
+        )
+
+
+def _refers(value: Any, defined: Mapping[str, object], what: str, path: Path, mistakes: Mistakes) -> None:
+    """Report a name that is not defined; one that could not be read has been reported."""
+    if value is not None and value not in defined:
+        mistakes.report(path, f"{what} ({_listed(defined)})", value)
+
+
+def _listed(names: Iterable[str]) -> str:
+    listed = list(names)
+    if not listed:
+        return "none is defined"
+    return f"defined: {', '.join(listed[:8])}" + (", ..." if len(listed) > 8 else "")
+
+
+def _numbers(config: Config, mistakes: Mistakes) -> None:
+    for dialled, number in config.numbers.items():
+        path: Path = ("numbers", dialled)
+        if dialled in config.accounts or dialled in config.agents:
+            mistakes.report(path, "a number that is not also an account or agent")
+        if isinstance(number, ToFlow):
+            _refers(number.flow, config.flows, "a flow", (*path, "flow"), mistakes)
+        elif isinstance(number, ToQueue):
+            _refers(number.queue, config.queues, "a queue", (*path, "queue"), mistakes)
+
+
+def _flows(config: Sections, mistakes: Mistakes) -> None:
+    for name, flow in config.flows.items():
+        _refers(flow.default, config.queues, "a queue", ("flows", name, "default"), mistakes)
+        for digit, queue in (flow.choices or {}).items():
+            _refers(queue, config.queues, "a queue", ("flows", name, "choices", digit), mistakes)
+
+
+def _prompts(config: Sections, mistakes: Mistakes) -> None:
+    lists: dict[Path, tuple[str, ...] | None] = {}
+    for name, flow in config.flows.items():
+        lists["flows", name, "greeting"] = flow.greeting
+        lists["flows", name, "menu"] = flow.menu
+    for name, queue in config.queues.items():
+        lists["queues", name, "welcome"] = queue.welcome
+        lists["queues", name, "music"] = (queue.music,) if queue.music else ()
+    for dialled, number in config.numbers.items():
+        if isinstance(number, ToAnnouncement):
+            lists["numbers", dialled, "announcement"] = number.announcement
+    shipped = files("media").joinpath("prompts")
+    for path, prompts in lists.items():
+        for prompt in prompts or ():
+            if not shipped.joinpath(f"{prompt}.wav").is_file():
+                mistakes.report(path, f"prompts that exist; there is no media/prompts/{prompt}.wav", prompt)
+
+
+def _feature_codes(config: Config, mistakes: Mistakes) -> None:
+    codes = config.feature_codes
+    taken: dict[str, str] = dict.fromkeys(config.numbers, "a number")
+    for name in codes.__struct_fields__:
+        code = getattr(codes, name)
+        if code in taken:
+            mistakes.report(("feature_codes", name), f"a code that is not also {taken[code]}", code)
+        taken[code] = name
+
+
+def _agents(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> None:
+    needs_account = config.sip.authentication == "digest"
+    for name, agent in config.agents.items():
+        path: Path = ("agents", written[name])
+        for index, queue in enumerate(agent.queues):
+            _refers(queue, config.queues, "a queue", (*path, "queues", index), mistakes)
+        if agent.always_ready and agent.contact is None:
+            mistakes.report((*path, "contact"), "a SIP URI, because always_ready is true; the key is missing")
+        account = config.accounts.get(name)
+        if account is not None and "agent" not in account.roles:
+            mistakes.report(path, f'the role agent in the account "{name}"')
+        elif account is None and agent.contact is None and needs_account and not mistakes.any_in(path):
+            mistakes.report(path, f'an account "{name}" with the role agent, or a contact: it cannot be called')
+    for name, account in config.accounts.items():
+        if "agent" in account.roles and name not in config.agents:
+            mistakes.report(("agents", name), f'a table, because the account "{name}" has the role agent')

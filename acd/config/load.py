@@ -1,0 +1,160 @@
+"""Reads a configuration file and `--set` overrides into a `Config`, or says all that is wrong with them."""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from os import PathLike, fspath
+from pathlib import Path as FilePath
+from typing import Any
+
+from acd.config.checks import check
+from acd.config.mistakes import Mistakes
+from acd.config.model import Account, AccountTable, Agent, AgentTable, Config, Document, Sections
+from acd.config.reader import NOTHING, Path, Unquoted, read, read_struct
+from acd.config.values import Contact, Users
+
+_SYNTAX = re.compile(r"(.*) \(at line (\d+), column (\d+)\)")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `mistakes` holds a line for each mistake: file, key, expectation."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+def load(path: str | PathLike[str], overrides: Sequence[str] = ()) -> Config:
+    """Return the configuration in the TOML file at `path`, changed by `overrides` ("section.key=value").
+
+    The value of an override is read as a TOML value, and as a plain text where it is none.
+
+    Raises:
+        ConfigError: with every mistake found, not only the first.
+
+    """
+    file = fspath(path)
+    return loads(_read_text(file), overrides, file=file)
+
+
+def loads(text: str, overrides: Sequence[str] = (), *, file: str = "configuration") -> Config:
+    """Do what `load` does for the text of a file."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([_syntax(file, error)]) from None
+    wrong = []
+    overridden = set()
+    for override in overrides:
+        try:
+            overridden.add(_override(tables, override))
+        except ValueError as error:
+            wrong.append(f"--set {override}: expected {error}")
+    mistakes = Mistakes(file, frozenset(overridden))
+    document: Document = read_struct(Document, tables, (), mistakes.report)
+    config, written = _resolve(document, mistakes)
+    check(config, written, mistakes)
+    if wrong or mistakes.lines:
+        raise ConfigError([*wrong, *mistakes.lines])
+    return config
+
+
+def _read_text(file: str) -> str:
+    try:
+        return FilePath(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([f"{file}: expected a readable file: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{file}: expected UTF-8 text, found other bytes at offset {error.start}"]) from None
+
+
+def _syntax(file: str, error: tomllib.TOMLDecodeError) -> str:
+    located = _SYNTAX.fullmatch(str(error))
+    if located is None:
+        return f"{file}: expected valid TOML: {error}"
+    message, line, column = located.groups()
+    return f"{file}:{line}: expected valid TOML at column {column}: {message}"
+
+
+def _override(tables: dict[str, Any], override: str) -> Path:
+    """Put one override into `tables` and return the place that it sets."""
+    written_key, equals, written_value = override.partition("=")
+    path = _split_key(written_key)
+    if not equals or not path:
+        raise ValueError("section.key=value")
+    table = tables
+    for depth, part in enumerate(path[:-1]):
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"a key under a table; {'.'.join(path[: depth + 1])} is none")  # noqa: TRY004 - not code
+        table = inner
+    table[path[-1]] = _value(written_value)
+    return path
+
+
+def _split_key(written: str) -> tuple[str, ...]:
+    """Read a dotted TOML key; `numbers."1.2".queue` has three parts."""
+    nested: Any
+    try:
+        nested = tomllib.loads(f"{written} = 0")
+    except tomllib.TOMLDecodeError:
+        return ()
+    path = []
+    while isinstance(nested, dict) and len(nested) == 1:
+        ((part, nested),) = nested.items()
+        path.append(part)
+    return tuple(path) if nested == 0 else ()
+
+
+def _value(written: str) -> object:
+    try:
+        value = tomllib.loads(f"value = {written}")["value"]
+    except tomllib.TOMLDecodeError:
+        return written
+    return value if isinstance(value, str | list | dict) else Unquoted(value, written)
+
+
+def _resolve(document: Document, mistakes: Mistakes) -> tuple[Config, dict[str, str]]:
+    """Write out ranges of users; also return under which key of the file each agent stands."""
+    accounts = _accounts(document.accounts, mistakes)
+    agents, written = _agents(document.agents, mistakes)
+    common = {name: getattr(document, name) for name in Sections.__struct_fields__}
+    return Config(**common, accounts=accounts, agents=agents), written
+
+
+def _accounts(tables: Sequence[AccountTable], mistakes: Mistakes) -> dict[str, Account]:
+    accounts: dict[str, Account] = {}
+    for index, table in enumerate(tables):
+        path: Path = ("accounts", index)
+        names = [name for users in table.users for name in users]
+        if table.user is not None:
+            names.append(table.user)
+        if not names and not mistakes.any_in(path):
+            mistakes.report((*path, "user"), 'the name of a user, or users = "a001..a200"')
+        for name in names:
+            if name in accounts:
+                mistakes.report((*path, "user"), "users that are not named before", name)
+            accounts[name] = Account(user=name, password=table.password, roles=frozenset(table.roles))
+    return accounts
+
+
+def _agents(tables: Mapping[Users, AgentTable], mistakes: Mistakes) -> tuple[dict[str, Agent], dict[str, str]]:
+    agents: dict[str, Agent] = {}
+    written: dict[str, str] = {}
+    for users, table in tables.items():
+        for name in users:
+            if name in agents:
+                mistakes.report(("agents", users.text), f'agents that are not named before; "{name}" is')
+            contact = None
+            if table.contact is not None:
+                path = ("agents", users.text, "contact")
+                contact = read(Contact, table.contact.replace("{agent}", name), path, mistakes.report)
+            agents[name] = Agent(
+                id=name,
+                queues=table.queues or (),
+                contact=None if contact is NOTHING else contact,
+                always_ready=table.always_ready,
+                wrap_up_seconds=table.wrap_up_seconds,
+            )
+            written[name] = users.text
+    return agents, written

@@ -1,0 +1,280 @@
+"""The configuration as the engine reads it: frozen structures, everything resolved, every default here.
+
+What each key means for the person who sets it is written beside it in `configs/demo.toml`.
+Durations are seconds as float; 0 is "off" where the type allows it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct, field
+
+from acd.config.values import (
+    Address,
+    Advertised,
+    Bytes,
+    CdrUrl,
+    Contact,
+    Count,
+    Dialled,
+    Digit,
+    Domain,
+    FeatureCode,
+    HostPort,
+    Identifier,
+    Listener,
+    Network,
+    PortRange,
+    Prompt,
+    PromptOrNone,
+    Repeats,
+    Seconds,
+    Secret,
+    SomeCount,
+    SomeSeconds,
+    Text,
+    UserName,
+    Users,
+    Workers,
+)
+
+Role = Literal["subscriber", "agent"]
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """What belongs to no single part."""
+
+    domain: Domain
+    drain_seconds: Seconds = 30.0
+    language: Literal["en", "zh"] = "en"
+
+
+class Sip(Struct, frozen=True, kw_only=True):
+    """Transports, timers (RFC 3261 Table 4) and who must prove who they are."""
+
+    listen: tuple[Listener, ...] = (Listener("udp", "127.0.0.1", 5060), Listener("tcp", "127.0.0.1", 5060))
+    advertise: Advertised | None = None
+    authentication: Literal["digest", "off"] = "digest"
+    t1_seconds: SomeSeconds = 0.5
+    t2_seconds: SomeSeconds = 4.0
+    t4_seconds: SomeSeconds = 5.0
+    ring_seconds: SomeSeconds = 180.0
+    receive_buffer_bytes: Bytes = 4 * 1024 * 1024
+    max_message_bytes: Bytes = 65_535
+
+
+class Registrar(Struct, frozen=True, kw_only=True):
+    """How long a REGISTER binding lasts and how many there may be (RFC 3261 10.3)."""
+
+    default_expires_seconds: SomeCount = 3600
+    min_expires_seconds: SomeCount = 60
+    max_expires_seconds: SomeCount = 7200
+    max_contacts: SomeCount = 10
+    nonce_seconds: SomeSeconds = 300.0
+
+
+class Trunk(Struct, frozen=True, kw_only=True):
+    """Another platform whose calls are taken without a challenge."""
+
+    id: str
+    sources: tuple[Network, ...]
+
+
+class AccountTable(Struct, frozen=True, kw_only=True):
+    """One `[[accounts]]` table as it is written."""
+
+    user: UserName | None = None
+    users: tuple[Users, ...] = ()
+    password: Secret
+    roles: tuple[Role, ...] = ("subscriber",)
+
+
+class Account(Struct, frozen=True, kw_only=True):
+    """A user of the domain who may register with digest."""
+
+    user: str
+    password: Secret
+    roles: frozenset[Role]
+
+
+class Media(Struct, frozen=True, kw_only=True):
+    """Where RTP is sent and received, and by how many processes."""
+
+    listen: Address = Address("127.0.0.1")
+    advertise: Advertised | None = None
+    ports: PortRange = PortRange(20_000, 29_999)
+    workers: Workers = 1
+    rtp_timeout_seconds: Seconds = 30.0
+
+
+class Http(Struct, frozen=True, kw_only=True):
+    """The HTTP interface; `listen` None: none is served."""
+
+    listen: HostPort | None = HostPort("127.0.0.1", 8080)
+    token: Secret | None = None
+
+
+class Storage(Struct, frozen=True, kw_only=True):
+    """Where files are written; all of them lie under `dir`."""
+
+    dir: Text = "./var"
+    recordings: Text = "recordings"
+    cdr: CdrUrl = ""
+
+    @property
+    def path(self) -> Path:
+        """The directory of everything written."""
+        return Path(self.dir)
+
+    @property
+    def recordings_path(self) -> Path:
+        """The directory of the recordings."""
+        return self.path / self.recordings
+
+    @property
+    def cdr_url(self) -> str:
+        """The SQLAlchemy URL of the CDRs."""
+        return self.cdr or f"sqlite:///{self.path / 'cdr.sqlite'}"
+
+
+class Log(Struct, frozen=True, kw_only=True):
+    """How much is logged and in which form."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """Callers who wait for the same agents."""
+
+    id: str
+    name: Text
+    ring_seconds: SomeSeconds = 20.0
+    wrap_up_seconds: Seconds = 10.0
+    service_level_seconds: SomeSeconds = 20.0
+    max_waiting: SomeCount = 1000
+    max_wait_seconds: SomeSeconds = 1800.0
+    welcome: tuple[Prompt, ...] = ()
+    music: PromptOrNone = "music/hold"
+    announce_position_seconds: Seconds = 30.0
+    announce_agent: bool = True
+    record: bool = True
+
+
+class AgentTable(Struct, frozen=True, kw_only=True):
+    """One `[agents.<user>]` table as it is written; the user may be a range."""
+
+    queues: tuple[Identifier, ...]
+    contact: Text | None = None
+    always_ready: bool = False
+    wrap_up_seconds: Seconds | None = None
+
+
+class Agent(Struct, frozen=True, kw_only=True):
+    """An agent: a user who serves queues. `wrap_up_seconds` None: as the queue says."""
+
+    id: str
+    queues: tuple[str, ...]
+    contact: Contact | None
+    always_ready: bool
+    wrap_up_seconds: float | None
+
+
+class ToFlow(Struct, frozen=True, kw_only=True):
+    """The number is answered by a menu."""
+
+    flow: Identifier
+
+
+class ToQueue(Struct, frozen=True, kw_only=True):
+    """The number leads straight into a queue; a higher priority is served first."""
+
+    queue: Identifier
+    priority: Count = 0
+
+
+class ToEcho(Struct, frozen=True, kw_only=True):
+    """The number sends the caller's audio back."""
+
+    echo: Literal[True]
+
+
+class ToAnnouncement(Struct, frozen=True, kw_only=True):
+    """The number plays prompts and hangs up."""
+
+    announcement: tuple[Prompt, ...]
+
+
+Number = ToFlow | ToQueue | ToEcho | ToAnnouncement
+
+
+class Flow(Struct, frozen=True, kw_only=True):
+    """A menu: the greeting once, then the menu, repeated `repeats` times while nothing is pressed."""
+
+    id: str
+    greeting: tuple[Prompt, ...] = ()
+    menu: tuple[Prompt, ...]
+    choices: Mapping[Digit, Identifier]
+    timeout_seconds: SomeSeconds = 5.0
+    repeats: Repeats = 2
+    default: Identifier
+
+
+class FeatureCodes(Struct, frozen=True, kw_only=True):
+    """What an agent dials to change state."""
+
+    log_in: FeatureCode = "*11"
+    log_out: FeatureCode = "*12"
+    pause: FeatureCode = "*13"
+    ready: FeatureCode = "*14"
+
+
+class Trace(Struct, frozen=True, kw_only=True):
+    """The SIP messages kept per call for the ladder diagram: the newest `calls` calls, `messages` of each."""
+
+    sip: bool = True
+    calls: SomeCount = 100
+    messages: SomeCount = 200
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Bounds that keep one fault from taking everything; above `calls` a caller gets 503."""
+
+    calls: SomeCount = 2000
+    call_seconds: SomeSeconds = 4 * 3600.0
+    tcp_connections: SomeCount = 2000
+    tcp_stall_seconds: SomeSeconds = 30.0
+
+
+class Sections(Struct, frozen=True, kw_only=True):
+    """The tables that mean the same in the file and in the engine."""
+
+    server: Server
+    sip: Sip = field(default_factory=Sip)
+    registrar: Registrar = field(default_factory=Registrar)
+    trunks: Mapping[Identifier, Trunk] = field(default_factory=dict)
+    media: Media = field(default_factory=Media)
+    http: Http = field(default_factory=Http)
+    storage: Storage = field(default_factory=Storage)
+    log: Log = field(default_factory=Log)
+    queues: Mapping[Identifier, Queue] = field(default_factory=dict)
+    flows: Mapping[Identifier, Flow] = field(default_factory=dict)
+    numbers: Mapping[Dialled, Number] = field(default_factory=dict)
+    feature_codes: FeatureCodes = field(default_factory=FeatureCodes)
+    trace: Trace = field(default_factory=Trace)
+    limits: Limits = field(default_factory=Limits)
+
+
+class Document(Sections, frozen=True, kw_only=True):
+    """A configuration file as it is written."""
+
+    accounts: tuple[AccountTable, ...] = ()
+    agents: Mapping[Users, AgentTable] = field(default_factory=dict)
+
+
+class Config(Sections, frozen=True, kw_only=True):
+    """The configuration of an engine; accounts by user, agents by id (their user)."""
+
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    agents: Mapping[str, Agent] = field(default_factory=dict)

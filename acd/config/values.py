@@ -1,0 +1,292 @@
+"""The kinds of value that a configuration file holds, each with the words that explain it to its author.
+
+Two forms: an `Annotated` type whose `Meta.description` says what is expected, and a class with a `parse`
+class method that takes the text written in the file and raises `ValueError` with what is expected.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
+
+from msgspec import Meta, Struct
+
+WEEK = 7 * 24 * 3600
+LARGEST_RANGE = 100_000
+
+Seconds = Annotated[float, Meta(ge=0, le=WEEK, description="a number of seconds, 0 for off")]
+SomeSeconds = Annotated[float, Meta(ge=0.001, le=WEEK, description="a number of seconds above 0")]
+Count = Annotated[int, Meta(ge=0, le=10**9, description="a whole number, 0 or more")]
+SomeCount = Annotated[int, Meta(ge=1, le=10**9, description="a whole number, 1 or more")]
+Workers = Annotated[int, Meta(ge=1, le=64, description="a whole number from 1 to 64")]
+Bytes = Annotated[int, Meta(ge=1024, le=1 << 30, description="a number of bytes, 1024 or more")]
+Repeats = Annotated[int, Meta(ge=0, le=10, description="a whole number from 0 to 10")]
+Digit = Annotated[str, Meta(pattern=r"^[0-9*#]$", description="one key of a telephone: 0 to 9, * or #")]
+Text = Annotated[str, Meta(min_length=1, max_length=200, description="a text that is not empty")]
+Identifier = Annotated[
+    str,
+    Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="a name of a-z, 0-9, _ and - (32 at most)"),
+]
+Dialled = Annotated[
+    str,
+    Meta(pattern=r"^[0-9A-Za-z+*#][0-9A-Za-z+*#_.-]{0,31}$", description="a number or name that can be dialled"),
+]
+FeatureCode = Annotated[
+    str, Meta(pattern=r"^[*#][0-9*#]{1,7}$", description='a code that starts with * or #, like "*11"')
+]
+UserName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9+_-](\.?[A-Za-z0-9+_-]){0,63}$",
+        description='the user part of a SIP URI, like "alice"',
+    ),
+]
+Prompt = Annotated[
+    str,
+    Meta(pattern=r"^[a-z]+(/[a-z0-9_-]+)+$", description='the name of a prompt, like "en/welcome"'),
+]
+PromptOrNone = Annotated[
+    str,
+    Meta(pattern=r"^([a-z]+(/[a-z0-9_-]+)+)?$", description='the name of a prompt, like "en/welcome", or ""'),
+]
+Contact = Annotated[
+    str,
+    Meta(
+        pattern=r"^sips?:[^@\s<>]+@(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(;[^\s<>]+)?$",
+        description='a SIP URI, like "sip:1001@192.0.2.1:5060"',
+    ),
+]
+CdrUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^((sqlite|postgresql)(\+[a-z0-9]+)?://\S*)?$",
+        description='a database URL, like "postgresql+psycopg://user@host/acd", or ""',
+    ),
+]
+Domain = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$",
+        max_length=253,
+        description='a domain name, like "ims.example"',
+    ),
+]
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+_ENDS_IN_DIGITS = re.compile(r"(.*?)([0-9]+)")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) > 65535:
+        raise ValueError(text)
+    return int(text)
+
+
+def _host(text: str) -> str:
+    """Return an IPv4 or IPv6 address without brackets; `localhost` is 127.0.0.1."""
+    if text == "localhost":
+        return "127.0.0.1"
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    return str(ipaddress.ip_address(bare))
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+class Secret(str):
+    """A password or token: a text that is never shown in a log line or an error."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Take the text as it is."""
+        return cls(text)
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+class Address(Struct, frozen=True):
+    """An IP address to bind. `host` carries no brackets."""
+
+    host: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `127.0.0.1` or `::1`."""
+        try:
+            return cls(_host(text))
+        except ValueError:
+            raise ValueError('an IP address, like "127.0.0.1"') from None
+
+    @property
+    def is_unspecified(self) -> bool:
+        """Say whether it stands for every address of the host (0.0.0.0, ::)."""
+        return ipaddress.ip_address(self.host).is_unspecified
+
+    def __str__(self) -> str:
+        return self.host
+
+
+class HostPort(Struct, frozen=True):
+    """An IP address and a port to bind; port 0 lets the system choose one."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `127.0.0.1:8080` or `[::1]:8080`."""
+        host, _, port = text.rpartition(":")
+        try:
+            return cls(_host(host), _port(port))
+        except ValueError:
+            raise ValueError('an IP address and a port, like "127.0.0.1:8080"') from None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Say whether only programs of this host can reach it."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+    def __str__(self) -> str:
+        return f"{_bracketed(self.host)}:{self.port}"
+
+
+class Listener(Struct, frozen=True):
+    """Where SIP is served: a transport, an IP address without brackets, a port (0 lets the system choose)."""
+
+    transport: Literal["udp", "tcp"]
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `udp:127.0.0.1:5060` or `tcp:[::1]:5060`."""
+        transport, _, rest = text.partition(":")
+        host, _, port = rest.rpartition(":")
+        try:
+            if transport == "udp":
+                return cls("udp", _host(host), _port(port))
+            if transport == "tcp":
+                return cls("tcp", _host(host), _port(port))
+        except ValueError:
+            pass
+        raise ValueError('a transport, an IP address and a port, like "udp:127.0.0.1:5060" or "tcp:127.0.0.1:5060"')
+
+    @property
+    def is_unspecified(self) -> bool:
+        """Say whether it stands for every address of the host (0.0.0.0, ::)."""
+        return ipaddress.ip_address(self.host).is_unspecified
+
+    def __str__(self) -> str:
+        return f"{self.transport}:{_bracketed(self.host)}:{self.port}"
+
+
+class Advertised(Struct, frozen=True):
+    """The host that peers shall send to, where it differs from the one bound; `port` None: the port bound."""
+
+    host: str
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `sip.ims.example`, `192.0.2.1:5060` or `[2001:db8::1]:5060`."""
+        for host, port in ((text, ""), text.rpartition(":")[::2]):
+            try:
+                return cls(_host(host), _port(port) if port else None)
+            except ValueError:
+                if _HOST_NAME.fullmatch(host) and (not port or (port.isdecimal() and int(port) < 65536)):
+                    return cls(host, int(port) if port else None)
+        raise ValueError('a host, or a host and a port, like "192.0.2.1" or "sip.ims.example:5060"')
+
+    def __str__(self) -> str:
+        return _bracketed(self.host) if self.port is None else f"{_bracketed(self.host)}:{self.port}"
+
+
+class Network(Struct, frozen=True):
+    """A set of IP addresses, as `192.0.2.0/24`; a single address is a network of one."""
+
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `192.0.2.0/24` or `192.0.2.1`."""
+        try:
+            return cls(ipaddress.ip_network(text))
+        except ValueError:
+            raise ValueError('an IP address or network, like "192.0.2.1" or "192.0.2.0/24"') from None
+
+    def __contains__(self, host: object) -> bool:
+        try:
+            return ipaddress.ip_address(str(host)) in self.network
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        return str(self.network)
+
+
+class PortRange(Struct, frozen=True):
+    """UDP ports for RTP and RTCP, both ends included; a leg takes an even port and the odd one after it."""
+
+    first: int
+    last: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `20000-29999`."""
+        first, _, last = text.partition("-")
+        try:
+            ports = cls(_port(first.strip()), _port(last.strip()))
+        except ValueError:
+            ports = cls(0, 0)
+        if not 1024 <= ports.first <= ports.last:
+            raise ValueError('two ports from 1024 to 65535, the lower one first, like "20000-29999"')
+        return ports
+
+    @property
+    def legs(self) -> int:
+        """How many legs find a pair of ports here."""
+        return (self.last + 1 - (self.first + self.first % 2)) // 2
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
+
+class Users(Struct, frozen=True):
+    """One user, `alice`, or a range of users that count up, `a001..a200`."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a user or a range; both ends of a range share what stands before the number."""
+        users = cls(text)
+        try:
+            for _ in users:
+                break
+        except ValueError:
+            raise ValueError('a user like "alice" or a range of users like "a001..a200"') from None
+        return users
+
+    def __iter__(self) -> Iterator[str]:
+        first, dots, last = self.text.partition("..")
+        names = [name for name in (first, last) if name]
+        if len(names) != 1 + bool(dots) or not all(re.fullmatch(r"[A-Za-z0-9+_.-]{1,64}", name) for name in names):
+            raise ValueError(self.text)
+        if not dots:
+            yield first
+            return
+        low, high = _ENDS_IN_DIGITS.fullmatch(first), _ENDS_IN_DIGITS.fullmatch(last)
+        if low is None or high is None or low[1] != high[1] or len(high[2]) < len(low[2]):
+            raise ValueError(self.text)
+        start, stop = int(low[2]), int(high[2])
+        if not start <= stop < start + LARGEST_RANGE:
+            raise ValueError(self.text)
+        for number in range(start, stop + 1):
+            yield f"{low[1]}{number:0{len(low[2])}d}"
+
+    def __str__(self) -> str:
+        return self.text
