@@ -1,0 +1,154 @@
+"""What the distributor is told: calls, offers and agents, as frozen structs.
+
+Every input may arrive late, twice or for something already gone; the distributor counts such inputs
+(`acd.distributor.Ignored`) and goes on. Ids are opaque strings chosen by the caller of the core.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class LeftCause(StrEnum):
+    """Why a caller left a queue without having talked to an agent."""
+
+    ABANDONED = "abandoned"  # the caller hung up
+    OVERFLOWED = "overflowed"  # sent elsewhere by us
+    RELEASED = "released"  # ended by us: shutdown, lost media, time limit
+
+
+class FailCause(StrEnum):
+    """Why an agent's phone did not take an offer."""
+
+    REFUSED = "refused"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    UNREACHABLE = "unreachable"
+    ERROR = "error"
+
+
+class CallArrived(msgspec.Struct, frozen=True, gc=False):
+    """A caller joins a queue. Larger `priority` is served sooner."""
+
+    call_id: str
+    queue: str
+    priority: int = 0
+
+
+class CallLeft(msgspec.Struct, frozen=True, gc=False):
+    """The caller is gone, wherever he was; after an answer it means the same as `CallEnded`."""
+
+    call_id: str
+    cause: LeftCause = LeftCause.ABANDONED
+
+
+class CallEnded(msgspec.Struct, frozen=True, gc=False):
+    """The talk is over; before an answer it means the same as `CallLeft` with cause `ABANDONED`."""
+
+    call_id: str
+
+
+class CallHeld(msgspec.Struct, frozen=True, gc=False):
+    """One side put the connected call on hold."""
+
+    call_id: str
+
+
+class CallRetrieved(msgspec.Struct, frozen=True, gc=False):
+    """The connected call was taken off hold."""
+
+    call_id: str
+
+
+class OfferRinging(msgspec.Struct, frozen=True, gc=False):
+    """The agent's phone rings (180)."""
+
+    call_id: str
+    agent_id: str
+    epoch: int
+
+
+class OfferAnswered(msgspec.Struct, frozen=True, gc=False):
+    """The agent picked up (200); ringing may have been skipped."""
+
+    call_id: str
+    agent_id: str
+    epoch: int
+
+
+class OfferFailed(msgspec.Struct, frozen=True, gc=False):
+    """The agent's phone refused or could not be reached."""
+
+    call_id: str
+    agent_id: str
+    epoch: int
+    cause: FailCause = FailCause.REFUSED
+
+
+class AgentRegistered(msgspec.Struct, frozen=True, gc=False):
+    """The first binding appeared. Sent again for a refresh it has no effect."""
+
+    agent_id: str
+
+
+class AgentUnregistered(msgspec.Struct, frozen=True, gc=False):
+    """The last binding is gone."""
+
+    agent_id: str
+
+
+class AgentLoggedIn(msgspec.Struct, frozen=True, gc=False):
+    """The agent logs in and wants calls (*11)."""
+
+    agent_id: str
+
+
+class AgentReady(msgspec.Struct, frozen=True, gc=False):
+    """The agent wants calls again (*14); ends wrap-up early."""
+
+    agent_id: str
+
+
+class AgentLoggedOut(msgspec.Struct, frozen=True, gc=False):
+    """The agent logs out (*12)."""
+
+    agent_id: str
+
+
+class AgentPaused(msgspec.Struct, frozen=True, gc=False):
+    """The agent wants no calls for now (*13)."""
+
+    agent_id: str
+    reason: str = ""
+
+
+class AgentBusy(msgspec.Struct, frozen=True, gc=False):
+    """The agent's phone is in a call outside the queues; `call_id` tells several such calls apart."""
+
+    agent_id: str
+    call_id: str = ""
+
+
+class AgentIdle(msgspec.Struct, frozen=True, gc=False):
+    """The call outside the queues announced by `AgentBusy` with the same `call_id` is over."""
+
+    agent_id: str
+    call_id: str = ""
+
+
+class Draining(msgspec.Struct, frozen=True, gc=False):
+    """Take no new callers; those waiting are still served."""
+
+
+OfferEvent = OfferRinging | OfferAnswered | OfferFailed
+AgentEvent = (
+    AgentRegistered
+    | AgentUnregistered
+    | AgentLoggedIn
+    | AgentReady
+    | AgentLoggedOut
+    | AgentPaused
+    | AgentBusy
+    | AgentIdle
+)
+Event = CallArrived | CallLeft | CallEnded | CallHeld | CallRetrieved | OfferEvent | AgentEvent | Draining

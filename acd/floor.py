@@ -1,0 +1,103 @@
+"""The floor at one instant, for people: HTTP, metrics, the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from acd.agents import AgentState
+from acd.events import LeftCause
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from acd.agents import Agent
+    from acd.queues import Queue
+
+
+class QueueSnapshot(msgspec.Struct, frozen=True):
+    """One queue. `waiting` includes callers for whom a phone rings; `agents` has every state, zeros too.
+
+    `service_level` is answered within `service_level_seconds` / offered, None before the first caller.
+    offered = waiting + answered + abandoned + overflowed + released.
+    """
+
+    id: str
+    name: str
+    waiting: int
+    longest_wait_seconds: float
+    agents: dict[AgentState, int]
+    offered: int
+    answered: int
+    abandoned: int
+    overflowed: int
+    released: int
+    service_level: float | None
+    service_level_seconds: float
+
+
+class AgentSnapshot(msgspec.Struct, frozen=True):
+    """One agent. `since` is the start of the state on the clock of `now`, `call_id` the call offered or talked to."""
+
+    id: str
+    name: str
+    state: AgentState
+    reason: str
+    since: float
+    queues: tuple[str, ...]
+    calls_taken: int
+    call_id: str | None
+
+
+class FloorSnapshot(msgspec.Struct, frozen=True):
+    """All queues and agents, in the order of the configuration."""
+
+    queues: tuple[QueueSnapshot, ...]
+    agents: tuple[AgentSnapshot, ...]
+
+
+def snapshot(queues: Iterable[Queue], agents: Iterable[Agent], now: float) -> FloorSnapshot:
+    """Copy out the state of the floor at `now`; costs a pass over all callers and agents."""
+    by_state: dict[str, dict[AgentState, int]] = {}
+    agent_snapshots = []
+    for agent in agents:
+        for queue in agent.queues:
+            states = by_state.setdefault(queue.profile.id, dict.fromkeys(AgentState, 0))
+            states[agent.state] += 1
+        agent_snapshots.append(_agent_snapshot(agent))
+    empty = dict.fromkeys(AgentState, 0)
+    return FloorSnapshot(
+        tuple(_queue_snapshot(queue, by_state.get(queue.profile.id, empty), now) for queue in queues),
+        tuple(agent_snapshots),
+    )
+
+
+def _queue_snapshot(queue: Queue, states: dict[AgentState, int], now: float) -> QueueSnapshot:
+    return QueueSnapshot(
+        id=queue.profile.id,
+        name=queue.profile.name,
+        waiting=len(queue.callers),
+        longest_wait_seconds=max((now - caller.arrived_at for caller in queue.callers), default=0.0),
+        agents=dict(states),
+        offered=queue.offered,
+        answered=queue.answered,
+        abandoned=queue.left[LeftCause.ABANDONED],
+        overflowed=queue.left[LeftCause.OVERFLOWED],
+        released=queue.left[LeftCause.RELEASED],
+        service_level=queue.service_level,
+        service_level_seconds=queue.profile.service_level_seconds,
+    )
+
+
+def _agent_snapshot(agent: Agent) -> AgentSnapshot:
+    return AgentSnapshot(
+        id=agent.id,
+        name=agent.profile.name,
+        state=agent.state,
+        reason=agent.reason,
+        since=agent.since,
+        queues=agent.profile.queues,
+        calls_taken=agent.calls_taken,
+        call_id=agent.caller.id if agent.caller is not None else None,
+    )
