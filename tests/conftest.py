@@ -1,5 +1,6 @@
 """What all tests share: ports nobody else takes, a place for data, and the peers that may be missing."""
 
+import contextlib
 import fcntl
 import shutil
 import socket
@@ -34,21 +35,23 @@ class Ports:
 
     A process owns a block of ports by a file lock, so that workers of one run and runs beside each other
     cannot be given the same port between the look and the use. The blocks lie below the ports that the
-    kernel gives to clients, and beside those that the shipped configurations name.
+    kernel gives to clients, and beside those that the shipped configurations name (16060, and 20000 on).
     """
 
-    FIRST, LAST, SIZE = 20_000, 32_000, 500
+    FIRST, LAST, SIZE = 10_000, 16_000, 400
 
     def __init__(self) -> None:
         for base in range(self.FIRST, self.LAST, self.SIZE):
-            self._lock = (Path(tempfile.gettempdir()) / f"ims-acd-test-ports-{base}.lock").open("w")
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                self._lock.close()
-                continue
-            self._base, self._next = base, 0
-            return
+            path = Path(tempfile.gettempdir()) / f"ims-acd-test-ports-{base}.lock"
+            with contextlib.ExitStack() as stack:
+                try:
+                    self._lock = stack.enter_context(path.open("w"))
+                    fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:  # of another user, or locked
+                    continue
+                stack.pop_all()
+                self._base, self._next = base, 0
+                return
         raise RuntimeError("every block of test ports is taken by another process")
 
     def one(self) -> int:
