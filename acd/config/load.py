@@ -151,10 +151,12 @@ def _agents(tables: Mapping[Users, AgentTable], mistakes: Mistakes) -> tuple[dic
                 contact = read(Contact, table.contact.replace("{agent}", name), path, mistakes.report)
             agents[name] = Agent(
                 id=name,
+                name=table.name or name,
                 queues=table.queues or (),
                 contact=None if contact is NOTHING else contact,
                 always_ready=table.always_ready,
                 wrap_up_seconds=table.wrap_up_seconds,
+                refuse_delay_seconds=table.refuse_delay_seconds,
             )
             written[name] = users.text
     return agents, written

@@ -15,7 +15,6 @@ from acd.config.values import (
     Advertised,
     Bytes,
     CdrUrl,
-    Contact,
     Count,
     Dialled,
     Digit,
@@ -166,19 +165,23 @@ class AgentTable(Struct, frozen=True, kw_only=True):
     """One `[agents.<user>]` table as it is written; the user may be a range."""
 
     queues: tuple[Identifier, ...]
+    name: Text | None = None
     contact: Text | None = None
     always_ready: bool = False
     wrap_up_seconds: Seconds | None = None
+    refuse_delay_seconds: Seconds = 5.0
 
 
 class Agent(Struct, frozen=True, kw_only=True):
     """An agent: a user who serves queues. `wrap_up_seconds` None: as the queue says."""
 
     id: str
+    name: str
     queues: tuple[str, ...]
-    contact: Contact | None
+    contact: str | None
     always_ready: bool
     wrap_up_seconds: float | None
+    refuse_delay_seconds: float
 
 
 class ToFlow(Struct, frozen=True, kw_only=True):

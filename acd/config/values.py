@@ -21,52 +21,52 @@ SomeCount = Annotated[int, Meta(ge=1, le=10**9, description="a whole number, 1 o
 Workers = Annotated[int, Meta(ge=1, le=64, description="a whole number from 1 to 64")]
 Bytes = Annotated[int, Meta(ge=1024, le=1 << 30, description="a number of bytes, 1024 or more")]
 Repeats = Annotated[int, Meta(ge=0, le=10, description="a whole number from 0 to 10")]
-Digit = Annotated[str, Meta(pattern=r"^[0-9*#]$", description="one key of a telephone: 0 to 9, * or #")]
+Digit = Annotated[str, Meta(pattern=r"^[0-9*#]\Z", description="one key of a telephone: 0 to 9, * or #")]
 Text = Annotated[str, Meta(min_length=1, max_length=200, description="a text that is not empty")]
 Identifier = Annotated[
     str,
-    Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="a name of a-z, 0-9, _ and - (32 at most)"),
+    Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z", description="a name of a-z, 0-9, _ and - (32 at most)"),
 ]
 Dialled = Annotated[
     str,
-    Meta(pattern=r"^[0-9A-Za-z+*#][0-9A-Za-z+*#_.-]{0,31}$", description="a number or name that can be dialled"),
+    Meta(pattern=r"^[0-9A-Za-z+*#][0-9A-Za-z+*#_.-]{0,31}\Z", description="a number or name that can be dialled"),
 ]
 FeatureCode = Annotated[
-    str, Meta(pattern=r"^[*#][0-9*#]{1,7}$", description='a code that starts with * or #, like "*11"')
+    str, Meta(pattern=r"^[*#][0-9*#]{1,7}\Z", description='a code that starts with * or #, like "*11"')
 ]
 UserName = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9+_-](\.?[A-Za-z0-9+_-]){0,63}$",
+        pattern=r"^[A-Za-z0-9+_-](\.?[A-Za-z0-9+_-]){0,63}\Z",
         description='the user part of a SIP URI, like "alice"',
     ),
 ]
 Prompt = Annotated[
     str,
-    Meta(pattern=r"^[a-z]+(/[a-z0-9_-]+)+$", description='the name of a prompt, like "en/welcome"'),
+    Meta(pattern=r"^[a-z]+(/[a-z0-9_-]+)+\Z", description='the name of a prompt, like "en/welcome"'),
 ]
 PromptOrNone = Annotated[
     str,
-    Meta(pattern=r"^([a-z]+(/[a-z0-9_-]+)+)?$", description='the name of a prompt, like "en/welcome", or ""'),
+    Meta(pattern=r"^([a-z]+(/[a-z0-9_-]+)+)?\Z", description='the name of a prompt, like "en/welcome", or ""'),
 ]
 Contact = Annotated[
     str,
     Meta(
-        pattern=r"^sips?:[^@\s<>]+@(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(;[^\s<>]+)?$",
+        pattern=r"^sips?:[^@\s<>]+@(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(;[^\s<>]+)?\Z",
         description='a SIP URI, like "sip:1001@192.0.2.1:5060"',
     ),
 ]
 CdrUrl = Annotated[
     str,
     Meta(
-        pattern=r"^((sqlite|postgresql)(\+[a-z0-9]+)?://\S*)?$",
+        pattern=r"^((sqlite|postgresql)(\+[a-z0-9]+)?://\S*)?\Z",
         description='a database URL, like "postgresql+psycopg://user@host/acd", or ""',
     ),
 ]
 Domain = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$",
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z",
         max_length=253,
         description='a domain name, like "ims.example"',
     ),
