@@ -107,6 +107,13 @@ class Message:
             for value in split_values(self.value_at(position))
         ]
 
+    def whole_values(self, name: str) -> list[str]:
+        """Return the value of every line of that name, in one piece: Authorization and its like hold commas (20.7)."""
+        key = name.lower()
+        if key not in self.keys:
+            return []
+        return [self.value_at(position) for position, candidate in enumerate(self.keys) if candidate == key]
+
     def value_at(self, position: int) -> str:
         """Return the value of one header line, its folding replaced by single spaces (7.3.1)."""
         value = self.lines[position].partition(":")[2].strip()

@@ -85,6 +85,19 @@ def parse_uri(text: str) -> Uri:
     return Uri(text, scheme, user, host, port, _parse_params(params))
 
 
+def same_uri(one: Uri, other: Uri) -> bool:
+    """Whether two URIs are equal as contacts are compared (RFC 3261 section 19.1.4); escapes are undone already."""
+    if one.text == other.text:
+        return True
+    if one.same_resource != other.same_resource:
+        return False
+    ours, theirs = one.params, other.params
+    return all(
+        ours[name].lower() == theirs[name].lower() if name in ours and name in theirs else name not in _NEVER_IGNORED
+        for name in ours.keys() | theirs.keys()
+    )
+
+
 def split_host_port(text: str) -> tuple[str, int | None]:
     """Split ``host[:port]``, with IPv6 hosts in brackets. Raises ``BadRequest``."""
     if text.startswith("["):
@@ -121,5 +134,7 @@ def _parse_params(params: list[str]) -> dict[str, str]:
     return parsed
 
 
+# 19.1.4: what must not stand in one of two equal URIs only
+_NEVER_IGNORED = frozenset(("transport", "user", "ttl", "method", "maddr"))
 _VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
 _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")

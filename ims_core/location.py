@@ -1,0 +1,324 @@
+"""Where the users of a domain can be reached: the bindings of a location service (RFC 3261 section 10)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from enum import Enum
+from heapq import heappop, heappush
+from math import ceil, inf
+from typing import Generic, NamedTuple, TypeVar
+
+from ims_core.flow import Address, Flow
+from ims_core.uri import Uri, is_ip_address, parse_uri, same_uri, split_host_port
+
+
+class Domains:
+    """The domains served, and how a URI becomes an address-of-record (10.3 step 5).
+
+    ``domain`` is the name that goes into every address-of-record. ``aliases`` are further ``host`` or ``host:port``
+    texts that mean the same. A host name counts with any port, an IP address only with the given port (5060 when
+    none is given).
+    """
+
+    def __init__(self, domain: str, aliases: Iterable[str] = ()) -> None:
+        self.domain = domain.lower()
+        self._names = {self.domain}
+        self._addresses: set[Address] = set()
+        for alias in aliases:
+            self.add_alias(alias)
+
+    def add_alias(self, alias: str) -> None:
+        """Count ``alias`` (``host`` or ``host:port``) as the domain. Raises ``BadRequest`` when it is neither."""
+        host, port = split_host_port(alias)
+        if is_ip_address(host):
+            self._addresses.add((host, port or 5060))
+        else:
+            self._names.add(host)
+
+    def serves(self, uri: Uri) -> bool:
+        """Whether the host part of ``uri`` is the domain."""
+        return uri.host in self._names or uri.address in self._addresses
+
+    def aor_of(self, uri: Uri) -> str | None:
+        """The address-of-record that ``uri`` names (``sip:user@domain``), None when the domain is another."""
+        return f"sip:{uri.user}@{self.domain}" if self.serves(uri) else None
+
+
+class Binding:
+    """One contact of an address-of-record. Read it freely; only ``Location`` changes it.
+
+    ``contact`` is the URI as registered, ``expires_at`` an instant in seconds (``inf``: fixed by configuration).
+    ``flow`` is where the REGISTER came from and requests to the contact go; None: use the contact URI. ``q`` is
+    None when the phone named none, which counts as 1. ``instance`` is the ``+sip.instance`` value (RFC 5626), ``path``
+    the Path values (RFC 3327).
+    """
+
+    __slots__ = ("aor", "call_id", "contact", "cseq", "due", "expires_at", "flow", "instance", "path", "q")
+
+    def __init__(
+        self,
+        aor: str,
+        contact: str,
+        flow: Flow | None = None,
+        *,
+        call_id: str = "",
+        cseq: int = 0,
+        expires_at: float = inf,
+        q: float | None = None,
+        instance: str = "",
+        path: tuple[str, ...] = (),
+    ) -> None:
+        self.aor = aor
+        self.contact = contact
+        self.flow = flow
+        self.call_id = call_id
+        self.cseq = cseq
+        self.expires_at = expires_at
+        self.q = q
+        self.instance = instance
+        self.path = path
+        self.due = 0
+
+    @property
+    def uri(self) -> Uri:
+        """The contact, parsed."""
+        return parse_uri(self.contact)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether configuration made it: it never expires and no REGISTER changes it."""
+        return self.expires_at == inf
+
+    def __repr__(self) -> str:
+        return f"<Binding {self.aor} -> {self.contact}>"
+
+
+class Removal(Enum):
+    """Why a binding went."""
+
+    EXPIRED = "expired"
+    DEREGISTERED = "deregistered"
+    FLOW_LOST = "flow lost"
+
+
+class BindingAdded(NamedTuple):
+    """A contact appeared; ``first``: the address-of-record had none before."""
+
+    aor: str
+    binding: Binding
+    first: bool
+
+
+class BindingRefreshed(NamedTuple):
+    """A contact changed or lives longer; ``was`` is its former URI text."""
+
+    aor: str
+    binding: Binding
+    was: str
+
+
+class BindingRemoved(NamedTuple):
+    """A contact went; ``last``: the address-of-record has none now."""
+
+    aor: str
+    binding: Binding
+    last: bool
+    reason: Removal
+
+
+LocationEvent = BindingAdded | BindingRefreshed | BindingRemoved
+
+
+class Location:
+    """All bindings, found by address-of-record, by flow and by contact, each in constant time.
+
+    You must take ``next_event()`` until it returns None after whatever may have changed something, and call
+    ``expire(now)`` when ``next_deadline()`` has come: a binding goes at most one second after its time.
+    """
+
+    def __init__(self) -> None:
+        self._by_aor: dict[str, tuple[Binding, ...]] = {}
+        self._by_flow: _Index[tuple[str, Address]] = _Index()
+        self._by_contact: _Index[tuple[str, str, str, int | None]] = _Index()
+        self._due: dict[int, set[Binding]] = {}
+        self._seconds: list[int] = []
+        self._events: deque[LocationEvent] = deque()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Binding]:
+        return (binding for bindings in self._by_aor.values() for binding in bindings)
+
+    def __contains__(self, aor: str) -> bool:
+        return aor in self._by_aor
+
+    def next_event(self) -> LocationEvent | None:
+        """The oldest change not yet taken."""
+        return self._events.popleft() if self._events else None
+
+    def bindings(self, aor: str) -> tuple[Binding, ...]:
+        """The contacts of ``aor``, the highest q first, among equals the oldest first."""
+        held = self._by_aor.get(aor, ())
+        return held if len(held) < 2 else tuple(sorted(held, key=_by_preference))
+
+    def bindings_from(self, transport: str, remote: Address) -> Collection[Binding]:
+        """The contacts that registered from this address: who may be sending a request that comes from it."""
+        return self._by_flow.get((transport, remote))
+
+    def has_flow(self, flow: Flow) -> bool:
+        """Whether a contact registered from where ``flow`` comes from."""
+        return (flow.transport, flow.remote) in self._by_flow
+
+    def binding_at(self, contact: Uri) -> Binding | None:
+        """The contact that ``contact`` names, as the Request-URI of a request within a dialog does."""
+        found = None
+        for binding in self._by_contact.get(contact.same_resource):
+            if binding.contact == contact.text:
+                return binding
+            found = binding
+        return found
+
+    def match(self, aor: str, contact: Uri) -> Binding | None:
+        """The binding of ``aor`` whose contact equals ``contact`` (19.1.4)."""
+        for binding in self._by_aor.get(aor, ()):
+            if same_uri(binding.uri, contact):
+                return binding
+        return None
+
+    def add(self, binding: Binding) -> None:
+        """Take in a contact that ``match`` did not find; its contact must be a valid URI."""
+        held = self._by_aor.get(binding.aor, ())
+        self._by_aor[binding.aor] = (*held, binding)
+        self._by_contact.add(binding.uri.same_resource, binding)
+        if binding.flow is not None:
+            self._by_flow.add((binding.flow.transport, binding.flow.remote), binding)
+        self._count += 1
+        self._schedule(binding)
+        self._events.append(BindingAdded(binding.aor, binding, not held))
+
+    def refresh(self, binding: Binding, new: Binding) -> None:
+        """Give ``binding`` the contact and all else of ``new``, which must be for the same address-of-record."""
+        was = binding.contact
+        if new.contact != was:
+            self._by_contact.discard(binding.uri.same_resource, binding)
+            self._by_contact.add(new.uri.same_resource, binding)
+            binding.contact = new.contact
+        if new.flow != binding.flow:
+            self._set_flow(binding, new.flow)
+        binding.call_id = new.call_id
+        binding.cseq = new.cseq
+        binding.q = new.q
+        binding.instance = new.instance
+        binding.path = new.path
+        binding.expires_at = new.expires_at
+        if new.expires_at < binding.due:
+            self._due[binding.due].discard(binding)
+            self._schedule(binding)
+        self._events.append(BindingRefreshed(binding.aor, binding, was))
+
+    def remove(self, binding: Binding, reason: Removal) -> None:
+        """Drop a binding that is held."""
+        rest = tuple(other for other in self._by_aor[binding.aor] if other is not binding)
+        if rest:
+            self._by_aor[binding.aor] = rest
+        else:
+            del self._by_aor[binding.aor]
+        self._by_contact.discard(binding.uri.same_resource, binding)
+        self._set_flow(binding, None)
+        if binding.due in self._due:
+            self._due[binding.due].discard(binding)
+        self._count -= 1
+        self._events.append(BindingRemoved(binding.aor, binding, not rest, reason))
+
+    def connection_lost(self, flow: Flow) -> None:
+        """A stream connection is gone.
+
+        A contact that registered over it stays until it expires, and requests go to its URI over a connection
+        opened for them (RFC 3261 section 18.1.1). Where the URI names the far end of the lost connection itself,
+        nothing listens there: that binding goes at once.
+        """
+        for binding in list(self._by_flow.get((flow.transport, flow.remote))):
+            if binding.flow != flow:
+                continue
+            if binding.uri.address == flow.remote and not binding.fixed:
+                self.remove(binding, Removal.FLOW_LOST)
+            else:
+                self._set_flow(binding, None)
+
+    def next_deadline(self) -> float | None:
+        """When ``expire`` should next be called."""
+        return self._seconds[0] if self._seconds else None
+
+    def expire(self, now: float) -> None:
+        """Drop every binding whose time is over; cheap when none is."""
+        while self._seconds and self._seconds[0] <= now:
+            for binding in self._due.pop(heappop(self._seconds)):
+                if binding.expires_at <= now:
+                    self.remove(binding, Removal.EXPIRED)
+                else:
+                    self._schedule(binding)
+
+    def _schedule(self, binding: Binding) -> None:
+        # A refresh to a later time leaves the binding where it is: it is moved on when its second comes.
+        if binding.expires_at == inf:
+            binding.due = 0
+            return
+        binding.due = second = ceil(binding.expires_at)
+        bucket = self._due.get(second)
+        if bucket is None:
+            bucket = self._due[second] = set()
+            heappush(self._seconds, second)
+        bucket.add(binding)
+
+    def _set_flow(self, binding: Binding, flow: Flow | None) -> None:
+        if binding.flow is not None:
+            self._by_flow.discard((binding.flow.transport, binding.flow.remote), binding)
+        binding.flow = flow
+        if flow is not None:
+            self._by_flow.add((flow.transport, flow.remote), binding)
+
+
+def _by_preference(binding: Binding) -> float:
+    return -1.0 if binding.q is None else -binding.q
+
+
+_Key = TypeVar("_Key")
+
+
+class _Index(Generic[_Key]):
+    """Bindings under keys that usually have one each; a lone one needs no container."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held: dict[_Key, Binding | dict[Binding, None]] = {}
+
+    def __contains__(self, key: _Key) -> bool:
+        return key in self._held
+
+    def get(self, key: _Key) -> Collection[Binding]:
+        held = self._held.get(key)
+        if held is None:
+            return ()
+        return (held,) if isinstance(held, Binding) else held.keys()
+
+    def add(self, key: _Key, binding: Binding) -> None:
+        held = self._held.get(key)
+        if held is None:
+            self._held[key] = binding
+        elif isinstance(held, Binding):
+            self._held[key] = {held: None, binding: None}
+        else:
+            held[binding] = None
+
+    def discard(self, key: _Key, binding: Binding) -> None:
+        held = self._held.get(key)
+        if held is binding:
+            del self._held[key]
+        elif isinstance(held, dict):
+            held.pop(binding, None)
+            if not held:
+                del self._held[key]
