@@ -4,8 +4,6 @@ Each function returns prompt names as `media.prompts` knows them ("en/digits/7")
 they are to be played. The languages are those of `LANGUAGES`; another one raises `ValueError`.
 """
 
-# ruff: noqa: PLR2004  (10, 20 and 100 are where the words change)
-
 LANGUAGES = ("en", "zh")
 DIGITS = "0123456789"
 
