@@ -81,9 +81,7 @@ def table(title: str, rows: list[tuple[str, set[str]]], gaps: dict[str, str]) ->
     """The lines of one table, a row a clause or peer."""
     lines = [f"| {title} | shown by |", "|---|---|"]
     for name, tests in rows:
-        cells = [
-            link(test) + (f" (known gap: {gaps[test]})" if test in gaps else "") for test in sorted(tests)
-        ]
+        cells = [link(test) + (f" (known gap: {gaps[test]})" if test in gaps else "") for test in sorted(tests)]
         lines.append(f"| {name} | {'<br>'.join(cells)} |")
     return lines
 

@@ -46,11 +46,7 @@ def pluck(note: int) -> Sound:
     for harmonic in range(1, 8):
         if hertz * harmonic > HIGHEST_HZ:
             break
-        sound += (
-            np.sin(2 * np.pi * hertz * harmonic * time)
-            * np.exp(-time * (0.9 + 0.7 * harmonic))
-            / harmonic**1.6
-        )
+        sound += np.sin(2 * np.pi * hertz * harmonic * time) * np.exp(-time * (0.9 + 0.7 * harmonic)) / harmonic**1.6
     attack = int(0.008 * RATE)
     release = int(0.2 * RATE)
     sound[:attack] *= np.linspace(0, 1, attack)

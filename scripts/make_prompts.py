@@ -36,9 +36,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     table = tomllib.loads((PROMPTS / "texts.toml").read_text(encoding="utf-8"))
-    known = {
-        f"{lang}/{name}": (lang, text) for lang, part in table.items() for name, text in part["texts"].items()
-    }
+    known = {f"{lang}/{name}": (lang, text) for lang, part in table.items() for name, text in part["texts"].items()}
     unknown = [name for name in arguments.names if name not in known]
     if unknown:
         print(f"make_prompts: texts.toml has no {', '.join(unknown)}", file=sys.stderr)

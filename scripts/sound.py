@@ -37,9 +37,7 @@ def to_telephone(sound: Sound, rate: int) -> Sound:
     padded = np.concatenate([sound, np.zeros(rate // 10 + (-len(sound)) % rate)])
     spectrum = np.fft.rfft(padded)
     hertz = np.arange(len(spectrum)) * rate / len(padded)
-    spectrum *= np.clip((hertz - LOW_HZ / 2) / (LOW_HZ / 2), 0, 1) * np.clip(
-        (HIGH_HZ + 200 - hertz) / 200, 0, 1
-    )
+    spectrum *= np.clip((hertz - LOW_HZ / 2) / (LOW_HZ / 2), 0, 1) * np.clip((HIGH_HZ + 200 - hertz) / 200, 0, 1)
     length = round(len(padded) * RATE / rate)
     resampled = np.fft.irfft(spectrum[: length // 2 + 1], length) * (length / len(padded))
     return np.asarray(resampled[: round(len(sound) * RATE / rate)])
