@@ -228,7 +228,7 @@ class Agent:
             raise IllegalTransitionError(f"agent {self.id}: {trigger} while {old}") from None
         if new is None:
             new = self.standing
-        if new is old and trigger is not Trigger.PAUSE:
+        if new is old and not (new is AgentState.PAUSED and trigger is Trigger.PAUSE):
             return False
         if new is AgentState.READY and trigger is not Trigger.RELEASE:
             self.idle_since = now
