@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
@@ -79,6 +79,13 @@ class RequestFailed(NamedTuple):
 Event = RequestReceived | AckReceived | CancelReceived | ResponseReceived | RequestFailed
 
 
+class Timed(Protocol):
+    """Whatever a timer may be started for."""
+
+    def fire(self, event: str) -> None:
+        """Take note that the timer ``event`` has run out."""
+
+
 class Endpoint:
     """Holds the transactions of one SIP element.
 
@@ -104,7 +111,7 @@ class Endpoint:
         self._sent_by = sent_by
         self._servers: dict[tuple[str, ...], ServerTransaction] = {}
         self._clients: dict[tuple[str, ...], ClientTransaction] = {}
-        self._timers: TimerQueue[tuple[Transaction, str]] = TimerQueue()
+        self._timers: TimerQueue[tuple[Timed, str]] = TimerQueue()
         self._events: deque[Event] = deque()
         self._out: list[tuple[Flow, bytes]] = []
 
@@ -137,8 +144,8 @@ class Endpoint:
 
     def handle_timer(self) -> None:
         """Fire the timers whose time has come."""
-        for transaction, event in self._timers.pop_due(self.clock()):
-            transaction.fire(event)
+        for timed, event in self._timers.pop_due(self.clock()):
+            timed.fire(event)
 
     def transport_failed(self, flow: Flow) -> None:
         """Tell the client transactions on ``flow`` that what they sent did not leave (18.4)."""
@@ -203,9 +210,9 @@ class Endpoint:
         """Put bytes on their way."""
         self._out.append((flow, data))
 
-    def start_timer(self, transaction: Transaction, event: str, delay: float) -> None:
-        """Fire ``event`` at ``transaction`` after ``delay`` seconds."""
-        self._timers.start(delay, (transaction, event), self.clock())
+    def start_timer(self, timed: Timed, event: str, delay: float) -> None:
+        """Fire ``event`` at ``timed`` after ``delay`` seconds."""
+        self._timers.start(delay, (timed, event), self.clock())
 
     def pass_up(self, transaction: ClientTransaction, response: Response) -> None:
         """Queue the event for a response."""

@@ -79,6 +79,18 @@ class UnsupportedScheme(SipError):
     status = 416
 
 
+class Forbidden(SipError):
+    """The server understood the request and refuses to fulfil it (21.4.4)."""
+
+    status = 403
+
+
+class BadExtension(SipError):
+    """The request requires an extension that is not understood (21.4.15)."""
+
+    status = 420
+
+
 class IntervalTooBrief(SipError):
     """The expiration of the resource is too short (21.4.17)."""
 
@@ -91,10 +103,49 @@ class NoSuchDialog(SipError):
     status = 481
 
 
+class TemporarilyUnavailable(SipError):
+    """The user is known but cannot be reached now (21.4.18)."""
+
+    status = 480
+
+
+class TooManyHops(SipError):
+    """Max-Forwards has reached zero (21.4.21)."""
+
+    status = 483
+
+
 class RequestPending(SipError):
     """A request within the same dialog is still pending (21.4.27)."""
 
     status = 491
+
+
+class NotAcceptableHere(SipError):
+    """The session description cannot be accepted (21.4.26)."""
+
+    status = 488
+
+
+class NoRoute(SipError):
+    """The next hop cannot be reached by any listener of ours."""
+
+    status = 500
+
+    def __init__(self) -> None:
+        super().__init__("No way to the next hop")
+
+
+class NotImplementedHere(SipError):
+    """The method is not known to this server (21.5.2)."""
+
+    status = 501
+
+
+class ServiceUnavailable(SipError):
+    """The server cannot take the request now (21.5.4); Retry-After tells when to come again."""
+
+    status = 503
 
 
 class VersionNotSupported(SipError):

@@ -1,0 +1,134 @@
+"""Dialogs: what two user agents agree on once one has answered the other (RFC 3261 section 12)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ims_core.errors import BadRequest, SipError
+from ims_core.headers import parse_name_addr
+from ims_core.message import Request, Response
+from ims_core.uri import parse_uri
+
+if TYPE_CHECKING:
+    from ims_core.flow import Flow
+
+FIRST_CSEQ: Final = 1
+
+
+class OutOfOrder(SipError):
+    """The CSeq of a request is lower than one seen before (12.2.2 asks for a 500)."""
+
+    status = 500
+
+
+class Dialog:
+    """The state of one dialog.
+
+    ``local`` and ``remote`` are From and To values as this side sends them; ``flow`` is where the peer was heard,
+    or where the request that made the dialog was sent.
+    """
+
+    __slots__ = (
+        "call_id", "flow", "local", "local_cseq", "local_tag", "remote", "remote_cseq", "remote_tag", "remote_target",
+        "route_set",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        local: str,
+        remote: str,
+        local_tag: str,
+        remote_tag: str,
+        remote_target: str,
+        route_set: list[str],
+        flow: Flow,
+        local_cseq: int = 0,
+        remote_cseq: int = 0,
+    ) -> None:
+        self.call_id = call_id
+        self.local = local
+        self.remote = remote
+        self.local_tag = local_tag
+        self.remote_tag = remote_tag
+        self.remote_target = remote_target
+        self.route_set = route_set
+        self.flow = flow
+        self.local_cseq = local_cseq
+        self.remote_cseq = remote_cseq
+
+    @classmethod
+    def as_server(cls, request: Request, local_tag: str, flow: Flow) -> Dialog:
+        """Make the dialog of the side that answers (12.1.1). Raises ``BadRequest`` without a usable Contact."""
+        return cls(
+            call_id=request.call_id,
+            local=f"{request.require('To')};tag={local_tag}",
+            remote=request.require("From"),
+            local_tag=local_tag,
+            remote_tag=request.from_.tag,
+            remote_target=_contact_uri(request),
+            route_set=request.values("Record-Route"),
+            remote_cseq=request.cseq.number,
+            flow=flow,
+        )
+
+    @classmethod
+    def as_client(cls, request: Request, response: Response, flow: Flow) -> Dialog:
+        """Make the dialog of the side that asked (12.1.2). Raises ``BadRequest`` without a usable Contact."""
+        return cls(
+            call_id=request.call_id,
+            local=request.require("From"),
+            remote=response.require("To"),
+            local_tag=request.from_.tag,
+            remote_tag=response.to.tag,
+            remote_target=_contact_uri(response),
+            route_set=response.values("Record-Route")[::-1],
+            local_cseq=request.cseq.number,
+            flow=flow,
+        )
+
+    def request(self, method: str, *, cseq: int | None = None) -> Request:
+        """Build a request within the dialog (12.2.1.1); ``cseq`` is given for an ACK, whose number is its INVITE's."""
+        if cseq is None:
+            self.local_cseq += 1
+            cseq = self.local_cseq
+        request = Request(method, self.remote_target)
+        routes = self.route_set
+        if routes and not parse_name_addr(routes[0]).uri.is_loose_router:
+            request.uri = parse_name_addr(routes[0]).uri_text
+            routes = [*routes[1:], f"<{self.remote_target}>"]
+        for route in routes:
+            request.add("Route", route)
+        request.add("From", self.local)
+        request.add("To", self.remote)
+        request.add("Call-ID", self.call_id)
+        request.add("CSeq", f"{cseq} {method}")
+        request.add("Max-Forwards", "70")
+        return request
+
+    @property
+    def next_hop(self) -> str:
+        """The URI that requests within the dialog are sent to: the first route, else the remote target (8.1.2)."""
+        return parse_name_addr(self.route_set[0]).uri_text if self.route_set else self.remote_target
+
+    def accept(self, request: Request) -> None:
+        """Take note of a request of the peer (12.2.2). Raises ``OutOfOrder``; an ACK may repeat a number."""
+        number = request.cseq.number
+        if number < self.remote_cseq:
+            raise OutOfOrder("CSeq out of order")
+        self.remote_cseq = number
+        if request.method in {"INVITE", "UPDATE"} and "contact" in request.keys:
+            self.remote_target = _contact_uri(request)
+
+    def refresh_target(self, response: Response) -> None:
+        """Take the Contact of a 2xx to a target refresh request (12.2.1.2)."""
+        if "contact" in response.keys:
+            self.remote_target = _contact_uri(response)
+
+
+def _contact_uri(message: Request | Response) -> str:
+    contact = message.contact
+    if contact is None:
+        raise BadRequest("Missing Contact header")
+    return parse_uri(contact.uri_text).text

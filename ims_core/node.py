@@ -1,0 +1,246 @@
+"""One SIP element without I/O: the roles and layers put together, and the way of a message through them.
+
+    bytes → Endpoint (parse, transactions) → within a dialog: UserAgent or Proxy
+                                           → REGISTER: Registrar
+                                           → else: Pcscf.route, then Scscf.route → Proxy or a service
+
+A service is a callable that is handed the ``IncomingCall`` of an INVITE; it must answer or reject it. What there is
+to send is taken with ``data_to_send()`` after every input, also after a service used one of its calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from ims_core.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
+from ims_core.errors import NoRoute, ServiceUnavailable, SipError
+from ims_core.flow import Address, Flow
+from ims_core.message import Request, error_response
+from ims_core.proxy import Forwarding, Proxy, next_route
+from ims_core.routing import HERE, Forward
+from ims_core.session import ALLOW, IncomingCall, OutgoingCall, Session
+from ims_core.uri import parse_uri
+from ims_core.useragent import UserAgent
+
+if TYPE_CHECKING:
+    from ims_core.endpoint import Endpoint
+    from ims_core.location import Domains, Location, LocationEvent
+    from ims_core.pcscf import Pcscf
+    from ims_core.registrar import Registrar
+    from ims_core.scscf import Scscf
+    from ims_core.session import EventHandler
+    from ims_core.transactions import ServerTransaction
+
+Service = Callable[[IncomingCall], None]
+
+
+class Roles(NamedTuple):
+    """The parts of an element that decide."""
+
+    registrar: Registrar
+    pcscf: Pcscf
+    scscf: Scscf
+
+
+class Node:
+    """Owns an endpoint and everything above it.
+
+    ``advertised`` maps each listener to the ``host:port`` it is reached by, ``services`` names to services.
+    ``on_location`` is told of every change of a binding. ``refuse_calls``, when set, is what new calls get.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        domains: Domains,
+        location: Location,
+        roles: Roles,
+        advertised: Mapping[tuple[str, Address], str],
+        secret: bytes,
+        ring_seconds: float = 181.0,
+    ) -> None:
+        self.endpoint = endpoint
+        self.location = location
+        self.services: dict[str, Service] = {}
+        self.on_location: Callable[[LocationEvent], None] = _ignore
+        self.refuse_calls: ServiceUnavailable | None = None
+        self._roles = roles
+        self._listeners: dict[str, Flow] = {}
+        for transport, local in advertised:
+            self._listeners.setdefault(transport, Flow(transport, local, ("", 0)))
+        self.ua = UserAgent(endpoint, flow_for=self._flow_to_peer, advertised=advertised)
+        self.proxy = Proxy(
+            endpoint,
+            is_local=domains.serves,
+            flow_for=self.flow_for,
+            advertised=advertised,
+            secret=secret,
+            ring_seconds=ring_seconds,
+        )
+
+    # Inputs -------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        """Take one whole message."""
+        self.endpoint.receive(data, flow)
+        self._react()
+
+    def handle_timer(self) -> None:
+        """Act on every deadline that has passed."""
+        self.endpoint.handle_timer()
+        self.location.expire(self.endpoint.clock())
+        self._react()
+
+    def connection_failed(self, flow: Flow) -> None:
+        """A stream connection could not be opened or is gone."""
+        self.endpoint.transport_failed(flow)
+        self.location.connection_lost(flow)
+        self._react()
+
+    def call(self, flow: Flow, on_event: EventHandler) -> OutgoingCall:
+        """Make a session that can call through ``flow``."""
+        return self.ua.outgoing(flow, on_event)
+
+    # Outputs ------------------------------------------------------------------------------------------------
+
+    def data_to_send(self) -> list[tuple[Flow, bytes]]:
+        """Return and forget the bytes to send, each with its flow."""
+        return self.endpoint.data_to_send()
+
+    def next_deadline(self) -> float | None:
+        """Return when ``handle_timer`` is to be called."""
+        mine, bindings = self.endpoint.next_deadline(), self.location.next_deadline()
+        return mine if bindings is None or (mine is not None and mine < bindings) else bindings
+
+    def flow_for(self, uri: str) -> Flow:
+        """Choose the way to ``uri``: a registered contact's flow, else its address.
+
+        Raises ``NoRoute`` for a host that is a name, or a transport without listener.
+        """
+        parsed = parse_uri(uri)
+        binding = self.location.binding_at(parsed)
+        if binding is not None and binding.flow is not None:
+            return binding.flow
+        listener = self._listeners.get(parsed.transport)
+        if listener is None or not parsed.has_ip_host:
+            raise NoRoute
+        return listener._replace(remote=parsed.address)
+
+    def _flow_to_peer(self, uri: str, heard_from: Flow) -> Flow:
+        """Choose the way to a peer of a dialog: over its own connection, else as its Contact says."""
+        if heard_from.reliable:
+            return heard_from
+        try:
+            return self.flow_for(uri)
+        except SipError:
+            return heard_from
+
+    # Reactions ----------------------------------------------------------------------------------------------
+
+    def _react(self) -> None:
+        for event in self.endpoint.events():
+            match event:
+                case RequestReceived():
+                    self._on_request(event)
+                case ResponseReceived():
+                    self._on_response(event)
+                case AckReceived():
+                    self._on_ack(event)
+                case CancelReceived():
+                    self._on_cancel(event)
+                case RequestFailed():
+                    self._on_failure(event)
+        while (change := self.location.next_event()) is not None:
+            self.on_location(change)
+
+    def _on_request(self, event: RequestReceived) -> None:
+        transaction, request, flow = event
+        try:
+            if request.method == "REGISTER":
+                self._register(transaction, request, flow)
+            elif request.to.tag:
+                self._within_dialog(transaction, request)
+            else:
+                self._outside_dialog(transaction, request, flow)
+        except SipError as error:
+            response = error_response(request, error, to_tag=self.endpoint.ids.tag())
+            self.endpoint.respond(transaction, response)
+
+    def _register(self, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
+        response = self._roles.registrar.handle(request, flow, self.endpoint.clock())
+        self.endpoint.respond(transaction, response)
+
+    def _within_dialog(self, transaction: ServerTransaction, request: Request) -> None:
+        if self.ua.owns(request) or next_route(request) is None:
+            self.ua.receive(transaction, request)
+        else:
+            self._trying(transaction, request)
+            self.proxy.forward_within_dialog(transaction, request)
+
+    def _outside_dialog(self, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
+        if self.refuse_calls is not None and request.method == "INVITE":
+            raise self.refuse_calls
+        admitted = self._roles.pcscf.route(request, flow, self.endpoint.clock())
+        decision = self._roles.scscf.route(request)
+        if isinstance(decision, Forward):
+            self._trying(transaction, request)
+            self.proxy.forward(transaction, request, flow, decision.targets)
+        elif request.method == "INVITE" and decision.name in self.services:
+            self._trying(transaction, request)
+            call = self.ua.incoming(transaction, request, flow, admitted.identity)
+            self.services[decision.name](call)
+        else:
+            self._answer_here(transaction, request, decision.name)
+
+    def _answer_here(self, transaction: ServerTransaction, request: Request, name: str) -> None:
+        """Answer what is addressed to this element itself (11.2, 8.2.1)."""
+        method = request.method
+        allow = (("Allow", ALLOW if name != HERE else "OPTIONS, REGISTER"),)
+        if method == "OPTIONS":
+            accept = (*allow, ("Accept", "application/sdp"), ("Supported", "path"))
+            self.endpoint.reply(transaction, 200, headers=accept)
+        elif method == "INVITE":
+            self.endpoint.reply(transaction, 404)
+        else:
+            self.endpoint.reply(transaction, 405 if method in _KNOWN_METHODS else 501, headers=allow)
+
+    def _trying(self, transaction: ServerTransaction, request: Request) -> None:
+        if request.method == "INVITE":  # RFC 4320 section 4.1: no 100 to anything else
+            self.endpoint.reply(transaction, 100)
+
+    def _on_ack(self, event: AckReceived) -> None:
+        if self.ua.owns(event.request):
+            self.ua.receive_ack(event)
+        else:
+            self.proxy.forward_ack(event.request)
+
+    def _on_cancel(self, event: CancelReceived) -> None:
+        if isinstance(event.transaction.user, Forwarding):
+            self.proxy.receive_cancel(event)
+        else:
+            self.ua.receive_cancel(event)
+
+    def _on_response(self, event: ResponseReceived) -> None:
+        user = event.transaction.user
+        if isinstance(user, Forwarding):
+            self.proxy.receive_response(event)
+        elif isinstance(user, Session):
+            self.ua.receive_response(event)
+
+    def _on_failure(self, event: RequestFailed) -> None:
+        user = event.transaction.user
+        if isinstance(user, Forwarding):
+            self.proxy.request_failed(event)
+        elif isinstance(user, Session):
+            self.ua.request_failed(event)
+
+
+def _ignore(_: LocationEvent) -> None:
+    """Nobody wants to know."""
+
+
+_KNOWN_METHODS = frozenset(
+    "INVITE ACK BYE CANCEL REGISTER OPTIONS INFO PRACK UPDATE REFER SUBSCRIBE NOTIFY MESSAGE PUBLISH".split()
+)

@@ -1,0 +1,58 @@
+"""P-CSCF-lite: the first hop, which knows who is calling before anybody else does (TS 24.229 section 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ims_core.digest import DigestAuthenticator, Outcome, ProxyAuthenticationRequired
+from ims_core.routing import ToScscf
+
+if TYPE_CHECKING:
+    from ims_core.flow import Flow
+    from ims_core.location import Domains, Location
+    from ims_core.message import Request
+
+
+class Pcscf:
+    """Admits requests from registered flows, from trunks, and from whoever answers a digest challenge.
+
+    ``is_trunk`` tells whether an address belongs to a configured trunk. Without ``authenticator`` everybody is
+    admitted under the identity of the From header.
+    """
+
+    def __init__(
+        self,
+        domains: Domains,
+        location: Location,
+        *,
+        authenticator: DigestAuthenticator | None,
+        is_trunk: Callable[[str], bool],
+    ) -> None:
+        self._domains = domains
+        self._location = location
+        self._authenticator = authenticator
+        self._is_trunk = is_trunk
+
+    def route(self, request: Request, flow: Flow, now: float) -> ToScscf:
+        """Decide about a request outside any dialog. Raises ``ProxyAuthenticationRequired``."""
+        if self._authenticator is None or self._is_trunk(flow.remote[0]):
+            return ToScscf(request.from_.uri.user)
+        if request.method == "OPTIONS" and not request.target.user and self._domains.serves(request.target):
+            return ToScscf("")
+        for binding in self._location.bindings_from(flow.transport, flow.remote):
+            return ToScscf(self._registered_identity(request, binding.aor, flow))
+        verdict = self._authenticator.verify(
+            request.method, request.uri, request.whole_values("Proxy-Authorization"), now
+        )
+        if verdict.outcome is Outcome.ACCEPTED:
+            return ToScscf(verdict.user)
+        challenge = self._authenticator.challenge(now, stale=verdict.outcome is Outcome.STALE)
+        raise ProxyAuthenticationRequired(headers=(("Proxy-Authenticate", challenge),))
+
+    def _registered_identity(self, request: Request, fallback: str, flow: Flow) -> str:
+        """Among the users registered from one flow the From header chooses; it cannot name another."""
+        wanted = self._domains.aor_of(request.from_.uri)
+        aors = {binding.aor for binding in self._location.bindings_from(flow.transport, flow.remote)}
+        aor = wanted if wanted in aors else fallback
+        return aor.removeprefix("sip:").partition("@")[0]
