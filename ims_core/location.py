@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from enum import Enum
 from heapq import heappop, heappush
+from itertools import count
 from math import ceil, inf
 from typing import Generic, NamedTuple, TypeVar
 
@@ -51,10 +52,10 @@ class Binding:
     ``contact`` is the URI as registered, ``expires_at`` an instant in seconds (``inf``: fixed by configuration).
     ``flow`` is where the REGISTER came from and requests to the contact go; None: use the contact URI. ``q`` is
     None when the phone named none, which counts as 1. ``instance`` is the ``+sip.instance`` value (RFC 5626), ``path``
-    the Path values (RFC 3327).
+    the Path values (RFC 3327). ``number`` is different for every binding of one ``Location``.
     """
 
-    __slots__ = ("aor", "call_id", "contact", "cseq", "due", "expires_at", "flow", "instance", "path", "q")
+    __slots__ = ("aor", "call_id", "contact", "cseq", "due", "expires_at", "flow", "instance", "number", "path", "q")
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class Binding:
         self.q = q
         self.instance = instance
         self.path = path
-        self.due = 0
+        self.number = self.due = 0
 
     @property
     def uri(self) -> Uri:
@@ -89,6 +90,11 @@ class Binding:
     def fixed(self) -> bool:
         """Whether configuration made it: it never expires and no REGISTER changes it."""
         return self.expires_at == inf
+
+    @property
+    def needs_connection(self) -> bool:
+        """Whether the contact names the far end of the stream that it registered over, where nothing listens."""
+        return self.flow is not None and self.flow.reliable and self.uri.address == self.flow.remote
 
     def __repr__(self) -> str:
         return f"<Binding {self.aor} -> {self.contact}>"
@@ -111,11 +117,10 @@ class BindingAdded(NamedTuple):
 
 
 class BindingRefreshed(NamedTuple):
-    """A contact changed or lives longer; ``was`` is its former URI text."""
+    """A contact was registered again: its lifetime, and maybe its URI, flow and parameters are new."""
 
     aor: str
     binding: Binding
-    was: str
 
 
 class BindingRemoved(NamedTuple):
@@ -144,6 +149,7 @@ class Location:
         self._due: dict[int, set[Binding]] = {}
         self._seconds: list[int] = []
         self._events: deque[LocationEvent] = deque()
+        self._numbers = count(1)
         self._count = 0
 
     def __len__(self) -> int:
@@ -196,13 +202,13 @@ class Location:
         if binding.flow is not None:
             self._by_flow.add((binding.flow.transport, binding.flow.remote), binding)
         self._count += 1
+        binding.number = next(self._numbers)
         self._schedule(binding)
         self._events.append(BindingAdded(binding.aor, binding, not held))
 
     def refresh(self, binding: Binding, new: Binding) -> None:
         """Give ``binding`` the contact and all else of ``new``, which must be for the same address-of-record."""
-        was = binding.contact
-        if new.contact != was:
+        if new.contact != binding.contact:
             self._by_contact.discard(binding.uri.same_resource, binding)
             self._by_contact.add(new.uri.same_resource, binding)
             binding.contact = new.contact
@@ -217,7 +223,7 @@ class Location:
         if new.expires_at < binding.due:
             self._due[binding.due].discard(binding)
             self._schedule(binding)
-        self._events.append(BindingRefreshed(binding.aor, binding, was))
+        self._events.append(BindingRefreshed(binding.aor, binding))
 
     def remove(self, binding: Binding, reason: Removal) -> None:
         """Drop a binding that is held."""
@@ -237,13 +243,12 @@ class Location:
         """A stream connection is gone.
 
         A contact that registered over it stays until it expires, and requests go to its URI over a connection
-        opened for them (RFC 3261 section 18.1.1). Where the URI names the far end of the lost connection itself,
-        nothing listens there: that binding goes at once.
+        opened for them (RFC 3261 section 18.1.1). A binding that ``needs_connection`` goes at once.
         """
         for binding in list(self._by_flow.get((flow.transport, flow.remote))):
             if binding.flow != flow:
                 continue
-            if binding.uri.address == flow.remote and not binding.fixed:
+            if binding.needs_connection:
                 self.remove(binding, Removal.FLOW_LOST)
             else:
                 self._set_flow(binding, None)
