@@ -1,0 +1,110 @@
+"""The call detail record: what became of one call, written once, when it is over."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from media.api import LegReport
+
+
+class EndedBy(StrEnum):
+    """Who ended the call."""
+
+    CALLER = "caller"
+    AGENT = "agent"
+    SYSTEM = "system"
+
+
+class Outcome(StrEnum):
+    """How a call ended, each call having exactly one. That an agent answered shows in `connected` as well."""
+
+    ANSWERED = "answered"  # talked to an agent, and one of the two hung up
+    SERVED = "served"  # echo or announcement, to its end or until the caller hung up
+    ABANDONED = "abandoned"  # the caller hung up in the menu, in the queue or while a phone rang
+    CANCELLED = "cancelled"  # the caller gave up before we answered
+    NO_AGENT = "no_agent"  # nobody was logged in to the queue
+    WAITED_TOO_LONG = "waited_too_long"  # longer than the queue's max_wait_seconds
+    REJECTED = "rejected"  # refused before it began: unknown number, no common codec, limits
+    TIME_LIMIT = "time_limit"  # longer than limits.call_seconds
+    PEER_LOST = "peer_lost"  # no RTP, no ACK or no response any more
+    MEDIA_LOST = "media_lost"  # the media worker went away
+    DRAINED = "drained"  # ended by the shutdown
+    FAILED = "failed"  # by a defect or a fault not named above
+
+
+class Quality(msgspec.Struct, frozen=True, kw_only=True):
+    """The voice received from one side; `mos` None: not known, `basis` says why or what it rests on."""
+
+    codec: str | None = None
+    packets: int = 0
+    lost: int = 0
+    loss_percent: float = 0.0
+    jitter_ms: float = 0.0
+    mos: float | None = None
+    basis: str = "nothing received"
+
+    @classmethod
+    def of(cls, report: LegReport) -> Quality:
+        """Take from a leg's report what concerns the voice received."""
+        return cls(
+            codec=report.codec,
+            packets=report.packets_received,
+            lost=report.lost,
+            loss_percent=report.loss_percent,
+            jitter_ms=report.jitter_ms,
+            mos=report.mos,
+            basis=report.basis,
+        )
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One thing that happened to a call; `event` is named like a log line, as "agent.offered"."""
+
+    at: datetime
+    event: str
+    detail: str = ""
+
+
+class Cdr(msgspec.Struct, frozen=True, kw_only=True):
+    """One call. All instants are in UTC; one that was not reached is None.
+
+    `id` is ours and unique, `call_id` the Call-ID of the caller's dialog. `offered` is the first offer to an agent,
+    `agent` the one who answered, or the last one tried. `waited_seconds` counts from `queued` to `connected`, or to
+    `ended`; `talked_seconds` from `connected` to `ended`; both are derived. `reason` is the SIP status or cause in
+    words. `quality_caller` is what we received from the caller, `quality_agent` from the agent.
+    """
+
+    id: str
+    call_id: str
+    dialled: str
+    caller: str
+    arrived: datetime
+    ended: datetime
+    ended_by: EndedBy
+    outcome: Outcome
+    reason: str = ""
+    queue: str | None = None
+    agent: str | None = None
+    answered_by_system: datetime | None = None
+    queued: datetime | None = None
+    offered: datetime | None = None
+    connected: datetime | None = None
+    waited_seconds: float = 0.0
+    talked_seconds: float = 0.0
+    quality_caller: Quality | None = None
+    quality_agent: Quality | None = None
+    recording: str | None = None
+    timeline: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "waited_seconds", _seconds(self.queued, self.connected or self.ended))
+        msgspec.structs.force_setattr(self, "talked_seconds", _seconds(self.connected, self.ended))
+
+
+def _seconds(start: datetime | None, end: datetime) -> float:
+    return 0.0 if start is None else round((end - start).total_seconds(), 3)

@@ -1,0 +1,280 @@
+"""Every metric of the engine, declared in this one file.
+
+Two kinds. What has a duration is observed when it happens, through the verbs of `Metrics`. Everything else is
+read at scrape time from `Readings`, plain numbers that the parts keep anyway, so that a message or a packet costs
+no more than adding to an int. Labels take values from closed sets: never a number that somebody dialled.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from acd.agents import AgentState
+from acd.cdr import Cdr, Outcome
+from acd.floor import FloorSnapshot
+from acd.store import StoreCounters
+from media.api import MediaCounters
+
+# The methods of RFC 3261, 3262, 3311, 3428, 3515, 3903, 6086 and 6665; any other is counted as "other".
+METHODS = frozenset(
+    "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
+)
+WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
+TALK_BUCKETS = (5, 10, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
+# The outcomes of a caller's wait in a queue, for the histogram of waits.
+ANSWERED, ABANDONED, OTHER = "answered", "abandoned", "other"
+
+
+class Readings(msgspec.Struct, frozen=True, kw_only=True):
+    """The plain numbers of one moment; a mapping's values are totals since the start.
+
+    `sip_messages` by (direction "in" or "out", method, "request" or a status class as "2xx"), `sip_dropped` by
+    reason, `sip_unexpected` by (machine, state, event), `inputs_ignored` (of the distributor) by kind.
+    """
+
+    ready: bool = False
+    draining: bool = False
+    calls: int = 0
+    dialogs: int = 0
+    transactions: int = 0
+    tasks: int = 0
+    bindings: int = 0
+    connections: int = 0
+    sip_messages: Mapping[tuple[str, str, str], int] = {}
+    sip_dropped: Mapping[str, int] = {}
+    sip_unexpected: Mapping[tuple[str, str, str], int] = {}
+    inputs_ignored: Mapping[str, int] = {}
+    floor: FloorSnapshot = FloorSnapshot((), ())
+    media: MediaCounters = MediaCounters()
+    cdr: StoreCounters = StoreCounters(0, 0, 0, 0)
+
+
+class Metrics:
+    """The metrics of one engine.
+
+    `queues` gives for each queue id its service level threshold in seconds, which becomes a bucket of the waits.
+    `read` is called in the thread of `render` at each scrape.
+    """
+
+    def __init__(self, queues: Mapping[str, float], read: Callable[[], Readings]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._read = read
+        ProcessCollector(registry=self.registry)
+        self.registry.register(_Scrape(self))
+        waited = Histogram(
+            "acd_queue_wait_seconds",
+            "Time from entering the queue until an agent answered, the caller gave up, or we released the caller.",
+            ("queue", "outcome"),
+            buckets=sorted({*map(float, WAIT_BUCKETS), *queues.values()}),
+            registry=self.registry,
+        )
+        talked = Histogram(
+            "acd_talk_seconds",
+            "Time from the agent's answer to the end of the call.",
+            ("queue",),
+            buckets=TALK_BUCKETS,
+            registry=self.registry,
+        )
+        names = list(queues)
+        self._waited = {(name, how): waited.labels(name, how) for name in names for how in (ANSWERED, ABANDONED, OTHER)}
+        self._talked = {name: talked.labels(name) for name in names}
+        self._offers: Tally[str] = Tally(dict.fromkeys(names, 0))
+        self._outcomes: Tally[Outcome] = Tally(dict.fromkeys(Outcome, 0))
+        self._arrived = 0
+
+    def call_arrived(self) -> None:
+        """Count an INVITE that is for us, before anything is decided about it."""
+        self._arrived += 1
+
+    def call_offered(self, queue: str) -> None:
+        """Count an agent's phone being called."""
+        self._offers[queue] += 1
+
+    def call_ended(self, cdr: Cdr) -> None:
+        """Count the end of a call and observe how long it waited and talked."""
+        self._outcomes[cdr.outcome] += 1
+        if cdr.queue in self._talked and cdr.queued is not None:
+            if cdr.connected is not None:
+                how = ANSWERED
+                self._talked[cdr.queue].observe(cdr.talked_seconds)
+            else:
+                how = ABANDONED if cdr.outcome in (Outcome.ABANDONED, Outcome.CANCELLED) else OTHER
+            self._waited[cdr.queue, how].observe(cdr.waited_seconds)
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """Return the page for a scrape, and its content type, in the form that the Accept header asks for."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def scrape(self) -> Iterator[Metric]:
+        """Yield everything that is read from plain numbers."""
+        readings = self._read()
+        yield from _engine(readings)
+        yield _counter("acd_calls_arrived", "INVITEs that began a call with us.", {(): self._arrived})
+        yield _counter(
+            "acd_calls_ended",
+            "Calls that ended, by how they ended.",
+            {(outcome.value,): count for outcome, count in self._outcomes.items()},
+            "outcome",
+        )
+        yield _counter(
+            "acd_offers",
+            "Times an agent's phone was called for a caller of the queue.",
+            {(queue,): count for queue, count in self._offers.items()},
+            "queue",
+        )
+        yield from _floor(readings)
+        yield from _sip(readings)
+        yield from _media(readings.media)
+        yield from _cdr(readings.cdr)
+
+
+class _Scrape(Collector):
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def describe(self) -> Iterable[Metric]:
+        """Declare nothing: what is collected is known only at a scrape."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Return what this scrape shows."""
+        return self._metrics.scrape()
+
+
+Values = Mapping[Any, float]  # by the values of the labels, in their order
+
+
+def _counter(name: str, definition: str, values: Values, *labels: str) -> Metric:
+    family = CounterMetricFamily(name, definition, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def _gauge(name: str, definition: str, values: Values | float, *labels: str) -> Metric:
+    family = GaugeMetricFamily(name, definition, labels=labels)
+    for key, value in values.items() if isinstance(values, Mapping) else [((), values)]:
+        family.add_metric(key, value)
+    return family
+
+
+def _engine(readings: Readings) -> Iterator[Metric]:
+    build = {(version("ims-acd"), platform.python_version()): 1}
+    yield _gauge("acd_build_info", "Always 1; the labels say what runs.", build, "version", "python")
+    yield _gauge("acd_ready", "1 while new calls are taken: SIP and media accept traffic and no drain.", readings.ready)
+    yield _gauge("acd_draining", "1 from the request to stop until the end of the process.", readings.draining)
+    yield _gauge("acd_calls", "Calls under way, from the INVITE to the last BYE.", readings.calls)
+    yield _gauge("acd_tasks", "asyncio tasks alive.", readings.tasks)
+
+
+def _floor(readings: Readings) -> Iterator[Metric]:
+    queues, agents = readings.floor.queues, readings.floor.agents
+    waiting = {(queue.id,): queue.waiting for queue in queues}
+    yield _gauge("acd_queue_waiting", "Callers in the queue who talk to nobody yet.", waiting, "queue")
+    longest = {(queue.id,): queue.longest_wait_seconds for queue in queues}
+    yield _gauge("acd_queue_longest_wait_seconds", "How long the first caller has waited.", longest, "queue")
+    for name, definition in (
+        ("offered", "Callers who entered the queue."),
+        ("answered", "Callers of the queue whom an agent answered."),
+        ("abandoned", "Callers who hung up before an agent answered."),
+        ("overflowed", "Callers whom we sent from the queue to elsewhere."),
+        ("released", "Callers whom we released from the queue: shutdown, lost media, longest wait."),
+    ):
+        counts = {(queue.id,): getattr(queue, name) for queue in queues}
+        yield _counter(f"acd_queue_{name}", definition, counts, "queue")
+    by_queue = {(queue.id, state.value): queue.agents.get(state, 0) for queue in queues for state in AgentState}
+    yield _gauge(
+        "acd_queue_agents",
+        "Agents who serve the queue, by state; one counts in each queue.",
+        by_queue,
+        "queue",
+        "state",
+    )
+    states = Tally(agent.state for agent in agents)
+    yield _gauge("acd_agents", "Agents, by state.", {(state.value,): states[state] for state in AgentState}, "state")
+    ignored = {(str(kind),): count for kind, count in readings.inputs_ignored.items()}
+    yield _counter("acd_inputs_ignored", "Late or repeated inputs that changed nothing, by kind.", ignored, "kind")
+
+
+def _sip(readings: Readings) -> Iterator[Metric]:
+    messages: Tally[tuple[str, ...]] = Tally()
+    for (direction, method, kind), count in readings.sip_messages.items():
+        messages[direction, method if method in METHODS else "other", kind] += count
+    yield _counter(
+        "acd_sip_messages",
+        "SIP messages, retransmissions included: requests, and responses by status class.",
+        messages,
+        "direction",
+        "method",
+        "class",
+    )
+    dropped = {(reason,): count for reason, count in readings.sip_dropped.items()}
+    yield _counter("acd_sip_dropped", "Received data that was no usable SIP message, by reason.", dropped, "reason")
+    yield _counter(
+        "acd_sip_unexpected",
+        "Events that a transaction did not expect in its state.",
+        readings.sip_unexpected,
+        "machine",
+        "state",
+        "event",
+    )
+    yield _gauge("acd_sip_transactions", "SIP transactions alive.", readings.transactions)
+    yield _gauge("acd_sip_dialogs", "SIP dialogs alive.", readings.dialogs)
+    yield _gauge("acd_sip_bindings", "Contacts registered.", readings.bindings)
+    yield _gauge("acd_sip_connections", "Stream connections open.", readings.connections)
+
+
+def _media(media: MediaCounters) -> Iterator[Metric]:
+    packets = {("in",): media.packets_received, ("out",): media.packets_sent}
+    yield _counter("acd_rtp_packets", "RTP packets.", packets, "direction")
+    octets = {("in",): media.octets_received, ("out",): media.octets_sent}
+    yield _counter("acd_rtp_bytes", "Bytes of RTP packets, UDP and IP headers aside.", octets, "direction")
+    yield _counter(
+        "acd_rtp_lost_packets", "RTP packets that were sent to us and did not arrive.", {(): media.packets_lost}
+    )
+    yield _counter(
+        "acd_rtp_discarded_packets",
+        "Packets not used: no RTP, from a stranger, or not accepted by the system on sending.",
+        {
+            ("invalid",): media.packets_invalid,
+            ("foreign",): media.packets_foreign,
+            ("unsent",): media.packets_unsent,
+        },
+        "reason",
+    )
+    yield _counter("acd_rtp_timeouts", "Legs whose peer stopped sending RTP for too long.", {(): media.rtp_timeouts})
+    yield _counter("acd_dtmf_digits", "Keys pressed, by RFC 4733.", {(): media.digits})
+    yield _counter(
+        "acd_prompts_missing", "Prompts that were to be played and are not there.", {(): media.prompts_missing}
+    )
+    yield _counter(
+        "acd_recording_errors", "Recordings that could not be written in full.", {(): media.recording_errors}
+    )
+    yield _counter(
+        "acd_media_worker_restarts", "Media workers that went away and were replaced.", {(): media.worker_restarts}
+    )
+    yield _gauge("acd_media_workers", "Media workers that there should be.", media.workers)
+    yield _gauge("acd_media_workers_healthy", "Media workers that answer in time.", media.workers_healthy)
+    yield _gauge("acd_media_legs", "RTP sessions open.", media.legs)
+    yield _gauge("acd_media_recordings", "Recordings being written.", media.recordings)
+    yield _gauge("acd_media_ports_in_use", "UDP ports in use for RTP and RTCP.", media.ports_in_use)
+    yield _gauge("acd_media_ports", "UDP ports that there are for RTP and RTCP.", media.ports_total)
+
+
+def _cdr(cdr: StoreCounters) -> Iterator[Metric]:
+    yield _gauge("acd_cdr_waiting", "CDRs in memory that are still to be written.", cdr.queued)
+    yield _counter("acd_cdr_written", "CDRs written.", {(): cdr.written})
+    yield _counter("acd_cdr_dropped", "CDRs lost: no room to wait, or not storable.", {(): cdr.dropped})
+    yield _counter("acd_cdr_write_failures", "Failed attempts to write CDRs.", {(): cdr.failures})
