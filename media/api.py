@@ -1,0 +1,163 @@
+"""What a call leg may ask of the media side, and what it is told.
+
+SDP crosses this interface as text and times as milliseconds. A backend is any object satisfying `Media`:
+`media.supervisor.MediaSupervisor` runs the built-in RTP workers, `media.testing.FakeMedia` does no I/O at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class MediaError(Exception):
+    """A request that the media side cannot serve; the message is one sentence."""
+
+
+class NotAcceptable(MediaError):
+    """The SDP is unusable or shares no codec with us (RFC 3261 21.4.26: 488 Not Acceptable Here)."""
+
+
+class MediaUnavailable(MediaError):
+    """No healthy worker or no free port (RFC 3261 21.5.4: 503 Service Unavailable)."""
+
+
+class Digit(msgspec.Struct, frozen=True):
+    """A key was pressed (RFC 4733): one of `0123456789*#ABCD`, told once per press."""
+
+    digit: str
+
+
+class PlayFinished(msgspec.Struct, frozen=True):
+    """What `play` started has ended; told exactly once for each `play` unless the leg is closed or lost first."""
+
+    token: int
+    heard_ms: int
+    interrupted: bool
+
+
+class RtpTimeout(msgspec.Struct, frozen=True):
+    """Nothing was received for the configured time although the peer does not hold the call."""
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """The leg is gone, for example because its worker died; only `close` is left to call."""
+
+    reason: str
+
+
+MediaEvent = Digit | PlayFinished | RtpTimeout | Lost
+
+
+class LegReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How a leg fared, seen from our receiving side.
+
+    `lost` and `loss_percent` follow RFC 3550 A.3, `jitter_ms` A.8; `r_factor` and `mos` are None when nothing was
+    received or no planning value is published for the codec, and `basis` says what they rest on.
+    `recording` is the path of the recording that this leg owned, if one was written.
+    """
+
+    codec: str | None = None
+    packets_sent: int = 0
+    packets_received: int = 0
+    lost: int = 0
+    jitter_ms: float = 0.0
+    loss_percent: float = 0.0
+    r_factor: float | None = None
+    mos: float | None = None
+    basis: str = "nothing received"
+    recording: str | None = None
+
+
+class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """Totals since the start (monotonic across worker restarts), then the gauges of this moment."""
+
+    packets_received: int = 0
+    packets_sent: int = 0
+    octets_received: int = 0
+    octets_sent: int = 0
+    packets_lost: int = 0
+    packets_invalid: int = 0
+    packets_foreign: int = 0
+    packets_unsent: int = 0
+    digits: int = 0
+    prompts_missing: int = 0
+    recording_errors: int = 0
+    rtp_timeouts: int = 0
+    worker_restarts: int = 0
+
+    legs: int = 0
+    playing: int = 0
+    recordings: int = 0
+    ports_in_use: int = 0
+    ports_total: int = 0
+    workers: int = 0
+    workers_healthy: int = 0
+
+
+class MediaLeg(Protocol):
+    """One RTP session towards one peer. The owner must call `close`, also after `Lost`."""
+
+    @property
+    def local_sdp(self) -> str:
+        """Our latest offer or answer."""
+
+    async def accept(self, answer: str) -> None:
+        """Take the peer's answer to our offer; raises NotAcceptable and then leaves the session as it was."""
+
+    async def reoffer(self, offer: str | None) -> str:
+        """Answer the peer's new offer, or, with None, return our own current offer (its answer goes to `accept`).
+
+        Raises NotAcceptable and then leaves the session as it was (RFC 3264 8).
+        """
+
+    def play(
+        self, prompts: Sequence[str], *, loop: bool = False, interruptible: bool = False, token: int = 0
+    ) -> None:
+        """Play prompts such as "en/welcome" one after the other in place of what plays now; a digit stops it if
+        `interruptible`. `PlayFinished(token, …)` follows.
+        """
+
+    def stop(self) -> None:
+        """End what plays; `PlayFinished(…, interrupted=True)` follows if something did."""
+
+    def bridge(self, other: MediaLeg, *, record: str | None = None) -> None:
+        """Relay audio and digits both ways. `record` is the path of a stereo WAV: this leg left, `other` right.
+
+        Both legs must come from the same worker (`open(like=…)`), else MediaError.
+        """
+
+    def unbridge(self) -> None:
+        """End the bridge of this leg and the one at its other end; its recording is completed."""
+
+    def echo(self) -> None:
+        """Send the peer's own audio back."""
+
+    async def close(self) -> LegReport:
+        """Free the port and report; calling it again returns the same report."""
+
+
+class Media(Protocol):
+    """A media backend."""
+
+    async def open(
+        self,
+        leg_id: str,
+        on_event: Callable[[MediaEvent], None],
+        *,
+        offer: str | None = None,
+        like: MediaLeg | None = None,
+    ) -> MediaLeg:
+        """Open an RTP session. With `offer`, `local_sdp` is the answer, otherwise it is an offer.
+
+        `like` places the leg so that it can be bridged to that one and offers its codec and payload numbers first,
+        so that relaying needs no transcoding. Raises NotAcceptable, MediaUnavailable.
+        """
+
+    def healthy(self) -> bool:
+        """Tell whether new legs can be opened."""
+
+    def counters(self) -> MediaCounters:
+        """Return totals and gauges as of the latest heartbeats."""

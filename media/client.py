@@ -1,0 +1,257 @@
+"""The engine's face of one worker process: the control connection and the legs opened over it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final, cast
+
+import structlog
+
+from media import control
+from media.api import (
+    Digit,
+    LegReport,
+    Lost,
+    MediaCounters,
+    MediaError,
+    MediaEvent,
+    MediaLeg,
+    MediaUnavailable,
+    PlayFinished,
+    RtpTimeout,
+)
+from media.negotiation import Negotiation
+from media.settings import MediaSettings
+
+HEALTHY_SECONDS: Final = 3.0
+ANSWER_SECONDS: Final = 5.0
+
+log = structlog.get_logger()
+
+
+class WorkerLeg:
+    """A `MediaLeg` in a worker."""
+
+    def __init__(
+        self, worker: WorkerClient, number: int, negotiation: Negotiation, on_event: Callable[[MediaEvent], None]
+    ) -> None:
+        self.number = number
+        self.worker = worker
+        self.negotiation = negotiation
+        self.local_sdp = ""
+        self.opened: asyncio.Future[int] = worker.loop.create_future()
+        self._on_event = on_event
+        self._closing: asyncio.Future[LegReport] | None = None
+
+    async def accept(self, answer: str) -> None:
+        """Take the peer's answer to our offer. Raises NotAcceptable."""
+        self.worker.send(control.Configure(self.number, self.negotiation.take_answer(answer)))
+
+    async def reoffer(self, offer: str | None) -> str:
+        """Answer a new offer, or make our current one again. Raises NotAcceptable."""
+        if offer is None:
+            self.local_sdp = self.negotiation.offer()
+        else:
+            self.worker.send(control.Configure(self.number, self.negotiation.take_offer(offer)))
+            self.local_sdp = self.negotiation.answer()
+        return self.local_sdp
+
+    def play(
+        self, prompts: Sequence[str], *, loop: bool = False, interruptible: bool = False, token: int = 0
+    ) -> None:
+        """Play prompts in place of what plays now."""
+        self.worker.send(control.Play(self.number, tuple(prompts), loop, interruptible, token))
+
+    def stop(self) -> None:
+        """End what plays."""
+        self.worker.send(control.Stop(self.number))
+
+    def bridge(self, other: MediaLeg, *, record: str | None = None) -> None:
+        """Relay both ways. Raises MediaError when `other` lives in another worker."""
+        if not isinstance(other, WorkerLeg) or other.worker is not self.worker or other is self:
+            raise MediaError("Only two legs of one worker can be bridged: open the second one with like=first.")
+        self.worker.send(control.Bridge(self.number, other.number, record))
+
+    def unbridge(self) -> None:
+        """End the bridge or echo."""
+        self.worker.send(control.Unbridge(self.number))
+
+    def echo(self) -> None:
+        """Send the peer's own audio back."""
+        self.worker.send(control.Echo(self.number))
+
+    async def close(self) -> LegReport:
+        """Free the port and report."""
+        if self._closing is None:
+            self._closing = self.worker.begin_close(self)
+        return await asyncio.shield(self._closing)
+
+    def tell(self, event: MediaEvent) -> None:
+        """Hand an event to the owner, unless it has closed the leg."""
+        if self._closing is None:
+            self._on_event(event)
+
+
+class WorkerClient(asyncio.Protocol):
+    """One control connection. `on_closed` is called once when it ends, after every leg was told `Lost`."""
+
+    def __init__(self, settings: MediaSettings, ports: range, on_closed: Callable[[], None]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.ready: asyncio.Future[None] = self.loop.create_future()
+        self.counters = MediaCounters(ports_total=len(ports))
+        self.legs: dict[int, WorkerLeg] = {}
+        self._settings = settings
+        self._ports = ports
+        self._on_closed = on_closed
+        self._numbers = itertools.count(1)
+        self._closing: dict[int, asyncio.Future[LegReport]] = {}
+        self._frames = control.FrameReader()
+        self._transport: asyncio.Transport | None = None
+        self._out: list[bytes] = []
+        self._heard_at = self.loop.time()
+        self._gone = False
+
+    async def connect(self, sock: socket.socket) -> None:
+        """Begin on a connected unix socket; `ready` is done when the worker serves."""
+        await self.loop.create_unix_connection(lambda: self, sock=sock)
+        self.send(control.Start(self._settings, self._ports.start, self._ports[-1]))
+
+    def healthy(self) -> bool:
+        """Tell whether the worker serves and was heard lately."""
+        return not self._gone and self.ready.done() and self.loop.time() - self._heard_at < HEALTHY_SECONDS
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long nothing was heard from the worker."""
+        return self.loop.time() - self._heard_at
+
+    async def open(
+        self, on_event: Callable[[MediaEvent], None], *, offer: str | None, like: WorkerLeg | None
+    ) -> WorkerLeg:
+        """Open a leg (see `Media.open`)."""
+        negotiation = Negotiation(self._settings.advertised, secrets.randbits(48))
+        if offer is not None:
+            negotiation.take_offer(offer)
+        elif like is not None:
+            negotiation.prefer(like.negotiation)
+        if self._gone:
+            raise MediaUnavailable("The media worker is gone.")
+        leg = WorkerLeg(self, next(self._numbers), negotiation, on_event)
+        self.legs[leg.number] = leg
+        self.send(control.Open(leg.number, negotiation.stream))
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                negotiation.port = await leg.opened
+        except TimeoutError:
+            self.begin_close(leg)
+            raise MediaUnavailable("The media worker does not answer.") from None
+        except MediaUnavailable:
+            self.legs.pop(leg.number, None)
+            raise
+        except asyncio.CancelledError:
+            self.begin_close(leg)
+            raise
+        leg.local_sdp = negotiation.offer() if offer is None else negotiation.answer()
+        return leg
+
+    def begin_close(self, leg: WorkerLeg) -> asyncio.Future[LegReport]:
+        """Ask for the leg's end; the future holds its report."""
+        future: asyncio.Future[LegReport] = self.loop.create_future()
+        if self.legs.pop(leg.number, None) is None or self._gone:
+            future.set_result(LegReport(basis="the media worker was lost"))
+        else:
+            self._closing[leg.number] = future
+            self.send(control.Close(leg.number))
+        return future
+
+    def send(self, command: control.Command) -> None:
+        """Send a command at the end of this loop turn; commands to a worker that is gone have no effect."""
+        if self._gone:
+            return
+        if not self._out:
+            self.loop.call_soon(self._flush)
+        self._out.append(control.encode(command))
+
+    def disconnect(self) -> None:
+        """Drop the connection, upon which the worker ends."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell every leg, then the owner."""
+        self._gone = True
+        legs, self.legs = self.legs, {}
+        for leg in legs.values():
+            if leg.opened.done():
+                leg.tell(Lost("the media worker was lost"))
+            else:
+                leg.opened.set_exception(MediaUnavailable("The media worker was lost."))
+        closing, self._closing = self._closing, {}
+        for future in closing.values():
+            if not future.done():
+                future.set_result(LegReport(basis="the media worker was lost"))
+        if not self.ready.done():
+            self.ready.set_exception(MediaUnavailable("The media worker ended before it was ready."))
+        self._on_closed()
+
+    def data_received(self, data: bytes) -> None:
+        """Take the worker's reports."""
+        self._heard_at = self.loop.time()
+        try:
+            for body in self._frames.feed(data):
+                self._take(control.report_decoder.decode(body))
+        except (control.ProtocolError, ValueError) as error:
+            log.error("media_worker.misspoke", reason=str(error))
+            self.disconnect()
+
+    def _flush(self) -> None:
+        data = b"".join(self._out)
+        self._out.clear()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _take(self, report: control.Report) -> None:
+        match report:
+            case control.Opened(number, port):
+                leg = self.legs.get(number)
+                if leg is not None and not leg.opened.done():
+                    leg.opened.set_result(port)
+            case control.Refused(number, reason):
+                leg = self.legs.get(number)
+                if leg is not None and not leg.opened.done():
+                    leg.opened.set_exception(MediaUnavailable(reason))
+            case control.Closed(number, leg_report):
+                future = self._closing.pop(number, None)
+                if future is not None and not future.done():
+                    future.set_result(leg_report)
+            case control.Pressed(number, digit):
+                self._tell(number, Digit(digit))
+            case control.Finished(number, token, heard_ms, interrupted):
+                self._tell(number, PlayFinished(token, heard_ms, interrupted))
+            case control.TimedOut(number):
+                self._tell(number, RtpTimeout())
+            case control.Failed(number, reason):
+                self._tell(number, Lost(reason))
+            case control.Heartbeat(counters):
+                self.counters = counters
+            case control.Complained(text):
+                log.warning("media_worker.complained", reason=text)
+            case control.Ready(prompts, mistakes):
+                for mistake in mistakes:
+                    log.warning("prompt.rejected", reason=mistake)
+                log.debug("media_worker.ready", prompts=prompts)
+                if not self.ready.done():
+                    self.ready.set_result(None)
+
+    def _tell(self, number: int, event: MediaEvent) -> None:
+        leg = self.legs.get(number)
+        if leg is not None:
+            leg.tell(event)

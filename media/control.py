@@ -1,0 +1,193 @@
+"""What engine and worker say to each other: msgspec structs, msgpack, each behind four octets of length.
+
+Legs are small integers chosen by the engine. Only `Open` and `Close` are answered; everything else is sent and
+forgotten, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from media.api import LegReport, MediaCounters
+from media.settings import MediaSettings
+from media.stream import Stream
+
+MAX_FRAME: Final = 4 * 1024 * 1024
+_PREFIX: Final = 4
+
+
+class Start(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """The first message: settings and the worker's own part of the port range."""
+
+    settings: MediaSettings
+    first_port: int
+    last_port: int
+
+
+class Open(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Bind a port for a new leg; answered by Opened or Refused."""
+
+    leg: int
+    stream: Stream
+
+
+class Configure(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """The peer's SDP has arrived or changed."""
+
+    leg: int
+    stream: Stream
+
+
+class Play(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Play prompts in place of what plays now."""
+
+    leg: int
+    prompts: tuple[str, ...]
+    loop: bool
+    interruptible: bool
+    token: int
+
+
+class Stop(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """End what plays."""
+
+    leg: int
+
+
+class Bridge(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """Relay between two legs, recording to a path."""
+
+    leg: int
+    other: int
+    record: str | None
+
+
+class Unbridge(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """End the leg's bridge or echo."""
+
+    leg: int
+
+
+class Echo(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """Send the peer's audio back."""
+
+    leg: int
+
+
+class Close(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """Free the port; answered by Closed."""
+
+    leg: int
+
+
+class Ready(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """The worker serves; `mistakes` are prompts that cannot be played."""
+
+    prompts: int
+    mistakes: tuple[str, ...]
+
+
+class Opened(msgspec.Struct, frozen=True, array_like=True, tag=21):
+    """The leg receives on this port."""
+
+    leg: int
+    port: int
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True, tag=22):
+    """The leg could not be opened."""
+
+    leg: int
+    reason: str
+
+
+class Closed(msgspec.Struct, frozen=True, array_like=True, tag=23):
+    """The leg is gone."""
+
+    leg: int
+    report: LegReport
+
+
+class Pressed(msgspec.Struct, frozen=True, array_like=True, tag=24):
+    """A digit."""
+
+    leg: int
+    digit: str
+
+
+class Finished(msgspec.Struct, frozen=True, array_like=True, tag=25):
+    """A play has ended."""
+
+    leg: int
+    token: int
+    heard_ms: int
+    interrupted: bool
+
+
+class TimedOut(msgspec.Struct, frozen=True, array_like=True, tag=26):
+    """No RTP for the configured time."""
+
+    leg: int
+
+
+class Failed(msgspec.Struct, frozen=True, array_like=True, tag=27):
+    """The leg cannot go on, although the worker does."""
+
+    leg: int
+    reason: str
+
+
+class Complained(msgspec.Struct, frozen=True, array_like=True, tag=29):
+    """Something for the engine's log that no leg needs to know."""
+
+    text: str
+
+
+class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=28):
+    """Every second: the worker's totals and gauges."""
+
+    counters: MediaCounters
+
+
+Command = Start | Open | Configure | Play | Stop | Bridge | Unbridge | Echo | Close
+Report = Ready | Opened | Refused | Closed | Pressed | Finished | TimedOut | Failed | Heartbeat | Complained
+
+_encoder = msgspec.msgpack.Encoder()
+command_decoder: Final[msgspec.msgpack.Decoder[Command]] = msgspec.msgpack.Decoder(Command)
+report_decoder: Final[msgspec.msgpack.Decoder[Report]] = msgspec.msgpack.Decoder(Report)
+
+
+class ProtocolError(Exception):
+    """The other side does not speak this protocol; the connection is of no more use."""
+
+
+def encode(message: Command | Report) -> bytes:
+    """Return the message with its length in front."""
+    body = _encoder.encode(message)
+    return len(body).to_bytes(_PREFIX, "big") + body
+
+
+class FrameReader:
+    """Cuts received octets into message bodies."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take octets, yield each complete body. Raises ProtocolError on an absurd length."""
+        buffer = self._buffer
+        buffer += data
+        start = 0
+        while len(buffer) - start >= _PREFIX:
+            length = int.from_bytes(buffer[start : start + _PREFIX], "big")
+            if length > MAX_FRAME:
+                raise ProtocolError(f"A message of {length} octets.")
+            end = start + _PREFIX + length
+            if end > len(buffer):
+                break
+            yield bytes(buffer[start + _PREFIX : end])
+            start = end
+        del buffer[:start]

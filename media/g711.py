@@ -1,0 +1,32 @@
+"""G.711 µ-law (PCMU) and A-law (PCMA), RFC 3551 4.5.14: companded octets at 8,000 a second."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Final
+
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "'audioop' is deprecated", DeprecationWarning)
+    import audioop
+
+PCMU: Final = "PCMU"
+PCMA: Final = "PCMA"
+SAMPLE_RATE: Final = 8000
+SILENCE: Final = {PCMU: 0xFF, PCMA: 0xD5}
+
+_EVERY_OCTET = bytes(range(256))
+TRANSCODE: Final[dict[tuple[str, str], bytes]] = {
+    (PCMU, PCMA): audioop.lin2alaw(audioop.ulaw2lin(_EVERY_OCTET, 2), 2),
+    (PCMA, PCMU): audioop.lin2ulaw(audioop.alaw2lin(_EVERY_OCTET, 2), 2),
+}
+"""Tables for `bytes.translate`: from the first law to the second."""
+
+
+def encode(linear: bytes, codec: str) -> bytes:
+    """Compand 16-bit linear samples (native byte order)."""
+    return audioop.lin2ulaw(linear, 2) if codec == PCMU else audioop.lin2alaw(linear, 2)
+
+
+def decode(payload: bytes, codec: str) -> bytes:
+    """Expand companded octets to 16-bit linear samples (native byte order)."""
+    return audioop.ulaw2lin(payload, 2) if codec == PCMU else audioop.alaw2lin(payload, 2)

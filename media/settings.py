@@ -1,0 +1,65 @@
+"""What an operator may set about media."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import msgspec
+
+PROMPT_DIRECTORY = str(Path(__file__).parent / "prompts")
+_LARGEST_PORT = 65_535
+
+
+class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of the RTP workers. Raises ValueError, one sentence, when they contradict each other.
+
+    `bind` is the address of the RTP sockets, `advertise` the one put into SDP (default: `bind`). Each leg takes an
+    even port of `port_min`..`port_max` and leaves the odd one above it to RTCP (RFC 3550 11). A leg that receives
+    nothing for `rtp_timeout_seconds` is told so; 0 turns that off. Prompts are looked up in the directories in order.
+    """
+
+    bind: str = "127.0.0.1"
+    advertise: str = ""
+    port_min: int = 20_000
+    port_max: int = 29_999
+    workers: int = 1
+    rtp_timeout_seconds: float = 30.0
+    prompt_directories: tuple[str, ...] = (PROMPT_DIRECTORY,)
+
+    def __post_init__(self) -> None:
+        bind = _address("bind", self.bind)
+        advertised = _address("advertise", self.advertised)
+        if advertised.is_unspecified:
+            raise ValueError("advertise must be set when bind is an unspecified address.")
+        if bind.version != advertised.version:
+            raise ValueError("bind and advertise must be of the same address family.")
+        if not 1 <= self.port_min <= self.port_max <= _LARGEST_PORT:
+            raise ValueError("port_min and port_max must satisfy 1 <= port_min <= port_max <= 65535.")
+        if self.workers < 1:
+            raise ValueError("workers must be at least 1.")
+        if len(self.rtp_ports()) < self.workers:
+            raise ValueError("The port range must hold at least one even port and the odd one above it per worker.")
+        if self.rtp_timeout_seconds < 0:
+            raise ValueError("rtp_timeout_seconds must not be negative.")
+
+    @property
+    def advertised(self) -> str:
+        """The address written into SDP."""
+        return self.advertise or self.bind
+
+    def rtp_ports(self) -> range:
+        """The even ports whose odd neighbour above is in the range too."""
+        return range(self.port_min + self.port_min % 2, self.port_max, 2)
+
+    def share(self, index: int) -> range:
+        """The ports of worker number `index`."""
+        ports = self.rtp_ports()
+        return ports[len(ports) * index // self.workers : len(ports) * (index + 1) // self.workers]
+
+
+def _address(name: str, text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError(f"{name} must be an IP address, not {text!r}.") from None

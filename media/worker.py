@@ -1,0 +1,290 @@
+"""The RTP worker process: `python -m media.worker DESCRIPTOR`.
+
+DESCRIPTOR is an inherited unix stream socket on which commands come and reports go (`media.control`). The worker
+ends when that connection does, never before: signals meant for the engine are ignored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Final, cast
+
+import uvloop
+
+from media import control
+from media.api import Digit, LegReport, Lost, MediaCounters, MediaEvent, MediaUnavailable, PlayFinished, RtpTimeout
+from media.poller import Poller
+from media.ports import PortPool
+from media.prompts import Playlist, PromptCache, PromptError
+from media.recording import Recording, RecordingWriter
+from media.rtp import Sender
+from media.session import TOTALS, Session, bind_socket
+from media.settings import MediaSettings
+from media.ticker import Ticker
+
+HEARTBEAT_SECONDS: Final = 1.0
+_MAX_UNSENT_REPORTS: Final = 16 * 1024 * 1024
+
+
+class Worker:
+    """Sessions and what they share; `handle` performs one command, `post` carries reports away."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        settings: MediaSettings,
+        ports: range,
+        post: Callable[[control.Report], None],
+    ) -> None:
+        self.settings = settings
+        self.prompts = PromptCache(settings.prompt_directories)
+        self._loop = loop
+        self._post = post
+        self._random = random.SystemRandom()
+        self._poller = Poller(loop)
+        self._ticker = Ticker(loop.call_at, loop.time)
+        self._ports = PortPool(ports, lambda port: bind_socket(settings.bind, port))
+        self._writer = RecordingWriter()
+        self._sessions: dict[int, Session] = {}
+        self._recordings: dict[int, Recording] = {}
+        self._prompts_missing = 0
+        self._timeouts = 0
+        self._closed_totals: tuple[int, ...] = (0,) * len(TOTALS)
+        self._perform: dict[type[control.Command], Callable[..., None]] = {
+            control.Open: self._open,
+            control.Configure: self._configure,
+            control.Play: self._play,
+            control.Stop: self._stop,
+            control.Bridge: self._bridge,
+            control.Unbridge: self._unbridge,
+            control.Echo: self._echo,
+            control.Close: self._close,
+        }
+
+    def handle(self, command: control.Command) -> None:
+        """Perform a command; one for a leg that is gone already has no effect."""
+        self._perform[type(command)](command)
+
+    def heartbeat(self) -> None:
+        """Once a second: time-outs, recordings, totals."""
+        now = time.monotonic()
+        if self.settings.rtp_timeout_seconds:
+            for session in list(self._sessions.values()):
+                self._timeouts += session.check_timeout(self.settings.rtp_timeout_seconds)
+        for recording in self._recordings.values():
+            if not recording.finished:
+                recording.flush(now)
+        self._post(control.Heartbeat(self.counters()))
+
+    def counters(self) -> MediaCounters:
+        """Return this worker's totals and gauges."""
+        totals = _sum([self._closed_totals, *(session.totals() for session in self._sessions.values())])
+        return MediaCounters(
+            **dict(zip(TOTALS, totals, strict=True)),
+            prompts_missing=self._prompts_missing,
+            recording_errors=self._writer.errors,
+            rtp_timeouts=self._timeouts,
+            legs=len(self._sessions),
+            playing=len(self._ticker),
+            recordings=sum(not recording.finished for recording in self._recordings.values()),
+            ports_in_use=self._ports.in_use,
+            ports_total=self._ports.total,
+        )
+
+    def close(self) -> None:
+        """Close every leg and complete every recording."""
+        for session in self._sessions.values():
+            session.close()
+        self._sessions.clear()
+        self._writer.close()
+        self._poller.close()
+
+    def _open(self, command: control.Open) -> None:
+        leg = command.leg
+        try:
+            sock = self._ports.take()
+        except MediaUnavailable as error:
+            self._post(control.Refused(leg, str(error)))
+            return
+        bits = self._random.getrandbits(80)
+        sender = Sender(bits & 0xFFFFFFFF, (bits >> 32) & 0xFFFF, bits >> 48)
+
+        def listener(event: MediaEvent) -> None:
+            self._tell(leg, event)
+
+        session = Session(sock, command.stream, sender, self._poller, self._ticker, listener)
+        self._sessions[leg] = session
+        self._post(control.Opened(leg, session.port))
+
+    def _configure(self, command: control.Configure) -> None:
+        if session := self._sessions.get(command.leg):
+            session.configure(command.stream)
+
+    def _play(self, command: control.Play) -> None:
+        session = self._sessions.get(command.leg)
+        if session is None:
+            return
+        prompts = []
+        for name in command.prompts:
+            try:
+                prompts.append(self.prompts.get(name))
+            except PromptError as error:
+                self._prompts_missing += 1
+                self._post(control.Complained(str(error)))
+        session.play(
+            Playlist(prompts, loop=command.loop, interruptible=command.interruptible, token=command.token)
+        )
+
+    def _stop(self, command: control.Stop) -> None:
+        if session := self._sessions.get(command.leg):
+            session.stop()
+
+    def _bridge(self, command: control.Bridge) -> None:
+        session, other = self._sessions.get(command.leg), self._sessions.get(command.other)
+        if session is None or other is None or session is other:
+            return
+        recording = None
+        if command.record is not None:
+            recording = Recording(command.record, self._writer, time.monotonic())
+            if previous := self._recordings.get(command.leg):
+                previous.finish(time.monotonic())
+            self._recordings[command.leg] = recording
+        session.bridge(other, recording)
+
+    def _unbridge(self, command: control.Unbridge) -> None:
+        if session := self._sessions.get(command.leg):
+            session.unbridge()
+
+    def _echo(self, command: control.Echo) -> None:
+        if session := self._sessions.get(command.leg):
+            session.echo()
+
+    def _close(self, command: control.Close) -> None:
+        leg = command.leg
+        session = self._sessions.pop(leg, None)
+        if session is None:
+            self._post(control.Closed(leg, LegReport()))
+            return
+        session.close()
+        self._ports.give_back(session.port)
+        self._closed_totals = _sum([self._closed_totals, session.totals()])
+        recording = self._recordings.pop(leg, None)
+        if recording is None:
+            self._post(control.Closed(leg, session.report()))
+            return
+
+        def written() -> None:
+            path = recording.path if recording.exists else None
+            report = control.Closed(leg, session.report(path))
+            self._loop.call_soon_threadsafe(self._post, report)
+
+        self._writer.call(written)
+
+    def _tell(self, leg: int, event: MediaEvent) -> None:
+        match event:
+            case Digit(digit):
+                self._post(control.Pressed(leg, digit))
+            case PlayFinished(token, heard_ms, interrupted):
+                self._post(control.Finished(leg, token, heard_ms, interrupted))
+            case RtpTimeout():
+                self._post(control.TimedOut(leg))
+            case Lost(reason):
+                self._post(control.Failed(leg, reason))
+
+
+def _sum(rows: list[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(*rows, strict=True)))
+
+
+class ControlConnection(asyncio.Protocol):
+    """The worker's end of the control connection: commands in, reports out, gathered once per loop turn."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self.worker: Worker | None = None
+        self._loop = loop
+        self._frames = control.FrameReader()
+        self._transport: asyncio.Transport | None = None
+        self._out: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Perform the commands."""
+        for body in self._frames.feed(data):
+            command = control.command_decoder.decode(body)
+            if isinstance(command, control.Start):
+                self._start(command)
+            elif self.worker is not None:
+                self.worker.handle(command)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the worker."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def post(self, report: control.Report) -> None:
+        """Send a report at the end of this loop turn."""
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(control.encode(report))
+
+    def _flush(self) -> None:
+        data = b"".join(self._out)
+        self._out.clear()
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > _MAX_UNSENT_REPORTS:
+            self._transport.abort()
+
+    def _start(self, start: control.Start) -> None:
+        ports = range(start.first_port, start.last_port + 1, 2)
+        self.worker = Worker(self._loop, start.settings, ports, self.post)
+        mistakes = self.worker.prompts.preload()
+        gc.collect()
+        gc.freeze()
+        self.post(control.Ready(len(self.worker.prompts), tuple(mistakes)))
+        self._beat(self._loop.time())
+
+    def _beat(self, due: float) -> None:
+        if self.worker is not None:
+            self.worker.heartbeat()
+        due = max(due + HEARTBEAT_SECONDS, self._loop.time())
+        self._timer = self._loop.call_at(due, self._beat, due)
+
+
+async def serve(sock: socket.socket) -> None:
+    """Serve one engine until it goes away."""
+    loop = asyncio.get_running_loop()
+    connection = ControlConnection(loop)
+    await loop.create_unix_connection(lambda: connection, sock=sock)
+    try:
+        await connection.closed
+    finally:
+        if connection.worker is not None:
+            connection.worker.close()
+
+
+def main() -> None:
+    """Run the worker on the socket whose descriptor is the first argument."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    uvloop.run(serve(sock))
+
+
+if __name__ == "__main__":
+    main()
