@@ -1,0 +1,79 @@
+"""The command `ims-acd`.
+
+    ims-acd serve --config FILE [--set section.key=value ...]   run until SIGTERM
+    ims-acd check --config FILE [--set section.key=value ...]   say whether the configuration can be used
+    ims-acd demo [...]                                          show five callers and two agents
+    ims-acd version
+
+Exit status: 0 all went well, 1 it did not, 2 the command line or the configuration is wrong, with one line for
+each mistake on standard error.
+"""
+
+import argparse
+import platform
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+from acd.config import Config, ConfigError, load
+
+WRONG = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments (default: those of the process) and return the exit status."""
+    arguments, rest = _parser().parse_known_args(argv)
+    if arguments.command == "demo":
+        return int(import_module("acd.demo").main(rest) or 0)
+    if rest:
+        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    if arguments.command == "version":
+        return _print(f"ims-acd {version('ims-acd')} (Python {platform.python_version()})")
+    try:
+        config = load(arguments.config, arguments.set)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return WRONG
+    if arguments.command == "check":
+        return _print(f"{arguments.config}: ok: {summary(config)}")
+    return int(import_module("acd.app").run(config) or 0)
+
+
+def summary(config: Config) -> str:
+    """Say in one line what a configuration sets up."""
+    counts = {
+        "accounts": len(config.accounts),
+        "agents": len(config.agents),
+        "queues": len(config.queues),
+        "numbers": len(config.numbers),
+    }
+    listening = " and ".join(map(str, config.sip.listen))
+    return f"{config.server.domain} on {listening}; {', '.join(f'{count} {what}' for what, count in counts.items())}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ims-acd", description="A SIP/IMS core and call-distribution engine.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, purpose in (("serve", "run the server"), ("check", "check a configuration")):
+        command = commands.add_parser(name, help=purpose, description=purpose.capitalize() + ".")
+        command.add_argument("--config", required=True, metavar="FILE", help="the configuration, a TOML file")
+        command.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="SECTION.KEY=VALUE",
+            help="use this value in place of the file's; may be repeated",
+        )
+    commands.add_parser("demo", help="show a few calls on this host", add_help=False)
+    commands.add_parser("version", help="print the version")
+    return parser
+
+
+def _print(line: str) -> int:
+    print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
