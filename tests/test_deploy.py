@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from acd.agents import AgentState
+from acd.cdr import Outcome
 from acd.config.model import Server
+from acd.metrics import ABANDONED, ANSWERED, Metrics, Readings
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -118,3 +121,27 @@ def test_every_alert_is_tested_and_says_what_to_do() -> None:
     assert set(alerts) == tested
     for name in ("severity", "summary", "description"):
         assert len(re.findall(rf"^ +{name}:", rules, re.MULTILINE)) == len(alerts), name
+
+
+def test_alerts_speak_of_metrics_and_labels_that_the_engine_has() -> None:
+    suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}
+    families = list(Metrics({"support": 20.0}, Readings).registry.collect())
+    shown = {family.name + suffix for family in families for suffix in suffixes.get(family.type, [""])}
+    rules = (DEPLOY / "prometheus/alerts.yml").read_text(encoding="utf-8")
+    written = re.findall(r"expr: (?:\|\n((?: {10,}.*\n)+)|(.+))", rules)
+    expressions = "\n".join(block or line for block, line in written)
+    used = set(re.findall(r"\bacd_\w+", expressions))
+    assert used - shown == set()
+    assert len(used) >= 10
+
+    outcomes = {value for text in re.findall(r'outcome=~?"([^"]+)"', expressions) for value in text.split("|")}
+    assert outcomes <= {outcome.value for outcome in Outcome} | {ANSWERED, ABANDONED}
+    states = set(re.findall(r'state!?="([^"]+)"', expressions))
+    assert states == {AgentState.LOGGED_OUT.value}
+    boundaries = {
+        sample.labels["le"]
+        for family in families
+        for sample in family.samples
+        if sample.name == "acd_queue_wait_seconds_bucket"
+    }
+    assert set(re.findall(r'le="([^"]+)"', expressions)) <= boundaries
