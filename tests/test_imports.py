@@ -3,7 +3,8 @@
     acd ──► ims_core
      └────► media
 
-Every module that is not named in `SHELLS` is a core: time, ids and randomness are given to it.
+Every module that is not named in `SHELLS` is a core: time, ids and randomness are given to it, and it does
+no input or output but what it is called for.
 """
 
 import ast
@@ -16,8 +17,23 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("ims_core", "media", "acd")
 MAY_IMPORT = {"ims_core": set(), "media": set(), "acd": {"ims_core", "media"}}
 
-# The modules that own sockets, clocks, processes or tasks, and so may import what `WORLD` names.
-SHELLS: set[str] = set()
+# The modules that may import what `WORLD` names, and what of the world each owns.
+SHELLS = {
+    "ims_core.bindings_store": "a thread that writes registrations to disk",
+    "ims_core.stack": "the SIP sockets",
+    "media.client": "the socket to a media worker",
+    "media.poller": "the readiness of the RTP sockets",
+    "media.ports": "a probe of which RTP ports are free",
+    "media.recording": "a thread that writes recordings to disk",
+    "media.session": "the sockets of one RTP session, and when a packet came",
+    "media.supervisor": "the worker processes",
+    "media.testing": "tasks of a medium for tests",
+    "media.worker": "a process: its loop, clock and signals",
+    "acd.call": "the task of one call",
+    "acd.http": "the HTTP socket",
+    "acd.log": "the clock of log lines",
+    "acd.store": "a thread that writes CDRs to disk",
+}
 
 WORLD = {
     "asyncio", "multiprocessing", "random", "secrets", "select", "selectors", "signal", "socket",
