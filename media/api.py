@@ -113,11 +113,10 @@ class MediaLeg(Protocol):
         Raises NotAcceptable and then leaves the session as it was (RFC 3264 8).
         """
 
-    def play(
-        self, prompts: Sequence[str], *, loop: bool = False, interruptible: bool = False, token: int = 0
-    ) -> None:
-        """Play prompts such as "en/welcome" one after the other in place of what plays now; a digit stops it if
-        `interruptible`. `PlayFinished(token, …)` follows.
+    def play(self, prompts: Sequence[str], *, loop: bool = False, interruptible: bool = False, token: int = 0) -> None:
+        """Play prompts such as "en/welcome" one after the other in place of what plays now.
+
+        A digit stops it if `interruptible`. `PlayFinished(token, …)` follows.
         """
 
     def stop(self) -> None:

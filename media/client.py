@@ -60,9 +60,7 @@ class WorkerLeg:
             self.local_sdp = self.negotiation.answer()
         return self.local_sdp
 
-    def play(
-        self, prompts: Sequence[str], *, loop: bool = False, interruptible: bool = False, token: int = 0
-    ) -> None:
+    def play(self, prompts: Sequence[str], *, loop: bool = False, interruptible: bool = False, token: int = 0) -> None:
         """Play prompts in place of what plays now."""
         self.worker.send(control.Play(self.number, tuple(prompts), loop, interruptible, token))
 
@@ -114,6 +112,14 @@ class WorkerClient(asyncio.Protocol):
         self._out: list[bytes] = []
         self._heard_at = self.loop.time()
         self._gone = False
+        self._perform: dict[type[control.Report], Callable[..., None]] = {
+            control.Ready: self._readied,
+            control.Opened: self._opened,
+            control.Refused: self._refused,
+            control.Closed: self._closed,
+            control.Heartbeat: self._beaten,
+            control.Complained: self._complained,
+        }
 
     async def connect(self, sock: socket.socket) -> None:
         """Begin on a connected unix socket; `ready` is done when the worker serves."""
@@ -209,7 +215,7 @@ class WorkerClient(asyncio.Protocol):
             for body in self._frames.feed(data):
                 self._take(control.report_decoder.decode(body))
         except (control.ProtocolError, ValueError) as error:
-            log.error("media_worker.misspoke", reason=str(error))
+            log.warning("media_worker.misspoke", reason=str(error))
             self.disconnect()
 
     def _flush(self) -> None:
@@ -219,39 +225,44 @@ class WorkerClient(asyncio.Protocol):
             self._transport.write(data)
 
     def _take(self, report: control.Report) -> None:
-        match report:
-            case control.Opened(number, port):
-                leg = self.legs.get(number)
-                if leg is not None and not leg.opened.done():
-                    leg.opened.set_result(port)
-            case control.Refused(number, reason):
-                leg = self.legs.get(number)
-                if leg is not None and not leg.opened.done():
-                    leg.opened.set_exception(MediaUnavailable(reason))
-            case control.Closed(number, leg_report):
-                future = self._closing.pop(number, None)
-                if future is not None and not future.done():
-                    future.set_result(leg_report)
-            case control.Pressed(number, digit):
-                self._tell(number, Digit(digit))
-            case control.Finished(number, token, heard_ms, interrupted):
-                self._tell(number, PlayFinished(token, heard_ms, interrupted))
-            case control.TimedOut(number):
-                self._tell(number, RtpTimeout())
-            case control.Failed(number, reason):
-                self._tell(number, Lost(reason))
-            case control.Heartbeat(counters):
-                self.counters = counters
-            case control.Complained(text):
-                log.warning("media_worker.complained", reason=text)
-            case control.Ready(prompts, mistakes):
-                for mistake in mistakes:
-                    log.warning("prompt.rejected", reason=mistake)
-                log.debug("media_worker.ready", prompts=prompts)
-                if not self.ready.done():
-                    self.ready.set_result(None)
+        event = _EVENTS.get(type(report))
+        if event is None:
+            self._perform[type(report)](report)
+        elif (leg := self.legs.get(report.leg)) is not None:  # type: ignore[union-attr]
+            leg.tell(event(report))
 
-    def _tell(self, number: int, event: MediaEvent) -> None:
-        leg = self.legs.get(number)
-        if leg is not None:
-            leg.tell(event)
+    def _opened(self, report: control.Opened) -> None:
+        leg = self.legs.get(report.leg)
+        if leg is not None and not leg.opened.done():
+            leg.opened.set_result(report.port)
+
+    def _refused(self, report: control.Refused) -> None:
+        leg = self.legs.get(report.leg)
+        if leg is not None and not leg.opened.done():
+            leg.opened.set_exception(MediaUnavailable(report.reason))
+
+    def _closed(self, report: control.Closed) -> None:
+        future = self._closing.pop(report.leg, None)
+        if future is not None and not future.done():
+            future.set_result(report.report)
+
+    def _beaten(self, report: control.Heartbeat) -> None:
+        self.counters = report.counters
+
+    def _complained(self, report: control.Complained) -> None:
+        log.warning("media_worker.complained", reason=report.text)
+
+    def _readied(self, report: control.Ready) -> None:
+        for mistake in report.mistakes:
+            log.warning("prompt.rejected", reason=mistake)
+        log.debug("media_worker.readied", prompts=report.prompts)
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+
+_EVENTS: Final[dict[type[control.Report], Callable[..., MediaEvent]]] = {
+    control.Pressed: lambda report: Digit(report.digit),
+    control.Finished: lambda report: PlayFinished(report.token, report.heard_ms, report.interrupted),
+    control.TimedOut: lambda _: RtpTimeout(),
+    control.Failed: lambda report: Lost(report.reason),
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from typing import Final, NamedTuple
 
@@ -38,7 +39,7 @@ DEFAULT_FORMATS: Final = (Format(0, PCMU), Format(8, PCMA), Format(DEFAULT_EVENT
 class _Audio(NamedTuple):
     """The peer's audio section, read."""
 
-    index: int
+    place: int
     media: MediaDescription
     formats: tuple[Format, ...]
     direction: str
@@ -57,7 +58,7 @@ class Negotiation:
         self.formats: tuple[Format, ...] = DEFAULT_FORMATS
         self.stream = Stream(None, 0, PCMU, 0, _receiving(DEFAULT_FORMATS))
         self._address = address
-        self._family = f"IP{ipaddress.ip_address(address).version}"
+        self._family = f"IP{_parse_address(address).version}"
         self._session_id = session_id
         self._version = session_id
         self._body: str | None = None
@@ -80,7 +81,7 @@ class Negotiation:
         audio = self._find_audio(description)
         common = _one_each(audio.formats)
         self._sections = description.media
-        self._audio_index = audio.index
+        self._audio_index = audio.place
         self._profile = audio.media.protocol
         self.formats = common
         self._direction = _MIRRORED[audio.direction]
@@ -141,7 +142,7 @@ class Negotiation:
         if family != self._family:
             raise NotAcceptable(f"The audio stream is {family}, but only {self._family} is served.")
         try:
-            address = ipaddress.ip_address(text.partition("/")[0])
+            address = _parse_address(text.partition("/")[0])
         except ValueError:  # a host name: the first packet tells where the peer is
             return None
         if f"IP{address.version}" != family:
@@ -207,6 +208,11 @@ def read_formats(media: MediaDescription) -> tuple[Format, ...]:
         if name_known is not None and Format(int(text), name_known) not in found:
             found.append(Format(int(text), name_known))
     return tuple(found)
+
+
+@functools.lru_cache(maxsize=1024)
+def _parse_address(text: str) -> _Address:
+    return ipaddress.ip_address(text)
 
 
 def _one_each(formats: tuple[Format, ...]) -> tuple[Format, ...]:

@@ -29,9 +29,8 @@ def wav_header(data_octets: int) -> bytes:
     """Return the header of a stereo, 16-bit, 8 kHz WAV file with that much audio."""
     data = min(data_octets, _LARGEST_SIZE - _HEADER.size)
     rate = SAMPLE_RATE * _FRAME_OCTETS
-    return _HEADER.pack(
-        b"RIFF", data + _HEADER.size - 8, b"WAVE", b"fmt ", 16, 1, 2, SAMPLE_RATE, rate, _FRAME_OCTETS, 16, b"data", data
-    )
+    form = (b"fmt ", 16, 1, 2, SAMPLE_RATE, rate, _FRAME_OCTETS, 16)
+    return _HEADER.pack(b"RIFF", data + _HEADER.size - 8, b"WAVE", *form, b"data", data)
 
 
 class _Track:
@@ -97,7 +96,7 @@ class StereoTimeline:
         self._base = 0
         self._tracks: list[_Track | None] = [None, None]
 
-    def write(self, channel: int, source: object, timestamp: int, payload: bytes, codec: str, now: float) -> None:
+    def write(self, channel: int, source: object, timestamp: int, payload: bytes, *, codec: str, now: float) -> None:
         """Place a packet on channel 0 (left) or 1 (right); `source` changes when its timestamps start afresh."""
         track = self._tracks[channel]
         if track is None:
@@ -184,9 +183,9 @@ class Recording:
         self._descriptor = -1
         self._failed = False
 
-    def write(self, channel: int, source: object, timestamp: int, payload: bytes, codec: str, now: float) -> None:
+    def write(self, channel: int, source: object, timestamp: int, payload: bytes, *, codec: str, now: float) -> None:
         """Record a packet's payload."""
-        self._timeline.write(channel, source, timestamp, payload, codec, now)
+        self._timeline.write(channel, source, timestamp, payload, codec=codec, now=now)
 
     def flush(self, now: float) -> None:
         """Hand over what is complete to the writer; to be called about once a second."""

@@ -17,15 +17,11 @@ from media.prompts import FRAME_SAMPLES, Playlist
 from media.quality import mos, r_factor
 from media.recording import Recording
 from media.rtp import CLOCK_RATE, HEADER, HEADER_SIZE, MARKER, PLAIN, Reception, Sender, payload_range
+from media.rtpsocket import LARGEST_PACKET, RtpSocket, packet, view
 from media.stream import EVENTS, Stream
 from media.ticker import TICK_SECONDS, Ticker
 
-RECEIVE_BUFFER: Final = 512 * 1024
-LARGEST_PACKET: Final = 2048
-_EXPEDITED_FORWARDING: Final = 46 << 2
-_LATCH_BACKLOG: Final = 1024
 _NOT_RELAYED: Final = [-1] * 256
-
 TOTALS: Final = (
     "packets_received",
     "packets_sent",
@@ -39,65 +35,37 @@ TOTALS: Final = (
 )
 """The names of what `Session.totals` returns, as in `MediaCounters`."""
 
-# Shared by all sessions: a worker has one thread and finishes with a packet before it reads the next.
-_packet = bytearray(LARGEST_PACKET)
-_view = memoryview(_packet)
 _frame = bytearray(HEADER_SIZE + FRAME_SAMPLES)
 _unpack_header = HEADER.unpack_from
 _pack_header = HEADER.pack_into
 _monotonic = time.monotonic
 
 
-def bind_socket(host: str, port: int) -> socket.socket:
-    """Return a non-blocking UDP socket for RTP. Raises OSError when the port is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        if family == socket.AF_INET:
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _EXPEDITED_FORWARDING)
-        else:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _EXPEDITED_FORWARDING)
-        sock.bind((host, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
 class Session:
     """Receives from one peer, and sends to it what a playlist, another session or the peer itself (echo) feeds.
 
-    Latching: the first valid packet tells where the peer really is (symmetric RTP, RFC 4961); the socket is then
-    connected to it, so that the kernel filters everybody else. Relaying is looked up in `_routes` by the second
-    header octet: 0..255 is the octet to send in its place with the payload as it is, -1 means that the packet needs
-    a closer look (events, transcoding, recording, nobody to relay to).
+    Relaying is looked up in `routes` by the second header octet: 0..255 is the octet to send in its place with the
+    payload as it is, -1 means that the packet needs a closer look (events, transcoding, recording, nobody to relay
+    to). Whatever changes who hears whom must call `_update_routes`.
     """
 
     __slots__ = (
         "_channel",
         "_digits",
         "_heard_at",
-        "_latched",
         "_listener",
-        "_peer",
         "_playlist",
-        "_poller",
-        "_receive_into",
-        "_remote",
-        "_routes",
-        "_send",
         "_socket",
         "_ticker",
         "_told_at",
         "closed",
         "digits",
-        "foreign",
         "invalid",
         "octets_received",
-        "port",
+        "peer",
         "reception",
         "recording",
+        "routes",
         "sender",
         "stream",
         "unsent",
@@ -108,28 +76,28 @@ class Session:
         sock: socket.socket,
         stream: Stream,
         sender: Sender,
+        *,
         poller: Poller,
         ticker: Ticker,
         listener: Callable[[MediaEvent], None],
     ) -> None:
-        self.port: int = sock.getsockname()[1]
         self.stream = stream
         self.sender = sender
         self.reception = Reception()
         self.recording: Recording | None = None
-        self.octets_received = self.digits = self.invalid = self.foreign = self.unsent = 0
+        self.peer: Session | None = None
+        self.routes = _NOT_RELAYED
+        self.octets_received = self.digits = self.invalid = self.unsent = 0
         self.closed = False
-        self._poller = poller
         self._ticker = ticker
         self._listener = listener
         self._digits = DigitReceiver()
-        self._peer: Session | None = None
         self._playlist: Playlist | None = None
         self._channel = 0
-        self._remote: tuple[str, int] | None = None
-        self._routes = _NOT_RELAYED
         self._told_at = -1.0
-        self._listen(sock)
+        self._socket = RtpSocket(
+            sock, poller, on_readable=self._readable, is_valid=self._is_valid, take=self._take_first
+        )
         self.configure(stream)
 
     # --- what the engine commands
@@ -139,11 +107,12 @@ class Session:
         self.stream = stream
         self._heard_at = _monotonic()
         if stream.host is not None:
-            remote = (stream.host, stream.port)
-            moved = self._remote is not None and self._remote != remote
-            self._remote = remote
-            if moved and self._latched:
-                self._unlatch()
+            try:
+                self._socket.declare(stream.host, stream.port)
+            except OSError as error:
+                self.close()
+                self._listener(Lost(f"RTP port {self.port} could not be bound again: {error.strerror}"))
+                return
         self._update_routes()
 
     def play(self, playlist: Playlist) -> None:
@@ -163,32 +132,35 @@ class Session:
         for session in (self, other):
             session.unbridge()
             session.stop()
-        self.recording = recording
-        other.recording = recording
-        other._channel = 1
-        self._channel = 0
-        self._peer = other
-        other._peer = self
+        self.join(other, recording, 0)
+        other.join(self, recording, 1)
         self._update_routes()
 
     def echo(self) -> None:
         """Send the peer's own audio back to it."""
         self.unbridge()
         self.stop()
-        self._peer = self
+        self.peer = self
         self._update_routes()
 
     def unbridge(self) -> None:
         """End the bridge at both ends and complete its recording."""
-        peer = self._peer
-        if peer is None:
-            return
-        for session in (self, peer):
-            session._peer = None
-            session._update_routes()
-            if session.recording is not None:
-                session.recording.finish(_monotonic())
-                session.recording = None
+        peer = self.peer
+        if peer is not None:
+            self.part()
+            peer.part()
+
+    def join(self, peer: Session, recording: Recording | None, channel: int) -> None:
+        """Become one end of a bridge (`bridge` does it at both)."""
+        self.peer, self.recording, self._channel = peer, recording, channel
+
+    def part(self) -> None:
+        """Cease to be an end of a bridge (`unbridge` does it at both)."""
+        self.peer = None
+        self.routes = _NOT_RELAYED
+        if self.recording is not None:
+            self.recording.finish(_monotonic())
+            self.recording = None
 
     def close(self) -> None:
         """Free the port."""
@@ -198,10 +170,14 @@ class Session:
         self.closed = True
         self._playlist = None
         self._ticker.discard(self)
-        self._poller.forget(self._socket.fileno())
         self._socket.close()
 
     # --- what the worker asks
+
+    @property
+    def port(self) -> int:
+        """The port that the peer sends to."""
+        return self._socket.port
 
     @property
     def playing(self) -> bool:
@@ -227,8 +203,8 @@ class Session:
             self.octets_received,
             self.sender.octets,
             self.reception.lost,
-            self.invalid,
-            self.foreign,
+            self.invalid + self._socket.invalid,
+            self._socket.foreign,
             self.unsent,
             self.digits,
         )
@@ -273,30 +249,32 @@ class Session:
             sender.source = None
             return
         marker = sender.advance(playlist, _monotonic(), FRAME_SAMPLES)
-        _pack_header(
-            _frame, 0, PLAIN, stream.send_payload | marker, sender.sequence, sender.timestamp, sender.ssrc
-        )
+        _pack_header(_frame, 0, PLAIN, stream.send_payload | marker, sender.sequence, sender.timestamp, sender.ssrc)
         _frame[HEADER_SIZE:] = frame
         self._transmit(_frame)
 
     # --- sending
 
-    def _can_send(self) -> bool:
-        return self.stream.sends and (self._latched or self._remote is not None)
+    @property
+    def listens(self) -> bool:
+        """Tell whether what is relayed to this session can be heard: its peer is known, listens, hears no prompt."""
+        return self._playlist is None and self._can_send()
 
-    def _transmit(self, packet: bytearray | memoryview) -> None:
+    def _can_send(self) -> bool:
+        return self.stream.sends and self._socket.reachable
+
+    def _transmit(self, data: bytearray) -> None:
         try:
-            self._send(packet)
+            self._socket.send(data)
         except OSError:
             self.unsent += 1
         else:
             self.sender.packets += 1
-            self.sender.octets += len(packet)
+            self.sender.octets += len(data)
 
-    def _send_to_remote(self, packet: bytearray | memoryview) -> int:
-        return self._socket.sendto(packet, self._remote) if self._remote else 0
-
-    def _relay(self, source: object, second: int, sequence: int, timestamp: int, size: int, now: float) -> None:
+    def relay(  # noqa: PLR0917 - keywords would cost as much as the arithmetic
+        self, source: object, second: int, sequence: int, timestamp: int, size: int, now: float
+    ) -> None:
         """Send the packet in the shared buffer on to the peer, as part of the stream that it hears."""
         sender = self.sender
         if sender.source is not source:
@@ -304,13 +282,13 @@ class Session:
             second |= MARKER
         sequence = (sequence + sender.sequence_shift) & 0xFFFF
         timestamp = (timestamp + sender.timestamp_shift) & 0xFFFFFFFF
-        _pack_header(_packet, 0, PLAIN, second, sequence, timestamp, sender.ssrc)
+        _pack_header(packet, 0, PLAIN, second, sequence, timestamp, sender.ssrc)
         if (sequence - sender.sequence) & 0xFFFF < 0x8000:
             sender.sequence = sequence
             sender.timestamp = timestamp
         sender.sent_at = now
         try:
-            self._send(_view[:size])
+            self._socket.send(view[:size])
         except OSError:
             self.unsent += 1
         else:
@@ -325,12 +303,13 @@ class Session:
             self._listener(PlayFinished(playlist.token, playlist.heard_ms, interrupted))
 
     def _update_routes(self) -> None:
-        self._routes = self._find_routes()
-        if self._peer is not None:
-            self._peer._routes = self._peer._find_routes()
+        self.routes = self.find_routes()
+        if self.peer is not None:
+            self.peer.routes = self.peer.find_routes()
 
-    def _find_routes(self) -> list[int]:
-        peer = self._peer
+    def find_routes(self) -> list[int]:
+        """Tell which packets can be relayed to the peer as they are."""
+        peer = self.peer
         if peer is None or self.recording is not None or not self._reaches(peer):
             return _NOT_RELAYED
         routes = _NOT_RELAYED.copy()
@@ -341,70 +320,41 @@ class Session:
         return routes
 
     def _reaches(self, peer: Session) -> bool:
-        return self.stream.receives and peer._playlist is None and peer._can_send()
+        return self.stream.receives and peer.listens
 
     # --- receiving
 
     def _readable(self) -> None:
         """Read one packet from the latched peer: the path of every relayed packet."""
         try:
-            size = self._receive_into(_packet)
+            size = self._socket.receive_into(packet)
         except OSError:
             return
-        first, second, sequence, timestamp, ssrc = _unpack_header(_packet)
+        first, second, sequence, timestamp, ssrc = _unpack_header(packet)
         now = _monotonic()
         reception = self.reception
-        route = self._routes[second]
+        route = self.routes[second]
         if route < 0 or ssrc != reception.ssrc or first != PLAIN or not HEADER_SIZE < size < LARGEST_PACKET:
             self._take(size, now)
             return
         reception.receive(sequence, timestamp, now * CLOCK_RATE)
         self.octets_received += size
         self._heard_at = now
-        self._peer._relay(reception.source, route, sequence, timestamp, size, now)  # type: ignore[union-attr]
-
-    def _readable_unlatched(self) -> None:
-        """Read one packet from anywhere; a valid one tells where the peer is."""
-        try:
-            size, address = self._socket.recvfrom_into(_packet)
-        except OSError:
-            return
-        if not self._is_valid(size):
-            self.invalid += 1
-            return
-        try:
-            self._socket.connect(address)
-        except OSError:
-            self.foreign += 1
-            return
-        self._latched = True
-        self._send = self._socket.send
-        self._update_routes()
-        self._take(size, _monotonic())
-        self._drop_foreign_backlog(address)
-        if not self.closed:
-            self._poller.watch(self._socket.fileno(), self._readable)
-
-    def _drop_foreign_backlog(self, address: tuple[str, int]) -> None:
-        """Read what came before connecting: the kernel filters only what comes after."""
-        for _ in range(_LATCH_BACKLOG):
-            try:
-                size, source = self._socket.recvfrom_into(_packet)
-            except OSError:
-                return
-            if source == address:
-                self._take(size, _monotonic())
-            else:
-                self.foreign += 1
+        self.peer.relay(reception.source, route, sequence, timestamp, size, now)  # type: ignore[union-attr]
 
     def _is_valid(self, size: int) -> bool:
-        span = payload_range(_packet, size) if size < LARGEST_PACKET else None
-        return span is not None and span[0] < span[1] and _packet[1] & 0x7F in self.stream.receive
+        span = payload_range(packet, size) if size < LARGEST_PACKET else None
+        return span is not None and span[0] < span[1] and packet[1] & 0x7F in self.stream.receive
+
+    def _take_first(self, size: int) -> None:
+        """Handle a packet of the time of latching, when the peer becomes reachable."""
+        self._update_routes()
+        self._take(size, _monotonic())
 
     def _take(self, size: int, now: float) -> None:
         """Handle the packet in the shared buffer with all checks."""
-        span = payload_range(_packet, size) if size < LARGEST_PACKET else None
-        _, second, sequence, timestamp, ssrc = _unpack_header(_packet)
+        span = payload_range(packet, size) if size < LARGEST_PACKET else None
+        _, second, sequence, timestamp, ssrc = _unpack_header(packet)
         name = self.stream.receive.get(second & 0x7F)
         if span is None or name is None:
             self.invalid += 1
@@ -415,7 +365,7 @@ class Session:
             self._digits.reset()
         self.octets_received += size
         self._heard_at = now
-        payload = bytes(_view[span[0] : span[1]])
+        payload = bytes(view[span[0] : span[1]])
         marker = second & MARKER
         if name == EVENTS:
             reception.receive_event(sequence)
@@ -424,15 +374,15 @@ class Session:
             return
         reception.receive(sequence, timestamp, now * CLOCK_RATE)
         if self.recording is not None and payload:
-            self.recording.write(self._channel, reception.source, timestamp, payload, name, now)
-        peer = self._peer
+            self.recording.write(self._channel, reception.source, timestamp, payload, codec=name, now=now)
+        peer = self.peer
         if peer is not None and self._reaches(peer):
             if name != peer.stream.codec:
                 payload = payload.translate(TRANSCODE[name, peer.stream.codec])
-            self._relay_payload(peer, payload, peer.stream.send_payload | marker, sequence, timestamp, now)
+            self._relay_payload(payload, peer.stream.send_payload | marker, sequence, timestamp, now)
 
     def _relay_event(self, payload: bytes, marker: int, sequence: int, timestamp: int, now: float) -> None:
-        peer = self._peer
+        peer = self.peer
         if peer is None or not self._reaches(peer):
             return
         if peer is self or peer.stream.send_events is None:
@@ -440,14 +390,13 @@ class Session:
             if peer.sender.source is self.reception.source:
                 peer.sender.sequence_shift -= 1
             return
-        self._relay_payload(peer, payload, peer.stream.send_events | marker, sequence, timestamp, now)
+        self._relay_payload(payload, peer.stream.send_events | marker, sequence, timestamp, now)
 
-    def _relay_payload(
-        self, peer: Session, payload: bytes, second: int, sequence: int, timestamp: int, now: float
-    ) -> None:
-        size = HEADER_SIZE + len(payload)
-        _packet[HEADER_SIZE:size] = payload
-        peer._relay(self.reception.source, second, sequence, timestamp, size, now)
+    def _relay_payload(self, payload: bytes, second: int, sequence: int, timestamp: int, now: float) -> None:
+        if self.peer is not None:
+            size = HEADER_SIZE + len(payload)
+            packet[HEADER_SIZE:size] = payload
+            self.peer.relay(self.reception.source, second, sequence, timestamp, size, now)
 
     def _receive_event(self, payload: bytes, marker: int, timestamp: int) -> None:
         digit = self._digits.receive(payload, timestamp, marker=bool(marker))
@@ -457,23 +406,3 @@ class Session:
         self._listener(Digit(digit))
         if self._playlist is not None and self._playlist.interruptible:
             self._finish_playing(interrupted=True)
-
-    # --- the socket
-
-    def _listen(self, sock: socket.socket) -> None:
-        self._socket = sock
-        self._latched = False
-        self._receive_into = sock.recv_into
-        self._send: Callable[[bytearray | memoryview], int] = self._send_to_remote
-        self._poller.watch(sock.fileno(), self._readable_unlatched)
-
-    def _unlatch(self) -> None:
-        """Bind the same port again: a connected socket hears only the old peer."""
-        host = self._socket.getsockname()[0]
-        self._poller.forget(self._socket.fileno())
-        self._socket.close()
-        try:
-            self._listen(bind_socket(host, self.port))
-        except OSError as error:
-            self.close()
-            self._listener(Lost(f"RTP port {self.port} could not be bound again: {error.strerror}"))

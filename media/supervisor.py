@@ -162,8 +162,8 @@ class _Slot:
                 self.first_ready.set_result(None)
             await self._watch(worker, closed)
         finally:
-            ours.close()
             await asyncio.shield(self._bury(worker))
+            ours.close()
 
     async def _watch(self, worker: WorkerClient, closed: asyncio.Event) -> None:
         while not closed.is_set():

@@ -83,12 +83,10 @@ class FakeLeg:
             self.local_sdp = self.negotiation.answer()
         return self.local_sdp
 
-    def play(
-        self, prompts: Sequence[str], *, loop: bool = False, interruptible: bool = False, token: int = 0
-    ) -> None:
+    def play(self, prompts: Sequence[str], *, loop: bool = False, interruptible: bool = False, token: int = 0) -> None:
         """Pretend to play; ends by itself after the declared lengths unless it loops."""
         self.calls.append(Call("play", (tuple(prompts), loop, interruptible, token)))
-        if self._inactive:
+        if self.inactive:
             return
         self._end_play(interrupted=True)
         event_loop = asyncio.get_running_loop()
@@ -107,11 +105,10 @@ class FakeLeg:
         self.calls.append(Call("bridge", (other, record)))
         if not isinstance(other, FakeLeg) or other is self:
             raise MediaError("Only two different legs of one backend can be bridged.")
-        if self._inactive or other._inactive:
+        if self.inactive or other.inactive:
             return
         for leg in (self, other):
-            leg._unbridge()
-            leg._end_play(interrupted=True)
+            leg.part()
         self.bridged_to, other.bridged_to = other, self
         self.recording = record
 
@@ -123,9 +120,8 @@ class FakeLeg:
     def echo(self) -> None:
         """Remember the echo."""
         self.calls.append(Call("echo"))
-        if not self._inactive:
-            self._unbridge()
-            self._end_play(interrupted=True)
+        if not self.inactive:
+            self.part()
             self.echoing = True
 
     async def close(self) -> LegReport:
@@ -158,8 +154,14 @@ class FakeLeg:
         self._tell(Lost(reason))
 
     @property
-    def _inactive(self) -> bool:
+    def inactive(self) -> bool:
+        """Tell whether the leg is closed or lost."""
         return self.closed or self.lost
+
+    def part(self) -> None:
+        """Leave the bridge and end what plays."""
+        self._unbridge()
+        self._end_play(interrupted=True)
 
     def _play_ran_out(self) -> None:
         self._end_play(interrupted=False)

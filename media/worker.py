@@ -25,11 +25,13 @@ from media.ports import PortPool
 from media.prompts import Playlist, PromptCache, PromptError
 from media.recording import Recording, RecordingWriter
 from media.rtp import Sender
-from media.session import TOTALS, Session, bind_socket
+from media.rtpsocket import bind_socket
+from media.session import TOTALS, Session
 from media.settings import MediaSettings
 from media.ticker import Ticker
 
 HEARTBEAT_SECONDS: Final = 1.0
+FLUSH_SECONDS: Final = 1.0
 _MAX_UNSENT_REPORTS: Final = 16 * 1024 * 1024
 
 
@@ -73,14 +75,10 @@ class Worker:
         self._perform[type(command)](command)
 
     def heartbeat(self) -> None:
-        """Once a second: time-outs, recordings, totals."""
-        now = time.monotonic()
+        """Once a second: time-outs and totals."""
         if self.settings.rtp_timeout_seconds:
             for session in list(self._sessions.values()):
                 self._timeouts += session.check_timeout(self.settings.rtp_timeout_seconds)
-        for recording in self._recordings.values():
-            if not recording.finished:
-                recording.flush(now)
         self._post(control.Heartbeat(self.counters()))
 
     def counters(self) -> MediaCounters:
@@ -119,7 +117,7 @@ class Worker:
         def listener(event: MediaEvent) -> None:
             self._tell(leg, event)
 
-        session = Session(sock, command.stream, sender, self._poller, self._ticker, listener)
+        session = Session(sock, command.stream, sender, poller=self._poller, ticker=self._ticker, listener=listener)
         self._sessions[leg] = session
         self._post(control.Opened(leg, session.port))
 
@@ -138,9 +136,7 @@ class Worker:
             except PromptError as error:
                 self._prompts_missing += 1
                 self._post(control.Complained(str(error)))
-        session.play(
-            Playlist(prompts, loop=command.loop, interruptible=command.interruptible, token=command.token)
-        )
+        session.play(Playlist(prompts, loop=command.loop, interruptible=command.interruptible, token=command.token))
 
     def _stop(self, command: control.Stop) -> None:
         if session := self._sessions.get(command.leg):
@@ -156,7 +152,14 @@ class Worker:
             if previous := self._recordings.get(command.leg):
                 previous.finish(time.monotonic())
             self._recordings[command.leg] = recording
+            self._loop.call_later(FLUSH_SECONDS, self._flush, recording)
         session.bridge(other, recording)
+
+    def _flush(self, recording: Recording) -> None:
+        """Write what is complete, at a moment of its own for each recording."""
+        if not recording.finished:
+            recording.flush(time.monotonic())
+            self._loop.call_later(FLUSH_SECONDS, self._flush, recording)
 
     def _unbridge(self, command: control.Unbridge) -> None:
         if session := self._sessions.get(command.leg):
