@@ -28,7 +28,7 @@ def check(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> Non
 
 
 def _addresses(config: Sections, mistakes: Mistakes) -> None:
-    if not config.sip.listen:
+    if not config.sip.listen and not mistakes.any_in(("sip", "listen")):
         mistakes.report(("sip", "listen"), 'at least one address, like "udp:127.0.0.1:5060"')
     bound = set()
     for index, listener in enumerate(config.sip.listen):

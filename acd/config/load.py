@@ -43,6 +43,11 @@ def loads(text: str, overrides: Sequence[str] = (), *, file: str = "configuratio
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([_syntax(file, error)]) from None
+    return from_tables(tables, overrides, file=file)
+
+
+def from_tables(tables: dict[str, Any], overrides: Sequence[str] = (), *, file: str = "configuration") -> Config:
+    """Do what `load` does for tables read already; the overrides are put into them."""
     wrong = []
     overridden = set()
     for override in overrides:

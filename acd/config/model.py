@@ -32,6 +32,7 @@ from acd.config.values import (
     Secret,
     SomeCount,
     SomeSeconds,
+    Subdirectory,
     Text,
     UserName,
     Users,
@@ -118,7 +119,7 @@ class Storage(Struct, frozen=True, kw_only=True):
     """Where files are written; all of them lie under `dir`."""
 
     dir: Text = "./var"
-    recordings: Text = "recordings"
+    recordings: Subdirectory = "recordings"
     cdr: CdrUrl = ""
 
     @property

@@ -23,6 +23,14 @@ Bytes = Annotated[int, Meta(ge=1024, le=1 << 30, description="a number of bytes,
 Repeats = Annotated[int, Meta(ge=0, le=10, description="a whole number from 0 to 10")]
 Digit = Annotated[str, Meta(pattern=r"^[0-9*#]\Z", description="one key of a telephone: 0 to 9, * or #")]
 Text = Annotated[str, Meta(min_length=1, max_length=200, description="a text that is not empty")]
+Subdirectory = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!/)(?!(.*/)?\.\.(/|\Z)).+\Z",
+        max_length=200,
+        description="the name of a directory under storage.dir",
+    ),
+]
 Identifier = Annotated[
     str,
     Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z", description="a name of a-z, 0-9, _ and - (32 at most)"),

@@ -1,0 +1,132 @@
+"""The shipped files: complete, true about the defaults, and as the contract has them."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, get_args, get_origin
+
+import pytest
+from msgspec import UNSET, Struct
+from msgspec.structs import FieldInfo, fields
+
+from acd.config import Config, ToAnnouncement, ToEcho, ToFlow, ToQueue, load
+from acd.config.model import Document, Number
+from acd.config.reader import read
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+DEMO, LAB = CONFIGS / "demo.toml", CONFIGS / "lab.toml"
+SET = re.compile(r"(# )?([a-z0-9_]+) = (.*)")
+
+
+def table_kinds(info: FieldInfo) -> list[type[Struct]]:
+    """The structures of the tables under a top-level key."""
+    if get_origin(info.type) in (Mapping, tuple):
+        inner = get_args(info.type)[-1] if get_origin(info.type) is Mapping else get_args(info.type)[0]
+        return list(get_args(Number)) if inner is Number else [inner]
+    return [info.type]
+
+
+def keys() -> Iterator[tuple[str, FieldInfo]]:
+    for top in fields(Document):
+        for kind in table_kinds(top):
+            for info in fields(kind):
+                if info.name != "id":
+                    yield top.name, info
+
+
+class Shown(NamedTuple):
+    """A key of the demonstration: `is_comment` when it is not set, `told` when it is explained."""
+
+    is_comment: bool
+    value: str
+    told: bool
+
+
+def documented() -> dict[tuple[str, str], list[Shown]]:
+    found: dict[tuple[str, str], list[Shown]] = {}
+    section = ""
+    before = ""
+    for line in DEMO.read_text(encoding="utf-8").splitlines():
+        header = re.match(r"(?:# )?\[+([a-z_]+)[].]", line)
+        if header:
+            section = header[1]
+        elif match := SET.match(line):
+            told = " # " in match[3] or (before.startswith("# ") and not SET.match(before))
+            found.setdefault((section, match[2]), []).append(Shown(match[1] is not None, match[3], told))
+        before = line
+    return found
+
+
+@pytest.mark.parametrize(("section", "info"), list(keys()), ids=lambda value: getattr(value, "name", value))
+def test_every_key_is_in_the_demonstration_with_a_comment(section: str, info: FieldInfo) -> None:
+    shown = documented().get((section, info.name), [])
+    assert shown, f"{section}.{info.name} is not documented"
+    assert shown[0].told, f"{section}.{info.name} has no comment"
+
+
+@pytest.mark.parametrize(("section", "info"), list(keys()), ids=lambda value: getattr(value, "name", value))
+def test_a_key_in_a_comment_shows_its_default(section: str, info: FieldInfo) -> None:
+    if info.required or info.default is None or info.default is UNSET:
+        return
+    for shown in documented().get((section, info.name), []):
+        if shown.is_comment:
+            value = tomllib.loads(f"value = {shown.value}")["value"]
+            assert read(info.type, value, (), lambda *mistake: pytest.fail(str(mistake))) == info.default
+
+
+def test_the_demonstration_is_the_one_of_the_contract() -> None:
+    config = load(DEMO)
+    assert config.server.domain == "ims.example"
+    assert config.server.drain_seconds == 2
+    assert [str(listener) for listener in config.sip.listen] == ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"]
+    assert str(config.http.listen) == "127.0.0.1:8080"
+    assert config.sip.authentication == "digest"
+    callers = {"alice", "bob", "caller1", "caller2", "caller3", "caller4", "caller5"}
+    agents = {"1001", "1002", "1003", "1004"}
+    assert {user: (str(account.password), set(account.roles)) for user, account in config.accounts.items()} == {
+        **dict.fromkeys(callers, ("demo", {"subscriber"})),
+        **dict.fromkeys(agents, ("demo", {"agent"})),
+    }
+    assert set(config.agents) == agents
+    assert set(config.numbers) == {"10000", "10001", "10002", "10003"}
+    assert config.numbers["10001"] == ToQueue(queue="support")
+    assert config.numbers["10002"] == ToEcho(echo=True)
+    assert isinstance(config.numbers["10003"], ToAnnouncement)
+    assert config.numbers["10000"] == ToFlow(flow="hotline")
+    menu = config.flows["hotline"]
+    assert menu.choices == {"1": "sales", "2": "support", "0": "anybody"}
+    assert (menu.default, menu.repeats) == ("anybody", 2)
+    codes = config.feature_codes
+    assert (codes.log_in, codes.log_out, codes.pause, codes.ready) == ("*11", "*12", "*13", "*14")
+
+
+def test_two_agents_of_the_demonstration_serve_every_queue() -> None:
+    config = load(DEMO)
+    assert set(config.agents["1001"].queues) == set(config.agents["1002"].queues) == set(config.queues)
+    assert all("anybody" in agent.queues for agent in config.agents.values())
+
+
+def test_the_lab_is_the_one_of_the_contract() -> None:
+    config = load(LAB)
+    demo = load(DEMO)
+    assert config.server == demo.server
+    assert (config.sip.listen, config.http.listen) == (demo.sip.listen, demo.http.listen)
+    assert config.sip.authentication == "off"
+    assert config.media.rtp_timeout_seconds == 0
+    assert config.numbers == {"10001": ToQueue(queue="lab")}
+    queue = config.queues["lab"]
+    assert (queue.wrap_up_seconds, queue.announce_position_seconds) == (0, 0)
+    assert (queue.record, queue.announce_agent, queue.welcome) == (False, False, ())
+    assert list(config.agents) == [f"a{number:03d}" for number in range(1, 201)]
+    for name, agent in config.agents.items():
+        assert (agent.queues, agent.always_ready) == (("lab",), True)
+        assert agent.contact == f"sip:{name}@127.0.0.1:16060"
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.toml")), ids=lambda file: file.name)
+def test_a_shipped_file_binds_and_names_loopback_only(file: Path) -> None:
+    config: Config = load(file)
+    hosts: list[Any] = [listener.host for listener in config.sip.listen]
+    hosts += [config.media.listen.host, config.http.listen.host if config.http.listen else "127.0.0.1"]
+    assert set(hosts) == {"127.0.0.1"}
