@@ -60,7 +60,7 @@ class Ports:
 
     def block(self, count: int) -> int:
         """Return the first, even one of `count` adjacent free ports, as a range of RTP ports needs it."""
-        for _ in range(2 * self.SIZE):
+        for _ in range(2 * self.SIZE if count < self.SIZE else 0):
             if self._next + count + 1 > self.SIZE:
                 self._next = 0
             first = self._base + self._next
