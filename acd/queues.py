@@ -58,7 +58,8 @@ class Line(Generic[T]):
 class QueueProfile(msgspec.Struct, frozen=True):
     """A queue as configured. Times in seconds; `wrap_up_seconds` may be 0.
 
-    `service_level_seconds` is the threshold T of the service level.
+    `service_level_seconds` is the threshold T of the service level. Raises ValueError unless a phone may ring for
+    some time: an offer that ends as it is made would be made again for ever.
     """
 
     id: str
@@ -66,6 +67,10 @@ class QueueProfile(msgspec.Struct, frozen=True):
     ring_seconds: float = 20.0
     wrap_up_seconds: float = 10.0
     service_level_seconds: float = 15.0
+
+    def __post_init__(self) -> None:
+        if not self.ring_seconds > 0:
+            raise ValueError(f"queue {self.id!r}: ring_seconds must be above 0")
 
 
 class Caller:

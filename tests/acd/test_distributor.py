@@ -210,6 +210,17 @@ def test_without_a_delay_the_refuser_goes_behind_the_others() -> None:
     assert tried == [("c1", "ann"), ("c1", "bob"), ("c1", "ann")]
 
 
+def test_refuser_starts_a_new_idle_time() -> None:
+    floor = Floor(agent("ann", delay=0), agent("bob"), agent("cem"), registered=False)
+    for now, agent_id in ((0.0, "ann"), (1.0, "bob"), (2.0, "cem")):
+        floor.now = now
+        floor.tell(AgentRegistered(agent_id))
+    floor.now = 3.0
+    assert pairs(floor.fail(offer_in(floor.arrive("c1")))) == [("c1", "bob")]
+    assert pairs(floor.arrive("c2")) == [("c2", "cem")]
+    assert pairs(floor.arrive("c3")) == [("c3", "ann")]
+
+
 def test_asking_for_calls_ends_the_delay() -> None:
     floor = Floor(agent("ann", delay=60))
     floor.fail(offer_in(floor.arrive("c1")))
@@ -260,12 +271,14 @@ def test_agent_freed_by_a_leaving_caller_keeps_his_turn() -> None:
 
 
 def test_caller_leaving_the_line_lets_the_others_move_up() -> None:
-    floor = Floor()
+    floor = Floor(agent("ann"), agent("bob"), registered=False)
     for call_id in ("c1", "c2", "c3"):
         floor.arrive(call_id)
     assert floor.tell(CallLeft("c2", LeftCause.OVERFLOWED)) == []
     assert [floor.distributor.position(call_id) for call_id in ("c1", "c2", "c3")] == [1, None, 2]
     assert floor.distributor.waiting("sales") == 2
+    assert pairs(floor.tell(AgentRegistered("ann"))) == [("c1", "ann")]
+    assert pairs(floor.tell(AgentRegistered("bob"))) == [("c3", "bob")]
 
 
 def test_answer_after_the_caller_left_releases_that_phone() -> None:
@@ -520,6 +533,11 @@ def test_ids_are_unique() -> None:
         Distributor([SALES, SALES], [])
     with pytest.raises(ValueError, match="agent 'ann' is there twice"):
         Distributor([SALES], [agent("ann"), agent("ann")])
+
+
+def test_a_phone_must_be_given_time_to_ring() -> None:
+    with pytest.raises(ValueError, match="queue 'sales': ring_seconds must be above 0"):
+        QueueProfile("sales", "Sales", ring_seconds=0)
 
 
 def test_always_ready_agents_are_offered_calls_from_the_start() -> None:

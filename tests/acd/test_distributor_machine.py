@@ -63,6 +63,7 @@ class ModelCall:
     rank: tuple[int, int]
     arrived_at: float
     offer: Offer | None = None
+    rings_until: float = 0.0
     agent: str | None = None
 
 
@@ -158,7 +159,7 @@ class FloorMachine(RuleBasedStateMachine):
             if other.queue in SERVES[offer.agent_id] and self.unoffered(other) and other.rank < call.rank
         ]
         assert not ahead, "a caller was overtaken"
-        call.offer = offer
+        call.offer, call.rings_until = offer, self.now + offer.ring_seconds
         self.offers.append(offer)
 
     @staticmethod
@@ -309,6 +310,9 @@ class FloorMachine(RuleBasedStateMachine):
     def agents_do_what_the_book_says(self) -> None:
         offered = [call.offer.agent_id for call in self.calls.values() if call.offer]
         talking = [call.agent for call in self.calls.values() if call.agent]
+        for call in self.calls.values():
+            if call.offer:
+                assert self.distributor.agent(call.offer.agent_id).deadline == call.rings_until
         for agent_id, agent in self.agents.items():
             assert self.distributor.agent(agent_id).state is agent.state
             assert offered.count(agent_id) == (agent.state in OFFERED)
