@@ -1,0 +1,139 @@
+"""The leg to an agent's phone, from the offer to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from acd.cdr import EndedBy, Outcome
+from acd.events import FailCause, OfferAnswered, OfferFailed, OfferRinging
+from ims_core.errors import SipError
+from ims_core.headers import quote_string
+from ims_core.session import Answered, Ended, OutgoingCall, Rejected, Reoffered, Ringing, SessionEvent
+from media.api import LegReport, Lost, MediaError, MediaEvent, MediaLeg, RtpTimeout
+
+if TYPE_CHECKING:
+    from acd.call import Call
+    from acd.engine import Engine
+
+Headers = tuple[tuple[str, str], ...]
+
+_CAUSES = {
+    408: FailCause.UNREACHABLE,
+    480: FailCause.REFUSED,
+    486: FailCause.BUSY,
+    503: FailCause.UNREACHABLE,
+    600: FailCause.BUSY,
+    603: FailCause.REFUSED,
+}
+
+
+class AgentLeg:
+    """One offer of ``call`` to ``agent_id``, numbered ``epoch``; the leg of the talk once it is answered.
+
+    What becomes of it is told to the dispatcher. ``release`` must be called on every way out.
+    """
+
+    def __init__(self, engine: Engine, call: Call, agent_id: str, epoch: int) -> None:
+        self.engine = engine
+        self.call = call
+        self.agent_id = agent_id
+        self.epoch = epoch
+        self.media: MediaLeg | None = None
+        self._session: OutgoingCall | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._outcome: asyncio.Future[Answered | Rejected] = engine.loop.create_future()
+
+    def start(self) -> None:
+        """Begin to ring."""
+        self._task = self.engine.loop.create_task(self._ring(), name=f"offer {self.epoch}")
+
+    def say(self, prompts: Sequence[str]) -> None:
+        """Play to the agent."""
+        if self.media is not None:
+            self.media.play(prompts)
+
+    async def release(self, headers: Headers = ()) -> LegReport | None:
+        """Stop ringing or hang up, and free the port; returns how the voice was."""
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+        if self._session is not None:
+            self._session.hang_up(headers)
+            self.engine.flush()
+        return await self.media.close() if self.media is not None else None
+
+    # Inside -------------------------------------------------------------------------------------------------
+
+    async def _ring(self) -> None:
+        try:
+            answer = await self._invite()
+            if isinstance(answer, Rejected):
+                self._fail(_CAUSES.get(answer.status, FailCause.ERROR), f"{answer.status} {answer.reason}")
+                return
+            assert self.media is not None
+            await self.media.accept(answer.sdp.decode(errors="replace"))
+        except (MediaError, SipError) as error:
+            self._fail(FailCause.ERROR, str(error))
+            return
+        self._tell(OfferAnswered(self.call.id, self.agent_id, self.epoch))
+
+    async def _invite(self) -> Answered | Rejected:
+        """Send the INVITE, which shows the queue's name and the caller's number, and wait for its end."""
+        engine, call = self.engine, self.call
+        contact, flow = engine.way_to_agent(self.agent_id)
+        leg_id = f"{call.id}/agent-{self.epoch}"
+        self.media = await engine.media.open(leg_id, self._on_media, like=call.media)
+        self._session = engine.node.call(flow, self._on_sip)
+        domain = engine.config.server.domain
+        queue = engine.config.queues[call.record.queue or ""]
+        self._session.start(
+            contact,
+            caller=f"{quote_string(queue.name)} <sip:{_user(call.record.caller)}@{domain}>",
+            callee=f"<sip:{self.agent_id}@{domain}>",
+            sdp=self.media.local_sdp.encode(),
+        )
+        engine.follow(call, self._session)
+        engine.flush()
+        return await self._outcome
+
+    def _fail(self, cause: FailCause, detail: str) -> None:
+        self.call.record.step("agent.failed", f"{self.agent_id} {detail}")
+        self.engine.dispatcher.failed(self)
+        self._tell(OfferFailed(self.call.id, self.agent_id, self.epoch, cause))
+
+    def _tell(self, event: OfferRinging | OfferAnswered | OfferFailed) -> None:
+        self.engine.dispatcher.tell(event)
+
+    def _on_sip(self, event: SessionEvent) -> None:
+        match event:
+            case Ringing():
+                self._tell(OfferRinging(self.call.id, self.agent_id, self.epoch))
+            case Answered() | Rejected():
+                if not self._outcome.done():
+                    self._outcome.set_result(event)
+            case Reoffered(sdp):
+                if self._session is not None:
+                    self.call.take_reoffer(self._session, self.media, sdp)
+            case Ended(_, reason):
+                self._ended(EndedBy.AGENT, Outcome.ANSWERED, reason)
+
+    def _on_media(self, event: MediaEvent) -> None:
+        match event:
+            case RtpTimeout():
+                self._ended(EndedBy.SYSTEM, Outcome.PEER_LOST, "no RTP from the agent")
+            case Lost(reason):
+                self._ended(EndedBy.SYSTEM, Outcome.MEDIA_LOST, reason)
+
+    def _ended(self, ended_by: EndedBy, outcome: Outcome, reason: str) -> None:
+        """The leg is gone: the end of the call if it was connected, else of the offer."""
+        if self.call.agent is self:
+            self.call.end(ended_by, outcome, reason)
+        else:
+            self._fail(FailCause.ERROR, reason)
+
+
+def _user(caller: str) -> str:
+    """Return what may stand as the user of a SIP URI; a caller without usable number is anonymous (RFC 3323 4.1)."""
+    allowed = "".join(character for character in caller if character.isalnum() or character in "+-_.*#!~")
+    return allowed.replace("#", "%23") or "anonymous"

@@ -1,0 +1,301 @@
+"""The composition root: a configuration becomes a running server, and a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+import uvloop
+
+from acd import http
+from acd import log as logs
+from acd.agents import AgentProfile
+from acd.distributor import Distributor
+from acd.engine import Engine
+from acd.live import LiveFloor
+from acd.metrics import Metrics
+from acd.queues import QueueProfile
+from acd.store import CdrStore, StoreError
+from acd.trace import SipTrace
+from ims_core.bindings_store import BindingsStore
+from ims_core.digest import DigestAuthenticator
+from ims_core.endpoint import Endpoint
+from ims_core.flow import Address, format_address
+from ims_core.ids import Ids
+from ims_core.location import Binding, Domains, Location, LocationEvent
+from ims_core.node import Node, Roles
+from ims_core.pcscf import Pcscf
+from ims_core.registrar import Registrar
+from ims_core.scscf import Scscf
+from ims_core.stack import Stack, TransportLimits
+from ims_core.transactions import TimerValues
+from media.api import MediaUnavailable
+from media.settings import MediaSettings
+from media.supervisor import MediaSupervisor
+
+if TYPE_CHECKING:
+    from acd.config import Config
+
+log = structlog.get_logger()
+
+FAILED = 1
+Listeners = dict[tuple[str, Address], str]
+
+
+class CannotStart(Exception):
+    """The server cannot start; the message is one line."""
+
+
+class Running(NamedTuple):
+    """A server that accepts traffic: its real addresses and its parts."""
+
+    engine: Engine
+    listeners: Listeners
+    http: str | None
+
+
+def run(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit status."""
+    logs.configure(config.log.level, config.log.format)
+    try:
+        uvloop.run(_serve(config))
+    except CannotStart as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    return 0
+
+
+async def _serve(config: Config) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            log.warning("server.killed")
+            os._exit(FAILED)  # "A second signal ends at once"
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    async with start(config) as running:
+        sip = [f"{transport.lower()}:{format_address(local)}" for transport, local in running.listeners]
+        log.info("server.ready", domain=config.server.domain, sip=sip, http=running.http, pid=os.getpid())
+        await stop.wait()
+        await running.engine.drain()
+    log.info("server.stopped")
+
+
+@asynccontextmanager
+async def start(config: Config) -> AsyncIterator[Running]:
+    """Serve while the context lasts. Raises ``CannotStart``."""
+    async with AsyncExitStack() as cleanup:
+        _make_directories(config)
+        store = CdrStore(config.storage.cdr_url)
+        try:
+            await asyncio.to_thread(store.open)
+        except StoreError as error:
+            raise CannotStart(f"storage.cdr: {error}") from None
+        cleanup.push_async_callback(asyncio.to_thread, store.close)
+        media = MediaSupervisor(_media_settings(config))
+        try:
+            await media.start()
+        except MediaUnavailable as error:
+            raise CannotStart(f"media: {error}") from None
+        cleanup.push_async_callback(media.stop)
+        stack = Stack(_limits(config))
+        cleanup.push_async_callback(stack.close)
+        listeners = await _bind(stack, config)
+        engine, floor = _assemble(config, cleanup, stack=stack, media=media, store=store, listeners=listeners)
+        served = None
+        if config.http.listen is not None:
+            app = http.create_app(floor, store, engine.metrics, config.http.token)
+            try:
+                served = str(await cleanup.enter_async_context(http.serve(app, config.http.listen)))
+            except http.HttpError as error:
+                raise CannotStart(f"http.listen: {error}") from None
+        floor.open_for_calls = True
+        yield Running(engine, listeners, served)
+        floor.open_for_calls = False
+
+
+def _assemble(
+    config: Config,
+    cleanup: AsyncExitStack,
+    *,
+    stack: Stack,
+    media: MediaSupervisor,
+    store: CdrStore,
+    listeners: Listeners,
+) -> tuple[Engine, LiveFloor]:
+    """Put the parts together and start to take what comes in."""
+    loop = asyncio.get_running_loop()
+    ids = Ids(random.Random(secrets.randbits(256)).getrandbits)
+    domains = Domains(config.server.domain, [*listeners.values(), *(format_address(local) for _, local in listeners)])
+    location = Location()
+    bindings = BindingsStore(config.storage.path / "bindings.sqlite", clock=loop.time)
+    bindings.restore(location, list(listeners))
+    for agent in config.agents.values():
+        if agent.contact is not None:
+            location.add(Binding(f"sip:{agent.id}@{config.server.domain}", agent.contact))
+    distributor = Distributor(_queues(config), _agents(config), loop.time())
+    node = build_node(config, ids=ids, domains=domains, location=location, listeners=listeners, distributor=distributor)
+    trace = SipTrace(calls=config.trace.calls, messages=config.trace.messages, utc=_utc) if config.trace.sip else None
+    thresholds = {queue.id: queue.service_level_seconds for queue in config.queues.values()}
+    engine = Engine(
+        config,
+        node=node,
+        flush=stack.flush,
+        media=media,
+        distributor=distributor,
+        store=store,
+        metrics=Metrics(thresholds, lambda: live.readings()),  # noqa: PLW0108 - live is made below
+        trace=trace,
+        ids=ids,
+        utc=_utc,
+    )
+    live = LiveFloor(engine, stack, store, trace)
+
+    def on_location(event: LocationEvent) -> None:
+        if not event.binding.fixed:
+            bindings.note(event)
+        engine.on_location(event)
+
+    node.on_location = on_location
+    bindings.start()
+    cleanup.callback(bindings.close)
+    stack.tap = trace.see if trace is not None else None
+    stack.attach(node)
+    node.handle_timer()  # reports the bindings restored
+    return engine, live
+
+
+def build_node(
+    config: Config,
+    *,
+    ids: Ids,
+    domains: Domains,
+    location: Location,
+    listeners: Listeners,
+    distributor: Distributor,
+) -> Node:
+    """Build the SIP element of a configuration; needs a running event loop for its clock."""
+    clock = asyncio.get_running_loop().time
+    secret = secrets.token_bytes(16)
+    authenticator = known_user = None
+    if config.sip.authentication == "digest":
+        authenticator = DigestAuthenticator(
+            config.server.domain,
+            lambda user: account.password if (account := config.accounts.get(user)) else None,
+            secret,
+            nonce_lifetime=config.registrar.nonce_seconds,
+        )
+        known_user = config.accounts.__contains__
+    registrar = Registrar(
+        domains,
+        location,
+        ids,
+        authenticator=authenticator,
+        known_user=known_user,
+        min_expires=config.registrar.min_expires_seconds,
+        max_expires=config.registrar.max_expires_seconds,
+        default_expires=config.registrar.default_expires_seconds,
+        max_contacts=config.registrar.max_contacts,
+        unix_time=partial(_unix_time, time.time() - clock()),
+    )
+    pcscf = Pcscf(
+        domains,
+        location,
+        authenticator=authenticator,
+        is_trunk=lambda host: any(host in source for trunk in config.trunks.values() for source in trunk.sources),
+    )
+    codes = config.feature_codes
+    numbers = [*config.numbers, *(getattr(codes, name) for name in codes.__struct_fields__)]
+    scscf = Scscf(domains, location, services=numbers, service="acd", known_user=known_user)
+    timers = TimerValues(config.sip.t1_seconds, config.sip.t2_seconds, config.sip.t4_seconds)
+    return Node(
+        Endpoint(clock=clock, ids=ids, sent_by=listeners, timers=timers),
+        location=location,
+        roles=Roles(registrar, pcscf, scscf),
+        domains=domains,
+        advertised=listeners,
+        secret=secret,
+        ring_seconds=config.sip.ring_seconds,
+    )
+
+
+async def _bind(stack: Stack, config: Config) -> Listeners:
+    """Open the SIP listeners; returns each with the ``host:port`` that peers are told."""
+    listeners: Listeners = {}
+    for listener in config.sip.listen:
+        try:
+            local = await stack.bind(listener.transport.upper(), listener.host, listener.port)
+        except OSError as error:
+            raise CannotStart(f"sip.listen: cannot listen on {listener}: {os.strerror(error.errno or 0)}") from None
+        told = config.sip.advertise
+        address = local if told is None else (told.host, told.port or local[1])
+        listeners[listener.transport.upper(), local] = format_address(address)
+    return listeners
+
+
+def _make_directories(config: Config) -> None:
+    for directory in (config.storage.path, config.storage.recordings_path):
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotStart(f"storage.dir: cannot write in {directory}: {error.strerror}") from None
+
+
+def _media_settings(config: Config) -> MediaSettings:
+    media = config.media
+    return MediaSettings(
+        bind=media.listen.host,
+        advertise=media.advertise.host if media.advertise else "",
+        port_min=media.ports.first,
+        port_max=media.ports.last,
+        workers=media.workers,
+        rtp_timeout_seconds=media.rtp_timeout_seconds,
+    )
+
+
+def _limits(config: Config) -> TransportLimits:
+    return TransportLimits(
+        receive_buffer=config.sip.receive_buffer_bytes,
+        max_message=config.sip.max_message_bytes,
+        connections=config.limits.tcp_connections,
+        stall_seconds=config.limits.tcp_stall_seconds,
+    )
+
+
+def _queues(config: Config) -> list[QueueProfile]:
+    return [
+        QueueProfile(queue.id, queue.name, queue.ring_seconds, queue.wrap_up_seconds, queue.service_level_seconds)
+        for queue in config.queues.values()
+    ]
+
+
+def _agents(config: Config) -> list[AgentProfile]:
+    return [
+        AgentProfile(
+            agent.id, agent.name, agent.queues, agent.wrap_up_seconds, agent.refuse_delay_seconds, agent.always_ready
+        )
+        for agent in config.agents.values()
+    ]
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
+def _unix_time(offset: float, now: float) -> float:
+    return now + offset

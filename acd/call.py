@@ -1,0 +1,310 @@
+"""One caller's call: a task from the INVITE to the record.
+
+The task runs the service that the dialled number stands for. Whoever ends the call (the caller, the agent, a time
+limit, a fault) says so with ``end``, which notes the first cause and cancels the task; everything the call holds is
+given back in one place, ``_release``, on every way out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+from acd.cdr import EndedBy, Outcome
+from acd.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
+from ims_core.errors import NotAcceptableHere, ServiceUnavailable, SipError
+from ims_core.session import Acknowledged, Ended, IncomingCall, InfoReceived, Reoffered, Session, SessionEvent
+from media.api import Digit, Lost, MediaEvent, MediaLeg, MediaUnavailable, NotAcceptable, PlayFinished, RtpTimeout
+
+if TYPE_CHECKING:
+    from acd.agentleg import AgentLeg
+    from acd.engine import Engine
+    from acd.record import CallRecord
+
+Service = Callable[["Call"], Awaitable[None]]
+Stage = Literal["arrived", "menu", "waiting", "talking", "echo", "announcement", "ending"]
+
+FAREWELL_SECONDS = 10.0  # the longest a closing announcement may hold up the end of a call
+ANSWER_TIMEOUT_SECONDS = 40.0  # for the ACK that carries the caller's session description
+
+log = structlog.get_logger()
+
+
+class Call:
+    """A call under way; services drive it with the verbs of the first section."""
+
+    def __init__(self, engine: Engine, incoming: IncomingCall, record: CallRecord, service: Service) -> None:
+        self.engine = engine
+        self.incoming = incoming
+        self.record = record
+        self.id = record.id
+        self.media: MediaLeg | None = None
+        self.agent: AgentLeg | None = None
+        self.connected: asyncio.Future[AgentLeg] | None = None
+        self.queued = False
+        self.stage: Stage = "arrived"
+        self.outcome_if_left = Outcome.ABANDONED
+        self._service = service
+        self._running = False
+        self._farewell: Sequence[str] = ()
+        self._task: asyncio.Task[None] | None = None
+        self._reoffers: set[asyncio.Task[None]] = set()
+        self._acknowledged: asyncio.Future[bytes] = engine.loop.create_future()
+        self._gone = asyncio.Event()
+        self._digits: asyncio.Queue[str] = asyncio.Queue(maxsize=32)
+        self._token = 0
+        self._played: asyncio.Future[PlayFinished] | None = None
+        self._interruptible = False
+        incoming.on_event = self._on_sip
+
+    # What services do ---------------------------------------------------------------------------------------
+
+    async def answer(self) -> None:
+        """Accept the call; afterwards audio flows. Does nothing when it has been accepted already."""
+        if self.record.has("call.answered"):
+            return
+        await self.open_media()
+        assert self.media is not None
+        self.incoming.answer(self.media.local_sdp.encode())
+        self.engine.flush()
+        self.record.step("call.answered")
+        if not self.incoming.offer:
+            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+                answer = await self._acknowledged
+            await self.media.accept(answer.decode(errors="replace"))
+
+    async def early_media(self) -> bool:
+        """Open the audio path towards a caller who is not answered; false when there is no offer to answer."""
+        if not self.incoming.offer:
+            return False
+        await self.open_media()
+        assert self.media is not None
+        self.incoming.progress(183, self.media.local_sdp.encode())
+        self.engine.flush()
+        return True
+
+    async def open_media(self) -> None:
+        """Open the caller's RTP session. Raises ``SipError`` with the status the caller gets."""
+        if self.media is not None:
+            return
+        offer = self.incoming.offer.decode(errors="replace") or None
+        try:
+            self.media = await self.engine.media.open(f"{self.id}/caller", self._on_media, offer=offer)
+        except NotAcceptable as error:
+            raise NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),)) from None
+        except MediaUnavailable:
+            raise ServiceUnavailable(headers=(("Retry-After", "5"),)) from None
+
+    async def play(self, prompts: Sequence[str], *, interruptible: bool = False) -> bool:
+        """Play to the end, or to the first digit when ``interruptible``; returns whether a digit stopped it."""
+        if not prompts or self.media is None:
+            return False
+        if interruptible and not self._digits.empty():
+            return True
+        self._token += 1
+        self._interruptible = interruptible
+        self._played = self.engine.loop.create_future()
+        self.media.play(prompts, interruptible=interruptible, token=self._token)
+        return (await self._played).interrupted
+
+    def music(self, prompt: str | None) -> None:
+        """Play ``prompt`` over and over, or nothing."""
+        if self.media is None:
+            return
+        self._played = None
+        self._token += 1
+        if prompt:
+            self.media.play([prompt], loop=True, token=self._token)
+        else:
+            self.media.stop()
+
+    async def digit(self, seconds: float) -> str | None:
+        """Wait for a key, at most so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._digits.get()
+        except TimeoutError:
+            return None
+
+    async def talk(self) -> None:
+        """Wait for the end; it comes by ``end``."""
+        await asyncio.Event().wait()
+
+    # Its life -----------------------------------------------------------------------------------------------
+
+    def start(self) -> asyncio.Task[None]:
+        """Begin."""
+        self._task = self.engine.loop.create_task(self.run(), name=f"call {self.id}")
+        return self._task
+
+    def end(self, ended_by: EndedBy, outcome: Outcome, reason: str = "", *, farewell: Sequence[str] = ()) -> None:
+        """End the call for this cause, unless it is ending already; ``farewell`` is played before."""
+        if self.record.end(ended_by, outcome, reason):
+            self._farewell = farewell
+            if self._task is not None and self._running:
+                self._task.cancel()
+
+    async def run(self) -> None:
+        """Run the service and clean up after it."""
+        refusal: SipError | None = None
+        self._running = True
+        try:
+            if self.record.outcome is None:  # it may have ended before its first step
+                async with asyncio.timeout(self.engine.config.limits.call_seconds):
+                    await self._service(self)
+            self.record.end(EndedBy.SYSTEM, Outcome.SERVED)
+        except SipError as error:
+            refusal = error
+            self.record.end(EndedBy.SYSTEM, Outcome.REJECTED, str(error))
+        except TimeoutError:
+            self.record.end(EndedBy.SYSTEM, Outcome.TIME_LIMIT)
+        except asyncio.CancelledError:
+            self.record.end(EndedBy.SYSTEM, Outcome.DRAINED, "server stopped")
+        except Exception as error:
+            self.record.end(EndedBy.SYSTEM, Outcome.FAILED, type(error).__name__)
+            log.exception("call.failed", call=self.id)
+        finally:
+            await self._release(refusal)
+
+    async def _release(self, refusal: SipError | None) -> None:
+        """Give back everything the call holds. Runs once, whatever happened before."""
+        engine, record = self.engine, self.record
+        self.stage = "ending"
+        for task in self._reoffers:
+            task.cancel()
+        if self.queued:
+            cause = LeftCause.ABANDONED if record.ended_by is EndedBy.CALLER else LeftCause.RELEASED
+            engine.dispatcher.tell(CallEnded(self.id) if self.agent is not None else CallLeft(self.id, cause))
+        reason = (("Reason", _reason_header(record.outcome, record.reason)),)
+        if self._farewell:
+            await self._say_farewell()
+        agent_report = await self.agent.release(reason) if self.agent is not None else None
+        if refusal is None and record.outcome is Outcome.DRAINED:
+            refusal = engine.refusal
+        if refusal is not None:
+            self.incoming.reject(refusal.status, refusal.reason, refusal.headers)
+        self.incoming.hang_up(reason)
+        engine.flush()
+        caller_report = await self.media.close() if self.media is not None else None
+        record.take_reports(caller_report, agent_report)
+        engine.finish(self)
+
+    async def _say_farewell(self) -> None:
+        """Tell both sides why the call ends, unless the caller leaves meanwhile."""
+        if self.media is None or self._gone.is_set():
+            return
+        if self.agent is not None:
+            self.media.unbridge()
+            self.agent.say(self._farewell)
+        waiting = [asyncio.ensure_future(self._gone.wait()), asyncio.ensure_future(self.play(self._farewell))]
+        try:
+            await asyncio.wait(waiting, timeout=FAREWELL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    # What it is told ----------------------------------------------------------------------------------------
+
+    def _on_sip(self, event: SessionEvent) -> None:
+        match event:
+            case Ended(by_peer, reason):
+                self._gone.set()
+                if by_peer:
+                    self.end(EndedBy.CALLER, self._outcome_of_hang_up(), reason)
+                else:
+                    self.end(EndedBy.SYSTEM, Outcome.PEER_LOST, reason)
+            case Acknowledged(sdp):
+                if not self._acknowledged.done():
+                    self._acknowledged.set_result(sdp)
+            case Reoffered(sdp):
+                self.take_reoffer(self.incoming, self.media, sdp)
+            case InfoReceived(content_type, body):
+                digit = _digit_of_info(content_type, body)
+                if digit is not None:
+                    self._press(digit)
+
+    def _on_media(self, event: MediaEvent) -> None:
+        match event:
+            case Digit(digit):
+                self._press(digit)
+            case PlayFinished(token):
+                if token == self._token and self._played is not None and not self._played.done():
+                    self._played.set_result(event)
+            case RtpTimeout():
+                self.end(EndedBy.SYSTEM, Outcome.PEER_LOST, "no RTP from the caller")
+            case Lost(reason):
+                self.end(EndedBy.SYSTEM, Outcome.MEDIA_LOST, reason)
+
+    def _press(self, digit: str) -> None:
+        self.record.step("caller.pressed", digit)
+        if self.stage == "menu" and not self._digits.full():
+            self._digits.put_nowait(digit)
+            if self._interruptible and self.media is not None:
+                self.media.stop()
+
+    def _outcome_of_hang_up(self) -> Outcome:
+        if self.record.has("agent.connected"):
+            return Outcome.ANSWERED
+        if self.queued:
+            return Outcome.ABANDONED
+        if not self.record.has("call.answered"):
+            return Outcome.CANCELLED
+        return self.outcome_if_left
+
+    def take_reoffer(self, session: Session, leg: MediaLeg | None, sdp: bytes) -> None:
+        """Answer a re-INVITE of either side: hold, resume, a new address (RFC 3264 section 8)."""
+        task = self.engine.loop.create_task(self._answer_reoffer(session, leg, sdp))
+        self._reoffers.add(task)
+        task.add_done_callback(self._reoffers.discard)
+
+    async def _answer_reoffer(self, session: Session, leg: MediaLeg | None, sdp: bytes) -> None:
+        if leg is None:
+            session.refuse_offer(NotAcceptableHere())
+            return
+        text = sdp.decode(errors="replace")
+        try:
+            answer = await leg.reoffer(text or None)
+        except NotAcceptable as error:
+            session.refuse_offer(NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),)))
+        else:
+            session.accept_offer(answer.encode())
+            if self.agent is not None:
+                held = "a=sendonly" in text or "a=inactive" in text
+                self.engine.dispatcher.tell(CallHeld(self.id) if held else CallRetrieved(self.id))
+        self.engine.flush()
+
+
+def _digit_of_info(content_type: str, body: bytes) -> str | None:
+    """Return the key told by a SIP INFO: ``application/dtmf-relay`` (``Signal=5``) or ``application/dtmf`` (``5``)."""
+    kind = content_type.partition(";")[0].strip().lower()
+    text = body.decode("ascii", "ignore").strip()
+    if kind == "application/dtmf-relay":
+        fields = dict(line.partition("=")[::2] for line in text.splitlines())
+        text = next((value.strip() for name, value in fields.items() if name.strip().lower() == "signal"), "")
+    elif kind != "application/dtmf":
+        return None
+    text = {"10": "*", "11": "#"}.get(text, text).upper()
+    return text if len(text) == 1 and text in "0123456789*#ABCD" else None
+
+
+_CAUSES = {
+    Outcome.NO_AGENT: 480,
+    Outcome.WAITED_TOO_LONG: 480,
+    Outcome.DRAINED: 503,
+    Outcome.MEDIA_LOST: 503,
+    Outcome.TIME_LIMIT: 408,
+    Outcome.PEER_LOST: 408,
+    Outcome.FAILED: 500,
+}
+
+
+def _reason_header(outcome: Outcome | None, reason: str) -> str:
+    """Say why in a Reason header: a SIP status where one fits, else normal clearing (RFC 3326)."""
+    cause = _CAUSES.get(outcome) if outcome else None
+    if cause is None:
+        return 'Q.850;cause=16;text="Normal call clearing"'
+    text = (reason or str(outcome)).replace('"', "'")
+    return f'SIP;cause={cause};text="{text}"'

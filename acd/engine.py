@@ -1,0 +1,198 @@
+"""The engine: all calls under way, and what they share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from acd.call import Call
+from acd.cdr import EndedBy, Outcome
+from acd.dispatcher import Dispatcher
+from acd.events import AgentBusy, AgentIdle, AgentRegistered, AgentUnregistered
+from acd.record import CallRecord
+from acd.services import feature_code, service_for
+from ims_core.errors import ServiceUnavailable, TemporarilyUnavailable
+from ims_core.location import BindingAdded, BindingRemoved, LocationEvent
+
+if TYPE_CHECKING:
+    from acd.call import Service
+    from acd.config import Config
+    from acd.distributor import Distributor
+    from acd.metrics import Metrics
+    from acd.store import CdrStore
+    from acd.trace import SipTrace
+    from ims_core.flow import Flow
+    from ims_core.ids import Ids
+    from ims_core.node import Node
+    from ims_core.session import IncomingCall, OutgoingCall
+    from media.api import Media
+
+LAST_SECONDS = 15.0  # for the closing announcement and the release of what is left when the drain is over
+
+log = structlog.get_logger()
+
+
+class Engine:
+    """Takes the calls that the node hands over and keeps them until their record is written.
+
+    It is the only part that knows SIP, media and the distributor. ``utc`` returns the time of day with its zone.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        node: Node,
+        flush: Callable[[], None],
+        media: Media,
+        distributor: Distributor,
+        store: CdrStore,
+        metrics: Metrics,
+        trace: SipTrace | None,
+        ids: Ids,
+        utc: Callable[[], datetime],
+    ) -> None:
+        self.config = config
+        self.node = node
+        self.media = media
+        self.calls: dict[str, Call] = {}
+        self.loop = asyncio.get_running_loop()
+        self.dispatcher = Dispatcher(self, distributor)
+        self.metrics = metrics
+        self.draining = False
+        self._idle = asyncio.Event()
+        self.flush = flush
+        self._store = store
+        self._trace = trace
+        self._ids = ids
+        self._utc = utc
+        self._services: dict[str, Service] = {
+            number: service_for(served, config) for number, served in config.numbers.items()
+        }
+        self._codes = {getattr(config.feature_codes, name) for name in config.feature_codes.__struct_fields__}
+        self._agent_aors = {f"sip:{agent}@{config.server.domain}": agent for agent in config.agents}
+        node.services["acd"] = self.take
+
+    # Calls --------------------------------------------------------------------------------------------------
+
+    def take(self, incoming: IncomingCall) -> None:
+        """Take a call from the node."""
+        self.metrics.call_arrived()
+        request, caller = incoming.request, incoming.identity
+        dialled = request.target.user
+        record = CallRecord(
+            id=self._ids.call_id(), call_id=request.call_id, dialled=dialled, caller=caller, utc=self._utc
+        )
+        call = Call(self, incoming, record, self._service_for(dialled, caller))
+        self.calls[call.id] = call
+        self._idle.clear()
+        if self._trace is not None:
+            self._trace.follow(call.id, request.call_id)
+        if caller in self.config.agents and dialled not in self._codes:
+            self.dispatcher.tell(AgentBusy(caller, call.id))
+        call.start()
+
+    def finish(self, call: Call) -> None:
+        """Let go of a call whose parts have all been released, and write its record."""
+        self.calls.pop(call.id, None)
+        if not self.calls:
+            self._idle.set()
+        record = call.record
+        if record.caller in self.config.agents and record.dialled not in self._codes:
+            self.dispatcher.tell(AgentIdle(record.caller, call.id))
+        cdr = record.cdr()
+        self._store.submit(cdr)
+        self.metrics.call_ended(cdr)
+        log.info(
+            "call.ended",
+            call=cdr.id,
+            call_id=cdr.call_id,
+            dialled=cdr.dialled,
+            caller=cdr.caller,
+            queue=cdr.queue,
+            agent=cdr.agent,
+            outcome=cdr.outcome,
+            ended_by=cdr.ended_by,
+            reason=cdr.reason,
+            waited=cdr.waited_seconds,
+            talked=cdr.talked_seconds,
+            recording=cdr.recording,
+            timeline=[(step.at, step.event, step.detail) for step in cdr.timeline],
+        )
+
+    def follow(self, call: Call, session: OutgoingCall) -> None:
+        """Count the messages of an agent's leg to the trace of the call."""
+        if self._trace is not None:
+            self._trace.follow(call.id, session.dialog_id[0])
+
+    def way_to_agent(self, agent_id: str) -> tuple[str, Flow]:
+        """Return the contact of an agent's phone and the way there. Raises ``SipError`` when there is none."""
+        bindings = self.node.location.bindings(f"sip:{agent_id}@{self.config.server.domain}")
+        if not bindings:
+            raise TemporarilyUnavailable("Agent has no phone")
+        return bindings[0].contact, bindings[0].flow or self.node.flow_for(bindings[0].contact)
+
+    def recording_path(self, call: Call) -> str:
+        """Return where to record a call: a folder for each day, in UTC."""
+        arrived = call.record.arrived
+        return str(self.config.storage.recordings_path / f"{arrived:%Y-%m-%d}" / f"{arrived:%H%M%S}-{call.id}.wav")
+
+    @property
+    def numbers(self) -> set[str]:
+        """What can be dialled here: the configured numbers and the feature codes."""
+        return {*self._services, *self._codes}
+
+    def _service_for(self, dialled: str, caller: str) -> Service:
+        if len(self.calls) >= self.config.limits.calls:
+            return _refuse_for_load
+        if dialled in self._codes:
+            return partial(feature_code, code=dialled, agent_id=caller)
+        return self._services[dialled]
+
+    # Agents -------------------------------------------------------------------------------------------------
+
+    def on_location(self, event: LocationEvent) -> None:
+        """Take a change of a binding: the first makes an agent present, the last one gone absent."""
+        agent = self._agent_aors.get(event.aor)
+        if agent is None:
+            return
+        if isinstance(event, BindingAdded) and event.first:
+            self.dispatcher.tell(AgentRegistered(agent))
+        elif isinstance(event, BindingRemoved) and event.last:
+            self.dispatcher.tell(AgentUnregistered(agent))
+
+    # The end ------------------------------------------------------------------------------------------------
+
+    @property
+    def refusal(self) -> ServiceUnavailable:
+        """What callers get who come too late."""
+        return ServiceUnavailable(headers=(("Retry-After", str(int(self.config.server.drain_seconds) + 10)),))
+
+    async def drain(self) -> None:
+        """Take no new calls, let those under way finish for ``drain_seconds``, then end the rest."""
+        self.draining = True
+        self.node.refuse_calls = self.refusal
+        log.info("server.draining", calls=len(self.calls), seconds=self.config.server.drain_seconds)
+        await self._wait_until_idle(self.config.server.drain_seconds)
+        closing = [f"{self.config.server.language}/closing"]
+        for call in list(self.calls.values()):
+            call.end(EndedBy.SYSTEM, Outcome.DRAINED, "server stopping", farewell=closing)
+        await self._wait_until_idle(LAST_SECONDS)
+        await self.dispatcher.close()
+
+    async def _wait_until_idle(self, seconds: float) -> None:
+        if self.calls:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._idle.wait()
+            except TimeoutError:
+                pass
+
+
+async def _refuse_for_load(_: Call) -> None:
+    raise ServiceUnavailable("Too many calls", headers=(("Retry-After", "10"),))

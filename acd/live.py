@@ -1,0 +1,95 @@
+"""The running engine as others see it: the HTTP interface and the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from acd.http import AgentView, CallView
+from acd.metrics import Readings
+
+if TYPE_CHECKING:
+    from acd.call import Call
+    from acd.engine import Engine
+    from acd.floor import FloorSnapshot, QueueSnapshot
+    from acd.store import CdrStore
+    from acd.trace import SipTrace
+    from ims_core.stack import Stack
+
+
+class LiveFloor:
+    """Answers ``acd.http.Floor`` and the scrapes from memory. ``open_for_calls`` is set once all listeners are."""
+
+    def __init__(self, engine: Engine, stack: Stack, store: CdrStore, trace: SipTrace | None) -> None:
+        self.open_for_calls = False
+        self._engine = engine
+        self._stack = stack
+        self._store = store
+        self._trace = trace
+
+    def calls(self) -> Sequence[CallView]:
+        """Return the calls under way, the oldest first."""
+        return [self._view(call) for call in self._engine.calls.values()]
+
+    def queues(self) -> Sequence[QueueSnapshot]:
+        """Return the queues, in the order of the configuration."""
+        return self._snapshot().queues
+
+    def agents(self) -> Sequence[AgentView]:
+        """Return the agents, in the order of the configuration."""
+        now = self._engine.loop.time()
+        return [AgentView.of(agent, now) for agent in self._snapshot().agents]
+
+    def ladder(self, call_id: str) -> str | None:
+        """Return the SIP ladder of the call with this id, None if none is kept."""
+        return self._trace.ladder(call_id) if self._trace is not None else None
+
+    def ready(self) -> bool:
+        """Say whether new calls are taken."""
+        return self.open_for_calls and not self._engine.draining and self._engine.media.healthy()
+
+    def healthy(self) -> bool:
+        """Say whether the process works at all: whoever is answered knows that the event loop turns."""
+        return True
+
+    def readings(self) -> Readings:
+        """Read every plain number that a scrape shows."""
+        engine, node = self._engine, self._engine.node
+        endpoint = node.endpoint
+        return Readings(
+            ready=self.ready(),
+            draining=engine.draining,
+            calls=len(engine.calls),
+            dialogs=len(node.ua),
+            transactions=sum(endpoint.transactions().values()),
+            tasks=len(asyncio.all_tasks(engine.loop)),
+            bindings=len(node.location),
+            connections=self._stack.connections,
+            sip_messages=endpoint.messages,
+            sip_dropped=endpoint.dropped + self._stack.dropped,
+            sip_unexpected=endpoint.unexpected,
+            inputs_ignored={kind.value: count for kind, count in engine.dispatcher.distributor.counters.items()},
+            floor=self._snapshot(),
+            media=engine.media.counters(),
+            cdr=self._store.counters(),
+        )
+
+    def _snapshot(self) -> FloorSnapshot:
+        return self._engine.dispatcher.distributor.snapshot(self._engine.loop.time())
+
+    def _view(self, call: Call) -> CallView:
+        record = call.record
+        return CallView(
+            id=call.id,
+            call_id=record.call_id,
+            dialled=record.dialled,
+            caller=record.caller,
+            stage=call.stage,
+            arrived=record.arrived,
+            queue=record.queue,
+            position=self._engine.dispatcher.distributor.position(call.id),
+            agent=record.agent,
+            queued=record.at("call.queued"),
+            connected=record.at("agent.connected"),
+        )

@@ -1,0 +1,173 @@
+"""What a dialled number does: each service is a coroutine that drives one call (ENT-1, ENT-2, WAIT-1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from acd.cdr import EndedBy, Outcome
+from acd.config import Flow, Number, Queue, ToAnnouncement, ToEcho, ToFlow, ToQueue
+from acd.events import (
+    AgentEvent,
+    AgentLoggedIn,
+    AgentLoggedOut,
+    AgentPaused,
+    AgentReady,
+    CallArrived,
+    CallLeft,
+    LeftCause,
+)
+from ims_core.errors import Forbidden, TemporarilyUnavailable
+from media.numbers import say_agent, say_position
+
+if TYPE_CHECKING:
+    from acd.agentleg import AgentLeg
+    from acd.call import Call, Service
+    from acd.config import Config
+
+
+def service_for(number: Number, config: Config) -> Service:
+    """Return the service that a configured number stands for."""
+    match number:
+        case ToQueue(queue=queue, priority=priority):
+            return partial(wait_for_agent, queue=config.queues[queue], priority=priority)
+        case ToFlow(flow=flow):
+            return partial(menu, flow=config.flows[flow])
+        case ToEcho():
+            return echo
+        case ToAnnouncement(announcement=prompts):
+            return partial(announcement, prompts=prompts)
+
+
+async def echo(call: Call) -> None:
+    """Send the caller's audio back until the caller hangs up."""
+    call.stage, call.outcome_if_left = "echo", Outcome.SERVED
+    await call.answer()
+    assert call.media is not None
+    call.media.echo()
+    await call.talk()
+
+
+async def announcement(call: Call, prompts: Sequence[str]) -> None:
+    """Play prompts and hang up."""
+    call.stage, call.outcome_if_left = "announcement", Outcome.SERVED
+    await call.answer()
+    await call.play(prompts)
+
+
+async def menu(call: Call, flow: Flow) -> None:
+    """Greet, let a digit choose a queue, and wait in it; without a choice, wait in the default queue."""
+    queues = call.engine.config.queues
+    distributor = call.engine.dispatcher.distributor
+    call.stage = "menu"
+    await call.answer()
+    if not any(distributor.has_agent_logged_in(queue) for queue in {*flow.choices.values(), flow.default}):
+        await say_nobody(call)
+        return
+    await call.play(flow.greeting, interruptible=True)
+    choice = None
+    for _ in range(1 + flow.repeats):
+        await call.play(flow.menu, interruptible=True)
+        digit = await call.digit(flow.timeout_seconds)
+        choice = flow.choices.get(digit or "")
+        if choice is not None:
+            break
+        if digit is not None:
+            await call.play([f"{call.engine.config.server.language}/invalid"], interruptible=True)
+    call.record.step("menu.chose", choice or flow.default)
+    await wait_for_agent(call, queues[choice or flow.default])
+
+
+async def wait_for_agent(call: Call, queue: Queue, priority: int = 0) -> None:
+    """Wait in ``queue`` until an agent answers, then talk."""
+    engine = call.engine
+    distributor = engine.dispatcher.distributor
+    call.record.queue = queue.id
+    if not distributor.has_agent_logged_in(queue.id):
+        await say_nobody(call)
+        return
+    if distributor.waiting(queue.id) >= queue.max_waiting:
+        raise TemporarilyUnavailable("Queue full", headers=(("Retry-After", "60"),))
+    await call.answer()
+    call.stage = "waiting"
+    call.record.step("call.queued", queue.id)
+    call.connected = engine.loop.create_future()
+    call.queued = True
+    engine.dispatcher.tell(CallArrived(call.id, queue.id, priority))
+    try:
+        async with asyncio.timeout(queue.max_wait_seconds):
+            leg = await _entertain(call, queue)
+    except TimeoutError:
+        call.queued, call.outcome_if_left = False, Outcome.WAITED_TOO_LONG
+        engine.dispatcher.tell(CallLeft(call.id, LeftCause.OVERFLOWED))
+        await call.play([f"{engine.config.server.language}/goodbye"])
+        call.record.end(EndedBy.SYSTEM, Outcome.WAITED_TOO_LONG)
+        return
+    await _connect(call, queue, leg)
+
+
+async def _entertain(call: Call, queue: Queue) -> AgentLeg:
+    """Play welcome, music and positions until an agent has answered."""
+    assert call.connected is not None
+    if not queue.welcome and not queue.announce_position_seconds:
+        if not call.connected.done():
+            call.music(queue.music)
+        return await call.connected
+    playing = call.engine.loop.create_task(_play_while_waiting(call, queue))
+    try:
+        return await call.connected
+    finally:
+        playing.cancel()
+
+
+async def _play_while_waiting(call: Call, queue: Queue) -> None:
+    engine = call.engine
+    await call.play(queue.welcome)
+    while True:
+        call.music(queue.music)
+        await asyncio.sleep(queue.announce_position_seconds or 3600.0)
+        position = engine.dispatcher.distributor.position(call.id)
+        if position is not None and queue.announce_position_seconds:
+            await call.play(say_position(position, engine.config.server.language))
+
+
+async def _connect(call: Call, queue: Queue, leg: AgentLeg) -> None:
+    """Say who answers (工号播报), then let the two talk."""
+    engine = call.engine
+    call.stage = "talking"
+    if queue.announce_agent:
+        await call.play(say_agent(leg.agent_id, engine.config.server.language))
+    assert call.media is not None
+    assert leg.media is not None
+    call.media.bridge(leg.media, record=engine.recording_path(call) if queue.record else None)
+    call.record.step("call.bridged")
+    await call.talk()
+
+
+async def say_nobody(call: Call) -> None:
+    """Tell the caller that no agent is logged in: in early media before the answer, then 480; else a BYE."""
+    call.outcome_if_left = Outcome.NO_AGENT
+    if call.record.has("call.answered") or await call.early_media():
+        await call.play([f"{call.engine.config.server.language}/nobody"])
+    call.record.end(EndedBy.SYSTEM, Outcome.NO_AGENT, "nobody logged in")
+
+
+async def feature_code(call: Call, code: str, agent_id: str) -> None:
+    """Change the caller's own state as an agent, and confirm it."""
+    engine = call.engine
+    if agent_id not in engine.config.agents:
+        raise Forbidden("Not an agent")
+    call.stage, call.outcome_if_left = "announcement", Outcome.SERVED
+    codes = engine.config.feature_codes
+    changes: dict[str, tuple[AgentEvent, str]] = {
+        codes.log_in: (AgentLoggedIn(agent_id), "logged-in"),
+        codes.log_out: (AgentLoggedOut(agent_id), "logged-out"),
+        codes.pause: (AgentPaused(agent_id, "feature code"), "paused"),
+        codes.ready: (AgentReady(agent_id), "ready"),
+    }
+    event, prompt = changes[code]
+    engine.dispatcher.tell(event)
+    await call.answer()
+    await call.play([f"{engine.config.server.language}/{prompt}"])
