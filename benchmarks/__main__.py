@@ -1,0 +1,97 @@
+"""``python -m benchmarks``: measure, print the table, leave a JSON file under ``var/bench``."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks import memory, message, profile
+from benchmarks.figures import comparisons
+from benchmarks.processes import REPOSITORY, BenchmarkError, temporary_directory
+from benchmarks.report import Single, save, table
+from benchmarks.sampling import Figure, Result, Scale, Side
+
+QUICK = Scale(rounds=1, share=0.4)
+SINGLES = ("message", "memory")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def compare(figure: Figure, scale: Scale) -> Result:
+    """Measure a figure on both sides in turn; a side that fails is not tried again."""
+    result = Result(figure)
+    for number in range(1, scale.rounds + 1):
+        for side, sampler in ((Side.OURS, figure.ours), (Side.PEER, figure.theirs)):
+            if side in result.errors:
+                continue
+            name = figure.peer if side is Side.PEER else side
+            try:
+                with temporary_directory() as directory:
+                    sample = sampler(directory, scale)
+            except BenchmarkError as error:
+                result.errors[side] = str(error)
+                _say(f"{figure.name} {number}/{scale.rounds} {name}: not measured: {error}")
+                continue
+            result.samples[side].append(sample)
+            doubts = f" ({'; '.join(sample.doubts)})" if sample.doubts else ""
+            _say(f"{figure.name} {number}/{scale.rounds} {name}: {figure.value(sample):.1f} {figure.unit}{doubts}")
+    return result
+
+
+def own_figures(names: Sequence[str], scale: Scale) -> list[Single]:
+    """Measure what has no peer."""
+    found = []
+    if "message" in names:
+        parsed, read, serialised = message.costs(scale.seconds(3.0))
+        unit = "µs of CPU per INVITE"
+        found += [
+            Single("parse", "SIP message parsed", unit, parsed),
+            Single("parse_and_read", "SIP message parsed, its usual fields read", unit, read),
+            Single("serialise", "SIP message serialised", unit, serialised),
+        ]
+    if "memory" in names:
+        title, unit = f"memory per waiting call ({memory.WAITING} of them)", "KiB"
+        try:
+            with temporary_directory() as directory:
+                found.append(Single("memory", title, unit, memory.per_waiting_call(directory)))
+        except BenchmarkError as error:
+            found.append(Single("memory", title, unit, None, str(error)))
+    return found
+
+
+def _arguments(names: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short run of each side instead of three")
+    parser.add_argument("--only", action="append", choices=[*names, *SINGLES], help="may be given several times")
+    parser.add_argument("--profile", choices=names, help="instead: where our side's CPU time goes under this load")
+    parser.add_argument("--output", type=Path, default=REPOSITORY / "var/bench", help="directory for the JSON file")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run what the command line asks for; 1 when something could not be measured."""
+    stop: Callable[..., None] = lambda *_: sys.exit(130)  # noqa: E731 - leaves through every `finally`
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, stop)
+    figures = comparisons({})
+    arguments = _arguments([figure.name for figure in figures])
+    scale = QUICK if arguments.quick else Scale()
+    if arguments.profile:
+        print(profile.profiled(arguments.profile, scale))
+        return 0
+    wanted = arguments.only or [figure.name for figure in figures] + list(SINGLES)
+    results = [compare(figure, scale) for figure in figures if figure.name in wanted]
+    singles = own_figures(wanted, scale)
+    print(table(results, singles))
+    print(f"\nEvery run: {save(arguments.output, results, singles, scale)}")
+    failed = any(result.met is None for result in results) or any(single.value is None for single in singles)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The comparisons of `make bench`: each the same load on our server and on a peer's, with the mark to reach."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from benchmarks import loads, ours, peers
+from benchmarks.processes import Address
+from benchmarks.sampling import Figure, Sample, Scale
+from benchmarks.targets import SipTarget
+
+
+def comparisons(environment: ours.Environment) -> list[Figure]:
+    """Return all comparisons; `environment` is added to that of our servers only."""
+    engine, worker = ours.start_engine(environment), ours.start_media_worker(environment)
+
+    def engine_with_agents(directory: Path, _: Address) -> AbstractContextManager[SipTarget]:
+        return engine(directory)
+
+    def queue(directory: Path, scale: Scale) -> Sample:
+        ours.wait_for_agents_port()
+        return loads.queued_calls(engine_with_agents, ours.QUEUE_NUMBER, ours.AGENTS_PORT)(directory, scale)
+
+    return [
+        Figure(
+            name="register",
+            title="REGISTER without authentication",
+            peer="Kamailio",
+            unit="µs of CPU each",
+            mark=1.5,
+            ours=loads.registrations(engine),
+            theirs=loads.registrations(peers.kamailio),
+            value=lambda sample: sample.cost,
+        ),
+        Figure(
+            name="proxy",
+            title="proxied call, INVITE to BYE",
+            peer="Kamailio",
+            unit="µs of CPU each",
+            mark=2.2,
+            ours=loads.proxied_calls(engine),
+            theirs=loads.proxied_calls(peers.kamailio),
+            value=lambda sample: sample.cost,
+        ),
+        Figure(
+            name="queue",
+            title="queue call; the peer: plain B2BUA call",
+            peer="sippy",
+            unit="calls per CPU second",
+            mark=2.5,
+            ours=queue,
+            theirs=loads.queued_calls(peers.sippy, ours.QUEUE_NUMBER),
+            value=lambda sample: sample.per_cpu_second,
+            higher_is_better=True,
+        ),
+        Figure(
+            name="relay",
+            title="relayed RTP packet, 200 sessions",
+            peer="rtpengine",
+            unit="µs of CPU each",
+            mark=1.0,
+            ours=loads.relayed_packets(worker, 200),
+            theirs=loads.relayed_packets(peers.rtpengine, 200),
+            value=lambda sample: sample.cost,
+        ),
+        Figure(
+            name="calls",
+            title="50 two-way G.711 calls",
+            peer="rtpengine",
+            unit="% of a core",
+            mark=1.0,
+            ours=loads.relayed_packets(worker, 50),
+            theirs=loads.relayed_packets(peers.rtpengine, 50),
+            value=lambda sample: sample.share_of_a_core,
+        ),
+    ]

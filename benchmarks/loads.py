@@ -1,0 +1,96 @@
+"""The work that both sides of a figure are given: registrations, proxied calls, queued calls, relayed RTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+from benchmarks.processes import LOOPBACK, Address, BenchmarkError
+from benchmarks.rtp_load import judge, phones
+from benchmarks.sampling import Sample, Sampler, Scale, measured
+from benchmarks.sipp import run_clients, serving
+from benchmarks.targets import SipTarget, StartRelay, StartSip
+
+PAIRS = 2  # of SIPp clients and servers, so that none of them is the limit
+SUBSCRIBERS = 5000
+REGISTER_RATE, REGISTER_SECONDS = 6000.0, 6.0
+CALLEES = 100  # per pair
+PROXY_RATE, PROXY_SECONDS = 500.0, 8.0
+QUEUE_RATE, QUEUE_SECONDS = 60.0, 10.0
+RELAY_SECONDS = 8.0
+
+
+def registrations(start: StartSip) -> Sampler:
+    """Give a sampler: one unit is a REGISTER of one of `SUBSCRIBERS` users, answered with 200."""
+
+    def sample(directory: Path, scale: Scale) -> Sample:
+        calls = scale.calls(REGISTER_RATE, REGISTER_SECONDS)
+        users = [f"u{number:05d};{LOOPBACK}:9" for number in range(SUBSCRIBERS)]
+        shares = [users[part::PAIRS] for part in range(PAIRS)]
+        with start(directory) as target, measured(target.pid) as measurement:
+            counts = run_clients("register", directory, target.address, shares, calls=calls, rate=REGISTER_RATE)
+            measurement.judge_calls(counts, calls, REGISTER_RATE)
+        return measurement
+
+    return sample
+
+
+def proxied_calls(start: StartSip) -> Sampler:
+    """Give a sampler: one unit is a call between two SIPp instances, from the INVITE to the 200 to the BYE."""
+
+    def sample(directory: Path, scale: Scale) -> Sample:
+        calls = scale.calls(PROXY_RATE, PROXY_SECONDS)
+        with start(directory) as target, ExitStack() as stack:
+            shares = []
+            for part in range(PAIRS):
+                callees = stack.enter_context(serving("callee", directory))
+                names = [f"callee{part}x{number}" for number in range(CALLEES)]
+                contacts = [f"{name};{LOOPBACK}:{callees.port}" for name in names]
+                registered = run_clients("register", directory, target.address, [contacts], calls=CALLEES, rate=500)
+                if registered.completed < CALLEES:
+                    raise BenchmarkError("the callees could not be registered")
+                shares.append(names)
+            with measured(target.pid) as measurement:
+                counts = run_clients("caller", directory, target.address, shares, calls=calls, rate=PROXY_RATE)
+                measurement.judge_calls(counts, calls, PROXY_RATE)
+        return measurement
+
+    return sample
+
+
+def queued_calls(
+    start: Callable[[Path, Address], AbstractContextManager[SipTarget]], number: str, agents_port: int | None = None
+) -> Sampler:
+    """Give a sampler: one unit is a call to `number` that the agents' SIPp has answered, held and ended.
+
+    `start` is told where the agents' phones are; `agents_port` is None where any port will do.
+    """
+
+    def sample(directory: Path, scale: Scale) -> Sample:
+        calls = scale.calls(QUEUE_RATE, QUEUE_SECONDS)
+        with serving("agent", directory, agents_port) as agents:
+            with start(directory, (LOOPBACK, agents.port)) as target, measured(target.pid) as measurement:
+                counts = run_clients(
+                    "queue_caller", directory, target.address, [[number]] * PAIRS, calls=calls, rate=QUEUE_RATE
+                )
+                measurement.judge_calls(counts, calls, QUEUE_RATE)
+            measurement.judge_agents(agents.stop())
+        return measurement
+
+    return sample
+
+
+def relayed_packets(start: StartRelay, sessions: int) -> Sampler:
+    """Give a sampler: one unit is an RTP packet that one phone sent and the other phone of its session received."""
+
+    def sample(directory: Path, scale: Scale) -> Sample:
+        with start(directory) as target, phones(2 * sessions, scale.seconds(RELAY_SECONDS), directory) as fleet:
+            pairs = list(zip(fleet.ports[::2], fleet.ports[1::2], strict=True))
+            targets = [port for pair in target.bridge(pairs) for port in pair]
+            with measured(target.pid) as measurement:
+                report = fleet.run(targets)
+            judge(measurement, report, target.counted())
+        return measurement
+
+    return sample
