@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import importlib.util
 import shutil
 import socket
 import tempfile
@@ -21,12 +22,17 @@ PEERS = {
     "sox": "sox",
     "tshark": "tshark",
 }
+# Those that are Python packages.
+PEER_LIBRARIES = {"sippy"}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("peer"):
         for name in mark.args:
-            if shutil.which(PEERS[name]) is None:
+            if name in PEER_LIBRARIES:
+                if importlib.util.find_spec(name) is None:
+                    pytest.skip(f"{name} is not installed: it comes with make bench")
+            elif shutil.which(PEERS[name]) is None:
                 pytest.skip(f"{name} is not installed: scripts/system-packages says how")
 
 
