@@ -59,16 +59,14 @@ class FloorSnapshot(msgspec.Struct, frozen=True):
 
 def snapshot(queues: Iterable[Queue], agents: Iterable[Agent], now: float) -> FloorSnapshot:
     """Copy out the state of the floor at `now`; costs a pass over all callers and agents."""
-    by_state: dict[str, dict[AgentState, int]] = {}
+    by_state = {queue: dict.fromkeys(AgentState, 0) for queue in queues}
     agent_snapshots = []
     for agent in agents:
         for queue in agent.queues:
-            states = by_state.setdefault(queue.profile.id, dict.fromkeys(AgentState, 0))
-            states[agent.state] += 1
+            by_state[queue][agent.state] += 1
         agent_snapshots.append(_agent_snapshot(agent))
-    empty = dict.fromkeys(AgentState, 0)
     return FloorSnapshot(
-        tuple(_queue_snapshot(queue, by_state.get(queue.profile.id, empty), now) for queue in queues),
+        tuple(_queue_snapshot(queue, states, now) for queue, states in by_state.items()),
         tuple(agent_snapshots),
     )
 
@@ -79,7 +77,7 @@ def _queue_snapshot(queue: Queue, states: dict[AgentState, int], now: float) -> 
         name=queue.profile.name,
         waiting=len(queue.callers),
         longest_wait_seconds=max((now - caller.arrived_at for caller in queue.callers), default=0.0),
-        agents=dict(states),
+        agents=states,
         offered=queue.offered,
         answered=queue.answered,
         abandoned=queue.left[LeftCause.ABANDONED],

@@ -234,9 +234,10 @@ class FloorMachine(RuleBasedStateMachine):
 
     def pick_offer(self, late: int) -> Offer:
         live = [call.offer for call in self.calls.values() if call.offer]
-        if live and late % 4:
-            return live[late % len(live)]
-        return self.offers[-1 - late % len(self.offers)]
+        superseded = [offer for offer in self.offers if any(o.call_id == offer.call_id and o != offer for o in live)]
+        kinds = [offers for offers in (live, live, superseded, self.offers) if offers]
+        offers = kinds[late % len(kinds)]
+        return offers[late // len(kinds) % len(offers)]
 
     def is_live(self, offer: Offer) -> bool:
         return any(call.offer == offer for call in self.calls.values())
