@@ -98,6 +98,8 @@ def test_a_syntax_error_names_its_line() -> None:
         ('[media]\nports = "5060-6000"', "sip.listen[0]: expected a port outside media.ports 5060-6000"),
         ('[http]\nlisten = "8080"', "http.listen: expected an IP address and a port"),
         ('[log]\nlevel = "loud"', 'log.level: expected "debug" or "info" or "warning" or "error", found "loud"'),
+        ('[storage]\nrecordings = "../x"', "storage.recordings: expected the name of a directory under storage.dir"),
+        ('[storage]\nrecordings = "/x"', "storage.recordings: expected the name of a directory under storage.dir"),
         ('[storage]\ncdr = "mysql://x"', "storage.cdr: expected a database URL"),
         (
             "[registrar]\nmin_expires_seconds = 9000",
