@@ -13,6 +13,7 @@ from media.g711 import PCMA, PCMU, SAMPLE_RATE, SILENCE, encode
 FRAME_SAMPLES: Final = 160
 FRAME_MS: Final = 20
 _NAME = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*")
+_MAX_NAME: Final = 200
 _SAMPLE_WIDTH: Final = 2
 
 Prompt = dict[str, bytes]
@@ -63,7 +64,7 @@ class PromptCache:
         return mistakes
 
     def _load(self, name: str) -> Prompt:
-        if not _NAME.fullmatch(name):
+        if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
             raise PromptError(f"{name[:80]!r} is no prompt name.")
         for directory in self._directories:
             path = directory / f"{name}.wav"

@@ -221,7 +221,13 @@ class Recording:
             raise
 
     def _close_file(self) -> None:
-        if self._descriptor >= 0:
+        if self._descriptor < 0:
+            return
+        try:
+            if self._length < self._handed_over and not self._failed:
+                os.ftruncate(self._descriptor, _HEADER.size + self._handed_over)
+                _write_all(self._descriptor, wav_header(self._handed_over), 0)
+        finally:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
 
