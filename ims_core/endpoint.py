@@ -24,6 +24,7 @@ from ims_core.transactions import (
     ACCEPTED,
     ACK,
     FAILURE,
+    GIVE_UP,
     PROVISIONAL,
     REQUEST,
     SUCCESS,
@@ -148,8 +149,11 @@ class Endpoint:
             timed.fire(event)
 
     def transport_failed(self, flow: Flow) -> None:
-        """Tell the client transactions on ``flow`` that what they sent did not leave (18.4)."""
-        for transaction in [client for client in self._clients.values() if client.flow == flow]:
+        """Tell the client transactions on ``flow`` that what they sent did not leave (18.4).
+
+        A request that opened its connection was sent on a flow that had no number yet.
+        """
+        for transaction in [client for client in self._clients.values() if client.flow[:3] == flow[:3]]:
             transaction.fire(TRANSPORT_ERROR)
 
     # What the transaction user calls ------------------------------------------------------------------------
@@ -165,14 +169,22 @@ class Endpoint:
         transaction = kind(self, key, flow, request)
         transaction.user = user
         self._clients[key] = transaction
-        self.messages["out", request.method, "request"] += 1
+        self.messages["out", _counted(request.method), "request"] += 1
         transaction.start()
         return transaction
 
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
         """Send ``response`` within ``transaction``."""
-        self.messages["out", transaction.request.method, f"{response.status // 100}xx"] += 1
+        self.messages["out", _counted(transaction.request.method), f"{response.status // 100}xx"] += 1
         transaction.respond(response)
+
+    def refuse(self, transaction: ServerTransaction, error: SipError) -> None:
+        """Tell the sender of a request about ``error``."""
+        self.respond(transaction, self._error_response(transaction.request, error))
+
+    def abandon(self, transaction: ServerTransaction) -> None:
+        """Give up a request other than INVITE without an answer (RFC 4320 section 4.2)."""
+        transaction.fire(GIVE_UP)
 
     def reply(
         self,
@@ -237,7 +249,7 @@ class Endpoint:
 
     def _receive_request(self, request: Request, flow: Flow) -> None:
         method, via = request.method, request.via
-        self.messages["in", method if method in _COUNTED else "other", "request"] += 1
+        self.messages["in", _counted(method), "request"] += 1
         key = _server_key(request, via)
         existing = self._servers.get(key)
         if existing is not None:
@@ -272,7 +284,7 @@ class Endpoint:
     def _receive_response(self, response: Response) -> None:
         method = response.cseq.method
         status = response.status
-        self.messages["in", method if method in _COUNTED else "other", f"{status // 100}xx"] += 1
+        self.messages["in", _counted(method), f"{status // 100}xx"] += 1
         transaction = self._clients.get((response.via.branch, method))
         if transaction is None:
             self.dropped["stray response"] += 1
@@ -287,11 +299,17 @@ class Endpoint:
             return
         try:
             reply_to = _stamp_via(request, request.via, flow)
-            response = error_response(request, error, to_tag=self.ids.tag())
         except SipError:
             return
-        self.messages["out", request.method if request.method in _COUNTED else "other", "4xx"] += 1
+        response = self._error_response(request, error)
+        self.messages["out", _counted(request.method), f"{response.status // 100}xx"] += 1
         self.send(reply_to, response.encode())
+
+    def _error_response(self, request: Request, error: SipError) -> Response:
+        try:
+            return error_response(request, error, to_tag=self.ids.tag())
+        except SipError:  # a To that cannot be read takes no tag either
+            return error_response(request, error, to_tag="")
 
     # Sending ------------------------------------------------------------------------------------------------
 
@@ -313,6 +331,11 @@ class Endpoint:
 _COUNTED = frozenset(
     "INVITE ACK BYE CANCEL REGISTER OPTIONS INFO PRACK UPDATE REFER SUBSCRIBE NOTIFY MESSAGE PUBLISH".split()
 )
+
+
+def _counted(method: str) -> str:
+    """The name to count ``method`` under: strangers may invent any number of methods."""
+    return method if method in _COUNTED else "other"
 
 
 def _server_key(request: Request, via: Via) -> tuple[str, ...]:

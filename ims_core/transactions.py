@@ -34,7 +34,7 @@ PROVISIONAL: Final = "1xx"
 SUCCESS: Final = "2xx"
 FAILURE: Final = "3xx-6xx"
 TRANSPORT_ERROR: Final = "transport error"
-GIVE_UP: Final = "give up"  # 9.1: no final response 64*T1 after the CANCEL
+GIVE_UP: Final = "give up"  # 9.1: no final response 64*T1 after the CANCEL; RFC 4320: no answer to be given
 TIMER_A: Final = "timer A"
 TIMER_B: Final = "timer B"
 TIMER_D: Final = "timer D"
@@ -360,6 +360,7 @@ class NonInviteServer(ServerTransaction):
 
     def _complete(self, response: Response) -> None:
         self._send(response)
+        self.request = Request(self.request.method, "")  # many wait here for timer J: only the answer is needed
         self._end_after(TIMER_J, 64 * self._layer.timers.t1)
 
     TABLE: ClassVar[Table] = {
@@ -371,6 +372,8 @@ class NonInviteServer(ServerTransaction):
         (PROCEEDING, PROVISIONAL): (PROCEEDING, ServerTransaction._send),
         (PROCEEDING, SUCCESS): (COMPLETED, _complete),
         (PROCEEDING, FAILURE): (COMPLETED, _complete),
+        (TRYING, GIVE_UP): (TERMINATED, Transaction._end),
+        (PROCEEDING, GIVE_UP): (TERMINATED, Transaction._end),
         (COMPLETED, REQUEST): (COMPLETED, ServerTransaction._repeat),
         (COMPLETED, TIMER_J): (TERMINATED, Transaction._end),
     }

@@ -1,0 +1,108 @@
+"""A whole node on the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from ims_core.digest import DigestAuthenticator
+from ims_core.endpoint import Endpoint
+from ims_core.flow import Address, format_address
+from ims_core.location import Domains, Location
+from ims_core.node import Node, Roles
+from ims_core.pcscf import Pcscf
+from ims_core.registrar import Registrar
+from ims_core.scscf import Scscf
+from ims_core.session import IncomingCall, SessionEvent
+from ims_core.transactions import TimerValues
+from tests.kit.network import Network, seeded_ids
+from tests.kit.phone import DOMAIN, PASSWORD, Phone
+
+NODE_ADDRESS: Address = ("192.0.2.1", 5060)
+SERVICE_NUMBER = "10001"
+
+
+class Site:
+    """A whole node at ``NODE_ADDRESS``, UDP and TCP, with the users ``users`` (all with ``PASSWORD``).
+
+    Calls to ``SERVICE_NUMBER`` come to ``on_call`` and stay in ``calls``; ``told`` is as a ``Phone`` has it.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        users: Iterable[str] = ("alice", "bob", "carol"),
+        open_to_all: bool = False,
+        trunks: Iterable[str] = (),
+        ring_seconds: float = 181.0,
+        timers: TimerValues | None = None,
+    ) -> None:
+        self.network = network
+        self.address = NODE_ADDRESS
+        listeners = [(transport, NODE_ADDRESS) for transport in ("UDP", "TCP")]
+        advertised: Mapping[tuple[str, Address], str] = dict.fromkeys(listeners, format_address(NODE_ADDRESS))
+        ids = seeded_ids(f"node {network.seed}")
+        self.domains = Domains(DOMAIN, [format_address(NODE_ADDRESS)])
+        self.location = Location()
+        known = frozenset(users)
+        trusted = frozenset(trunks)
+        authenticator = None
+        if not open_to_all:
+            passwords = dict.fromkeys(known, PASSWORD)
+            authenticator = DigestAuthenticator(DOMAIN, passwords.get, b"a secret of the test")
+        self.endpoint = Endpoint(clock=network.clock, ids=ids, sent_by=advertised, timers=timers)
+        roles = Roles(
+            registrar=Registrar(
+                self.domains, self.location, ids, authenticator=authenticator, known_user=known.__contains__
+            ),
+            pcscf=Pcscf(
+                self.domains, self.location, authenticator=authenticator, is_trunk=lambda host: host in trusted
+            ),
+            scscf=Scscf(
+                self.domains,
+                self.location,
+                services=[SERVICE_NUMBER],
+                service="desk",
+                known_user=known.__contains__,
+            ),
+        )
+        self.node = Node(
+            self.endpoint,
+            domains=self.domains,
+            location=self.location,
+            roles=roles,
+            advertised=advertised,
+            secret=b"another secret of the test",
+            ring_seconds=ring_seconds,
+        )
+        self.calls: list[IncomingCall] = []
+        self.told: list[tuple[object, SessionEvent]] = []
+        self.on_call: Callable[[IncomingCall], None] = lambda call: call.answer(b"answer of the desk")
+        self.node.services["desk"] = self._take
+        network.attach(self.node, *listeners)
+
+    def told_by(self, session: object) -> list[SessionEvent]:
+        """What one session told."""
+        return [event for teller, event in self.told if teller is session]
+
+    def phone(self, name: str, *, transport: str = "UDP", register: bool = True) -> Phone:
+        """A phone that uses the node, registered if wanted."""
+        phone = Phone(self.network, name, transport=transport, proxy=NODE_ADDRESS)
+        if register:
+            phone.register()
+            self.network.run(0.1)
+            assert phone.statuses[-1] == 200
+            phone.events.clear()
+        return phone
+
+    def assert_idle(self) -> None:
+        """No transaction, session or forwarding is left; bindings may be."""
+        assert self.endpoint.transactions() == {"client": 0, "server": 0}
+        assert self.endpoint.next_deadline() is None
+        assert len(self.node.ua) == 0
+        assert not self.node.proxy.active
+
+    def _take(self, call: IncomingCall) -> None:
+        call.on_event = lambda event: self.told.append((call, event))
+        self.calls.append(call)
+        self.on_call(call)
