@@ -318,7 +318,9 @@ class FloorMachine(RuleBasedStateMachine):
             assert self.distributor.agent(agent_id).state is agent.state
             assert offered.count(agent_id) == (agent.state in OFFERED)
             assert talking.count(agent_id) == (agent.state in IN_CALL)
-            if agent.state not in OFFERED | IN_CALL | {AgentState.WRAP_UP}:
+            if agent.state is AgentState.WRAP_UP:
+                assert agent.standing in {AgentState.READY, AgentState.BUSY}
+            elif agent.state not in OFFERED | IN_CALL:
                 assert agent.state is agent.standing
 
     @invariant()
