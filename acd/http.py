@@ -11,6 +11,7 @@ bodies (RFC 9457). It is served in the event loop of the engine, so whatever wai
 import asyncio
 import contextlib
 import hmac
+import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -328,4 +329,4 @@ def _bind(listen: HostPort) -> socket.socket:
     try:
         return socket.create_server((listen.host, listen.port), family=family, backlog=128)
     except OSError as error:
-        raise HttpError(f"http.listen {listen}: {error.strerror}") from None
+        raise HttpError(f"{listen}: {os.strerror(error.errno or 0)}") from None

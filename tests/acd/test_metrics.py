@@ -1,0 +1,208 @@
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from acd.agents import AgentState
+from acd.cdr import Cdr, EndedBy, Outcome
+from acd.floor import AgentSnapshot, FloorSnapshot, QueueSnapshot
+from acd.metrics import Metrics, Readings
+from acd.store import StoreCounters
+from media.api import MediaCounters
+
+NOON = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
+FLOOR = FloorSnapshot(
+    queues=(
+        QueueSnapshot(
+            id="sales",
+            name="Sales",
+            waiting=2,
+            longest_wait_seconds=7.5,
+            agents={AgentState.READY: 1, AgentState.TALKING: 1},
+            offered=10,
+            answered=5,
+            abandoned=1,
+            overflowed=1,
+            released=1,
+            service_level=0.5,
+            service_level_seconds=12.0,
+        ),
+    ),
+    agents=tuple(
+        AgentSnapshot(name, name, state, "", 0.0, ("sales",), 3, None)
+        for name, state in (("1001", AgentState.READY), ("1002", AgentState.TALKING))
+    ),
+)
+READINGS = Readings(
+    ready=True,
+    calls=3,
+    dialogs=4,
+    transactions=5,
+    tasks=6,
+    bindings=7,
+    connections=8,
+    sip_messages={
+        ("in", "INVITE", "request"): 3,
+        ("out", "INVITE", "2xx"): 2,
+        ("in", "INVADE", "request"): 1,
+        ("in", "10086", "request"): 4,
+    },
+    sip_dropped={"malformed": 9},
+    sip_unexpected={("invite_server", "completed", "ack"): 1},
+    inputs_ignored={"stale_answer": 2},
+    floor=FLOOR,
+    media=MediaCounters(packets_received=100, packets_lost=2, worker_restarts=1, workers=2, workers_healthy=1, legs=4),
+    cdr=StoreCounters(queued=1, written=2, dropped=3, failures=4),
+)
+
+
+def ended(outcome: Outcome = Outcome.ANSWERED, *, waited: float, talked: float = 0.0, queue: str = "sales") -> Cdr:
+    connected = NOON + timedelta(seconds=waited) if talked else None
+    return Cdr(
+        id="c1",
+        call_id="a@b",
+        dialled="13800138000",
+        caller="18612345678",
+        arrived=NOON,
+        queued=NOON,
+        connected=connected,
+        ended=NOON + timedelta(seconds=waited + talked),
+        ended_by=EndedBy.CALLER,
+        outcome=outcome,
+        queue=queue,
+    )
+
+
+def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    page, _ = metrics.render()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in parse(page.decode())
+        for sample in family.samples
+    }
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float:
+    return samples(metrics)[name, tuple(sorted(labels.items()))]
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics({"sales": 12.0, "support": 20.0}, lambda: READINGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "expected"),
+    [
+        ("acd_ready", {}, 1),
+        ("acd_draining", {}, 0),
+        ("acd_calls", {}, 3),
+        ("acd_sip_dialogs", {}, 4),
+        ("acd_sip_transactions", {}, 5),
+        ("acd_tasks", {}, 6),
+        ("acd_sip_bindings", {}, 7),
+        ("acd_sip_connections", {}, 8),
+        ("acd_sip_messages_total", {"direction": "in", "method": "INVITE", "class": "request"}, 3),
+        ("acd_sip_messages_total", {"direction": "out", "method": "INVITE", "class": "2xx"}, 2),
+        ("acd_sip_dropped_total", {"reason": "malformed"}, 9),
+        ("acd_sip_unexpected_total", {"machine": "invite_server", "state": "completed", "event": "ack"}, 1),
+        ("acd_inputs_ignored_total", {"kind": "stale_answer"}, 2),
+        ("acd_queue_waiting", {"queue": "sales"}, 2),
+        ("acd_queue_longest_wait_seconds", {"queue": "sales"}, 7.5),
+        ("acd_queue_offered_total", {"queue": "sales"}, 10),
+        ("acd_queue_answered_total", {"queue": "sales"}, 5),
+        ("acd_queue_abandoned_total", {"queue": "sales"}, 1),
+        ("acd_queue_agents", {"queue": "sales", "state": "talking"}, 1),
+        ("acd_queue_agents", {"queue": "sales", "state": "paused"}, 0),
+        ("acd_agents", {"state": "ready"}, 1),
+        ("acd_agents", {"state": "wrap_up"}, 0),
+        ("acd_rtp_packets_total", {"direction": "in"}, 100),
+        ("acd_rtp_lost_packets_total", {}, 2),
+        ("acd_media_workers_healthy", {}, 1),
+        ("acd_media_worker_restarts_total", {}, 1),
+        ("acd_media_legs", {}, 4),
+        ("acd_cdr_waiting", {}, 1),
+        ("acd_cdr_dropped_total", {}, 3),
+        ("acd_cdr_write_failures_total", {}, 4),
+    ],
+)
+def test_a_scrape_shows_the_readings(metrics: Metrics, name: str, labels: dict[str, str], expected: float) -> None:
+    assert value(metrics, name, **labels) == expected
+
+
+def test_methods_that_nobody_defined_share_one_label(metrics: Metrics) -> None:
+    assert value(metrics, "acd_sip_messages_total", direction="in", method="other", **{"class": "request"}) == 5
+
+
+def test_no_number_that_somebody_dialled_becomes_a_label(metrics: Metrics) -> None:
+    metrics.call_arrived()
+    metrics.call_ended(ended(waited=3, talked=60))
+    metrics.call_ended(ended(waited=3, queue="no-such-queue"))
+    page, _ = metrics.render()
+    assert b"13800138000" not in page
+    assert b"18612345678" not in page
+    assert b"no-such-queue" not in page
+    assert b"INVADE" not in page
+
+
+def test_ended_calls_are_counted_by_outcome_and_their_times_observed(metrics: Metrics) -> None:
+    metrics.call_arrived()
+    metrics.call_offered("sales")
+    metrics.call_ended(ended(waited=11.5, talked=100))
+    metrics.call_ended(ended(Outcome.ABANDONED, waited=25))
+    metrics.call_ended(ended(Outcome.WAITED_TOO_LONG, waited=1800))
+    metrics.call_ended(ended(Outcome.MEDIA_LOST, waited=1, talked=5))
+    assert value(metrics, "acd_calls_arrived_total") == 1
+    assert value(metrics, "acd_offers_total", queue="sales") == 1
+    assert value(metrics, "acd_offers_total", queue="support") == 0
+    assert value(metrics, "acd_calls_ended_total", outcome="answered") == 1
+    assert value(metrics, "acd_calls_ended_total", outcome="waited_too_long") == 1
+    assert value(metrics, "acd_calls_ended_total", outcome="failed") == 0
+    wait = {"queue": "sales", "outcome": "answered"}
+    assert value(metrics, "acd_queue_wait_seconds_count", **wait) == 2
+    assert value(metrics, "acd_queue_wait_seconds_sum", **wait) == 12.5
+    assert value(metrics, "acd_queue_wait_seconds_bucket", **wait, le="10.0") == 1
+    assert value(metrics, "acd_queue_wait_seconds_count", queue="sales", outcome="abandoned") == 1
+    assert value(metrics, "acd_queue_wait_seconds_count", queue="sales", outcome="other") == 1
+    assert value(metrics, "acd_talk_seconds_sum", queue="sales") == 105
+
+
+def test_the_service_level_can_be_read_from_the_buckets(metrics: Metrics) -> None:
+    metrics.call_ended(ended(waited=12, talked=1))
+    bucket = {"queue": "sales", "outcome": "answered"}
+    assert value(metrics, "acd_queue_wait_seconds_bucket", **bucket, le="12.0") == 1
+    assert value(metrics, "acd_queue_wait_seconds_bucket", **bucket, le="10.0") == 0
+
+
+def test_two_engines_in_one_process_share_no_metric(metrics: Metrics) -> None:
+    other = Metrics({"sales": 12.0}, lambda: READINGS)
+    metrics.call_arrived()
+    assert value(other, "acd_calls_arrived_total") == 0
+
+
+def test_every_metric_has_a_definition(metrics: Metrics) -> None:
+    page, _ = metrics.render()
+    families = list(parse(page.decode()))
+    assert len(families) > 40
+    assert [family.name for family in families if not family.documentation.endswith(".")] == []
+
+
+def test_the_form_follows_the_accept_header(metrics: Metrics) -> None:
+    page, content_type = metrics.render("application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    assert page.endswith(b"# EOF\n")
+    families = list(parse_openmetrics(page.decode()))  # type: ignore[no-untyped-call]
+    assert {family.name for family in families} > {"acd_calls", "acd_calls_ended"}
+    assert metrics.render("text/html")[1].startswith("text/plain; version=0.0.4")
+
+
+@pytest.mark.peer("promtool")
+@pytest.mark.parametrize("readings", [READINGS, Readings()], ids=["busy", "empty"])
+def test_promtool_has_no_complaint(readings: Readings) -> None:
+    metrics = Metrics({"sales": 12.0}, lambda: readings)
+    metrics.call_ended(ended(waited=3, talked=60))
+    page, _ = metrics.render()
+    result = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, timeout=60, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
