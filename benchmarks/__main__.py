@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import memory, message, profile
@@ -16,6 +16,7 @@ from benchmarks.sampling import Figure, Result, Scale, Side
 
 QUICK = Scale(rounds=1, share=0.4)
 SINGLES = ("message", "memory")
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _say(text: str) -> None:
@@ -64,6 +65,13 @@ def own_figures(names: Sequence[str], scale: Scale) -> list[Single]:
     return found
 
 
+def _stop(number: int, _: object) -> None:
+    """Leave through every `finally`, so that all that was started is ended; further signals do not disturb that."""
+    for other in STOPPING:
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def _arguments(names: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short run of each side instead of three")
@@ -75,14 +83,17 @@ def _arguments(names: Sequence[str]) -> argparse.Namespace:
 
 def main() -> int:
     """Run what the command line asks for; 1 when something could not be measured."""
-    stop: Callable[..., None] = lambda *_: sys.exit(130)  # noqa: E731 - leaves through every `finally`
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGHUP, stop)
+    for number in STOPPING:
+        signal.signal(number, _stop)
     figures = comparisons({})
     arguments = _arguments([figure.name for figure in figures])
     scale = QUICK if arguments.quick else Scale()
     if arguments.profile:
-        print(profile.profiled(arguments.profile, scale))
+        try:
+            print(profile.profiled(arguments.profile, scale))
+        except BenchmarkError as error:
+            _say(f"{arguments.profile}: not measured: {error}")
+            return 1
         return 0
     wanted = arguments.only or [figure.name for figure in figures] + list(SINGLES)
     results = [compare(figure, scale) for figure in figures if figure.name in wanted]

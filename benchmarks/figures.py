@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from pathlib import Path
-
 from benchmarks import loads, ours, peers
-from benchmarks.processes import Address
-from benchmarks.sampling import Figure, Sample, Scale
-from benchmarks.targets import SipTarget
+from benchmarks.sampling import Figure
 
 
 def comparisons(environment: ours.Environment) -> list[Figure]:
     """Return all comparisons; `environment` is added to that of our servers only."""
     engine, worker = ours.start_engine(environment), ours.start_media_worker(environment)
-
-    def engine_with_agents(directory: Path, _: Address) -> AbstractContextManager[SipTarget]:
-        return engine(directory)
-
-    def queue(directory: Path, scale: Scale) -> Sample:
-        ours.wait_for_agents_port()
-        return loads.queued_calls(engine_with_agents, ours.QUEUE_NUMBER, ours.AGENTS_PORT)(directory, scale)
 
     return [
         Figure(
@@ -49,7 +37,7 @@ def comparisons(environment: ours.Environment) -> list[Figure]:
             peer="sippy",
             unit="calls per CPU second",
             mark=2.5,
-            ours=queue,
+            ours=loads.queued_calls(ours.start_queue(environment), ours.QUEUE_NUMBER),
             theirs=loads.queued_calls(peers.sippy, ours.QUEUE_NUMBER),
             value=lambda sample: sample.per_cpu_second,
             higher_is_better=True,

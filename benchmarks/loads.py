@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.processes import LOOPBACK, Address, BenchmarkError
+from benchmarks.processes import LOOPBACK, BenchmarkError
 from benchmarks.rtp_load import judge, phones
 from benchmarks.sampling import Sample, Sampler, Scale, measured
 from benchmarks.sipp import run_clients, serving
-from benchmarks.targets import SipTarget, StartRelay, StartSip
+from benchmarks.targets import StartForwarding, StartRelay, StartSip
 
 PAIRS = 2  # of SIPp clients and servers, so that none of them is the limit
 SUBSCRIBERS = 5000
@@ -59,17 +58,12 @@ def proxied_calls(start: StartSip) -> Sampler:
     return sample
 
 
-def queued_calls(
-    start: Callable[[Path, Address], AbstractContextManager[SipTarget]], number: str, agents_port: int | None = None
-) -> Sampler:
-    """Give a sampler: one unit is a call to `number` that the agents' SIPp has answered, held and ended.
-
-    `start` is told where the agents' phones are; `agents_port` is None where any port will do.
-    """
+def queued_calls(start: StartForwarding, number: str) -> Sampler:
+    """Give a sampler: one unit is a call to `number` that the agents' SIPp has answered, held and ended."""
 
     def sample(directory: Path, scale: Scale) -> Sample:
         calls = scale.calls(QUEUE_RATE, QUEUE_SECONDS)
-        with serving("agent", directory, agents_port) as agents:
+        with serving("agent", directory) as agents:
             with start(directory, (LOOPBACK, agents.port)) as target, measured(target.pid) as measurement:
                 counts = run_clients(
                     "queue_caller", directory, target.address, [[number]] * PAIRS, calls=calls, rate=QUEUE_RATE

@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 
 from benchmarks import machine, ours
-from benchmarks.processes import BenchmarkError
+from benchmarks.processes import LOOPBACK, BenchmarkError
 from benchmarks.sipp import Sipp, serving
 
 WAITING = 300
@@ -34,8 +34,10 @@ def _memory_with(target: ours.EngineTarget, calls: int) -> int:
 
 def per_waiting_call(directory: Path) -> float:
     """Return the KiB that each of `WAITING` callers beyond the 200 whom agents serve adds."""
-    ours.wait_for_agents_port()
-    with serving("callee", directory, ours.AGENTS_PORT), ours.engine(directory, {}) as target:
+    with (
+        serving("callee", directory) as agents,
+        ours.engine(directory, {}, (LOOPBACK, agents.port)) as target,
+    ):
         served = _callers(directory, target, ours.AGENTS)
         try:
             before = _memory_with(target, ours.AGENTS)

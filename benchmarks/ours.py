@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,20 +12,19 @@ from pathlib import Path
 from benchmarks.processes import (
     LOOPBACK,
     REPOSITORY,
+    Address,
     BenchmarkError,
     Process,
     free_port,
     helper,
-    port_is_free,
     server,
 )
-from benchmarks.targets import RelayTarget, SipTarget, StartRelay, StartSip
+from benchmarks.targets import RelayTarget, SipTarget, StartForwarding, StartRelay, StartSip
 
-AGENTS_PORT = 16060  # where configs/lab.toml expects the phones of its 200 agents
-AGENTS = 200
+AGENTS = 200  # in configs/lab.toml, at fixed contacts
 QUEUE_NUMBER = "10001"
-PORT_SECONDS = 30.0
 START_SECONDS = 30.0
+NOWHERE = (LOOPBACK, 9)
 
 Environment = Mapping[str, str]
 
@@ -38,27 +36,22 @@ class EngineTarget(SipTarget):
     http_port: int
 
 
-def wait_for_agents_port() -> None:
-    """Wait until nobody uses the fixed port of the lab agents' phones; raise `BenchmarkError` when it stays used."""
-    deadline = time.monotonic() + PORT_SECONDS
-    while not port_is_free(AGENTS_PORT):
-        if time.monotonic() > deadline:
-            raise BenchmarkError(f"port {AGENTS_PORT} of the lab configuration's agents is in use")
-        time.sleep(0.2)
-
-
 @contextmanager
-def engine(directory: Path, environment: Environment) -> Iterator[EngineTarget]:
-    """Run ``ims-acd serve`` on the lab configuration, on free ports, with its files in `directory`."""
+def engine(directory: Path, environment: Environment, agents: Address = NOWHERE) -> Iterator[EngineTarget]:
+    """Run ``ims-acd serve`` on the lab configuration, on free ports, with its files in `directory`.
+
+    `agents` is where the SIPp that plays all agents' phones waits.
+    """
     sip, http = free_port(), free_port()
     settings = {
-        "sip.listen": json.dumps([f"udp:{LOOPBACK}:{sip}", f"tcp:{LOOPBACK}:{sip}"]),
-        "http.listen": json.dumps(f"{LOOPBACK}:{http}"),
-        "storage.dir": json.dumps(str(directory / "var")),
+        "sip.listen": [f"udp:{LOOPBACK}:{sip}", f"tcp:{LOOPBACK}:{sip}"],
+        "http.listen": f"{LOOPBACK}:{http}",
+        "storage.dir": str(directory / "var"),
+        'agents."a001..a200".contact': f"sip:{{agent}}@{agents[0]}:{agents[1]}",
     }
     command = [sys.executable, "-m", "acd.cli", "serve", "--config", str(REPOSITORY / "configs/lab.toml")]
     for key, value in settings.items():
-        command += ["--set", f"{key}={value}"]
+        command += ["--set", f"{key}={json.dumps(value)}"]
     with server(command, directory, _says_ready, environment=environment) as process:
         yield EngineTarget(process.pid, (LOOPBACK, sip), http)
 
@@ -68,8 +61,13 @@ def _says_ready(process: Process) -> bool:
 
 
 def start_engine(environment: Environment) -> StartSip:
-    """Give a starter of the engine with additional environment variables."""
+    """Give a starter of the engine with additional environment variables; its agents have no phones."""
     return lambda directory: engine(directory, environment)
+
+
+def start_queue(environment: Environment) -> StartForwarding:
+    """Give a starter of the engine whose agents' phones are where the starter is told."""
+    return lambda directory, agents: engine(directory, environment, agents)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ class Samples:
         for line in lines:
             stack, _, count = line.rpartition(" ")
             stacks[tuple(map(_short, stack.split(";")))] += int(count)
-        return cls(command, cpu, main, stacks)
+        return cls(command.partition(" --set ")[0], cpu, main, stacks)
 
     def counts(self) -> tuple[Counter[str], Counter[str]]:
         """Return the samples of each function itself and those with its callees, without waiting and imports."""

@@ -71,11 +71,13 @@ class Sipp:
     ) -> None:
         self.port = port or free_port()
         self._statistics = directory / f"{scenario}-{self.port}.csv"
+        self._errors = directory / f"{scenario}-{self.port}.errors"
         command = [
             program("sipp"), "-sf", str(SCENARIOS / f"{scenario}.xml"), "-key", "domain", DOMAIN,
             "-i", LOOPBACK, "-mi", LOOPBACK, "-p", str(self.port), "-mp", str(free_port()),
             "-nostdin", "-nd", "-buff_size", "4000000", "-timeout", f"{seconds:.0f}s", "-timeout_error",
             "-trace_stat", "-stf", str(self._statistics), "-fd", "1",
+            "-trace_err", "-error_file", str(self._errors),
         ]  # fmt: skip
         if users is not None:
             lines = directory / f"users-{self.port}.csv"
@@ -92,11 +94,22 @@ class Sipp:
         return read_counts(self._statistics)
 
     def finish(self, seconds: float) -> Counts:
-        """Wait until a client has made all its calls and return its counts."""
-        code = self._process.wait(seconds)
-        if code not in (0, 1):  # 1: at least one call failed, which the counts tell
-            raise BenchmarkError(f"sipp {self._scenario} ended with {code}: {self._process.last_lines(3)}")
-        return self.counts()
+        """Wait until a client has made all its calls or its time is over, and return its counts.
+
+        Raises `BenchmarkError` when not a single call was completed.
+        """
+        self._process.wait(seconds)
+        counts = self.counts()
+        if not counts.completed:
+            raise BenchmarkError(f"sipp {self._scenario} completed no call: {self._first_error()}")
+        return counts
+
+    def _first_error(self) -> str:
+        try:
+            lines = self._errors.read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            return "it does not say why"
+        return " ".join(line.rpartition("\t")[2] for line in lines[1:4])
 
     def stop(self) -> Counts:
         """Ask a server to quit (SIPp: SIGUSR1 ends once no call is left) and return its counts."""

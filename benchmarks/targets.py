@@ -33,6 +33,7 @@ class RelayTarget:
 
 
 StartSip = Callable[[Path], AbstractContextManager[SipTarget]]
+StartForwarding = Callable[[Path, Address], AbstractContextManager[SipTarget]]  # told where calls go in the end
 StartRelay = Callable[[Path], AbstractContextManager[RelayTarget]]
 
 
