@@ -190,7 +190,9 @@ def test_a_database_that_stays_broken_does_not_hold_up_the_end(store: CdrStore, 
 
 
 @pytest.mark.parametrize(
-    "bad", [cdr(1), cdr(7, caller="\ud800"), cdr(7, dialled=None), cdr(7, timeline=(object(),))], ids=repr
+    "bad",
+    [cdr(1), cdr(7, caller="\ud800"), cdr(7, dialled=None), cdr(7, timeline=(object(),))],
+    ids=["same id", "lone surrogate", "required field missing", "no JSON"],
 )
 def test_a_row_that_cannot_be_stored_does_not_stop_the_others(store: CdrStore, bad: Cdr) -> None:
     store.submit(cdr(1))

@@ -48,7 +48,9 @@ def test_lines_below_the_level_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["\ud800", {1: "one"}, object(), b"\xff", float("nan"), datetime(2025, 1, 1, tzinfo=UTC)]
+    "value",
+    ["\ud800", {1: "one"}, object(), b"\xff", float("nan"), datetime(2025, 1, 1, tzinfo=UTC)],
+    ids=["lone surrogate", "number as key", "object", "bytes", "nan", "instant"],
 )
 def test_any_value_makes_a_line(value: object) -> None:
     file = io.BytesIO()
