@@ -56,28 +56,31 @@ class Uri(NamedTuple):
         return self.text
 
 
-@lru_cache(maxsize=8192)
 def parse_uri(text: str) -> Uri:
     """Parse a ``sip:``, ``sips:`` or ``tel:`` URI.
 
     Raises ``BadRequest`` for bad syntax and ``UnsupportedScheme`` (416) for any other scheme.
     """
+    return _parse_remembered(text) if len(text) <= _REMEMBERED_LENGTH else _parse(text)
+
+
+def _parse(text: str) -> Uri:
     scheme, colon, rest = text.partition(":")
     scheme = scheme.lower()
     if not colon or not rest:
         raise BadRequest("Malformed URI")
-    if scheme == "tel":
-        number, *params = rest.split(";")
-        return Uri(text, scheme, number.translate(_VISUAL_SEPARATORS), "", None, _parse_params(params))
-    if scheme not in DEFAULT_PORTS:
+    if scheme not in DEFAULT_PORTS and scheme != "tel":
         if not scheme.isascii() or not scheme.replace("+", "").replace("-", "").replace(".", "").isalnum():
             raise BadRequest("Malformed URI")
         raise UnsupportedScheme
-    if any(character in text for character in ' <>"\r\n'):
+    if not _NEVER_IN_URI.isdisjoint(text):
         raise BadRequest("Malformed URI")
-    rest = rest.partition("?")[0]
-    userinfo, at, hostpart = rest.rpartition("@")
-    hostport, *params = hostpart.split(";")
+    if scheme == "tel":
+        number, *params = rest.split(";")
+        return Uri(text, scheme, number.translate(_VISUAL_SEPARATORS), "", None, _parse_params(params))
+    # a user part may hold "?" and ";", no part may hold a bare "@" (25.1)
+    userinfo, at, hostpart = rest.partition("@") if "@" in rest else ("", "", rest)
+    hostport, *params = hostpart.partition("?")[0].split(";")
     if at and not userinfo:
         raise BadRequest("Malformed URI")
     user = unquote(userinfo.partition(":")[0])
@@ -111,14 +114,18 @@ def split_host_port(text: str) -> tuple[str, int | None]:
             raise BadRequest("Malformed host")
     if not colon:
         return host.lower(), None
-    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
         raise BadRequest("Malformed port")
     return host.lower(), int(port)
 
 
-@lru_cache(maxsize=4096)
 def is_ip_address(host: str) -> bool:
     """Whether ``host`` (without brackets) is an IPv4 or IPv6 address."""
+    return len(host) <= _REMEMBERED_LENGTH and _is_ip_address(host)
+
+
+@lru_cache(maxsize=4096)
+def _is_ip_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -134,7 +141,11 @@ def _parse_params(params: list[str]) -> dict[str, str]:
     return parsed
 
 
+# What peers send fills the caches, so longer texts, which are rare, are not remembered.
+_REMEMBERED_LENGTH = 256
+_parse_remembered = lru_cache(maxsize=8192)(_parse)
 # 19.1.4: what must not stand in one of two equal URIs only
 _NEVER_IGNORED = frozenset(("transport", "user", "ttl", "method", "maddr"))
+_NEVER_IN_URI = frozenset(' <>"\r\n')
 _VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
 _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
