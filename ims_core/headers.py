@@ -31,15 +31,24 @@ def parse_via(text: str) -> Via:
     """Parse one Via value. Raises ``BadRequest``."""
     protocol_and_host, *params = split_params(text)
     protocol, _, sent_by = protocol_and_host.strip().partition(" ")
-    if "/" in sent_by:  # white space is legal around the slashes
-        sent_protocol, _, sent_by = " ".join(protocol_and_host.replace("/", " / ").split()).rpartition(" ")
-        protocol = sent_protocol.replace(" ", "")
+    if "/" in sent_by or "\t" in protocol_and_host:  # white space is legal around the slashes
+        name, version, transport, sent_by = _via_parts(protocol_and_host)
+        protocol = f"{name}/{version}/{transport}"
     name, _, version_and_transport = protocol.partition("/")
     version, _, transport = version_and_transport.partition("/")
     if name.upper() != "SIP" or version != "2.0" or not transport:
         raise BadRequest("Malformed Via")
     host, port = split_host_port(sent_by.strip().replace(" ", ""))
     return Via(transport.upper(), host, port, parse_params(params))
+
+
+def _via_parts(text: str) -> list[str]:
+    """Name, version, transport and sent-by of a Via with white space in unusual places."""
+    parts = [part.strip() for part in text.replace("\t", " ").split("/", 2)]
+    transport, _, sent_by = parts[-1].partition(" ")
+    if len(parts) != 3:
+        raise BadRequest("Malformed Via")
+    return [*parts[:2], transport, sent_by]
 
 
 class CSeq(NamedTuple):
@@ -51,7 +60,7 @@ class CSeq(NamedTuple):
 
 def parse_cseq(text: str) -> CSeq:
     """Parse a CSeq value; the number must be below 2**31 (8.1.1.5). Raises ``BadRequest``."""
-    number, _, method = text.partition(" ")
+    number, _, method = text.replace("\t", " ").partition(" ")
     method = method.strip()
     if not (number.isascii() and number.isdigit() and len(number) <= 10 and method) or int(number) >= 2**31:
         raise BadRequest("Malformed CSeq")
@@ -81,8 +90,8 @@ def parse_name_addr(text: str) -> NameAddr:
     text = text.strip()
     opening = _outside_quotes(text, "<") if '"' in text else text.find("<")
     if opening < 0:  # without angle brackets, parameters belong to the header (20.10)
-        uri, *params = text.split(";")
-        if not uri.strip():
+        uri, *params = split_params(text)
+        if not uri.strip() or '"' in uri:
             raise BadRequest("Malformed address")
         return NameAddr("", uri.strip(), parse_params(params))
     closing = text.find(">", opening)
