@@ -1,22 +1,15 @@
-"""The distributor told as small stories on a virtual clock."""
-
-from collections.abc import Sequence
+"""The distributor told as small stories on a virtual clock: callers, offers, queues."""
 
 import pytest
 
-from acd.actions import Action, AgentChanged, Connected, Offer, Refused, Withdraw, WithdrawCause
+from acd.actions import AgentChanged, Connected, Offer, Refused, Withdraw, WithdrawCause
 from acd.agents import AgentProfile, AgentState
 from acd.distributor import Distributor, Ignored, UnknownQueueError
 from acd.events import (
-    AgentBusy,
-    AgentEvent,
     AgentIdle,
-    AgentLoggedIn,
-    AgentLoggedOut,
     AgentPaused,
     AgentReady,
     AgentRegistered,
-    AgentUnregistered,
     CallArrived,
     CallEnded,
     CallHeld,
@@ -24,79 +17,12 @@ from acd.events import (
     CallRetrieved,
     Draining,
     Event,
-    FailCause,
     LeftCause,
     OfferAnswered,
-    OfferFailed,
     OfferRinging,
 )
 from acd.queues import QueueProfile
-
-SALES = QueueProfile("sales", "Sales", ring_seconds=20, wrap_up_seconds=10)
-SUPPORT = QueueProfile("support", "Support", ring_seconds=15, wrap_up_seconds=0)
-
-
-def agent(agent_id: str, *queues: str, wrap_up: float | None = None, delay: float = 5.0) -> AgentProfile:
-    return AgentProfile(agent_id, agent_id.title(), queues or ("sales",), wrap_up, delay)
-
-
-class Floor:
-    """A distributor on a virtual clock; its agents' phones do only what the test says."""
-
-    def __init__(self, *agents: AgentProfile, registered: bool = True) -> None:
-        self.distributor = Distributor([SALES, SUPPORT], agents)
-        self.now = 0.0
-        if registered:
-            for profile in agents:
-                self.tell(AgentRegistered(profile.id))
-
-    def tell(self, event: Event) -> list[Action]:
-        return self.distributor.handle(event, self.now)
-
-    def arrive(self, call_id: str, queue: str = "sales", priority: int = 0) -> list[Action]:
-        return self.tell(CallArrived(call_id, queue, priority))
-
-    def answer(self, offer: Offer) -> list[Action]:
-        return self.tell(OfferAnswered(offer.call_id, offer.agent_id, offer.epoch))
-
-    def fail(self, offer: Offer) -> list[Action]:
-        return self.tell(OfferFailed(offer.call_id, offer.agent_id, offer.epoch, FailCause.BUSY))
-
-    def talk(self, call_id: str, queue: str = "sales") -> Offer:
-        offer = offer_in(self.arrive(call_id, queue))
-        self.answer(offer)
-        return offer
-
-    def run_until(self, time: float) -> list[Action]:
-        actions: list[Action] = []
-        while (deadline := self.distributor.next_deadline()) is not None and deadline <= time:
-            self.now = deadline
-            actions += self.distributor.handle_timer(self.now)
-        self.now = time
-        return actions
-
-    def state(self, agent_id: str) -> AgentState:
-        return self.distributor.agent(agent_id).state
-
-    def ignored(self) -> dict[Ignored, int]:
-        return {kind: count for kind, count in self.distributor.counters.items() if count}
-
-
-def offers(actions: Sequence[Action]) -> list[Offer]:
-    return [action for action in actions if isinstance(action, Offer)]
-
-
-def offer_in(actions: Sequence[Action]) -> Offer:
-    (offer,) = offers(actions)
-    return offer
-
-
-def pairs(actions: Sequence[Action]) -> list[tuple[str, str]]:
-    return [(offer.call_id, offer.agent_id) for offer in offers(actions)]
-
-
-def withdrawn(actions: Sequence[Action]) -> list[tuple[str, str, WithdrawCause]]:
-    return [(a.call_id, a.agent_id, a.cause) for a in actions if isinstance(a, Withdraw)]
+from tests.acd.virtual_floor import SALES, Floor, agent, offer_in, pairs, withdrawn
 
 
 def test_a_call_from_arrival_to_wrap_up() -> None:
@@ -327,18 +253,6 @@ def test_repeated_answer_leaves_the_talk_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("queue", "own", "seconds"),
-    [("sales", None, 10), ("sales", 3.0, 3), ("sales", 0.0, 0), ("support", None, 0), ("support", 3.0, 3)],
-)
-def test_wrap_up_is_the_agents_or_else_the_queues(queue: str, own: float | None, seconds: float) -> None:
-    floor = Floor(agent("ann", queue, wrap_up=own))
-    floor.talk("c1", queue)
-    floor.tell(CallEnded("c1"))
-    assert floor.state("ann") is (AgentState.WRAP_UP if seconds else AgentState.READY)
-    assert floor.distributor.next_deadline() == (seconds or None)
-
-
-@pytest.mark.parametrize(
     ("end", "ignored"),
     [(CallEnded("c1"), CallLeft("c1")), (CallLeft("c1", LeftCause.RELEASED), CallEnded("c1"))],
 )
@@ -359,119 +273,6 @@ def test_end_before_an_answer_counts_as_abandoned() -> None:
     floor.tell(CallEnded("c1"))
     assert floor.distributor.snapshot(floor.now).queues[0].abandoned == 1
     assert floor.state("ann") is AgentState.READY
-
-
-@pytest.mark.parametrize(
-    ("told", "expected"),
-    [
-        ([], AgentState.LOGGED_OUT),
-        ([AgentRegistered("ann")], AgentState.READY),
-        ([AgentLoggedIn("ann")], AgentState.LOGGED_OUT),
-        ([AgentLoggedOut("ann"), AgentRegistered("ann")], AgentState.LOGGED_OUT),
-        ([AgentPaused("ann", "lunch"), AgentRegistered("ann")], AgentState.PAUSED),
-        ([AgentRegistered("ann"), AgentPaused("ann", "lunch"), AgentRegistered("ann")], AgentState.PAUSED),
-        ([AgentRegistered("ann"), AgentLoggedOut("ann"), AgentRegistered("ann")], AgentState.LOGGED_OUT),
-        ([AgentRegistered("ann"), AgentLoggedOut("ann"), AgentLoggedIn("ann")], AgentState.READY),
-        ([AgentRegistered("ann"), AgentPaused("ann", "lunch"), AgentReady("ann")], AgentState.READY),
-        ([AgentRegistered("ann"), AgentUnregistered("ann")], AgentState.LOGGED_OUT),
-        ([AgentRegistered("ann"), AgentUnregistered("ann"), AgentRegistered("ann")], AgentState.READY),
-        ([AgentRegistered("ann"), AgentBusy("ann", "x")], AgentState.BUSY),
-        ([AgentBusy("ann", "x"), AgentRegistered("ann")], AgentState.BUSY),
-        ([AgentRegistered("ann"), AgentBusy("ann", "x"), AgentIdle("ann", "x")], AgentState.READY),
-        ([AgentRegistered("ann"), AgentBusy("ann", "x"), AgentReady("ann")], AgentState.BUSY),
-    ],
-)
-def test_only_a_ready_agent_is_offered_calls(told: list[AgentEvent], expected: AgentState) -> None:
-    floor = Floor(agent("ann"), registered=False)
-    for event in told:
-        floor.tell(event)
-    assert floor.state("ann") is expected
-    assert pairs(floor.arrive("c1")) == ([("c1", "ann")] if expected is AgentState.READY else [])
-    assert floor.distributor.has_agent_logged_in("sales") is (expected is not AgentState.LOGGED_OUT)
-    assert floor.distributor.has_agent_logged_in("support") is False
-
-
-UNAVAILABLE: list[tuple[AgentEvent, WithdrawCause, AgentState]] = [
-    (AgentLoggedOut("ann"), WithdrawCause.AGENT_LOGGED_OUT, AgentState.LOGGED_OUT),
-    (AgentPaused("ann", "lunch"), WithdrawCause.AGENT_PAUSED, AgentState.PAUSED),
-    (AgentUnregistered("ann"), WithdrawCause.AGENT_UNREGISTERED, AgentState.LOGGED_OUT),
-    (AgentBusy("ann", "x"), WithdrawCause.AGENT_BUSY, AgentState.BUSY),
-]
-
-
-@pytest.mark.parametrize("ringing", [True, False], ids=["ringing", "reserved"])
-@pytest.mark.parametrize(("event", "cause", "state"), UNAVAILABLE)
-def test_agent_becoming_unavailable_gives_the_offer_back(
-    event: AgentEvent, cause: WithdrawCause, state: AgentState, ringing: bool
-) -> None:
-    floor = Floor(agent("ann"), agent("bob"))
-    offer = offer_in(floor.arrive("c1"))
-    if ringing:
-        floor.tell(OfferRinging("c1", "ann", offer.epoch))
-    actions = floor.tell(event)
-    assert actions[0] == Withdraw("c1", "ann", offer.epoch, cause)
-    assert pairs(actions) == [("c1", "bob")]
-    assert floor.state("ann") is state
-    assert floor.run_until(19.0) == []
-
-
-@pytest.mark.parametrize("held", [True, False], ids=["hold", "talking"])
-@pytest.mark.parametrize(("event", "cause", "state"), UNAVAILABLE)
-def test_agent_becoming_unavailable_finishes_his_call_first(
-    event: AgentEvent, cause: WithdrawCause, state: AgentState, held: bool
-) -> None:
-    floor = Floor(agent("ann"))
-    floor.talk("c1")
-    if held:
-        floor.tell(CallHeld("c1"))
-    assert floor.tell(event) == []
-    assert floor.state("ann") is (AgentState.HOLD if held else AgentState.TALKING)
-    floor.arrive("c2")
-    assert offers(floor.tell(CallEnded("c1"))) == []
-    assert floor.state("ann") is (AgentState.WRAP_UP if state is AgentState.BUSY else state)
-    assert offers(floor.run_until(100.0)) == []
-    assert floor.state("ann") is state
-
-
-def test_logging_in_again_during_the_call_takes_the_log_out_back() -> None:
-    floor = Floor(agent("ann", wrap_up=0))
-    floor.talk("c1")
-    floor.tell(AgentLoggedOut("ann"))
-    floor.tell(AgentReady("ann"))
-    floor.tell(CallEnded("c1"))
-    assert floor.state("ann") is AgentState.READY
-
-
-@pytest.mark.parametrize(
-    ("event", "state"),
-    [
-        (AgentReady("ann"), AgentState.READY),
-        (AgentLoggedIn("ann"), AgentState.READY),
-        (AgentPaused("ann"), AgentState.PAUSED),
-        (AgentLoggedOut("ann"), AgentState.LOGGED_OUT),
-        (AgentUnregistered("ann"), AgentState.LOGGED_OUT),
-        (AgentRegistered("ann"), AgentState.WRAP_UP),
-        (AgentBusy("ann"), AgentState.WRAP_UP),
-    ],
-)
-def test_wrap_up_ends_early_only_at_the_agents_word(event: AgentEvent, state: AgentState) -> None:
-    floor = Floor(agent("ann"))
-    floor.talk("c1")
-    floor.tell(CallEnded("c1"))
-    floor.tell(event)
-    assert floor.state("ann") is state
-    assert (floor.distributor.next_deadline() is None) is (state is not AgentState.WRAP_UP)
-
-
-def test_outside_call_begun_in_wrap_up_shows_when_it_ends() -> None:
-    floor = Floor(agent("ann"))
-    floor.talk("c1")
-    floor.tell(CallEnded("c1"))
-    floor.tell(AgentBusy("ann", "x"))
-    floor.run_until(10.0)
-    assert floor.state("ann") is AgentState.BUSY
-    floor.arrive("c2")
-    assert pairs(floor.tell(AgentIdle("ann", "x"))) == [("c2", "ann")]
 
 
 def test_hold_and_retrieve() -> None:
