@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from acd.call import Call
-from acd.cdr import EndedBy, Outcome
+from acd.cdr import Cdr, EndedBy, Outcome
 from acd.dispatcher import Dispatcher
 from acd.events import AgentBusy, AgentIdle, AgentRegistered, AgentUnregistered
 from acd.record import CallRecord
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from acd.config import Config
     from acd.distributor import Distributor
     from acd.metrics import Metrics
-    from acd.store import CdrStore
     from acd.trace import SipTrace
     from ims_core.flow import Flow
     from ims_core.ids import Ids
@@ -35,6 +34,13 @@ if TYPE_CHECKING:
 LAST_SECONDS = 15.0  # for the closing announcement and the release of what is left when the drain is over
 
 log = structlog.get_logger()
+
+
+class Records(Protocol):
+    """Where finished calls are recorded."""
+
+    def submit(self, cdr: Cdr) -> None:
+        """Take a record; never waits and never raises."""
 
 
 class Engine:
@@ -51,7 +57,7 @@ class Engine:
         flush: Callable[[], None],
         media: Media,
         distributor: Distributor,
-        store: CdrStore,
+        records: Records,
         metrics: Metrics,
         trace: SipTrace | None,
         ids: Ids,
@@ -67,7 +73,7 @@ class Engine:
         self.draining = False
         self._idle = asyncio.Event()
         self.flush = flush
-        self._store = store
+        self._records = records
         self._trace = trace
         self._ids = ids
         self._utc = utc
@@ -106,7 +112,7 @@ class Engine:
         if record.caller in self.config.agents and record.dialled not in self._codes:
             self.dispatcher.tell(AgentIdle(record.caller, call.id))
         cdr = record.cdr()
-        self._store.submit(cdr)
+        self._records.submit(cdr)
         self.metrics.call_ended(cdr)
         log.info(
             "call.ended",
