@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ims_core.errors import BadRequest
 
 PING, PONG = b"\r\n\r\n", b"\r\n"
+_PING_STARTS = (b"\r\n", b"\r\n\r")
+_FOLD = re.compile(rb"\r\n[ \t]+")
 MAX_HEADER_BYTES = 32 * 1024
 MAX_BODY_BYTES = 256 * 1024
 
@@ -31,7 +34,7 @@ class StreamFramer:
     @property
     def pending(self) -> bool:
         """Whether an unfinished message is held."""
-        return bool(self._buffer)
+        return bool(self._buffer) and self._buffer not in _PING_STARTS
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take received bytes and yield each message that they complete."""
@@ -56,10 +59,10 @@ class StreamFramer:
             if buffer.startswith(PING):
                 self.pings += 1
                 del buffer[:4]
-            elif len(buffer) >= 3:
-                del buffer[:2]
-            else:
+            elif buffer in _PING_STARTS:
                 return False
+            else:
+                del buffer[:2]
         end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
         if end < 0:
             self._scanned = len(buffer)
@@ -76,9 +79,11 @@ class StreamFramer:
 
 
 def _content_length(head: bytes) -> int:
+    if b"\r\n " in head or b"\r\n\t" in head:
+        head = _FOLD.sub(b" ", head)
     for line in head.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
-        if name.strip().lower() in {b"content-length", b"l"}:
+        if name.rstrip().lower() in {b"content-length", b"l"}:
             value = value.strip()
             if not value.isdigit() or len(value) > 9:
                 raise BadRequest("Malformed Content-Length")
