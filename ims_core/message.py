@@ -300,7 +300,7 @@ def response_to(
     keys, lines = [], []
     for key, line in zip(request.keys, request.lines, strict=True):
         if key in _COPIED:
-            if key == "to" and to_tag and not request.to.tag:
+            if key == "to" and to_tag and not _has_tag(line):
                 line = f"{line};tag={to_tag}"  # noqa: PLW2901 - the copied line, changed
             elif key == "timestamp" and status != 100:
                 continue
@@ -310,6 +310,14 @@ def response_to(
     for name, value in headers:
         response.add(name, value)
     return response
+
+
+def _has_tag(line: str) -> bool:
+    """Whether a To line carries a tag; one that cannot be parsed has none, and its sender is told even so."""
+    try:
+        return "tag" in line.lower() and bool(parse_name_addr(line.partition(":")[2]).tag)
+    except BadRequest:
+        return False
 
 
 def error_response(request: Request, error: SipError, *, to_tag: str) -> Response:
@@ -332,7 +340,10 @@ def parse_message(data: bytes, *, datagram: bool = True) -> Request | Response:
     if "\r\n " in text or "\r\n\t" in text:
         lines = _rejoin_folded(lines)
     start = lines.pop(0)
-    keys = [_KEYS.get(line.partition(":")[0]) for line in lines]
+    try:
+        keys = [_KEYS.get(line[: line.index(":")]) for line in lines]
+    except ValueError:  # a line without a colon
+        keys = [None] * len(lines)
     malformed = ""
     if None in keys:
         keys, malformed = _resolve_names(lines, keys)
@@ -378,6 +389,8 @@ def _canonical(name: str) -> str:
 
 
 def _from_start_line(start: str, keys: list[str], lines: list[str], body: bytes) -> Request | Response:
+    if "\n" in start or "\r" in start:
+        raise MalformedMessage("Malformed start line")
     if start.startswith("SIP/2.0 "):
         code, _, reason = start[8:].partition(" ")
         if not (len(code) == 3 and code.isascii() and code.isdigit() and "100" <= code < "700"):
