@@ -14,6 +14,7 @@ import structlog
 
 from media.api import MediaCounters, MediaError, MediaEvent, MediaLeg, MediaUnavailable
 from media.client import WorkerClient, WorkerLeg
+from media.rtpsocket import bind_socket
 from media.settings import MediaSettings
 
 READY_SECONDS: Final = 20.0
@@ -40,6 +41,10 @@ class MediaSupervisor:
 
     async def start(self) -> None:
         """Start the workers and wait until all serve. Raises MediaUnavailable."""
+        try:
+            bind_socket(self._settings.bind, 0).close()
+        except OSError as error:
+            raise MediaUnavailable(f"RTP cannot be bound to {self._settings.bind}: {error.strerror}.") from error
         for slot in self._slots:
             slot.start()
         try:
@@ -134,7 +139,7 @@ class _Slot:
                 if not self.first_ready.done():
                     self.first_ready.set_exception(MediaUnavailable(f"A media worker does not start: {error}"))
                     return
-            self._failures = 0 if loop.time() - began > STEADY_SECONDS else self._failures + 1
+            self._failures = 1 if loop.time() - began > STEADY_SECONDS else self._failures + 1
             self.restarts += 1
             pause = BACK_OFF_SECONDS[min(self._failures, len(BACK_OFF_SECONDS)) - 1]
             self._log.warning("media_worker.replaced", pause_seconds=pause, restarts=self.restarts)

@@ -33,6 +33,7 @@ from media.ticker import Ticker
 HEARTBEAT_SECONDS: Final = 1.0
 FLUSH_SECONDS: Final = 1.0
 _MAX_UNSENT_REPORTS: Final = 16 * 1024 * 1024
+_monotonic = time.monotonic
 
 
 class Worker:
@@ -148,9 +149,9 @@ class Worker:
             return
         recording = None
         if command.record is not None:
-            recording = Recording(command.record, self._writer, time.monotonic())
+            recording = Recording(command.record, self._writer, _monotonic())
             if previous := self._recordings.get(command.leg):
-                previous.finish(time.monotonic())
+                previous.finish(_monotonic())
             self._recordings[command.leg] = recording
             self._loop.call_later(FLUSH_SECONDS, self._flush, recording)
         session.bridge(other, recording)
@@ -158,7 +159,7 @@ class Worker:
     def _flush(self, recording: Recording) -> None:
         """Write what is complete, at a moment of its own for each recording."""
         if not recording.finished:
-            recording.flush(time.monotonic())
+            recording.flush(_monotonic())
             self._loop.call_later(FLUSH_SECONDS, self._flush, recording)
 
     def _unbridge(self, command: control.Unbridge) -> None:

@@ -167,3 +167,12 @@ async def bench(ports: Any, prompt_directory: Path) -> AsyncIterator[Bench]:
     bench = Bench(settings)
     yield bench
     bench.close()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The worker's time, in seconds, in a list of one: it moves when a test moves it."""
+    now = [1000.0]
+    for module in ("media.session", "media.worker"):
+        monkeypatch.setattr(f"{module}._monotonic", lambda: now[0])
+    return now

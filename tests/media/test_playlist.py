@@ -41,7 +41,9 @@ def test_the_first_directory_that_has_a_prompt_wins(prompt_directory: Path, tmp_
     assert len(cache.get("long")[PCMU]) == 40_000
 
 
-@pytest.mark.parametrize("name", ["", "/etc/passwd", "../tone", "en/../tone", "tone.wav", "none", "en", "a" * 999, "t\0"])
+@pytest.mark.parametrize(
+    "name", ["", "/etc/passwd", "../tone", "en/../tone", "tone.wav", "none", "en", "a" * 999, "t\0"]
+)
 def test_a_name_that_is_no_prompt_is_refused(prompt_directory: Path, name: str) -> None:
     with pytest.raises(PromptError):
         PromptCache([prompt_directory]).get(name)

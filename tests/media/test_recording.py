@@ -41,9 +41,7 @@ class Speaker:
     def speak(self, packets: int = 1, *, delay: float = 0.0, speed: float = 1.0) -> None:
         for _ in range(packets):
             self.now += 0.020 * speed
-            self.timeline.write(
-                self.channel, self.source, self.timestamp, PACKET, codec=PCMU, now=self.now + delay
-            )
+            self.timeline.write(self.channel, self.source, self.timestamp, PACKET, codec=PCMU, now=self.now + delay)
             self.timestamp = (self.timestamp + 160) & 0xFFFFFFFF
 
     def pause(self, seconds: float, *, clock_runs: bool = True) -> None:
