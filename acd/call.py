@@ -292,6 +292,7 @@ def _digit_of_info(content_type: str, body: bytes) -> str | None:
 
 _CAUSES = {
     Outcome.NO_AGENT: 480,
+    Outcome.REJECTED: 480,
     Outcome.WAITED_TOO_LONG: 480,
     Outcome.DRAINED: 503,
     Outcome.MEDIA_LOST: 503,

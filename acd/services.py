@@ -19,7 +19,7 @@ from acd.events import (
     CallLeft,
     LeftCause,
 )
-from ims_core.errors import Forbidden, TemporarilyUnavailable
+from ims_core.errors import Forbidden
 from media.numbers import say_agent, say_position
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ async def menu(call: Call, flow: Flow) -> None:
     call.stage = "menu"
     await call.answer()
     if not any(distributor.has_agent_logged_in(queue) for queue in {*flow.choices.values(), flow.default}):
-        await say_nobody(call)
+        await tell_and_release(call, "nobody", Outcome.NO_AGENT, "nobody logged in")
         return
     await call.play(flow.greeting, interruptible=True)
     choice = None
@@ -86,10 +86,11 @@ async def wait_for_agent(call: Call, queue: Queue, priority: int = 0) -> None:
     distributor = engine.dispatcher.distributor
     call.record.queue = queue.id
     if not distributor.has_agent_logged_in(queue.id):
-        await say_nobody(call)
+        await tell_and_release(call, "nobody", Outcome.NO_AGENT, "nobody logged in")
         return
     if distributor.waiting(queue.id) >= queue.max_waiting:
-        raise TemporarilyUnavailable("Queue full", headers=(("Retry-After", "60"),))
+        await tell_and_release(call, "busy", Outcome.REJECTED, "queue full")
+        return
     await call.answer()
     call.stage = "waiting"
     call.record.step("call.queued", queue.id)
@@ -100,10 +101,9 @@ async def wait_for_agent(call: Call, queue: Queue, priority: int = 0) -> None:
         async with asyncio.timeout(queue.max_wait_seconds):
             leg = await _entertain(call, queue)
     except TimeoutError:
-        call.queued, call.outcome_if_left = False, Outcome.WAITED_TOO_LONG
+        call.queued = False
         engine.dispatcher.tell(CallLeft(call.id, LeftCause.OVERFLOWED))
-        await call.play([f"{engine.config.server.language}/goodbye"])
-        call.record.end(EndedBy.SYSTEM, Outcome.WAITED_TOO_LONG)
+        await tell_and_release(call, "busy", Outcome.WAITED_TOO_LONG, f"more than {queue.max_wait_seconds:g} s")
         return
     await _connect(call, queue, leg)
 
@@ -146,12 +146,12 @@ async def _connect(call: Call, queue: Queue, leg: AgentLeg) -> None:
     await call.talk()
 
 
-async def say_nobody(call: Call) -> None:
-    """Tell the caller that no agent is logged in: in early media before the answer, then 480; else a BYE."""
-    call.outcome_if_left = Outcome.NO_AGENT
+async def tell_and_release(call: Call, prompt: str, outcome: Outcome, reason: str) -> None:
+    """Tell the caller why nobody will answer: in early media if the call is not answered, a 480 or BYE following."""
+    call.outcome_if_left = outcome
     if call.record.has("call.answered") or await call.early_media():
-        await call.play([f"{call.engine.config.server.language}/nobody"])
-    call.record.end(EndedBy.SYSTEM, Outcome.NO_AGENT, "nobody logged in")
+        await call.play([f"{call.engine.config.server.language}/{prompt}"])
+    call.record.end(EndedBy.SYSTEM, outcome, reason)
 
 
 async def feature_code(call: Call, code: str, agent_id: str) -> None:

@@ -445,3 +445,24 @@ def test_a_re_invite_puts_the_call_on_hold() -> None:
         caller.hang_up()
         house.settle()
         assert only(house).outcome is Outcome.ANSWERED
+
+
+def test_a_full_queue_turns_callers_away() -> None:
+    with House("queues.support.max_waiting=1") as house:
+        agent = house.agent("1001")
+        agent.on_invite = agent.ring_for_ever
+        first, second, third = house.phone("alice"), house.phone("bob"), house.phone("carol")
+        first.dial("10001")
+        house.run(1.0)
+        second.dial("10001")
+        third.dial("10000")
+        house.run(0.1)
+        house.do(lambda: house.press_if_answered("2"))
+        house.run(5.0)
+        (rejected,) = [event for event in second.events if isinstance(event, Rejected)]
+        assert rejected.status == 480
+        assert third.outcome == "Ended"
+        assert {cdr.reason for cdr in house.records.cdrs} == {"queue full"}
+        first.hang_up()
+        house.settle()
+        house.assert_nothing_left()
