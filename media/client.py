@@ -37,9 +37,15 @@ class WorkerLeg:
     """A `MediaLeg` in a worker."""
 
     def __init__(
-        self, worker: WorkerClient, number: int, negotiation: Negotiation, on_event: Callable[[MediaEvent], None]
+        self,
+        worker: WorkerClient,
+        number: int,
+        leg_id: str,
+        negotiation: Negotiation,
+        on_event: Callable[[MediaEvent], None],
     ) -> None:
         self.number = number
+        self.leg_id = leg_id
         self.worker = worker
         self.negotiation = negotiation
         self.local_sdp = ""
@@ -136,7 +142,7 @@ class WorkerClient(asyncio.Protocol):
         return self.loop.time() - self._heard_at
 
     async def open(
-        self, on_event: Callable[[MediaEvent], None], *, offer: str | None, like: WorkerLeg | None
+        self, leg_id: str, on_event: Callable[[MediaEvent], None], *, offer: str | None, like: WorkerLeg | None
     ) -> WorkerLeg:
         """Open a leg (see `Media.open`)."""
         negotiation = Negotiation(self._settings.advertised, secrets.randbits(48))
@@ -146,7 +152,7 @@ class WorkerClient(asyncio.Protocol):
             negotiation.prefer(like.negotiation)
         if self._gone:
             raise MediaUnavailable("The media worker is gone.")
-        leg = WorkerLeg(self, next(self._numbers), negotiation, on_event)
+        leg = WorkerLeg(self, next(self._numbers), leg_id, negotiation, on_event)
         self.legs[leg.number] = leg
         self.send(control.Open(leg.number, negotiation.stream))
         try:
@@ -250,7 +256,8 @@ class WorkerClient(asyncio.Protocol):
         self.counters = report.counters
 
     def _complained(self, report: control.Complained) -> None:
-        log.warning("media_worker.complained", reason=report.text)
+        leg = self.legs.get(report.leg)
+        log.warning("prompt.missed", leg_id=leg.leg_id if leg else None, reason=report.text)
 
     def _readied(self, report: control.Ready) -> None:
         for mistake in report.mistakes:

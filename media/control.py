@@ -141,8 +141,9 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag=27):
 
 
 class Complained(msgspec.Struct, frozen=True, array_like=True, tag=29):
-    """Something for the engine's log that no leg needs to know."""
+    """Something about a leg for the engine's log, which its owner need not know."""
 
+    leg: int
     text: str
 
 

@@ -41,10 +41,12 @@ class RtpSocket:
     Until then we send to the address of its SDP. From then on the socket is connected, so that the kernel filters
     everybody else, and `on_readable` is called for each packet, which it reads with `receive_into`. Before that,
     packets are read here into `packet` and those that `is_valid(size)` accepts are handed to `take(size)`.
+    An address that `is_own(host, port)` is nobody's: two legs that sent to each other would never cease.
     """
 
     __slots__ = (
         "_host",
+        "_is_own",
         "_is_valid",
         "_on_readable",
         "_poller",
@@ -67,6 +69,7 @@ class RtpSocket:
         on_readable: Callable[[], None],
         is_valid: Callable[[int], bool],
         take: Callable[[int], None],
+        is_own: Callable[[str, int], bool],
     ) -> None:
         self._host: str
         self.port: int
@@ -75,6 +78,7 @@ class RtpSocket:
         self._on_readable = on_readable
         self._is_valid = is_valid
         self._take = take
+        self._is_own = is_own
         self.remote: tuple[str, int] | None = None
         self.foreign = 0
         self.invalid = 0
@@ -88,6 +92,9 @@ class RtpSocket:
 
     def declare(self, host: str, port: int) -> None:
         """Take the peer's address from its SDP; a peer that moved is latched anew. Raises OSError."""
+        if self._is_own(host, port):
+            self.foreign += 1
+            return
         remote = (host, port)
         moved = self.remote is not None and self.remote != remote
         self.remote = remote
@@ -119,6 +126,9 @@ class RtpSocket:
             return
         if not self._is_valid(size):
             self.invalid += 1
+            return
+        if self._is_own(*address[:2]):
+            self.foreign += 1
             return
         try:
             self._socket.connect(address)

@@ -80,6 +80,7 @@ class Session:
         poller: Poller,
         ticker: Ticker,
         listener: Callable[[MediaEvent], None],
+        is_own: Callable[[str, int], bool],
     ) -> None:
         self.stream = stream
         self.sender = sender
@@ -96,7 +97,7 @@ class Session:
         self._channel = 0
         self._told_at = -1.0
         self._socket = RtpSocket(
-            sock, poller, on_readable=self._readable, is_valid=self._is_valid, take=self._take_first
+            sock, poller, on_readable=self._readable, is_valid=self._is_valid, take=self._take_first, is_own=is_own
         )
         self.configure(stream)
 
@@ -104,6 +105,8 @@ class Session:
 
     def configure(self, stream: Stream) -> None:
         """Take what the latest SDP agreed. A peer that moved is latched anew."""
+        if self.closed:
+            return
         self.stream = stream
         self._heard_at = _monotonic()
         if stream.host is not None:
@@ -117,6 +120,8 @@ class Session:
 
     def play(self, playlist: Playlist) -> None:
         """Send the playlist in place of everything else."""
+        if self.closed:
+            return
         self.stop()
         self._playlist = playlist
         self._update_routes()

@@ -48,6 +48,14 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
         """The address written into SDP."""
         return self.advertise or self.bind
 
+    def is_own(self, host: str, port: int) -> bool:
+        """Tell whether the address is an RTP port of ours: a leg sending to another could go round for ever."""
+        if not self.port_min <= port <= self.port_max:
+            return False
+        if ipaddress.ip_address(self.bind).is_unspecified and ipaddress.ip_address(host).is_loopback:
+            return True
+        return host in (self.bind, self.advertised)
+
     def rtp_ports(self) -> range:
         """The even ports whose odd neighbour above is in the range too."""
         return range(self.port_min + self.port_min % 2, self.port_max, 2)

@@ -23,6 +23,7 @@ STOP_SECONDS: Final = 8.0
 BACK_OFF_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 STEADY_SECONDS: Final = 30.0
 _WATCH_SECONDS: Final = 1.0
+_SECOND_LOOK_SECONDS: Final = 0.2
 _GAUGES: Final = frozenset({"legs", "playing", "recordings", "ports_in_use", "ports_total"})
 
 log = structlog.get_logger()
@@ -69,12 +70,12 @@ class MediaSupervisor:
         if like is not None:
             if not isinstance(like, WorkerLeg):
                 raise MediaError("like must be a leg of this media backend.")
-            return await like.worker.open(on_event, offer=offer, like=like)
+            return await like.worker.open(leg_id, on_event, offer=offer, like=like)
         workers = [slot.worker for slot in self._slots if slot.worker is not None and slot.worker.healthy()]
         if not workers:
             raise MediaUnavailable("No media worker is healthy.")
         worker = min(workers, key=lambda candidate: len(candidate.legs))
-        return await worker.open(on_event, offer=offer, like=None)
+        return await worker.open(leg_id, on_event, offer=offer, like=None)
 
     def healthy(self) -> bool:
         """Tell whether at least one worker serves."""
@@ -175,6 +176,9 @@ class _Slot:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_WATCH_SECONDS):
                     await closed.wait()
+            if worker.silent_seconds > SILENT_SECONDS:
+                # Our own loop may have stood still: what the worker said meanwhile is then read first.
+                await asyncio.sleep(_SECOND_LOOK_SECONDS)
             if worker.silent_seconds > SILENT_SECONDS:
                 self._log.error("media_worker.hung", silent_seconds=round(worker.silent_seconds, 1))
                 return

@@ -118,7 +118,15 @@ class Worker:
         def listener(event: MediaEvent) -> None:
             self._tell(leg, event)
 
-        session = Session(sock, command.stream, sender, poller=self._poller, ticker=self._ticker, listener=listener)
+        session = Session(
+            sock,
+            command.stream,
+            sender,
+            poller=self._poller,
+            ticker=self._ticker,
+            listener=listener,
+            is_own=self.settings.is_own,
+        )
         self._sessions[leg] = session
         self._post(control.Opened(leg, session.port))
 
@@ -136,7 +144,7 @@ class Worker:
                 prompts.append(self.prompts.get(name))
             except PromptError as error:
                 self._prompts_missing += 1
-                self._post(control.Complained(str(error)))
+                self._post(control.Complained(command.leg, str(error)))
         session.play(Playlist(prompts, loop=command.loop, interruptible=command.interruptible, token=command.token))
 
     def _stop(self, command: control.Stop) -> None:

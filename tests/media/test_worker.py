@@ -514,3 +514,42 @@ async def test_packets_to_a_closed_leg_and_from_its_bridge_are_harmless(bench: B
     await until(lambda: bench.counters().packets_received >= 3)
     assert len(a.read()) == 1
     assert bench.counters().legs == 1
+
+
+async def test_two_legs_pointed_at_each_other_do_not_ring_for_ever(bench: Bench) -> None:
+    ports = bench.worker.settings.rtp_ports()
+    legs = [bench.open(stream(ports[1]))[0], bench.open(stream(ports[0]))[0], bench.open(stream(ports[2]))[0]]
+    for leg in legs:
+        bench.handle(control.Play(leg, ("tone",), False, False, leg))
+    await until(lambda: len(bench.of(control.Finished)) == 3)
+    bench.handle(*map(control.Echo, legs))
+    counters = bench.counters()
+    assert (counters.packets_sent, counters.packets_received, counters.packets_foreign) == (0, 0, 3)
+
+
+async def test_a_packet_from_one_of_our_own_ports_latches_nothing(bench: Bench) -> None:
+    a, leg, port = bench.leg()
+    inside = bench.phone(bench.worker.settings.rtp_ports()[-1])
+    bench.handle(control.Echo(leg))
+    inside.send(port)
+    a.send(port, b"a" * 160)
+    await until(lambda: len(a.read()) == 1)
+    assert inside.read() == []
+    assert bench.counters().packets_foreign == 1
+
+
+async def test_a_port_lost_while_the_peer_moves_ends_the_leg(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, leg, port = bench.leg()
+    a.send(port)
+    await until(lambda: bench.counters().packets_received == 1)
+
+    def taken(*_: object) -> None:
+        raise OSError(98, "Address already in use")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("media.rtpsocket.bind_socket", taken)
+        bench.handle(control.Configure(leg, stream(9)))
+    assert [report.leg for report in bench.of(control.Failed)] == [leg]
+    bench.handle(control.Configure(leg, stream(a.port)), control.Play(leg, ("tone",), False, False, 1))
+    bench.handle(control.Close(leg))
+    assert (bench.counters().ports_in_use, bench.counters().legs, bench.counters().playing) == (0, 0, 0)
