@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ims_core.errors import BadRequest, SipError
+from ims_core.errors import BadRequest, SipError, UnsupportedScheme
 from ims_core.headers import parse_name_addr
 from ims_core.message import Request, Response
-from ims_core.uri import parse_uri
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
@@ -60,7 +59,7 @@ class Dialog:
 
     @classmethod
     def as_server(cls, request: Request, local_tag: str, flow: Flow) -> Dialog:
-        """Make the dialog of the side that answers (12.1.1). Raises ``BadRequest`` without a usable Contact."""
+        """Make the dialog of the side that answers (12.1.1). Raises ``BadRequest`` without a way to the peer."""
         return cls(
             call_id=request.call_id,
             local=f"{request.require('To')};tag={local_tag}",
@@ -68,14 +67,14 @@ class Dialog:
             local_tag=local_tag,
             remote_tag=request.from_.tag,
             remote_target=_contact_uri(request),
-            route_set=request.values("Record-Route"),
+            route_set=_recorded_route(request),
             remote_cseq=request.cseq.number,
             flow=flow,
         )
 
     @classmethod
     def as_client(cls, request: Request, response: Response, flow: Flow) -> Dialog:
-        """Make the dialog of the side that asked (12.1.2). Raises ``BadRequest`` without a usable Contact."""
+        """Make the dialog of the side that asked (12.1.2). Raises ``BadRequest`` without a way to the peer."""
         return cls(
             call_id=request.call_id,
             local=request.require("From"),
@@ -83,7 +82,7 @@ class Dialog:
             local_tag=request.from_.tag,
             remote_tag=response.to.tag,
             remote_target=_contact_uri(response),
-            route_set=response.values("Record-Route")[::-1],
+            route_set=_recorded_route(response)[::-1],
             local_cseq=request.cseq.number,
             flow=flow,
         )
@@ -121,14 +120,23 @@ class Dialog:
         if request.method in {"INVITE", "UPDATE"} and "contact" in request.keys:
             self.remote_target = _contact_uri(request)
 
-    def refresh_target(self, response: Response) -> None:
-        """Take the Contact of a 2xx to a target refresh request (12.2.1.2)."""
-        if "contact" in response.keys:
-            self.remote_target = _contact_uri(response)
-
 
 def _contact_uri(message: Request | Response) -> str:
     contact = message.contact
     if contact is None:
         raise BadRequest("Missing Contact header")
-    return parse_uri(contact.uri_text).text
+    try:
+        return contact.uri.text
+    except UnsupportedScheme:
+        raise BadRequest("Unsupported scheme in Contact") from None
+
+
+def _recorded_route(message: Request | Response) -> list[str]:
+    """Return the Record-Route values, all of which can be used as Route."""
+    routes = message.values("Record-Route")
+    try:
+        for route in routes:
+            _ = parse_name_addr(route).uri
+    except UnsupportedScheme:
+        raise BadRequest("Unsupported scheme in Record-Route") from None
+    return routes

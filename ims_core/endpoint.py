@@ -18,7 +18,7 @@ from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
 from ims_core.headers import Via
 from ims_core.ids import MAGIC_COOKIE, Ids
-from ims_core.message import Message, Request, Response, error_response, parse_message, response_to
+from ims_core.message import Request, Response, error_response, parse_message, response_to
 from ims_core.timers import TimerQueue
 from ims_core.transactions import (
     ACCEPTED,
@@ -374,8 +374,3 @@ def _format_via(via: Via, params: Mapping[str, str]) -> str:
     port = f":{via.port}" if via.port else ""
     tail = "".join(f";{name}={value}" if value else f";{name}" for name, value in params.items())
     return f"SIP/2.0/{via.transport} {host}{port}{tail}"
-
-
-def is_for_dialog(message: Message) -> bool:
-    """Whether a request belongs to a dialog: its To carries a tag (12.2)."""
-    return bool(message.to.tag)

@@ -109,6 +109,12 @@ class TemporarilyUnavailable(SipError):
     status = 480
 
 
+class LoopDetected(SipError):
+    """The request has come here before by another way (21.4.20)."""
+
+    status = 482
+
+
 class TooManyHops(SipError):
     """Max-Forwards has reached zero (21.4.21)."""
 

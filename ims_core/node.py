@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from ims_core.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
 from ims_core.errors import NoRoute, ServiceUnavailable, SipError
 from ims_core.flow import Address, Flow
-from ims_core.message import Request, error_response
 from ims_core.proxy import Forwarding, Proxy, next_route
 from ims_core.routing import HERE, Forward
 from ims_core.session import ALLOW, IncomingCall, OutgoingCall, Session
@@ -26,6 +25,7 @@ from ims_core.useragent import UserAgent
 if TYPE_CHECKING:
     from ims_core.endpoint import Endpoint
     from ims_core.location import Domains, Location, LocationEvent
+    from ims_core.message import Request
     from ims_core.pcscf import Pcscf
     from ims_core.registrar import Registrar
     from ims_core.scscf import Scscf
@@ -165,8 +165,7 @@ class Node:
             else:
                 self._outside_dialog(transaction, request, flow)
         except SipError as error:
-            response = error_response(request, error, to_tag=self.endpoint.ids.tag())
-            self.endpoint.respond(transaction, response)
+            self.endpoint.refuse(transaction, error)
 
     def _register(self, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
         response = self._roles.registrar.handle(request, flow, self.endpoint.clock())
@@ -211,10 +210,13 @@ class Node:
             self.endpoint.reply(transaction, 100)
 
     def _on_ack(self, event: AckReceived) -> None:
-        if self.ua.owns(event.request):
-            self.ua.receive_ack(event)
-        else:
-            self.proxy.forward_ack(event.request)
+        try:
+            if self.ua.owns(event.request):
+                self.ua.receive_ack(event)
+            else:
+                self.proxy.forward_ack(event.request)
+        except SipError:  # nobody can be told
+            self.endpoint.dropped["stray ACK"] += 1
 
     def _on_cancel(self, event: CancelReceived) -> None:
         if isinstance(event.transaction.user, Forwarding):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ims_core.errors import BadRequest, Forbidden, SipError, TooManyHops
+from ims_core.errors import BadRequest, Forbidden, TooManyHops
 from ims_core.headers import parse_name_addr, split_values
 from ims_core.message import Request, Response, response_to
 
@@ -84,12 +84,9 @@ class Proxy:
         forwarding.send(copy, flow)
 
     def forward_ack(self, request: Request) -> None:
-        """Pass on, once, the ACK to a 2xx; nobody can be told of a fault."""
-        try:
-            copy = self._copy(request, _hops_left(request), request.uri)
-            self.endpoint.send_ack(copy, self._follow_route(copy))
-        except SipError:
-            self.endpoint.dropped["stray ACK"] += 1
+        """Pass on, once, the ACK to a 2xx. Raises ``SipError``."""
+        copy = self._copy(request, _hops_left(request), request.uri)
+        self.endpoint.send_ack(copy, self._follow_route(copy))
 
     def receive_cancel(self, event: CancelReceived) -> None:
         """Cancel every branch of an INVITE that its sender gave up (16.10)."""

@@ -1,9 +1,9 @@
 """INVITE sessions as a user agent sees them, without I/O (RFC 3261 sections 13 to 15).
 
 A session is one call leg: the INVITE, its dialog, re-INVITEs, INFO and the BYE. ``IncomingCall`` answers,
-``OutgoingCall`` asks; both tell what happens by calling ``on_event`` with one of the events below, and both end
-with exactly one ``Ended`` (or ``Rejected``, for a call of ours that was never answered). Session descriptions are
-opaque bytes.
+``OutgoingCall`` asks; both tell what happens by calling ``on_event`` with one of the events below. Unless the owner
+ends a call, it ends with exactly one ``Ended`` (or ``Rejected``, for a call of ours that was never answered). After
+``hang_up`` or ``reject`` nothing more is told. Session descriptions are opaque bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from ims_core.dialog import Dialog
 from ims_core.errors import BadRequest, LocalProtocolError, RequestPending, SipError
 from ims_core.message import Request, Response, error_response, response_to
-from ims_core.transactions import ClientTransaction, ServerTransaction
+from ims_core.transactions import TIMEOUT, ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
     from ims_core.endpoint import Endpoint
@@ -34,7 +34,7 @@ class Ringing(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """A call of ours was answered; the ACK has been sent unless the INVITE carried no offer."""
+    """A call of ours was answered. When the INVITE carried no offer, ``sdp`` is one: ``acknowledge`` must follow."""
 
     sdp: bytes
 
@@ -47,7 +47,10 @@ class Rejected(NamedTuple):
 
 
 class Acknowledged(NamedTuple):
-    """The ACK for our 2xx came; ``sdp`` is the answer when the 2xx carried the offer."""
+    """The ACK for our 2xx came; ``sdp`` is the answer when the 2xx carried the offer.
+
+    After a re-INVITE it is told in that case only.
+    """
 
     sdp: bytes
 
@@ -112,6 +115,7 @@ class _Unacknowledged:
         self._session = session
         self.transaction = transaction
         self.cseq = transaction.request.cseq.number
+        self.has_offer = not session_description(transaction.request)
         self._data = response.encode()
         timers = session.context.endpoint.timers
         self._interval = timers.t1
@@ -142,6 +146,7 @@ class Session:
         self.state = INVITED
         self.dialog: Dialog | None = None
         self.dialog_id: tuple[str, str] = ("", "")
+        self.contact = ""
         self._unacknowledged: _Unacknowledged | None = None
         self._reinvite: ServerTransaction | None = None
         self._bye_wanted: Headers | None = None
@@ -149,12 +154,13 @@ class Session:
     # For the owner ------------------------------------------------------------------------------------------
 
     def hang_up(self, headers: Headers = ()) -> None:
-        """End the session whatever its state: refuse, CANCEL or BYE; ``headers`` go into the BYE (say, Reason)."""
+        """End the session; ``headers`` go into the BYE (say, Reason)."""
         if self.state == OVER or self.dialog is None:
             return
         if self._unacknowledged is not None and self._unacknowledged.is_open and self.state == ANSWERED:
             # 15: the callee "MUST NOT send a BYE on a confirmed dialog until it has received an ACK for its 2xx"
             self._bye_wanted = headers
+            self.on_event = _ignore
             return
         self._send_bye(headers)
         self._finish()
@@ -201,13 +207,17 @@ class Session:
             return
         pending.is_open = False
         self._unacknowledged = None
-        if self.state != ANSWERED:
-            return
+        is_first = self.state == ANSWERED
         self.state = CONFIRMED
         if self._bye_wanted is not None:
             self.hang_up(self._bye_wanted)
-        else:
-            self.on_event(Acknowledged(request.body))
+        elif is_first or pending.has_offer:
+            self.on_event(Acknowledged(session_description(request)))
+
+    def cancelled(self, transaction: ServerTransaction, request: Request) -> None:
+        """Take a CANCEL: 9.2 answers what it cancels with 487."""
+        if transaction is self._reinvite:
+            self._abort_reinvite()
 
     def receive_response(self, transaction: ClientTransaction, response: Response) -> None:
         """Take a response to a request of ours; those to a BYE change nothing any more."""
@@ -219,11 +229,9 @@ class Session:
         """End the session whose 2xx was never acknowledged: 13.3.1.4 asks for a BYE."""
         if self.state == OVER:
             return
-        reason_known = self._bye_wanted is not None
         self._send_bye(self._bye_wanted or (("Reason", 'SIP;cause=408;text="ACK timeout"'),))
         self._finish()
-        if not reason_known:
-            self.on_event(Ended(by_peer=False, reason="No ACK"))
+        self.on_event(Ended(by_peer=False, reason="No ACK"))
 
     # Inside -------------------------------------------------------------------------------------------------
 
@@ -236,16 +244,11 @@ class Session:
         if self._unacknowledged is not None and self._unacknowledged.is_open:
             raise RequestPending
         self._reinvite = transaction
+        transaction.user = self
         self.on_event(Reoffered(session_description(request)))
 
     def _send_2xx(self, transaction: ServerTransaction, sdp: bytes, headers: Headers) -> None:
-        request = transaction.request
-        response = response_to(request, 200, to_tag=self.dialog_id[1])
-        for key, line in zip(request.keys, request.lines, strict=True):
-            if key == "record-route":
-                response.keys.append(key)
-                response.lines.append(line)
-        response.add("Contact", self.context.contact_for(self.flow, request.to.uri.user))
+        response = self._dialog_response(transaction.request, 200)
         response.add("Allow", ALLOW)
         for name, value in headers:
             response.add(name, value)
@@ -253,6 +256,16 @@ class Session:
             response.set_body(sdp, SDP)
         self.context.endpoint.respond(transaction, response)
         self._unacknowledged = _Unacknowledged(self, transaction, response)
+
+    def _dialog_response(self, request: Request, status: int) -> Response:
+        """Make a response that establishes or refreshes the dialog (12.1.1)."""
+        response = response_to(request, status, to_tag=self.dialog_id[1])
+        for key, line in zip(request.keys, request.lines, strict=True):
+            if key == "record-route":
+                response.keys.append(key)
+                response.lines.append(line)
+        response.add("Contact", self.contact)
+        return response
 
     def _send_bye(self, headers: Headers) -> None:
         assert self.dialog is not None
@@ -263,7 +276,7 @@ class Session:
         self.context.endpoint.request(bye, flow, None)
 
     def _abort_reinvite(self) -> None:
-        """A BYE came while a re-INVITE waits for its answer: 15.1.2 says 487 to what is pending."""
+        """Give up a re-INVITE that waits for its answer: 15.1.2 says 487 to what is pending at a BYE."""
         transaction, self._reinvite = self._reinvite, None
         if transaction is not None:
             self._reply(transaction, 487)
@@ -291,8 +304,9 @@ class IncomingCall(Session):
         self.request = request
         self.identity = identity
         self._invite = transaction
-        transaction.user = self
+        self.contact = context.contact_for(flow, request.target.user)
         self.dialog = Dialog.as_server(request, context.endpoint.ids.tag(), flow)
+        transaction.user = self
         self.dialog_id = (self.dialog.call_id, self.dialog.local_tag)
         context.opened(self)
 
@@ -305,8 +319,7 @@ class IncomingCall(Session):
         """Send a provisional response, with early media when ``sdp`` is given."""
         if self.state != INVITED:
             return
-        response = response_to(self.request, status, to_tag=self.dialog_id[1])
-        response.add("Contact", self.context.contact_for(self.flow, self.request.to.uri.user))
+        response = self._dialog_response(self.request, status)
         if sdp:
             response.set_body(sdp, SDP)
         self.context.endpoint.respond(self._invite, response)
@@ -338,7 +351,7 @@ class IncomingCall(Session):
         if self.state == INVITED and request.method == "BYE":
             # 15: the caller may end an early dialog by BYE; 15.1.2: the INVITE is then answered with 487
             self._reply(transaction, 200)
-            self.cancelled(request)
+            self.cancelled(self._invite, request)
             return
         if self.state == INVITED and request.method == "INVITE":
             wait = str(self.context.endpoint.ids.number(11))
@@ -346,9 +359,10 @@ class IncomingCall(Session):
             return
         super().receive(transaction, request)
 
-    def cancelled(self, request: Request) -> None:
-        """Take the CANCEL: 9.2 answers the INVITE with 487."""
+    def cancelled(self, transaction: ServerTransaction, request: Request) -> None:
+        """Take the CANCEL of the INVITE, or of a re-INVITE."""
         if self.state != INVITED:
+            super().cancelled(transaction, request)
             return
         self._finish()
         self._reply(self._invite, 487)
@@ -364,7 +378,6 @@ class OutgoingCall(Session):
         self._invite: Request | None = None
         self._acks: dict[str, tuple[Flow, bytes]] = {}
         self._bye_headers: Headers = ()
-        self._awaits_our_answer = False
 
     def start(self, target: str, *, caller: str, callee: str, sdp: bytes, headers: Headers = ()) -> None:
         """Send the INVITE to ``target`` through ``flow``; ``caller`` and ``callee`` are name-addrs without tags."""
@@ -376,7 +389,8 @@ class OutgoingCall(Session):
         invite.add("To", callee)
         invite.add("Call-ID", call_id)
         invite.add("CSeq", "1 INVITE")
-        invite.add("Contact", self.context.contact_for(self.flow, invite.from_.uri.user))
+        self.contact = self.context.contact_for(self.flow, invite.from_.uri.user)
+        invite.add("Contact", self.contact)
         invite.add("Allow", ALLOW)
         for name, value in headers:
             invite.add(name, value)
@@ -395,7 +409,13 @@ class OutgoingCall(Session):
             self.on_event = _ignore
             self.context.endpoint.cancel(self._transaction)
         elif self.state not in {OVER, CANCELLING}:
+            self.acknowledge()
             super().hang_up(headers)
+
+    def acknowledge(self, sdp: bytes = b"") -> None:
+        """Send the ACK, with our answer to the offer in the 200; does nothing when it has been sent already."""
+        if self.dialog is not None and self.state != OVER and self.dialog.remote_tag not in self._acks:
+            self._acknowledge(self.dialog, sdp)
 
     def receive(self, transaction: ServerTransaction, request: Request) -> None:
         """Handle a request within the dialog; before our INVITE is answered there is nothing to ask for."""
@@ -411,51 +431,58 @@ class OutgoingCall(Session):
             if self.state == INVITED and response.status > 100:
                 self.on_event(Ringing(response.status, session_description(response)))
         elif response.status < 300:
-            self._receive_2xx(response)
-        elif self.state in {INVITED, CANCELLING}:
-            self._finish()
-            self.on_event(Rejected(response.status, response.reason))
+            try:
+                self._receive_2xx(response)
+            except SipError:  # not even an ACK can be made of it
+                self._fail(500, "Malformed answer")
+        else:
+            self._fail(response.status, response.reason)
 
     def request_failed(self, transaction: ClientTransaction, cause: str) -> None:
         """Take note that the INVITE got no final response (8.1.3.1)."""
-        if transaction is self._transaction and self.state in {INVITED, CANCELLING}:
+        if transaction is self._transaction:
+            self._fail(*((408, "No answer") if cause == TIMEOUT else (503, "Cannot be reached")))
+
+    def _fail(self, status: int, reason: str) -> None:
+        if self.state in {INVITED, CANCELLING}:
             self._finish()
-            self.on_event(Rejected(408, "No answer") if cause == "timeout" else Rejected(503, "Cannot be reached"))
+            self.on_event(Rejected(status, reason))
 
     def _receive_2xx(self, response: Response) -> None:
         tag = response.to.tag
         if tag in self._acks:  # 13.2.2.4: "the ACK MUST be passed to the client transport every time a 2xx arrives"
             self.context.endpoint.send(*self._acks[tag])
             return
+        if self.dialog is not None and self.dialog.remote_tag == tag:  # its ACK waits for our answer
+            return
         assert self._invite is not None
         try:
             dialog = Dialog.as_client(self._invite, response, self.flow)
-        except SipError:  # no usable Contact: acknowledge to where the INVITE went, then give up
-            response = response.copy()
-            response.set("Contact", f"<{self._invite.uri}>")
-            dialog = Dialog.as_client(self._invite, response, self.flow)
-            self._acknowledge(dialog)
-            self._drop(dialog)
-            if self.state == INVITED:
-                self._finish()
-                self.on_event(Rejected(500, "Answer without Contact"))
+        except SipError:  # no way to the peer: acknowledge to where the INVITE went, then give up
+            self._drop(Dialog.as_client(self._invite, _as_if_from(response, self._invite.uri), self.flow))
+            self._fail(500, "Answer without usable Contact")
             return
-        self._acknowledge(dialog)
         if self.state == INVITED:
             self.state = CONFIRMED
             self.dialog = dialog
+            if self._invite.body:
+                self._acknowledge(dialog)
             self.on_event(Answered(session_description(response)))
             return
-        self._drop(dialog)  # answered although cancelled, or a second fork answered: 13.2.2.4 ends it by BYE
+        self._drop(dialog)  # answered although cancelled, or a second fork answered
         if self.state == CANCELLING:
             self._finish()
 
-    def _acknowledge(self, dialog: Dialog) -> None:
+    def _acknowledge(self, dialog: Dialog, sdp: bytes = b"") -> None:
         ack = dialog.request("ACK", cseq=dialog.local_cseq)
+        if sdp:
+            ack.set_body(sdp, SDP)
         flow = self.context.flow_for(dialog.next_hop, dialog.flow)
         self._acks[dialog.remote_tag] = (flow, self.context.endpoint.send_ack(ack, flow))
 
     def _drop(self, dialog: Dialog) -> None:
+        """End by BYE a dialog that is not wanted (13.2.2.4)."""
+        self._acknowledge(dialog)
         bye = dialog.request("BYE")
         for name, value in self._bye_headers:
             bye.add(name, value)
@@ -468,6 +495,13 @@ def session_description(message: Request | Response) -> bytes:
         return b""
     content_type = (message.get("Content-Type") or "").partition(";")[0].strip().lower()
     return message.body if content_type == SDP else b""
+
+
+def _as_if_from(response: Response, uri: str) -> Response:
+    copy = response.copy()
+    copy.remove("Record-Route")
+    copy.set("Contact", f"<{uri}>")
+    return copy
 
 
 def _ignore(_: SessionEvent) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ims_core.endpoint import AckReceived, CancelReceived, RequestFailed, ResponseReceived
-from ims_core.errors import BadExtension, BadRequest, NoSuchDialog, SipError
-from ims_core.message import Request, error_response
+from ims_core.errors import BadExtension, LoopDetected, NoSuchDialog, SipError
 from ims_core.session import EventHandler, IncomingCall, OutgoingCall, Session
 
 if TYPE_CHECKING:
     from ims_core.endpoint import Endpoint
     from ims_core.flow import Address, Flow
+    from ims_core.message import Request
     from ims_core.transactions import ServerTransaction
 
 
@@ -34,6 +34,7 @@ class UserAgent:
         self._flow_for = flow_for
         self._advertised = advertised
         self._sessions: dict[tuple[str, str], Session] = {}
+        self._calls: set[tuple[str, str, int]] = set()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -42,9 +43,9 @@ class UserAgent:
 
     def incoming(self, transaction: ServerTransaction, request: Request, flow: Flow, identity: str) -> IncomingCall:
         """Make the session for an INVITE addressed to us. Raises ``SipError`` when it cannot be served."""
-        required = [option for value in request.values("Require") for option in value.split()]
-        if required:
-            raise BadExtension(headers=(("Unsupported", ", ".join(required)),))
+        check_required(request)
+        if request_id(request) in self._calls:  # 8.2.2.2: it was forked on its way, and all branches end here
+            raise LoopDetected
         return IncomingCall(self, transaction, request, flow, identity)
 
     def outgoing(self, flow: Flow, on_event: EventHandler) -> OutgoingCall:
@@ -63,10 +64,10 @@ class UserAgent:
             session = self._sessions.get((request.call_id, request.to.tag))
             if session is None or (session.dialog and session.dialog.remote_tag != request.from_.tag):
                 raise NoSuchDialog
+            check_required(request)
             session.receive(transaction, request)
         except SipError as error:
-            tag = self.endpoint.ids.tag()
-            self.endpoint.respond(transaction, error_response(request, error, to_tag=tag))
+            self.endpoint.refuse(transaction, error)
 
     def receive_ack(self, event: AckReceived) -> None:
         """Hand an ACK to its dialog."""
@@ -79,17 +80,14 @@ class UserAgent:
     def receive_cancel(self, event: CancelReceived) -> None:
         """Hand a CANCEL to the call it gives up."""
         session = event.transaction.user
-        if isinstance(session, IncomingCall):
-            session.cancelled(event.request)
+        if isinstance(session, Session):
+            session.cancelled(event.transaction, event.request)
 
     def receive_response(self, event: ResponseReceived) -> None:
         """Hand a response to the session that asked."""
         session = event.transaction.user
         if isinstance(session, Session):
-            try:
-                session.receive_response(event.transaction, event.response)
-            except BadRequest:
-                self.endpoint.dropped["malformed response"] += 1
+            session.receive_response(event.transaction, event.response)
 
     def request_failed(self, event: RequestFailed) -> None:
         """Tell the session that asked."""
@@ -106,14 +104,30 @@ class UserAgent:
     def contact_for(self, flow: Flow, user: str) -> str:
         """Return the Contact value that reaches us through ``flow``'s listener."""
         host = self._advertised[flow.transport, flow.local]
-        userinfo = f"{user}@" if user and user.isalnum() else ""
+        userinfo = f"{user}@" if user.isascii() and user.isalnum() else ""
         parameter = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
         return f"<sip:{userinfo}{host}{parameter}>"
 
     def opened(self, session: Session) -> None:
         """Register the session under its dialog id."""
         self._sessions[session.dialog_id] = session
+        if isinstance(session, IncomingCall):
+            self._calls.add(request_id(session.request))
 
     def closed(self, session: Session) -> None:
         """Forget the session."""
         self._sessions.pop(session.dialog_id, None)
+        if isinstance(session, IncomingCall):
+            self._calls.discard(request_id(session.request))
+
+
+def check_required(request: Request) -> None:
+    """Refuse what demands an extension: none is supported here (8.2.2.3). Raises ``BadExtension``."""
+    if "require" in request.keys:
+        options = ", ".join(option for value in request.values("Require") for option in value.split())
+        raise BadExtension(headers=(("Unsupported", options),))
+
+
+def request_id(request: Request) -> tuple[str, str, int]:
+    """What all copies of one request have in common, whatever way they took (8.2.2.2)."""
+    return request.call_id, request.from_.tag, request.cseq.number

@@ -7,6 +7,7 @@ from itertools import count
 
 from ims_core.digest import answer_challenge
 from ims_core.endpoint import AckReceived, CancelReceived, Event, RequestFailed, RequestReceived, ResponseReceived
+from ims_core.errors import SipError
 from ims_core.flow import Address, Flow, format_address
 from ims_core.message import Request
 from ims_core.session import ALLOW, EventHandler, IncomingCall, OutgoingCall, SessionEvent
@@ -118,18 +119,11 @@ class Phone(Party):
 
     def _dispatch(self, event: Event) -> None:
         match event:
-            case RequestReceived(transaction, request, flow):
-                if request.to.tag:
-                    self.ua.receive(transaction, request)
-                elif request.method == "INVITE":
-                    self.endpoint.reply(transaction, 100)
-                    call = self.ua.incoming(transaction, request, flow, request.from_.uri.user)
-                    call.on_event = self.listen(call)
-                    self.incoming.append(call)
-                    self.on_call(call)
-                else:
-                    status = 200 if request.method == "OPTIONS" else 501
-                    self.endpoint.reply(transaction, status, headers=(("Allow", ALLOW),))
+            case RequestReceived():
+                try:
+                    self._take_request(event)
+                except SipError as error:
+                    self.endpoint.refuse(event.transaction, error)
             case AckReceived():
                 self.ua.receive_ack(event)
             case CancelReceived():
@@ -140,6 +134,20 @@ class Phone(Party):
                 self.ua.receive_response(event)
             case RequestFailed():
                 self.ua.request_failed(event)
+
+    def _take_request(self, event: RequestReceived) -> None:
+        transaction, request, flow = event
+        if request.to.tag:
+            self.ua.receive(transaction, request)
+        elif request.method == "INVITE":
+            self.endpoint.reply(transaction, 100)
+            call = self.ua.incoming(transaction, request, flow, request.from_.uri.user)
+            call.on_event = self.listen(call)
+            self.incoming.append(call)
+            self.on_call(call)
+        else:
+            status = 200 if request.method == "OPTIONS" else 501
+            self.endpoint.reply(transaction, status, headers=(("Allow", ALLOW),))
 
     def assert_idle(self) -> None:
         """Nothing is left over."""
