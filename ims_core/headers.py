@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from ims_core.errors import BadRequest
@@ -29,7 +30,13 @@ class Via(NamedTuple):
 
 def parse_via(text: str) -> Via:
     """Parse one Via value. Raises ``BadRequest``."""
-    protocol_and_host, *params = split_params(text)
+    plain = _PLAIN_VIA.fullmatch(text)
+    if plain is not None:
+        transport, sent_by, tail = plain.groups()
+        host, port = split_host_port(sent_by)
+        params = {name.lower(): value for name, _, value in [param.partition("=") for param in tail.split(";")[1:]]}
+        return Via(transport, host, port, params)
+    protocol_and_host, *items = split_params(text)
     protocol, _, sent_by = protocol_and_host.strip().partition(" ")
     if "/" in sent_by or "\t" in protocol_and_host:  # white space is legal around the slashes
         name, version, transport, sent_by = _via_parts(protocol_and_host)
@@ -39,7 +46,11 @@ def parse_via(text: str) -> Via:
     if name.upper() != "SIP" or version != "2.0" or not transport:
         raise BadRequest("Malformed Via")
     host, port = split_host_port(sent_by.strip().replace(" ", ""))
-    return Via(transport.upper(), host, port, parse_params(params))
+    return Via(transport.upper(), host, port, parse_params(items))
+
+
+# Most Vias: no white space but the one, nothing quoted.
+_PLAIN_VIA = re.compile(r'SIP/2\.0/([A-Z]+) ([^\s;,"]+)((?:;[^\s;,"]+)*)')
 
 
 def _via_parts(text: str) -> list[str]:

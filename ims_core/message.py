@@ -31,6 +31,7 @@ MANDATORY = (
     "call-id",
     "cseq",
 )  # in every request (8.1.1); Max-Forwards may be missing (16.3)
+_MANDATORY = frozenset(MANDATORY)
 ONCE_ONLY = (*MANDATORY[1:], "max-forwards", "content-length", "content-type")
 
 _NAMES = (
@@ -67,13 +68,19 @@ class MalformedMessage(BadRequest):
 class Message:
     """What requests and responses share: header lines and a body."""
 
-    __slots__ = ("_via", "body", "keys", "lines")
+    __slots__ = ("_cseq", "_to", "_via", "body", "keys", "lines")
 
     def __init__(self, keys: list[str], lines: list[str], body: bytes) -> None:
         self.keys = keys
         self.lines = lines
         self.body = body
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop what was parsed: a header line has changed."""
         self._via: Via | None = None
+        self._to: NameAddr | None = None
+        self._cseq: CSeq | None = None
 
     @property
     def start_line(self) -> str:
@@ -85,8 +92,11 @@ class Message:
 
     def get(self, name: str) -> str | None:
         """Return the value of the first line of that name, unfolded, or None."""
-        key = name.lower()
-        return self.value_at(self.keys.index(key)) if key in self.keys else None
+        try:
+            position = self.keys.index(_KEYS.get(name) or name.lower())
+        except ValueError:
+            return None
+        return self.value_at(position)
 
     def require(self, name: str) -> str:
         """Return the value of the first line of that name. Raises ``BadRequest`` when there is none."""
@@ -97,9 +107,12 @@ class Message:
 
     def values(self, name: str) -> list[str]:
         """Return every value of that name in order, comma-separated lists taken apart (7.3.1)."""
-        key = name.lower()
-        if key not in self.keys:
+        key = _KEYS.get(name) or name.lower()
+        lines = self.keys.count(key)
+        if not lines:
             return []
+        if lines == 1:
+            return split_values(self.value_at(self.keys.index(key)))
         return [
             value
             for position, candidate in enumerate(self.keys)
@@ -135,7 +148,9 @@ class Message:
     @property
     def cseq(self) -> CSeq:
         """The parsed CSeq. Raises ``BadRequest``."""
-        return parse_cseq(self.require("CSeq"))
+        if self._cseq is None:
+            self._cseq = parse_cseq(self.require("CSeq"))
+        return self._cseq
 
     @property
     def from_(self) -> NameAddr:
@@ -145,7 +160,9 @@ class Message:
     @property
     def to(self) -> NameAddr:
         """The parsed To. Raises ``BadRequest``."""
-        return parse_name_addr(self.require("To"))
+        if self._to is None:
+            self._to = parse_name_addr(self.require("To"))
+        return self._to
 
     @property
     def contact(self) -> NameAddr | None:
@@ -162,7 +179,7 @@ class Message:
         """Put a header line before all others: how Via, Record-Route and Route are pushed."""
         self.keys.insert(0, _canonical(name))
         self.lines.insert(0, f"{name}: {value}")
-        self._via = None
+        self._forget()
 
     def set(self, name: str, value: str) -> None:
         """Replace the first line of that name and drop the others; append when there is none."""
@@ -175,7 +192,7 @@ class Message:
         while key in self.keys[first + 1 :]:
             position = self.keys.index(key, first + 1)
             del self.keys[position], self.lines[position]
-        self._via = None
+        self._forget()
 
     def remove(self, name: str) -> None:
         """Drop every line of that name."""
@@ -183,7 +200,7 @@ class Message:
         while key in self.keys:
             position = self.keys.index(key)
             del self.keys[position], self.lines[position]
-        self._via = None
+        self._forget()
 
     def pop_value(self, name: str) -> str | None:
         """Take the first value of that name off the message: how a Via or Route is consumed."""
@@ -196,7 +213,7 @@ class Message:
             self.lines[position] = f"{name}: {', '.join(rest)}"
         else:
             del self.keys[position], self.lines[position]
-        self._via = None
+        self._forget()
         return first
 
     def replace_top_via(self, value: str) -> None:
@@ -204,7 +221,7 @@ class Message:
         position = self.keys.index("via")
         rest = split_values(self.value_at(position))[1:]
         self.lines[position] = "Via: " + ", ".join([value, *rest])
-        self._via = None
+        self._forget()
 
     def set_body(self, body: bytes, content_type: str) -> None:
         """Set the body with its Content-Type; Content-Length follows when encoded."""
@@ -345,7 +362,7 @@ def parse_message(data: bytes, *, datagram: bool = True) -> Request | Response:
     except ValueError:  # a line without a colon
         keys = [None] * len(lines)
     malformed = ""
-    if None in keys:
+    if not all(keys):
         keys, malformed = _resolve_names(lines, keys)
     message = _from_start_line(start, keys, lines, body)  # type: ignore[arg-type]
     request = message if isinstance(message, Request) else None
@@ -418,14 +435,16 @@ def _version_error(request: Request) -> SipError:
 
 def _check(message: Message, malformed: str) -> None:
     keys = message.keys
-    for name in MANDATORY:
-        if name not in keys:
-            raise BadRequest(f"Missing {name.title()} header")
+    present = set(keys)
+    if not present >= _MANDATORY:
+        missing = next(name for name in MANDATORY if name not in present)
+        raise BadRequest(f"Missing {missing.title()} header")
     if malformed:
         raise BadRequest(malformed)
-    for name in ONCE_ONLY:
-        if keys.count(name) > 1:
-            raise BadRequest(f"Several {name.title()} headers")
+    if len(present) != len(keys):
+        for name in ONCE_ONLY:
+            if keys.count(name) > 1:
+                raise BadRequest(f"Several {name.title()} headers")
     cseq = message.cseq
     if isinstance(message, Request) and cseq.method != message.method:
         raise BadRequest("CSeq method does not match the request")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -65,6 +66,13 @@ def parse_uri(text: str) -> Uri:
 
 
 def _parse(text: str) -> Uri:
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None:
+        scheme, user, host, port = plain.groups()
+        if port is None:
+            return Uri(text, scheme, user, host.lower(), None, _NO_PARAMS)
+        if 0 < int(port) < 65536:
+            return Uri(text, scheme, user, host.lower(), int(port), _NO_PARAMS)
     scheme, colon, rest = text.partition(":")
     scheme = scheme.lower()
     if not colon or not rest:
@@ -103,6 +111,10 @@ def same_uri(one: Uri, other: Uri) -> bool:
 
 def split_host_port(text: str) -> tuple[str, int | None]:
     """Split ``host[:port]``, with IPv6 hosts in brackets. Raises ``BadRequest``."""
+    return _split_remembered(text) if len(text) <= _REMEMBERED_LENGTH else _split_host_port(text)
+
+
+def _split_host_port(text: str) -> tuple[str, int | None]:
     if text.startswith("["):
         host, bracket, tail = text[1:].partition("]")
         colon, port = tail[:1], tail[1:]
@@ -144,6 +156,10 @@ def _parse_params(params: list[str]) -> dict[str, str]:
 # What peers send fills the caches, so longer texts, which are rare, are not remembered.
 _REMEMBERED_LENGTH = 256
 _parse_remembered = lru_cache(maxsize=8192)(_parse)
+_split_remembered = lru_cache(maxsize=4096)(_split_host_port)
+# Most URIs: nothing escaped, no parameter, no IPv6 address. Whatever else there is takes the long way.
+_PLAIN = re.compile(r"(sips?):([\w.!~*'()&=+$,/#-]+)@([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?", re.ASCII)
+_NO_PARAMS: dict[str, str] = {}
 # 19.1.4: what must not stand in one of two equal URIs only
 _NEVER_IGNORED = frozenset(("transport", "user", "ttl", "method", "maddr"))
 _NEVER_IN_URI = frozenset(' <>"\r\n')
