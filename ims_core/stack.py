@@ -231,7 +231,7 @@ class _Stream(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
         self._flow = self._stack.stream_opened(self, transport.get_extra_info("peername")[:2])
         if self._flow is None:
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._flow is None:
