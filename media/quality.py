@@ -17,6 +17,15 @@ class Impairment(NamedTuple):
     bpl: float
 
 
+class Rating(NamedTuple):
+    """R, the mean opinion score for it, and what they rest on; None where unknown."""
+
+    r: float | None
+    mos: float | None
+    basis: str
+
+
+NOTHING_RECEIVED: Final = Rating(None, None, "nothing received")
 WITHOUT_CONCEALMENT: Final = {"PCMU": Impairment(0.0, 4.3), "PCMA": Impairment(0.0, 4.3)}
 
 
@@ -50,3 +59,12 @@ def mos(r: float) -> float:
     if r >= _BEST_R:
         return 4.5
     return 1 + 0.035 * r + 7e-6 * r * (r - 60) * (100 - r)
+
+
+def rate(codec: str | None, loss_percent: float, delay_ms: float) -> Rating:
+    """Rate what was received; `delay_ms` is the one-way delay as far as it is known."""
+    r = r_factor(codec, loss_percent, delay_ms)
+    if r is None:
+        return Rating(None, None, "no published planning value for the codec")
+    basis = "E-model (G.107), G.711 without concealment (G.113), loss and jitter received, round trip unknown"
+    return Rating(round(r, 1), round(mos(r), 2), basis)

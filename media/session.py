@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from media.api import Digit, LegReport, Lost, MediaEvent, PlayFinished, RtpTimeout
 from media.dtmf import DigitReceiver
 from media.g711 import TRANSCODE
 from media.poller import Poller
 from media.prompts import FRAME_SAMPLES, Playlist
-from media.quality import mos, r_factor
+from media.quality import NOTHING_RECEIVED, rate
 from media.recording import Recording
 from media.rtp import CLOCK_RATE, HEADER, HEADER_SIZE, MARKER, PLAIN, Reception, Sender, payload_range
 from media.rtpsocket import LARGEST_PACKET, RtpSocket, packet, view
@@ -101,8 +99,6 @@ class Session:
         )
         self.configure(stream)
 
-    # --- what the engine commands
-
     def configure(self, stream: Stream) -> None:
         """Take what the latest SDP agreed. A peer that moved is latched anew."""
         if self.closed:
@@ -116,6 +112,11 @@ class Session:
                 self.close()
                 self._listener(Lost(f"RTP port {self.port} could not be bound again: {error.strerror}"))
                 return
+        # What is left out while nobody listens must not look like loss afterwards.
+        if not stream.sends:
+            self.sender.source = None
+        if not stream.receives and self.peer is not None:
+            self.peer.sender.source = None
         self._update_routes()
 
     def play(self, playlist: Playlist) -> None:
@@ -177,8 +178,6 @@ class Session:
         self._ticker.discard(self)
         self._socket.close()
 
-    # --- what the worker asks
-
     @property
     def port(self) -> int:
         """The port that the peer sends to."""
@@ -217,26 +216,20 @@ class Session:
     def report(self, recording: str | None = None) -> LegReport:
         """Tell how the leg fared."""
         reception = self.reception
-        report = LegReport(
+        loss = 100 * reception.lost / max(reception.expected, reception.received, 1)
+        delay = TICK_SECONDS * 1000 + 2 * reception.jitter_ms
+        rating = rate(self.stream.codec, loss, delay) if reception.received else NOTHING_RECEIVED
+        return LegReport(
             codec=self.stream.codec,
             packets_sent=self.sender.packets,
             packets_received=reception.received,
-            recording=recording,
-        )
-        if not reception.received:
-            return report
-        loss = 100 * reception.lost / max(reception.expected, reception.received)
-        jitter = reception.jitter_ms
-        r = r_factor(self.stream.codec, loss, TICK_SECONDS * 1000 + 2 * jitter)
-        basis = "E-model (G.107), G.711 without concealment (G.113), loss and jitter received, round trip unknown"
-        quality = {"r_factor": round(r, 1), "mos": round(mos(r), 2)} if r is not None else {}
-        return msgspec.structs.replace(
-            report,
             lost=reception.lost,
-            jitter_ms=round(jitter, 2),
+            jitter_ms=round(reception.jitter_ms, 2),
             loss_percent=round(loss, 3),
-            basis=basis if quality else "no published planning value for the codec",
-            **quality,
+            r_factor=rating.r,
+            mos=rating.mos,
+            basis=rating.basis,
+            recording=recording,
         )
 
     def tick(self) -> None:
@@ -257,8 +250,6 @@ class Session:
         _pack_header(_frame, 0, PLAIN, stream.send_payload | marker, sender.sequence, sender.timestamp, sender.ssrc)
         _frame[HEADER_SIZE:] = frame
         self._transmit(_frame)
-
-    # --- sending
 
     @property
     def listens(self) -> bool:
@@ -326,8 +317,6 @@ class Session:
 
     def _reaches(self, peer: Session) -> bool:
         return self.stream.receives and peer.listens
-
-    # --- receiving
 
     def _readable(self) -> None:
         """Read one packet from the latched peer: the path of every relayed packet."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from media.quality import Impairment, delay_impairment, loss_impairment, mos, r_factor
+from media.quality import Impairment, delay_impairment, loss_impairment, mos, r_factor, rate
 
 
 def test_the_default_rating_maps_to_4_41() -> None:
@@ -32,3 +32,4 @@ def test_loss_counts_by_the_codec_and_its_concealment() -> None:
 @pytest.mark.parametrize("codec", [None, "G722", "opus"])
 def test_no_published_value_means_unknown(codec: str | None) -> None:
     assert r_factor(codec, 0) is None
+    assert rate(codec, 0, 0)[:2] == (None, None)

@@ -326,6 +326,25 @@ async def test_directions_are_kept(bench: Bench) -> None:
     assert b.read() == []
 
 
+@pytest.mark.parametrize("held_end", ["sender", "receiver"])
+async def test_what_is_left_out_during_hold_is_no_loss_to_the_receiver(bench: Bench, held_end: str) -> None:
+    a, leg_a, port_a = bench.leg()
+    b, leg_b, _ = bench.leg()
+    leg, phone = (leg_a, a) if held_end == "sender" else (leg_b, b)
+    hold: dict[str, Any] = {"receives": False} if held_end == "sender" else {"sends": False}
+    bench.handle(control.Bridge(leg_a, leg_b, None))
+    a.send(port_a)
+    await until(lambda: len(b.read()) == 1)
+    bench.handle(control.Configure(leg, stream(phone.port, held=True, **hold)))
+    for _ in range(50):
+        a.send(port_a)
+    await until(lambda: bench.counters().packets_received == 51)
+    bench.handle(control.Configure(leg, stream(phone.port)))
+    a.send(port_a)
+    await until(lambda: len(b.read()) == 2)
+    assert [step for step, _ in steps(b)] == [1]
+
+
 async def test_rubbish_of_every_kind_is_counted_and_disturbs_nothing(bench: Bench) -> None:
     a, port_a, b, port_b = await bridged(bench)
     a.send(port_a)
@@ -417,6 +436,19 @@ async def test_a_bridge_is_recorded_left_and_right(bench: Bench, tmp_path: Path,
         [800, 1599],
     ]
     assert bench.counters().recordings == 0
+
+
+async def test_a_recording_is_playable_while_the_call_lasts(
+    bench: Bench, tmp_path: Path, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media.worker.FLUSH_SECONDS", 0.01)
+    path = tmp_path / "call.wav"
+    legs = [bench.leg()[1] for _ in range(2)]
+    bench.handle(control.Bridge(*legs, str(path)))
+    clock[0] += 3
+    await until(lambda: path.exists() and path.stat().st_size == 44 + 2 * 32_000)
+    with wave.open(str(path), "rb") as file:
+        assert file.getnframes() == 2 * 8000
 
 
 async def test_a_recording_that_cannot_be_written_is_counted_and_the_call_goes_on(bench: Bench, tmp_path: Path) -> None:
