@@ -443,8 +443,8 @@ async def test_a_recording_is_playable_while_the_call_lasts(
 ) -> None:
     monkeypatch.setattr("media.worker.FLUSH_SECONDS", 0.01)
     path = tmp_path / "call.wav"
-    legs = [bench.leg()[1] for _ in range(2)]
-    bench.handle(control.Bridge(*legs, str(path)))
+    (_, first, _), (_, second, _) = bench.leg(), bench.leg()
+    bench.handle(control.Bridge(first, second, str(path)))
     clock[0] += 3
     await until(lambda: path.exists() and path.stat().st_size == 44 + 2 * 32_000)
     with wave.open(str(path), "rb") as file:
