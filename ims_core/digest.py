@@ -208,10 +208,9 @@ def answer_challenge(
 def _response(digest: Callable[[bytes], str], method: str, params: dict[str, str], a1: str) -> bytes:
     """The request-digest (RFC 7616 section 3.4.1); without qop as in RFC 2069, which RFC 2617 still allows."""
     ha1, ha2 = digest(_bytes(a1)), digest(_bytes(f"{method}:{params.get('uri', '')}"))
+    middle = params.get("nonce", "")
     if params.get("qop"):
-        middle = f"{params['nonce']}:{params['nc']}:{params['cnonce']}:{params['qop']}"
-    else:
-        middle = params.get("nonce", "")
+        middle = f"{middle}:{params['nc']}:{params['cnonce']}:{params['qop']}"
     return digest(_bytes(f"{ha1}:{middle}:{ha2}")).encode()
 
 
@@ -232,7 +231,7 @@ def _parse_digest(text: str) -> dict[str, str] | None:
 def _hexadecimal(text: str) -> int:
     """The value of an ``nc`` of eight hexadecimal digits, 0 when it is none (a count starts at 1)."""
     try:
-        return int(text, 16) if len(text) == 8 and text.isalnum() else 0
+        return int(text, 16) if len(text) == 8 and text.isascii() and text.isalnum() else 0
     except ValueError:
         return 0
 

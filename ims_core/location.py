@@ -220,8 +220,8 @@ class Location:
         binding.instance = new.instance
         binding.path = new.path
         binding.expires_at = new.expires_at
-        if new.expires_at < binding.due:
-            self._due[binding.due].discard(binding)
+        if new.expires_at < binding.due or not binding.due:
+            self._unschedule(binding)
             self._schedule(binding)
         self._events.append(BindingRefreshed(binding.aor, binding))
 
@@ -234,8 +234,7 @@ class Location:
             del self._by_aor[binding.aor]
         self._by_contact.discard(binding.uri.same_resource, binding)
         self._set_flow(binding, None)
-        if binding.due in self._due:
-            self._due[binding.due].discard(binding)
+        self._unschedule(binding)
         self._count -= 1
         self._events.append(BindingRemoved(binding.aor, binding, not rest, reason))
 
@@ -269,7 +268,7 @@ class Location:
     def _schedule(self, binding: Binding) -> None:
         # A refresh to a later time leaves the binding where it is: it is moved on when its second comes.
         if binding.expires_at == inf:
-            binding.due = 0
+            binding.due = 0  # of no second
             return
         binding.due = second = ceil(binding.expires_at)
         bucket = self._due.get(second)
@@ -277,6 +276,10 @@ class Location:
             bucket = self._due[second] = set()
             heappush(self._seconds, second)
         bucket.add(binding)
+
+    def _unschedule(self, binding: Binding) -> None:
+        if binding.due in self._due:
+            self._due[binding.due].discard(binding)
 
     def _set_flow(self, binding: Binding, flow: Flow | None) -> None:
         if binding.flow is not None:
