@@ -203,6 +203,8 @@ class Registrar:
         response = response_to(request, 200, to_tag=self._ids.tag())
         for binding in self._location.bindings(aor):
             left = self._max_expires if binding.fixed else ceil(binding.expires_at - now)
+            if left <= 0:  # about to be dropped
+                continue
             value = f"<{binding.contact}>;expires={left}"
             if binding.q is not None:
                 value += f";q={binding.q:.3g}"
