@@ -89,7 +89,8 @@ class BindingsStore:
             binding = _binding(row, offset)
             if binding is None or binding.expires_at <= self._clock() or binding.needs_connection:
                 continue
-            if binding.flow is not None and binding.flow[:2] not in listeners:
+            flow = binding.flow
+            if flow is not None and (flow.reliable or flow[:2] not in listeners):
                 binding.flow = None
             try:
                 known = location.match(binding.aor, binding.uri) is not None
