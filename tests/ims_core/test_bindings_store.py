@@ -43,9 +43,8 @@ class Run:
         )
 
     def add(self, contact: str = "sip:alice@127.0.0.1:5070", flow: Flow | None = UDP, **fields: Any) -> Binding:
-        binding = Binding(
-            ALICE, contact, flow, **{"expires_at": self.clock.now + 60, "call_id": "1", "cseq": 1} | fields
-        )
+        given: dict[str, Any] = {"expires_at": self.clock.now + 60, "call_id": "1", "cseq": 1}
+        binding = Binding(ALICE, contact, flow, **{**given, **fields})
         self.location.add(binding)
         return binding
 
