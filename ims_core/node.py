@@ -25,7 +25,7 @@ from ims_core.useragent import UserAgent
 if TYPE_CHECKING:
     from ims_core.endpoint import Endpoint
     from ims_core.location import Domains, Location, LocationEvent
-    from ims_core.message import Request
+    from ims_core.message import METHODS, Request
     from ims_core.pcscf import Pcscf
     from ims_core.registrar import Registrar
     from ims_core.scscf import Scscf
@@ -67,9 +67,9 @@ class Node:
         self.on_location: Callable[[LocationEvent], None] = _ignore
         self.refuse_calls: ServiceUnavailable | None = None
         self._roles = roles
-        self._listeners: dict[str, Flow] = {}
+        self._listeners: dict[tuple[str, bool], Flow] = {}
         for transport, local in advertised:
-            self._listeners.setdefault(transport, Flow(transport, local, ("", 0)))
+            self._listeners.setdefault((transport, _is_ipv6(local[0])), Flow(transport, local, ("", 0)))
         self.ua = UserAgent(endpoint, flow_for=self._flow_to_peer, advertised=advertised)
         self.proxy = Proxy(
             endpoint,
@@ -117,13 +117,13 @@ class Node:
     def flow_for(self, uri: str) -> Flow:
         """Choose the way to ``uri``: a registered contact's flow, else its address.
 
-        Raises ``NoRoute`` for a host that is a name, or a transport without listener.
+        Raises ``NoRoute`` for a host that is a name, or a transport or version of IP without listener.
         """
         parsed = parse_uri(uri)
         binding = self.location.binding_at(parsed)
         if binding is not None and binding.flow is not None:
             return binding.flow
-        listener = self._listeners.get(parsed.transport)
+        listener = self._listeners.get((parsed.transport, _is_ipv6(parsed.host)))
         if listener is None or not parsed.has_ip_host:
             raise NoRoute
         return listener._replace(remote=parsed.address)
@@ -140,7 +140,7 @@ class Node:
     # Reactions ----------------------------------------------------------------------------------------------
 
     def _react(self) -> None:
-        for event in self.endpoint.events():
+        while (event := self.endpoint.next_event()) is not None:
             match event:
                 case RequestReceived():
                     self._on_request(event)
@@ -203,7 +203,7 @@ class Node:
         elif method == "INVITE":
             self.endpoint.reply(transaction, 404)
         else:
-            self.endpoint.reply(transaction, 405 if method in _KNOWN_METHODS else 501, headers=allow)
+            self.endpoint.reply(transaction, 405 if method in METHODS else 501, headers=allow)
 
     def _trying(self, transaction: ServerTransaction, request: Request) -> None:
         if request.method == "INVITE":  # RFC 4320 section 4.1: no 100 to anything else
@@ -239,10 +239,12 @@ class Node:
             self.ua.request_failed(event)
 
 
+def _is_ipv6(host: str) -> bool:
+    return ":" in host
+
+
 def _ignore(_: LocationEvent) -> None:
     """Nobody wants to know."""
 
 
-_KNOWN_METHODS = frozenset(
-    "INVITE ACK BYE CANCEL REGISTER OPTIONS INFO PRACK UPDATE REFER SUBSCRIBE NOTIFY MESSAGE PUBLISH".split()
 )

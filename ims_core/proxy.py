@@ -5,9 +5,10 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from math import ceil
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ims_core.errors import BadRequest, Forbidden, TooManyHops
+from ims_core.errors import BadExtension, BadRequest, Forbidden, TooManyHops
 from ims_core.headers import parse_name_addr, split_values
 from ims_core.message import Request, Response, response_to
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from ims_core.uri import Uri
 
 TIMER_C: Final = "timer C"
-MAX_FORWARDS: Final = "70"
+TRYING_DUE: Final = "trying due"
+MAX_FORWARDS: Final = 70
 
 
 class Target(NamedTuple):
@@ -60,14 +62,16 @@ class Proxy:
     ) -> None:
         """Fork ``request`` to all ``targets`` at once, staying in the path of the dialog (16.6).
 
-        Raises ``SipError`` when a target cannot be reached or the request must not go on.
+        A Route that the sender preloaded names the way to this element, at most: it ends here. Raises ``SipError``
+        when a target cannot be reached or the request must not go on.
         """
         hops = _hops_left(request)
-        flows = [target.flow or self._flow_for(target.uri) for target in targets]
+        flows = [target.flow or self._flow_for(_first_hop(target)) for target in targets]
         forwarding = Forwarding(self, transaction)
         self.active.add(forwarding)
         for target, flow in zip(targets, flows, strict=True):
             copy = self._copy(request, hops, target.uri)
+            copy.remove("Route")
             for route in reversed(target.route):
                 copy.prepend("Route", route)
             if request.method in _DIALOG_FORMING:
@@ -133,13 +137,15 @@ class Proxy:
 class Forwarding:
     """The response context of one forwarded request (16.7): its branches and the best answer so far."""
 
-    __slots__ = ("_best", "_branches", "_proxy", "_rings_until", "transaction")
+    __slots__ = ("_alarm", "_best", "_branches", "_challenges", "_proxy", "_rings_until", "transaction")
 
     def __init__(self, proxy: Proxy, transaction: ServerTransaction) -> None:
         self._proxy = proxy
         self.transaction = transaction
         self._branches: dict[ClientTransaction, int] = {}  # branch -> its final status, 0 while there is none
         self._best: Response | None = None
+        self._challenges: list[Response] = []
+        self._alarm: _Alarm | None = None
         self._rings_until = 0.0
         transaction.user = self
 
@@ -147,18 +153,27 @@ class Forwarding:
         """Send one branch."""
         branch = self._proxy.endpoint.request(request, flow, self)
         self._branches[branch] = 0
-        if request.method == "INVITE" and not self._rings_until:
-            self._restart_timer_c()
-            self._proxy.endpoint.start_timer(self, TIMER_C, self._proxy.ring_seconds)
+        if self._alarm is None:
+            self._alarm = _Alarm(self)
+            endpoint = self._proxy.endpoint
+            if request.method == "INVITE":
+                self._restart_timer_c()
+                endpoint.start_timer(self._alarm, TIMER_C, self._proxy.ring_seconds)
+            else:  # when the sender's timer E has grown from T1 to T2
+                endpoint.start_timer(self._alarm, TRYING_DUE, endpoint.timers.t2 - endpoint.timers.t1)
 
-    def fire(self, event: str) -> None:
-        """Timer C: the callee rings without end, and 16.8 cancels; a provisional response has put it off."""
-        if event != TIMER_C or self not in self._proxy.active:
+    def wake(self, alarm: _Alarm, event: str) -> None:
+        """Act on a timer that has run out."""
+        endpoint = self._proxy.endpoint
+        if event == TRYING_DUE:
+            # RFC 4320 4.1: "MUST respond to a non-INVITE request with a Status-Code of 100 if it has not otherwise"
+            if not self.transaction.is_answered:
+                endpoint.reply(self.transaction, 100)
             return
-        left = self._rings_until - self._proxy.endpoint.clock()
-        if left > 0:
-            self._proxy.endpoint.start_timer(self, TIMER_C, left)
-        else:
+        left = self._rings_until - endpoint.clock()
+        if left > 0:  # a provisional response has put timer C off
+            endpoint.start_timer(alarm, TIMER_C, ceil(left))
+        else:  # the callee rings without end, and 16.8 cancels
             self.cancel()
 
     def _restart_timer_c(self) -> None:
@@ -173,13 +188,13 @@ class Forwarding:
     def receive(self, branch: ClientTransaction, response: Response) -> None:
         """Take one response through the steps of 16.7."""
         status = response.status
+        is_invite = branch.request.method == "INVITE"
         if status < 200:
-            if status > 100:
+            if status > 100 and is_invite:  # RFC 4320 4.1: none but 100 to anything else
                 self._restart_timer_c()
                 if not self.transaction.is_answered:
                     self._pass_back(response)
             return
-        is_invite = branch.request.method == "INVITE"
         self._branches[branch] = status
         if status < 300:
             # step 5: a 2xx to an INVITE is always forwarded at once, also after another one
@@ -189,6 +204,8 @@ class Forwarding:
         else:
             if self._best is None or _rank(status) < _rank(self._best.status):
                 self._best = response
+            if status in _CHALLENGES:
+                self._challenges.append(response)
             if status >= 600:
                 self.cancel()
         if all(self._branches.values()):
@@ -202,19 +219,48 @@ class Forwarding:
 
     def _conclude(self, *, is_invite: bool) -> None:
         self._proxy.active.discard(self)
+        if self._alarm is not None:
+            self._alarm.forwarding = None
         best = self._best
         if self.transaction.is_answered or best is None:
             return
         if best.status == 408 and not is_invite:
-            return  # RFC 4320 section 4.2: no 408 to a non-INVITE; its sender times out as well
+            self._proxy.endpoint.abandon(self.transaction)  # RFC 4320 4.2: no 408, its sender times out as well
+            return
         if best.status == 503:
             best = self.own_response(500)  # step 6: a 503 says nothing about this proxy
+        elif best.status in _CHALLENGES and len(self._challenges) > 1:
+            best = self._with_all_challenges(best)
         self._pass_back(best)
+
+    def _with_all_challenges(self, best: Response) -> Response:
+        """Let the sender answer all branches that ask for credentials (16.7 step 7)."""
+        best = best.copy()
+        for other in self._challenges:
+            if other is not self._best:
+                for name in ("WWW-Authenticate", "Proxy-Authenticate"):
+                    for value in other.whole_values(name):
+                        best.add(name, value)
+        return best
 
     def _pass_back(self, response: Response) -> None:
         copy = response.copy()
         copy.pop_value("Via")
         self._proxy.endpoint.respond(self.transaction, copy)
+
+
+class _Alarm:
+    """What a timer of a forwarding holds on to: nothing any more when the forwarding has ended before it."""
+
+    __slots__ = ("forwarding",)
+
+    def __init__(self, forwarding: Forwarding) -> None:
+        self.forwarding: Forwarding | None = forwarding
+
+    def fire(self, event: str) -> None:
+        """Pass the event on while it matters."""
+        if self.forwarding is not None:
+            self.forwarding.wake(self, event)
 
 
 def next_route(request: Request) -> Uri | None:
@@ -223,8 +269,17 @@ def next_route(request: Request) -> Uri | None:
     return parse_name_addr(split_values(value)[0]).uri if value else None
 
 
+def _first_hop(target: Target) -> str:
+    return parse_name_addr(target.route[0]).uri_text if target.route else target.uri
+
+
 def _hops_left(request: Request) -> int:
-    value = request.get("Max-Forwards") or MAX_FORWARDS
+    """Check what 16.3 asks for before a request goes on; return its new Max-Forwards. Raises ``SipError``."""
+    if "proxy-require" in request.keys:
+        raise BadExtension(headers=(("Unsupported", ", ".join(request.values("Proxy-Require"))),))
+    value = request.get("Max-Forwards")
+    if value is None:
+        return MAX_FORWARDS
     if not (value.isascii() and value.isdigit() and len(value) <= 3):
         raise BadRequest("Malformed Max-Forwards")
     if int(value) == 0:
@@ -240,4 +295,5 @@ def _rank(status: int) -> tuple[int, int]:
     return status // 100, preferred.get(status, 2 if status != 408 else 3)
 
 
+_CHALLENGES = frozenset((401, 407))
 _DIALOG_FORMING = frozenset(("INVITE", "SUBSCRIBE", "REFER", "NOTIFY"))
