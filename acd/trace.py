@@ -17,7 +17,8 @@ from ims_core.flow import Flow
 _CALL_ID = re.compile(rb"\r\n(?:Call-ID|i)[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECASE)
 _CSEQ = re.compile(rb"\r\nCSeq[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECASE)
 
-COLUMN = 30
+# A caller, this server and one agent fit into 80 columns.
+MARGIN, NAME, COLUMN = 8, 20, 26
 
 
 class Arrow(NamedTuple):
@@ -83,27 +84,28 @@ def _summary(data: bytes) -> str:
         return f"{start[8:]} ({method})"
     method, _, rest = start.partition(" ")
     uri = rest.rpartition(" ")[0]
-    return f"{method} {uri}"
+    address = uri.partition(":")[2] or uri
+    return f"{method} {address.partition('@')[0]}"
 
 
 def _draw(arrows: list[Arrow]) -> str:
     peers = list(dict.fromkeys(arrow.peer for arrow in arrows))
     columns = [*peers[:1], "ims-acd", *peers[1:]]
     server = 1 if peers else 0
-    centre = [12 + COLUMN // 2 + index * COLUMN for index in range(len(columns))]
-    lines = [" " * 12 + "".join(f"{name:^{COLUMN}}" for name in columns).rstrip()]
+    centre = [MARGIN + NAME // 2 + index * COLUMN for index in range(len(columns))]
+    lines = [" " * (MARGIN + NAME // 2 - COLUMN // 2) + "".join(f"{name:^{COLUMN}}" for name in columns).rstrip()]
     start = arrows[0].at if arrows else None
     for arrow in arrows:
         here = columns.index(arrow.peer)
         left, right = sorted((centre[here], centre[server]))
         to_right = (arrow.direction == "in") == (here < server)
         width = right - left - 1
-        shaft = f" {arrow.text[: width - 4]} ".center(width - 1, "-")
+        shaft = f" {arrow.text[: width - 5]} ".center(width - 1, "-")
         drawn = f"{shaft}>" if to_right else f"<{shaft}"
         row = [" "] * (centre[-1] + 1)
         for place in centre:
             row[place] = "|"
         row[left + 1 : right] = drawn
         seconds = (arrow.at - start).total_seconds() if start else 0.0
-        lines.append(f"{seconds:9.3f} s " + "".join(row[12:]).rstrip())
+        lines.append(f"{seconds:{MARGIN - 1}.3f} " + "".join(row[MARGIN:]))
     return "\n".join(lines) + "\n"
