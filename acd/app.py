@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +24,7 @@ from acd import log as logs
 from acd.agents import AgentProfile
 from acd.distributor import Distributor
 from acd.engine import Engine
+from acd.guide import guide
 from acd.live import LiveFloor
 from acd.metrics import Metrics
 from acd.queues import QueueProfile
@@ -105,6 +106,9 @@ async def _serve(config: Config) -> None:
     async with start(config) as running:
         sip = [f"{transport.lower()}:{format_address(local)}" for transport, local in running.listeners]
         log.info("server.ready", domain=config.server.domain, sip=sip, http=running.http, pid=os.getpid())
+        if config.log.format == "console":
+            with suppress(OSError):  # as of the log, the reader may have gone away
+                print(f"\n{guide(config, sip, running.http)}\n", flush=True)
         await stop.wait()
         await running.engine.drain()
     log.info("server.stopped")
