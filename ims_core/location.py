@@ -190,7 +190,7 @@ class Location:
     def match(self, aor: str, contact: Uri) -> Binding | None:
         """The binding of ``aor`` whose contact equals ``contact`` (19.1.4)."""
         for binding in self._by_aor.get(aor, ()):
-            if same_uri(binding.uri, contact):
+            if binding.contact == contact.text or same_uri(binding.uri, contact):
                 return binding
         return None
 

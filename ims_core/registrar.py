@@ -178,13 +178,17 @@ class Registrar:
                     if not (same_uri(other.uri, uri) or (held is not None and other.held is held))
                 ]
             wishes.append(wish)
+        if any(wish.held is None for wish in wishes):
+            self._check_room(aor, wishes)
+        return wishes
+
+    def _check_room(self, aor: str, wishes: list[_Wish]) -> None:
         gained = sum(
             1 if wish.held is None and wish.lifetime else -1 if not wish.lifetime and wish.held else 0
             for wish in wishes
         )
         if gained > 0 and len(self._location.bindings(aor)) + gained > self._max_contacts:
             raise Forbidden("Too many contacts")
-        return wishes
 
     def _lifetime(self, contact: NameAddr, default: str | None) -> int:
         """The seconds granted to one contact; 0 means remove it. Raises ``IntervalTooBrief``."""
