@@ -1,7 +1,7 @@
 """The transaction layer without I/O: bytes and time in, bytes and events out (RFC 3261 sections 17 and 18).
 
     endpoint.receive(data, flow)       a datagram or a framed message came in
-    endpoint.events()                  what happened: the owner must drain this after every input
+    endpoint.next_event()              what happened: the owner must take all of it after every input
     endpoint.data_to_send()            what to put on the wire: likewise
     endpoint.next_deadline()           when to call ``handle_timer()``
 
@@ -11,14 +11,14 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
 from ims_core.headers import Via
 from ims_core.ids import MAGIC_COOKIE, Ids
-from ims_core.message import Request, Response, error_response, parse_message, response_to
+from ims_core.message import METHODS, Request, Response, error_response, parse_message, response_to
 from ims_core.timers import TimerQueue
 from ims_core.transactions import (
     ACCEPTED,
@@ -129,10 +129,9 @@ class Endpoint:
         except SipError as error:
             self._refuse(error, flow)
 
-    def events(self) -> Iterator[Event]:
-        """Yield what happened, oldest first, including what happens while the caller reacts."""
-        while self._events:
-            yield self._events.popleft()
+    def next_event(self) -> Event | None:
+        """Return the oldest thing that happened and was not yet returned, None when there is none."""
+        return self._events.popleft() if self._events else None
 
     def data_to_send(self) -> list[tuple[Flow, bytes]]:
         """Return and forget the bytes to send, each with its flow."""
@@ -175,7 +174,7 @@ class Endpoint:
 
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
         """Send ``response`` within ``transaction``."""
-        self.messages["out", _counted(transaction.request.method), f"{response.status // 100}xx"] += 1
+        self.messages["out", _counted(transaction.request.method), _CLASSES[response.status // 100]] += 1
         transaction.respond(response)
 
     def refuse(self, transaction: ServerTransaction, error: SipError) -> None:
@@ -284,7 +283,7 @@ class Endpoint:
     def _receive_response(self, response: Response) -> None:
         method = response.cseq.method
         status = response.status
-        self.messages["in", _counted(method), f"{status // 100}xx"] += 1
+        self.messages["in", _counted(method), _CLASSES[status // 100]] += 1
         transaction = self._clients.get((response.via.branch, method))
         if transaction is None:
             self.dropped["stray response"] += 1
@@ -302,7 +301,7 @@ class Endpoint:
         except SipError:
             return
         response = self._error_response(request, error)
-        self.messages["out", _counted(request.method), f"{response.status // 100}xx"] += 1
+        self.messages["out", _counted(request.method), _CLASSES[response.status // 100]] += 1
         self.send(reply_to, response.encode())
 
     def _error_response(self, request: Request, error: SipError) -> Response:
@@ -328,14 +327,12 @@ class Endpoint:
         transaction.start()
 
 
-_COUNTED = frozenset(
-    "INVITE ACK BYE CANCEL REGISTER OPTIONS INFO PRACK UPDATE REFER SUBSCRIBE NOTIFY MESSAGE PUBLISH".split()
-)
-
-
 def _counted(method: str) -> str:
     """The name to count ``method`` under: strangers may invent any number of methods."""
-    return method if method in _COUNTED else "other"
+    return method if method in METHODS else "other"
+
+
+_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
 
 
 def _server_key(request: Request, via: Via) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ims_core.errors import BadRequest
@@ -97,7 +98,16 @@ class NameAddr(NamedTuple):
 
 
 def parse_name_addr(text: str) -> NameAddr:
-    """Parse one From, To, Contact, Route or Record-Route value. Raises ``BadRequest``."""
+    """Parse one From, To, Contact, Route or Record-Route value. Raises ``BadRequest``.
+
+    Values without a tag come again and again, in To and Contact of every refresh: they are remembered.
+    """
+    if len(text) > _REMEMBERED_LENGTH or "tag=" in text:
+        return _parse_name_addr(text)
+    return _parse_remembered(text)
+
+
+def _parse_name_addr(text: str) -> NameAddr:
     text = text.strip()
     opening = _outside_quotes(text, "<") if '"' in text else text.find("<")
     if opening < 0:  # without angle brackets, parameters belong to the header (20.10)
@@ -117,6 +127,10 @@ def parse_name_addr(text: str) -> NameAddr:
     if tail and not tail.startswith(";"):
         raise BadRequest("Malformed address")
     return NameAddr(display, text[opening + 1 : closing].strip(), parse_params(split_params(tail)[1:]))
+
+
+_REMEMBERED_LENGTH = 256
+_parse_remembered = lru_cache(maxsize=32768)(_parse_name_addr)
 
 
 def split_values(text: str) -> list[str]:

@@ -31,6 +31,9 @@ MANDATORY = (
     "call-id",
     "cseq",
 )  # in every request (8.1.1); Max-Forwards may be missing (16.3)
+METHODS = frozenset(
+    "INVITE ACK BYE CANCEL REGISTER OPTIONS INFO PRACK UPDATE REFER SUBSCRIBE NOTIFY MESSAGE PUBLISH".split()
+)
 _MANDATORY = frozenset(MANDATORY)
 ONCE_ONLY = (*MANDATORY[1:], "max-forwards", "content-length", "content-type")
 
@@ -74,13 +77,13 @@ class Message:
         self.keys = keys
         self.lines = lines
         self.body = body
-        self._forget()
-
-    def _forget(self) -> None:
-        """Drop what was parsed: a header line has changed."""
         self._via: Via | None = None
         self._to: NameAddr | None = None
         self._cseq: CSeq | None = None
+
+    def _forget(self) -> None:
+        """Drop what was parsed: a header line has changed."""
+        self._via = self._to = self._cseq = None
 
     @property
     def start_line(self) -> str:
@@ -414,9 +417,11 @@ def _from_start_line(start: str, keys: list[str], lines: list[str], body: bytes)
             raise MalformedMessage("Malformed status line")
         return Response(int(code), reason, keys, lines, body)
     parts = start.split(" ")
-    if len(parts) != 3 or not parts[0] or not parts[1] or not _TOKEN.issuperset(parts[0]):
+    if len(parts) != 3 or not parts[0] or not parts[1]:
         raise MalformedMessage("Malformed start line")
     method, uri, version = parts
+    if method not in METHODS and not _TOKEN.issuperset(method):
+        raise MalformedMessage("Malformed start line")
     request = Request(method, uri, keys, lines, body)
     if version != VERSION:
         if version.upper() == VERSION:  # 7.1: the version is compared without regard to case
@@ -452,9 +457,9 @@ def _check(message: Message, malformed: str) -> None:
 
 
 def _trim_body(message: Message, *, datagram: bool) -> None:
-    if not datagram or "content-length" not in message.keys:
+    value = message.get("Content-Length") if datagram else None
+    if value is None or (value == "0" and not message.body):
         return
-    value = message.require("Content-Length")
     if not (value.isascii() and value.isdigit()):
         raise BadRequest("Malformed Content-Length")
     length = int(value[:12])

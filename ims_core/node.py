@@ -245,6 +245,3 @@ def _is_ipv6(host: str) -> bool:
 
 def _ignore(_: LocationEvent) -> None:
     """Nobody wants to know."""
-
-
-)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ims_core.dialog import Dialog
 from ims_core.errors import BadRequest, LocalProtocolError, RequestPending, SipError
-from ims_core.message import Request, Response, error_response, response_to
+from ims_core.message import METHODS, Request, Response, error_response, response_to
 from ims_core.transactions import TIMEOUT, ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Session:
             case "OPTIONS":
                 self._reply(transaction, 200, (("Allow", ALLOW),))
             case method:
-                self._reply(transaction, 405 if method in _KNOWN_METHODS else 501, (("Allow", ALLOW),))
+                self._reply(transaction, 405 if method in METHODS else 501, (("Allow", ALLOW),))
 
     def receive_ack(self, request: Request) -> None:
         """Take the ACK to our 2xx."""
@@ -507,5 +507,3 @@ def _as_if_from(response: Response, uri: str) -> Response:
 def _ignore(_: SessionEvent) -> None:
     """Nobody is listening (any more)."""
 
-
-_KNOWN_METHODS = frozenset("REGISTER PRACK UPDATE REFER SUBSCRIBE NOTIFY MESSAGE PUBLISH".split())

@@ -360,7 +360,7 @@ class NonInviteServer(ServerTransaction):
 
     def _complete(self, response: Response) -> None:
         self._send(response)
-        self.request = Request(self.request.method, "")  # many wait here for timer J: only the answer is needed
+        self.request = _BARE.get(self.request.method, _BARE[""])  # many wait here for timer J with their answer only
         self._end_after(TIMER_J, 64 * self._layer.timers.t1)
 
     TABLE: ClassVar[Table] = {
@@ -377,6 +377,10 @@ class NonInviteServer(ServerTransaction):
         (COMPLETED, REQUEST): (COMPLETED, ServerTransaction._repeat),
         (COMPLETED, TIMER_J): (TERMINATED, Transaction._end),
     }
+
+
+# Stand for requests that nobody needs any more.
+_BARE = {method: Request(method, "") for method in ("", "REGISTER", "BYE", "CANCEL", "OPTIONS", "INFO", "MESSAGE")}
 
 
 def ack_for_failure(invite: Request, response: Response) -> Request:

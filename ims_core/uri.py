@@ -155,7 +155,7 @@ def _parse_params(params: list[str]) -> dict[str, str]:
 
 # What peers send fills the caches, so longer texts, which are rare, are not remembered.
 _REMEMBERED_LENGTH = 256
-_parse_remembered = lru_cache(maxsize=8192)(_parse)
+_parse_remembered = lru_cache(maxsize=32768)(_parse)
 _split_remembered = lru_cache(maxsize=4096)(_split_host_port)
 # Most URIs: nothing escaped, no parameter, no IPv6 address. Whatever else there is takes the long way.
 _PLAIN = re.compile(r"(sips?):([\w.!~*'()&=+$,/#-]+)@([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?", re.ASCII)

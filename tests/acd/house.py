@@ -167,7 +167,7 @@ class Phone(Party):
         self._react()
 
     def _react(self) -> None:
-        for event in self.endpoint.events():
+        while (event := self.endpoint.next_event()) is not None:
             match event:
                 case RequestReceived(transaction, request, flow):
                     if request.to.tag:

@@ -82,7 +82,7 @@ class Party:
         return self.endpoint.next_deadline()
 
     def _drain(self) -> None:
-        for event in self.endpoint.events():
+        while (event := self.endpoint.next_event()) is not None:
             self.events.append(event)
             self.react(event)
 
