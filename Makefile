@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 # Tests run in this many processes; make test WORKERS=0 runs them in one.
 WORKERS ?= 2
 PYTEST_ARGS ?=
+DEMO_ARGS ?=
 SERVE_ARGS ?=
 BENCH_ARGS ?=
 
@@ -23,7 +24,7 @@ help:  ## this list
 
 .PHONY: demo
 demo: packages-demo $(VENV)/.installed-demo  ## five callers and two agents on the demo configuration, then a summary
-	$(BIN)/ims-acd demo
+	$(BIN)/ims-acd demo $(DEMO_ARGS)
 
 .PHONY: run
 run: $(VENV)/.installed-demo  ## the server on configs/demo.toml, until Ctrl-C
