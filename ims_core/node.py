@@ -14,18 +14,19 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from ims_core.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
-from ims_core.errors import NoRoute, ServiceUnavailable, SipError
+from ims_core.errors import NoRoute, NoSuchDialog, ServiceUnavailable, SipError
 from ims_core.flow import Address, Flow
+from ims_core.message import METHODS
 from ims_core.proxy import Forwarding, Proxy, next_route
 from ims_core.routing import HERE, Forward
 from ims_core.session import ALLOW, IncomingCall, OutgoingCall, Session
 from ims_core.uri import parse_uri
-from ims_core.useragent import UserAgent
+from ims_core.useragent import UserAgent, check_required
 
 if TYPE_CHECKING:
     from ims_core.endpoint import Endpoint
     from ims_core.location import Domains, Location, LocationEvent
-    from ims_core.message import METHODS, Request
+    from ims_core.message import Request
     from ims_core.pcscf import Pcscf
     from ims_core.registrar import Registrar
     from ims_core.scscf import Scscf
@@ -196,6 +197,9 @@ class Node:
     def _answer_here(self, transaction: ServerTransaction, request: Request, name: str) -> None:
         """Answer what is addressed to this element itself (11.2, 8.2.1)."""
         method = request.method
+        if method in _WITHIN_DIALOGS:
+            raise NoSuchDialog
+        check_required(request)
         allow = (("Allow", ALLOW if name != HERE else "OPTIONS, REGISTER"),)
         if method == "OPTIONS":
             accept = (*allow, ("Accept", "application/sdp"), ("Supported", "path"))
@@ -245,3 +249,6 @@ def _is_ipv6(host: str) -> bool:
 
 def _ignore(_: LocationEvent) -> None:
     """Nobody wants to know."""
+
+
+_WITHIN_DIALOGS = frozenset(("BYE", "INFO", "PRACK", "UPDATE"))
