@@ -123,20 +123,25 @@ def _stop_on_signals() -> None:
 
 @contextlib.contextmanager
 def _alone_in(directory: Path) -> Iterator[None]:
-    """Keep the directory for this run, without what an earlier one has left there but records and recordings."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with (directory / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise DemoError(f"another demonstration is using {directory}") from None
-            shutil.rmtree(directory / "phones", ignore_errors=True)
-            for name in LEFT_BEHIND:
-                (directory / name).unlink(missing_ok=True)
-            yield
-    except OSError as error:
-        raise DemoError(f"{directory} cannot be used: {error.strerror}") from None
+    """Keep the directory for this run. Raises ``DemoError``."""
+    with contextlib.ExitStack() as locked:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            lock = locked.enter_context((directory / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _tidy(directory)
+        except BlockingIOError:
+            raise DemoError(f"another demonstration is using {directory}") from None
+        except OSError as error:
+            raise DemoError(f"{directory} cannot be used: {error.strerror}") from None
+        yield
+
+
+def _tidy(directory: Path) -> None:
+    """Remove what an earlier run left there, but its records and recordings: phones that are gone among it."""
+    shutil.rmtree(directory / "phones", ignore_errors=True)
+    for name in LEFT_BEHIND:
+        (directory / name).unlink(missing_ok=True)
 
 
 async def _open_phones(kind: handsets.Kind, config: Config, place: Place, phones: dict[str, Phone]) -> None:
@@ -210,10 +215,11 @@ async def _ladder(engine: EngineProcess, records: Mapping[str, Cdr]) -> str:
 
 
 def _tell_files(screen: Screen, config: Config, directory: Path, records: Mapping[str, Cdr]) -> None:
-    recordings = [cdr.recording for cdr in records.values() if cdr.recording]
     screen.write(f"call records: {config.storage.cdr or directory / 'cdr.sqlite'}")
-    if recordings:
-        screen.write(f"recording:    {recordings[0]} (caller left, agent right; {len(recordings) - 1} more beside it)")
+    first = records.get(CALLERS[0].user)
+    if first is not None and first.recording:
+        screen.write(f"recording:    {first.recording}")
+        screen.write(f"              {first.caller} left, {first.agent} right; the other calls' lie beside it")
     screen.write(f"engine's log: {directory / 'engine.log'}")
 
 
