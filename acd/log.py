@@ -71,6 +71,22 @@ def _add_time(_logger: object, _method: str, event: structlog.typing.EventDict) 
     return event
 
 
+def _tell_lists(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Write lists, as the timeline of a call, the way people read them."""
+    for key, value in event.items():
+        if isinstance(value, list | tuple):
+            event[key] = ", ".join(map(_told, value))
+    return event
+
+
+def _told(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.strftime("%H:%M:%S.%f")[:-3]
+    if isinstance(value, list | tuple):
+        return " ".join(filter(None, map(_told, value)))
+    return str(value)
+
+
 def configure(
     level: Literal["debug", "info", "warning", "error"] = "info",
     form: Literal["json", "console"] = "json",
@@ -86,6 +102,7 @@ def configure(
         processors = [
             structlog.processors.add_log_level,
             _add_time,
+            _tell_lists,
             structlog.dev.ConsoleRenderer(colors=colors),
         ]
     structlog.configure(

@@ -125,3 +125,12 @@ def test_a_reader_that_went_away_costs_lines_and_nothing_else() -> None:
     file.close()
     log.info("call.queued")
     assert writer.lost == 1
+
+
+def test_the_console_form_tells_a_timeline_in_words() -> None:
+    file = io.BytesIO()
+    configure("info", "console", file)
+    at = datetime(2025, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+    structlog.get_logger().info("call.ended", timeline=[(at, "call.arrived", "10001"), (at, "call.answered", "")])
+    told = file.getvalue().decode()
+    assert "timeline='12:00:00.250 call.arrived 10001, 12:00:00.250 call.answered'" in told
