@@ -1,0 +1,94 @@
+"""Starts programs for a test, ends them after it, and shows their logs when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.conftest import Ports
+from tests.peers.kit import Baresip, Program, Server, Sipp
+
+P = TypeVar("P", bound=Program)
+PROGRAMS = pytest.StashKey[list[Program]]()
+RTP_PORTS = 80
+
+
+class Bench:
+    """Where a test starts its programs; each gets ports of its own."""
+
+    def __init__(self, directory: Path, ports: Ports, keep: Callable[[Program], None]) -> None:
+        self.directory = directory
+        self.ports = ports
+        self._keep = keep
+        self._servers = 0
+
+    def serve(self, config: str = "demo.toml", *, ready: bool = True, **options: Any) -> Server:
+        """Start the server on a shipped configuration; ``settings`` as for ``--set``."""
+        self._servers += 1
+        if "sip_port" not in options:
+            options["sip_port"] = self.ports.one()
+        first = self.ports.block(RTP_PORTS)
+        server = Server(
+            config,
+            self.directory,
+            **{
+                "http_port": self.ports.one(),
+                "rtp_ports": f"{first}-{first + RTP_PORTS - 1}",
+                "name": f"server-{self._servers}",
+                **options,
+            },
+        )
+        self._keep(server)
+        return server.wait_until_ready() if ready else server
+
+    def serve_lab(self, **options: Any) -> tuple[Server, int]:
+        """Start the server on the lab configuration; returns the port on which its agents are to be as well."""
+        agent_port = self.ports.one()
+        return self.serve("lab.toml", agent_port=agent_port, **options), agent_port
+
+    def sipp(self, scenario: str, **options: Any) -> Sipp:
+        """Start SIPp; see `Sipp`."""
+        chosen = {"port": 0, "media_port": 0, **options}
+        chosen["port"] = chosen["port"] or self.ports.one()
+        chosen["media_port"] = chosen["media_port"] or self.ports.block(4)
+        sipp = Sipp(scenario, self.directory, **chosen)
+        self._keep(sipp)
+        return sipp
+
+    def baresip(self, user: str, server: Server, **options: Any) -> Baresip:
+        """Start a baresip that registers as ``user``; see `Baresip`."""
+        phone = Baresip(
+            user,
+            self.directory,
+            server=server.sip,
+            port=self.ports.block(2),  # it takes the next one too, for TLS
+            control=self.ports.one(),
+            rtp_ports=self.ports.block(10),
+            **options,
+        )
+        self._keep(phone)
+        return phone
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, tmp_path: Path, ports: Ports) -> Iterator[Bench]:
+    """Start programs with this; they are ended after the test, the last one first."""
+    programs: list[Program] = []
+    request.node.stash[PROGRAMS] = programs
+    yield Bench(tmp_path, ports, programs.append)
+    for program in reversed(programs):
+        program.end()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and report.when == "call":
+        for program in item.stash.get(PROGRAMS, []):
+            report.sections.append((f"log of {program.name}", program.report()))
+    return report
