@@ -22,12 +22,22 @@ MARGIN, NAME, COLUMN = 8, 20, 26
 
 
 class Arrow(NamedTuple):
-    """One message: when, which way, the peer, and the start line with the CSeq."""
+    """One message: when, which way, by which flow, and its first bytes."""
 
     at: datetime
     direction: str
-    peer: str
-    text: str
+    flow: Flow
+    data: bytes
+
+    @property
+    def peer(self) -> str:
+        """The other side, for people."""
+        return str(self.flow)
+
+    @property
+    def text(self) -> str:
+        """The start line, a response with its method."""
+        return _summary(self.data)
 
 
 class SipTrace:
@@ -56,10 +66,13 @@ class SipTrace:
 
     def see(self, direction: str, flow: Flow, data: bytes) -> None:
         """Take one message from the tap."""
-        match = _CALL_ID.search(data)
-        if match is None:
+        start = data.find(b"\r\nCall-ID: ")
+        if start >= 0:
+            key = data[start + 11 : data.find(b"\r\n", start + 11)]
+        elif (match := _CALL_ID.search(data)) is not None:
+            key = match[1].strip()
+        else:
             return
-        key = match[1].strip()
         arrows = self._arrows.get(self._followed.get(key, ""))
         if arrows is None:
             if not data.startswith(b"INVITE "):  # only an INVITE can become a call that is followed later
@@ -68,7 +81,7 @@ class SipTrace:
             if len(self._strays) > self._calls:
                 self._strays.popitem(last=False)
         if len(arrows) < self._messages:
-            arrows.append(Arrow(self._utc(), direction, str(flow), _summary(data)))
+            arrows.append(Arrow(self._utc(), direction, flow, data[:KEPT_BYTES]))
 
     def ladder(self, call: str) -> str | None:
         """Draw the call: peers as columns around this server, time running down; None when it is not kept."""
@@ -100,7 +113,7 @@ def _draw(arrows: list[Arrow]) -> str:
         left, right = sorted((centre[here], centre[server]))
         to_right = (arrow.direction == "in") == (here < server)
         width = right - left - 1
-        shaft = f" {arrow.text[: width - 5]} ".center(width - 1, "-")
+        shaft = f" {arrow.text[: width - 3]} ".center(width - 1, "-")
         drawn = f"{shaft}>" if to_right else f"<{shaft}"
         row = [" "] * (centre[-1] + 1)
         for place in centre:

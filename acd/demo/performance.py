@@ -85,7 +85,8 @@ async def _run(config: Config, given: argparse.Namespace) -> int:
         own = (*settings, f'storage.dir="{directory}"', 'log.format="json"')
         await engine.start(given.config, [*SETTINGS, *given.set, *own])
         listeners = " and ".join(f"{transport}:{address}" for transport, address in engine.sip.items())
-        screen.write(f"engine: {config.server.domain} on {listeners}, HTTP on {engine.http}")
+        screen.write(f"engine: {config.server.domain} on {listeners}")
+        screen.write(f"HTTP:   http://{engine.http}/api/v1/calls, /metrics, /schema")
         missing = "; baresip is not installed" if kind == "own" and given.phones == "auto" else ""
         screen.write(f"phones: {_PHONES_TOLD[kind]}{missing}")
         phones: dict[str, Phone] = {}

@@ -126,7 +126,7 @@ class Live:
     def _columns(self, *names: str) -> Any:
         table = self._table(box=None, pad_edge=False, width=WIDTH, header_style="bold blue")
         for name in names:
-            table.add_column(name, no_wrap=True, ratio=1)
+            table.add_column(name, no_wrap=True, ratio=1, min_width=len(name))
         return table
 
 
