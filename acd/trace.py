@@ -16,6 +16,7 @@ from ims_core.flow import Flow
 
 _CALL_ID = re.compile(rb"\r\n(?:Call-ID|i)[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECASE)
 _CSEQ = re.compile(rb"\r\nCSeq[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECASE)
+KEPT_BYTES = 2048  # of each message: more than any header that is drawn
 
 # A caller, this server and one agent fit into 80 columns.
 MARGIN, NAME, COLUMN = 8, 20, 26
