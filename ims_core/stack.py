@@ -24,6 +24,9 @@ log = structlog.get_logger("sip")
 TIMER_GRAIN = 0.005  # timers that run out within so many seconds are served in one go
 
 
+FLOWS_REMEMBERED = 4096
+
+
 class TransportLimits(NamedTuple):
     """What peers may take: see the keys of the same names in the shipped configuration."""
 
@@ -121,21 +124,30 @@ class Stack:
             if self.tap is not None:
                 self.tap("out", flow, data)
             if flow.transport == "UDP":
-                self._datagrams[flow.local].sendto(data, flow.remote)
+                self._send_datagram(flow, data)
             else:
                 self._send_stream(flow, data)
         deadline = node.next_deadline()
         if deadline is not None and (self._wake_at is None or deadline < self._wake_at):
-            if self._wake is not None:
-                self._wake.cancel()
-            self._wake_at = max(deadline, self._loop.time() + TIMER_GRAIN)
-            self._wake = self._loop.call_at(self._wake_at, self._on_timer)
+            # What is overdue must not put off the timer that is set already: under load that would be for ever.
+            wake_at = max(deadline, self._loop.time() + TIMER_GRAIN)
+            if self._wake is None or self._wake_at is None or wake_at < self._wake_at:
+                if self._wake is not None:
+                    self._wake.cancel()
+                self._wake_at = wake_at
+                self._wake = self._loop.call_at(wake_at, self._on_timer)
 
     def _on_timer(self) -> None:
         self._wake = self._wake_at = None
         if self._node is not None:
             self._node.handle_timer()
             self.flush()
+
+    def _send_datagram(self, flow: Flow, data: bytes) -> None:
+        try:
+            self._datagrams[flow.local].sendto(data, flow.remote)
+        except (OSError, ValueError):  # an address that the socket cannot send to
+            self.dropped["datagram not sent"] += 1
 
     # Streams ------------------------------------------------------------------------------------------------
 
@@ -168,11 +180,10 @@ class Stack:
             self.flush()
 
     def _send_stream(self, flow: Flow, data: bytes) -> None:
-        stream = self._streams.get(flow.connection) or self._by_remote.get(flow.remote)
-        if stream is not None:
-            stream.send(data)
-        elif flow in self._opening:
+        if flow in self._opening:
             self._opening[flow].append(data)
+        elif (stream := self._streams.get(flow.connection) or self._by_remote.get(flow.remote)) is not None:
+            stream.send(data)
         else:
             self._opening[flow] = [data]
             task = self._loop.create_task(self._open(flow))
@@ -186,14 +197,20 @@ class Stack:
             async with asyncio.timeout(self.limits.connect_seconds):
                 _, stream = await opening
         except (OSError, TimeoutError) as error:
-            self._opening.pop(flow, None)
             log.info("connection.failed", peer=format_address(flow.remote), error=str(error) or "timeout")
-            if self._node is not None:
-                self._node.connection_failed(flow)
-                self.flush()
+            self._give_up(flow)
+            return
+        if not stream.is_open:  # one too many
+            self._give_up(flow)
             return
         for data in self._opening.pop(flow, ()):
             stream.send(data)
+
+    def _give_up(self, flow: Flow) -> None:
+        self._opening.pop(flow, None)
+        if self._node is not None:
+            self._node.connection_failed(flow)
+            self.flush()
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -202,6 +219,7 @@ class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, stack: Stack, local: Address) -> None:
         self._stack = stack
         self._local = local
+        self._flows: dict[object, Flow] = {}
 
     def datagram_received(self, data: bytes, addr: tuple[str, int] | tuple[str, int, int, int]) -> None:
         if len(data) <= 4:  # RFC 5626 section 3.5.1, and what NAT keep-alives of older phones send
@@ -209,7 +227,14 @@ class _Datagrams(asyncio.DatagramProtocol):
         if len(data) > self._stack.limits.max_message:
             self._stack.dropped["datagram too large"] += 1
             return
-        self._stack.receive(data, Flow("UDP", self._local, addr[:2]))
+        self._stack.receive(data, self._flows.get(addr) or self._remember(addr))
+
+    def _remember(self, addr: tuple[str, int] | tuple[str, int, int, int]) -> Flow:
+        """Make the flow of a peer, to be shared by whatever comes from it."""
+        if len(self._flows) >= FLOWS_REMEMBERED:
+            self._flows.clear()
+        flow = self._flows[addr] = Flow("UDP", self._local, addr[:2])
+        return flow
 
     def error_received(self, exc: Exception) -> None:
         """An ICMP error: the transaction's own timers notice what it means."""
@@ -229,15 +254,24 @@ class _Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
-        self._flow = self._stack.stream_opened(self, transport.get_extra_info("peername")[:2])
+        peer = transport.get_extra_info("peername")  # None: it has gone again already
+        if peer is not None:
+            self._flow = self._stack.stream_opened(self, peer[:2])
         if self._flow is None:
             self._transport.abort()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection was admitted and can be sent on."""
+        return self._flow is not None and self._transport is not None and not self._transport.is_closing()
 
     def data_received(self, data: bytes) -> None:
         if self._flow is None:
             return
+        progress = False
         try:
             for message in self._framer.feed(data):
+                progress = True
                 self._stack.receive(message, self._flow)
         except BadRequest as error:
             self._stack.dropped["unframed stream"] += 1
@@ -247,7 +281,7 @@ class _Stream(asyncio.Protocol):
         while self._framer.pings:
             self._framer.pings -= 1
             self.send(PONG)
-        self._watch_for_stall()
+        self._watch_for_stall(progress=progress)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._stall is not None:
@@ -271,13 +305,12 @@ class _Stream(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _watch_for_stall(self) -> None:
-        """Bound the time for which part of a message may wait for the rest."""
-        if not self._framer.pending:
-            if self._stall is not None:
-                self._stall.cancel()
-                self._stall = None
-        elif self._stall is None:
+    def _watch_for_stall(self, *, progress: bool) -> None:
+        """Bound the time for which part of one message may wait for the rest."""
+        if self._stall is not None and (progress or not self._framer.pending):
+            self._stall.cancel()
+            self._stall = None
+        if self._stall is None and self._framer.pending:
             loop = asyncio.get_running_loop()
             self._stall = loop.call_later(self._stack.limits.stall_seconds, self._stalled)
 

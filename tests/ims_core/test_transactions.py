@@ -177,7 +177,8 @@ def rows(kind: type[Transaction], table: str) -> list[Any]:
 
 def start(kind: type[Transaction], flow: Flow, layer: Layer) -> Transaction:
     request = message("INVITE" if kind in {InviteClient, InviteServer} else "INFO")
-    transaction: Any = kind(layer, ("key",), flow, request)  # type: ignore[arg-type]
+    make: Callable[..., Any] = kind
+    transaction = make(layer, ("key",), flow, request)
     if isinstance(transaction, ClientTransaction):
         transaction.start()  # type: ignore[attr-defined]
     elif kind is InviteServer:

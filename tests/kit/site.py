@@ -24,6 +24,7 @@ SERVICE_NUMBER = "10001"
 class Site:
     """A whole node at ``NODE_ADDRESS``, UDP and TCP, with the users ``users`` (all with ``PASSWORD``).
 
+    With ``listeners`` and ``clock`` it is for real sockets, and not attached to the network.
     Calls to ``SERVICE_NUMBER`` come to ``on_call`` and stay in ``calls``; ``told`` is as a ``Phone`` has it.
     """
 
@@ -36,11 +37,13 @@ class Site:
         trunks: Iterable[str] = (),
         ring_seconds: float = 181.0,
         timers: TimerValues | None = None,
+        listeners: Mapping[tuple[str, Address], str] | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.network = network
         self.address = NODE_ADDRESS
-        listeners = [(transport, NODE_ADDRESS) for transport in ("UDP", "TCP")]
-        advertised: Mapping[tuple[str, Address], str] = dict.fromkeys(listeners, format_address(NODE_ADDRESS))
+        here = [(transport, NODE_ADDRESS) for transport in ("UDP", "TCP")]
+        advertised = listeners or dict.fromkeys(here, format_address(NODE_ADDRESS))
         ids = seeded_ids(f"node {network.seed}")
         self.domains = Domains(DOMAIN, [format_address(NODE_ADDRESS)])
         self.location = Location()
@@ -50,7 +53,7 @@ class Site:
         if not open_to_all:
             passwords = dict.fromkeys(known, PASSWORD)
             authenticator = DigestAuthenticator(DOMAIN, passwords.get, b"a secret of the test")
-        self.endpoint = Endpoint(clock=network.clock, ids=ids, sent_by=advertised, timers=timers)
+        self.endpoint = Endpoint(clock=clock or network.clock, ids=ids, sent_by=advertised, timers=timers)
         roles = Roles(
             registrar=Registrar(
                 self.domains, self.location, ids, authenticator=authenticator, known_user=known.__contains__
@@ -79,7 +82,8 @@ class Site:
         self.told: list[tuple[object, SessionEvent]] = []
         self.on_call: Callable[[IncomingCall], None] = lambda call: call.answer(b"answer of the desk")
         self.node.services["desk"] = self._take
-        network.attach(self.node, *listeners)
+        if listeners is None:
+            network.attach(self.node, *here)
 
     def told_by(self, session: object) -> list[SessionEvent]:
         """What one session told."""
