@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
 TAIL_LINES = 12
+LINE_LENGTH = 300
 _PHONES_TOLD = {
     "baresip": "baresip, seven processes of it",
     "own": "of our own, seven processes of them",
@@ -51,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ims-acd demo: {error}", file=sys.stderr)
         if error.log is not None and error.log.exists():
             lines = error.log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
-            print(f"The end of {error.log}:", *lines, sep="\n  ", file=sys.stderr)
+            shortened = (line if len(line) <= LINE_LENGTH else f"{line[:LINE_LENGTH]} ..." for line in lines)
+            print(f"The end of {error.log}:", *shortened, sep="\n  ", file=sys.stderr)
         return FAILED
     except asyncio.CancelledError:
         print("ims-acd demo: stopped", file=sys.stderr)

@@ -129,7 +129,18 @@ class EngineProcess:
         try:
             return await asyncio.to_thread(self._ask, f"http://{self.http}{path}")
         except (OSError, urllib.error.URLError) as error:
-            raise DemoError(f"the engine does not answer GET {path}: {error}", self.log) from None
+            status = await self._status_soon()
+            wrong = f"does not answer GET {path}: {error}" if status is None else f"has ended with status {status}"
+            raise DemoError(f"the engine {wrong}", self.log) from None
+
+    async def _status_soon(self) -> int | None:
+        """Return its exit status when it has ended or is just ending, else None."""
+        assert self._process is not None
+        try:
+            async with asyncio.timeout(1.0):
+                return await self._process.wait()
+        except TimeoutError:
+            return None
 
     def _ask(self, url: str) -> bytes:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
