@@ -141,7 +141,7 @@ class Engine:
         bindings = self.node.location.bindings(f"sip:{agent_id}@{self.config.server.domain}")
         if not bindings:
             raise TemporarilyUnavailable("Agent has no phone")
-        return bindings[0].contact, bindings[0].flow or self.node.flow_for(bindings[0].contact)
+        return bindings[0].contact, bindings[0].way or self.node.flow_for(bindings[0].contact)
 
     def recording_path(self, call: Call) -> str:
         """Return where to record a call: a folder for each day, in UTC."""

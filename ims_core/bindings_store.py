@@ -25,17 +25,17 @@ from ims_core.location import Binding, BindingRemoved, Location, LocationEvent
 
 _Row = tuple[str | bytes | float | None, ...]
 
-_VERSION = 1
+_VERSION = 2
 _CREATE = """
 CREATE TABLE bindings (
     number INTEGER PRIMARY KEY,
     aor, contact, call_id, cseq, expires_at, q, instance, path,
-    transport, local_host, local_port, remote_host, remote_port
+    by_flow, transport, local_host, local_port, remote_host, remote_port
 )
 """
 _SELECT = "SELECT * FROM bindings ORDER BY number"
 _INSERT = "INSERT OR REPLACE INTO bindings VALUES "
-_PLACES = f"({', '.join('?' * 14)})"
+_PLACES = f"({', '.join('?' * 15)})"
 _ROWS_PER_STATEMENT = 50  # the interpreter's lock changes hands at every statement, not at every row
 _BUSY_SECONDS = 0.5
 MAX_PENDING = 500_000
@@ -238,6 +238,7 @@ def _row(binding: Binding, offset: float) -> _Row:
         binding.q,
         _storable(binding.instance),
         _storable(", ".join(binding.path)) if binding.path else "",
+        int(binding.by_flow),
         *((None,) * 5 if flow is None else (flow.transport, *flow.local, *flow.remote)),
     )
 
@@ -245,11 +246,12 @@ def _row(binding: Binding, offset: float) -> _Row:
 def _binding(row: _Row, offset: float) -> Binding | None:
     """What ``_row`` made a row from; None when somebody else wrote the row."""
     try:
-        _, aor, contact, call_id, cseq, expires_at, q, instance, path, *flow = _texts(row)
+        _, aor, contact, call_id, cseq, expires_at, q, instance, path, by_flow, *flow = _texts(row)
         return Binding(
             str(aor),
             str(contact),
             Flow(str(flow[0]), _address(*flow[1:3]), _address(*flow[3:5])) if flow[0] else None,
+            by_flow=bool(by_flow),
             call_id=str(call_id),
             cseq=int(cseq or 0),
             expires_at=float(expires_at or 0) - offset,

@@ -32,6 +32,7 @@ from ims_core.transactions import (
     ClientTransaction,
     InviteClient,
     InviteServer,
+    Key,
     NonInviteClient,
     NonInviteServer,
     ServerTransaction,
@@ -110,8 +111,8 @@ class Endpoint:
         self.dropped: Counter[str] = Counter()
         self.unexpected: Counter[tuple[str, str, str]] = Counter()
         self._sent_by = sent_by
-        self._servers: dict[tuple[str, ...], ServerTransaction] = {}
-        self._clients: dict[tuple[str, ...], ClientTransaction] = {}
+        self._servers: dict[Key, ServerTransaction] = {}
+        self._clients: dict[Key, ClientTransaction] = {}
         self._timers: TimerQueue[tuple[Timed, str]] = TimerQueue()
         self._events: deque[Event] = deque()
         self._out: list[tuple[Flow, bytes]] = []
@@ -259,7 +260,10 @@ class Endpoint:
             else:
                 existing.fire(ACK)
             return
-        reply_to = _stamp_via(request, via, flow)
+        if (via.host, via.port) == flow.remote and "rport" not in via.params:
+            reply_to = flow
+        else:
+            reply_to = _stamp_via(request, via, flow)
         if method == "ACK":
             self._events.append(AckReceived(request, flow))
             return
@@ -271,7 +275,7 @@ class Endpoint:
         else:
             self._events.append(RequestReceived(transaction, request, flow))
 
-    def _receive_cancel(self, transaction: ServerTransaction, request: Request, key: tuple[str, ...]) -> None:
+    def _receive_cancel(self, transaction: ServerTransaction, request: Request, key: Key) -> None:
         invite = self._servers.get((*key[:-1], "INVITE"))
         if not isinstance(invite, InviteServer):
             self.reply(transaction, 481)
@@ -335,12 +339,12 @@ def _counted(method: str) -> str:
 _CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
 
 
-def _server_key(request: Request, via: Via) -> tuple[str, ...]:
+def _server_key(request: Request, via: Via) -> Key:
     """What identifies the transaction of a request; an ACK belongs to its INVITE (17.2.3)."""
     method = "INVITE" if request.method == "ACK" else request.method
-    branch = via.branch
+    branch = via.params.get("branch", "")
     if branch.startswith(MAGIC_COOKIE):
-        return branch, via.sent_by, method
+        return branch, via.host, via.port or 5060, method
     return (  # a hop of RFC 2543: Request-URI, From tag, Call-ID, CSeq number and top Via
         "",
         request.uri,

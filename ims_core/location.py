@@ -50,12 +50,14 @@ class Binding:
     """One contact of an address-of-record. Read it freely; only ``Location`` changes it.
 
     ``contact`` is the URI as registered, ``expires_at`` an instant in seconds (``inf``: fixed by configuration).
-    ``flow`` is where the REGISTER came from and requests to the contact go; None: use the contact URI. ``q`` is
-    None when the phone named none, which counts as 1. ``instance`` is the ``+sip.instance`` value (RFC 5626), ``path``
+    ``flow`` is where the REGISTER came from; ``by_flow`` tells that requests to the contact go there, too, because the
+    contact names the sender itself, and not as its URI says. ``q`` is None when the phone named none, which counts as 1. ``instance`` is the ``+sip.instance`` value (RFC 5626), ``path``
     the Path values (RFC 3327). ``number`` is different for every binding of one ``Location``.
     """
 
-    __slots__ = ("aor", "call_id", "contact", "cseq", "due", "expires_at", "flow", "instance", "number", "path", "q")
+    __slots__ = (
+        "aor", "by_flow", "call_id", "contact", "cseq", "due", "expires_at", "flow", "instance", "number", "path", "q",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class Binding:
         contact: str,
         flow: Flow | None = None,
         *,
+        by_flow: bool = True,
         call_id: str = "",
         cseq: int = 0,
         expires_at: float = inf,
@@ -73,6 +76,7 @@ class Binding:
         self.aor = aor
         self.contact = contact
         self.flow = flow
+        self.by_flow = by_flow
         self.call_id = call_id
         self.cseq = cseq
         self.expires_at = expires_at
@@ -85,6 +89,11 @@ class Binding:
     def uri(self) -> Uri:
         """The contact, parsed."""
         return parse_uri(self.contact)
+
+    @property
+    def way(self) -> Flow | None:
+        """The flow that requests to the contact take; None: go by its URI."""
+        return self.flow if self.by_flow else None
 
     @property
     def fixed(self) -> bool:
@@ -214,6 +223,7 @@ class Location:
             binding.contact = new.contact
         if new.flow != binding.flow:
             self._set_flow(binding, new.flow)
+        binding.by_flow = new.by_flow
         binding.call_id = new.call_id
         binding.cseq = new.cseq
         binding.q = new.q

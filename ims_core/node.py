@@ -122,8 +122,8 @@ class Node:
         """
         parsed = parse_uri(uri)
         binding = self.location.binding_at(parsed)
-        if binding is not None and binding.flow is not None:
-            return binding.flow
+        if binding is not None and binding.way is not None:
+            return binding.way
         listener = self._listeners.get((parsed.transport, _is_ipv6(parsed.host)))
         if listener is None or not parsed.has_ip_host:
             raise NoRoute

@@ -18,7 +18,7 @@ from ims_core.errors import (
     UnsupportedScheme,
 )
 from ims_core.flow import Flow
-from ims_core.headers import NameAddr, parse_name_addr, quote_string
+from ims_core.headers import NameAddr, Via, parse_name_addr, quote_string
 from ims_core.ids import Ids
 from ims_core.location import Binding, Domains, Location, Removal
 from ims_core.message import Request, Response, error_response, response_to
@@ -83,8 +83,9 @@ class Registrar:
         """Answer one REGISTER that came over ``flow``. All of it takes effect or nothing does."""
         try:
             self._location.expire(now)
-            _check_extensions(request)
-            user = self._authenticate(request, now)
+            if "require" in request.keys:
+                _check_extensions(request)
+            user = None if self._authenticator is None else self._authenticate(self._authenticator, request, now)
             aor = self._address_of_record(request, user)
             self._update(request, aor, flow, now)
             self.accepted += 1
@@ -92,11 +93,8 @@ class Registrar:
         except SipError as error:
             return error_response(request, error, to_tag=self._ids.tag())
 
-    def _authenticate(self, request: Request, now: float) -> str | None:
-        """Step 3. Returns the user who sent the request, None when anybody may."""
-        authenticator = self._authenticator
-        if authenticator is None:
-            return None
+    def _authenticate(self, authenticator: DigestAuthenticator, request: Request, now: float) -> str:
+        """Step 3. Returns the user who sent the request."""
         verdict = authenticator.verify(request.method, request.uri, request.whole_values("Authorization"), now)
         if verdict.outcome is Outcome.ACCEPTED:
             return verdict.user
@@ -129,7 +127,7 @@ class Registrar:
             # step 7: a binding made with this Call-ID changes "only if the CSeq in the request is higher"
             if wish.held is not None and wish.held.call_id == call_id and wish.held.cseq >= cseq:
                 raise SipError("CSeq out of order")
-        path = tuple(request.values("Path"))
+        path = tuple(request.values("Path")) if "path" in request.keys else ()
         for uri, held, lifetime, q, instance in wishes:
             if not lifetime:
                 if held is not None:
@@ -139,6 +137,7 @@ class Registrar:
                 aor,
                 uri.text,
                 flow,
+                by_flow=_names_sender(uri, request.via, flow),
                 call_id=call_id,
                 cseq=cseq,
                 expires_at=now + lifetime,
@@ -170,7 +169,10 @@ class Registrar:
             if held is not None and held.fixed:
                 continue
             lifetime = self._lifetime(contact, default)
-            wish = _Wish(uri, held, lifetime, _preference(contact), contact.params.get("+sip.instance", ""))
+            if contact.params:
+                wish = _Wish(uri, held, lifetime, _preference(contact), contact.params.get("+sip.instance", ""))
+            else:
+                wish = _Wish(uri, held, lifetime, None, "")
             if wishes:  # of two values for one contact the later counts
                 wishes = [
                     other
@@ -178,7 +180,7 @@ class Registrar:
                     if not (same_uri(other.uri, uri) or (held is not None and other.held is held))
                 ]
             wishes.append(wish)
-        if any(wish.held is None for wish in wishes):
+        if len(wishes) > 1 or (wishes and wishes[0].held is None):
             self._check_room(aor, wishes)
         return wishes
 
@@ -227,10 +229,9 @@ class Registrar:
 
 def _check_extensions(request: Request) -> None:
     """Step 2: options demanded in Require that are not supported."""
-    if "require" in request.keys:
-        unsupported = [option for option in request.values("Require") if option.lower() not in SUPPORTED]
-        if unsupported:
-            raise BadExtension(headers=(("Unsupported", ", ".join(unsupported)),))
+    unsupported = [option for option in request.values("Require") if option.lower() not in SUPPORTED]
+    if unsupported:
+        raise BadExtension(headers=(("Unsupported", ", ".join(unsupported)),))
 
 
 def _contact_uri(contact: NameAddr) -> Uri:
@@ -238,6 +239,17 @@ def _contact_uri(contact: NameAddr) -> Uri:
         return contact.uri
     except UnsupportedScheme:
         raise BadRequest("Unsupported scheme in Contact") from None
+
+
+def _names_sender(contact: Uri, via: Via, flow: Flow) -> bool:
+    """Whether a contact is the phone's own idea of the address that it sends from.
+
+    Then requests take the flow, which also works through a NAT that the phone knows nothing of; otherwise the contact
+    is meant as it stands.
+    """
+    if contact.transport != flow.transport or contact.host != via.host:
+        return False
+    return flow.reliable or (contact.port or 5060) == (via.port or 5060)
 
 
 def _preference(contact: NameAddr) -> float | None:

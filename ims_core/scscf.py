@@ -48,7 +48,7 @@ class Scscf:
         if user in self._services:
             return self._to_service
         aor = f"sip:{user}@{self._domains.domain}"
-        targets = tuple(Target(binding.contact, binding.flow, binding.path) for binding in self._location.bindings(aor))
+        targets = tuple(Target(binding.contact, binding.way, binding.path) for binding in self._location.bindings(aor))
         if targets:
             return Forward(targets)
         if self._known_user is not None and self._known_user(user):

@@ -506,4 +506,3 @@ def _as_if_from(response: Response, uri: str) -> Response:
 
 def _ignore(_: SessionEvent) -> None:
     """Nobody is listening (any more)."""
-

@@ -51,6 +51,7 @@ TIMER_M: Final = "timer M"
 TIMEOUT: Final = "timeout"
 TRANSPORT: Final = "transport"
 
+Key = tuple[str | int, ...]  # what tells a transaction from all others (17.1.3, 17.2.3)
 Action = Callable[[Any, Any], None]
 Table = dict[tuple[str, str], tuple[str, Action | None]]
 
@@ -90,15 +91,18 @@ class Layer(Protocol):
 class Transaction:
     """What the four machines share. ``user`` is free for the transaction user."""
 
-    __slots__ = ("_layer", "flow", "interval", "key", "state", "user")
+    __slots__ = ("_layer", "data", "flow", "interval", "key", "request", "state", "user")
 
+    INITIAL: ClassVar[str]
     TABLE: ClassVar[Table]
 
-    def __init__(self, layer: Layer, key: tuple[str, ...], flow: Flow, state: str) -> None:
+    def __init__(self, layer: Layer, key: Key, flow: Flow, request: Request) -> None:
         self._layer = layer
         self.key = key
         self.flow = flow
-        self.state = state
+        self.request = request
+        self.data = b""  # what is sent again
+        self.state = self.INITIAL
         self.interval = layer.timers.t1
         self.user: Any = None
 
@@ -128,12 +132,7 @@ class Transaction:
 class ClientTransaction(Transaction):
     """A request of ours and the responses to it."""
 
-    __slots__ = ("data", "request")
-
-    def __init__(self, layer: Layer, key: tuple[str, ...], flow: Flow, state: str, request: Request) -> None:
-        super().__init__(layer, key, flow, state)
-        self.request = request
-        self.data = request.encode()
+    __slots__ = ()
 
     def _pass_up(self, response: Response) -> None:
         self._layer.pass_up(self, response)
@@ -152,8 +151,10 @@ class InviteClient(ClientTransaction):
 
     __slots__ = ("_ack", "_cancel_wanted", "cancelled")
 
-    def __init__(self, layer: Layer, key: tuple[str, ...], flow: Flow, request: Request) -> None:
-        super().__init__(layer, key, flow, CALLING, request)
+    INITIAL = CALLING
+
+    def __init__(self, layer: Layer, key: Key, flow: Flow, request: Request) -> None:
+        super().__init__(layer, key, flow, request)
         self._ack = b""
         self._cancel_wanted: Callable[[], None] | None = None
         self.cancelled = False
@@ -161,6 +162,7 @@ class InviteClient(ClientTransaction):
     def start(self) -> None:
         """Send the request (17.1.1.2)."""
         layer = self._layer
+        self.data = self.request.encode()
         layer.send(self.flow, self.data)
         if not self.flow.reliable:
             layer.start_timer(self, TIMER_A, self.interval)
@@ -235,12 +237,12 @@ class NonInviteClient(ClientTransaction):
 
     __slots__ = ()
 
-    def __init__(self, layer: Layer, key: tuple[str, ...], flow: Flow, request: Request) -> None:
-        super().__init__(layer, key, flow, TRYING, request)
+    INITIAL = TRYING
 
     def start(self) -> None:
         """Send the request (17.1.2.2)."""
         layer = self._layer
+        self.data = self.request.encode()
         layer.send(self.flow, self.data)
         if not self.flow.reliable:
             layer.start_timer(self, TIMER_E, self.interval)
@@ -280,12 +282,7 @@ class NonInviteClient(ClientTransaction):
 class ServerTransaction(Transaction):
     """A request of a peer and our responses to it."""
 
-    __slots__ = ("data", "request")
-
-    def __init__(self, layer: Layer, key: tuple[str, ...], flow: Flow, state: str, request: Request) -> None:
-        super().__init__(layer, key, flow, state)
-        self.request = request
-        self.data = b""
+    __slots__ = ()
 
     def respond(self, response: Response) -> None:
         """Send a response. Responses after the final one are counted and not sent (17.2)."""
@@ -311,8 +308,7 @@ class InviteServer(ServerTransaction):
 
     __slots__ = ()
 
-    def __init__(self, layer: Layer, key: tuple[str, ...], flow: Flow, request: Request) -> None:
-        super().__init__(layer, key, flow, PROCEEDING, request)
+    INITIAL = PROCEEDING
 
     def _accept(self, response: Response) -> None:
         self._send(response)
@@ -355,8 +351,7 @@ class NonInviteServer(ServerTransaction):
 
     __slots__ = ()
 
-    def __init__(self, layer: Layer, key: tuple[str, ...], flow: Flow, request: Request) -> None:
-        super().__init__(layer, key, flow, TRYING, request)
+    INITIAL = TRYING
 
     def _complete(self, response: Response) -> None:
         self._send(response)
