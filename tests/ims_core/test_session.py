@@ -323,6 +323,17 @@ def test_an_ack_of_another_number_or_dialog_acknowledges_nothing() -> None:
     assert bob.told_by(bob.incoming[0]) == [Acknowledged(b"")]
 
 
+@pytest.mark.rfc("6026-7.1")
+def test_an_ack_that_wrongly_has_the_branch_of_its_invite_counts_all_the_same() -> None:
+    network = Network()
+    bob = Phone(network, "bob")
+    peer = bob.flow(("198.51.100.77", 5060))
+    bob.receive(request_bytes(), peer)
+    to = f"<sip:bob@ims.example>;tag={bob.incoming[0].dialog_id[1]}"
+    bob.receive(request_bytes("ACK", to=to), peer)
+    assert bob.told_by(bob.incoming[0]) == [Acknowledged(b"")]
+
+
 # Giving up --------------------------------------------------------------------------------------------------------
 
 
