@@ -72,7 +72,7 @@ class CSeq(NamedTuple):
 
 def parse_cseq(text: str) -> CSeq:
     """Parse a CSeq value; the number must be below 2**31 (8.1.1.5). Raises ``BadRequest``."""
-    number, _, method = text.replace("\t", " ").partition(" ")
+    number, _, method = text.partition(" ") if "\t" not in text else text.replace("\t", " ").partition(" ")
     method = method.strip()
     if not (number.isascii() and number.isdigit() and len(number) <= 10 and method) or int(number) >= 2**31:
         raise BadRequest("Malformed CSeq")

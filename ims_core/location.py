@@ -52,11 +52,13 @@ class Binding:
     ``contact`` is the URI as registered, ``expires_at`` an instant in seconds (``inf``: fixed by configuration).
     ``flow`` is where the REGISTER came from; ``by_flow`` tells that requests to the contact go there, too, because the
     contact names the sender itself, and not as its URI says. ``q`` is None when the phone named none, which counts as 1. ``instance`` is the ``+sip.instance`` value (RFC 5626), ``path``
-    the Path values (RFC 3327). ``number`` is different for every binding of one ``Location``.
+    the Path values (RFC 3327). ``written`` is the Contact value that
+    said all this, empty when it came among others. ``number`` is different for every binding of one ``Location``.
     """
 
     __slots__ = (
         "aor", "by_flow", "call_id", "contact", "cseq", "due", "expires_at", "flow", "instance", "number", "path", "q",
+        "written",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +74,7 @@ class Binding:
         q: float | None = None,
         instance: str = "",
         path: tuple[str, ...] = (),
+        written: str = "",
     ) -> None:
         self.aor = aor
         self.contact = contact
@@ -83,6 +86,7 @@ class Binding:
         self.q = q
         self.instance = instance
         self.path = path
+        self.written = written
         self.number = self.due = 0
 
     @property
@@ -179,6 +183,11 @@ class Location:
         held = self._by_aor.get(aor, ())
         return held if len(held) < 2 else tuple(sorted(held, key=_by_preference))
 
+    def only(self, aor: str) -> Binding | None:
+        """The contact of ``aor`` when it has exactly one."""
+        held = self._by_aor.get(aor, ())
+        return held[0] if len(held) == 1 else None
+
     def bindings_from(self, transport: str, remote: Address) -> Collection[Binding]:
         """The contacts that registered from this address: who may be sending a request that comes from it."""
         return self._by_flow.get((transport, remote))
@@ -224,13 +233,18 @@ class Location:
         if new.flow != binding.flow:
             self._set_flow(binding, new.flow)
         binding.by_flow = new.by_flow
-        binding.call_id = new.call_id
-        binding.cseq = new.cseq
         binding.q = new.q
         binding.instance = new.instance
         binding.path = new.path
-        binding.expires_at = new.expires_at
-        if new.expires_at < binding.due or not binding.due:
+        binding.written = new.written
+        self.renew(binding, call_id=new.call_id, cseq=new.cseq, expires_at=new.expires_at)
+
+    def renew(self, binding: Binding, *, call_id: str, cseq: int, expires_at: float) -> None:
+        """Let a binding that is held live until ``expires_at`` by the word of this request."""
+        binding.call_id = call_id
+        binding.cseq = cseq
+        binding.expires_at = expires_at
+        if expires_at < binding.due or not binding.due:
             self._unschedule(binding)
             self._schedule(binding)
         self._events.append(BindingRefreshed(binding.aor, binding))

@@ -119,7 +119,7 @@ class Registrar:
     def _update(self, request: Request, aor: str, flow: Flow, now: float) -> None:
         """Steps 6 and 7: find all faults first, then change the bindings."""
         contacts = request.values("Contact")
-        if not contacts:
+        if not contacts or (len(contacts) == 1 and self._renew(request, aor, contacts[0], flow, now)):
             return
         call_id, cseq = request.call_id, request.cseq.number
         wishes = self._all_away(request, aor, contacts) if "*" in contacts else self._wishes(request, aor, contacts)
@@ -144,11 +144,24 @@ class Registrar:
                 q=q,
                 instance=instance,
                 path=path,
+                written=contacts[0] if len(contacts) == 1 else "",
             )
             if held is None:
                 self._location.add(new)
             else:
                 self._location.refresh(held, new)
+
+    def _renew(self, request: Request, aor: str, contact: str, flow: Flow, now: float) -> bool:
+        """Do what most REGISTERs ask: let the one contact live longer. False: it is not as simple as that."""
+        held = self._location.only(aor)
+        if held is None or held.written != contact or held.flow != flow or held.path or "path" in request.keys:
+            return False
+        lifetime = self._lifetime(parse_name_addr(contact), request.get("Expires"))
+        call_id, cseq = request.call_id, request.cseq.number
+        if not lifetime or (held.call_id == call_id and held.cseq >= cseq):
+            return False
+        self._location.renew(held, call_id=call_id, cseq=cseq, expires_at=now + lifetime)
+        return True
 
     def _all_away(self, request: Request, aor: str, contacts: list[str]) -> list[_Wish]:
         # "if the request has additional Contact fields or an expiration time other than zero, the request is invalid"
@@ -222,8 +235,9 @@ class Registrar:
                 response.add("Path", value)
         if self._unix_time is not None:
             if self._date[0] != int(now):
-                self._date = int(now), formatdate(self._unix_time(now), usegmt=True)
-            response.add("Date", self._date[1])
+                self._date = int(now), f"Date: {formatdate(self._unix_time(now), usegmt=True)}"
+            response.keys.append("date")
+            response.lines.append(self._date[1])
         return response
 
 

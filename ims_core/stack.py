@@ -25,6 +25,9 @@ TIMER_GRAIN = 0.005  # timers that run out within so many seconds are served in 
 
 
 FLOWS_REMEMBERED = 4096
+BATCH = 64  # datagrams taken in one go
+BUSY_SECONDS = 0.002  # batches that follow each other so quickly mean load
+GATHER_SECONDS = 0.001  # what a datagram may wait under load for others to come
 
 
 class TransportLimits(NamedTuple):
@@ -52,7 +55,7 @@ class Stack:
         self.dropped: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
         self._node: Node | None = None
-        self._datagrams: dict[Address, asyncio.DatagramTransport] = {}
+        self._datagrams: dict[Address, _Datagrams] = {}
         self._servers: list[asyncio.Server] = []
         self._streams: dict[int, _Stream] = {}
         self._by_remote: dict[Address, _Stream] = {}
@@ -81,8 +84,7 @@ class Stack:
             sock.close()
             raise
         address: Address = sock.getsockname()[:2]
-        created = await self._loop.create_datagram_endpoint(lambda: _Datagrams(self, address), sock=sock)
-        self._datagrams[address] = created[0]
+        self._datagrams[address] = _Datagrams(self, sock)
         return address
 
     def attach(self, node: Node) -> None:
@@ -124,7 +126,7 @@ class Stack:
             if self.tap is not None:
                 self.tap("out", flow, data)
             if flow.transport == "UDP":
-                self._send_datagram(flow, data)
+                self._datagrams[flow.local].send(data, flow.remote)
             else:
                 self._send_stream(flow, data)
         deadline = node.next_deadline()
@@ -142,12 +144,6 @@ class Stack:
         if self._node is not None:
             self._node.handle_timer()
             self.flush()
-
-    def _send_datagram(self, flow: Flow, data: bytes) -> None:
-        try:
-            self._datagrams[flow.local].sendto(data, flow.remote)
-        except (OSError, ValueError):  # an address that the socket cannot send to
-            self.dropped["datagram not sent"] += 1
 
     # Streams ------------------------------------------------------------------------------------------------
 
@@ -213,32 +209,80 @@ class Stack:
             self.flush()
 
 
-class _Datagrams(asyncio.DatagramProtocol):
-    """A UDP listener."""
+class _Datagrams:
+    """A UDP listener: drains its socket in batches.
 
-    def __init__(self, stack: Stack, local: Address) -> None:
+    Under load it lets datagrams gather for ``GATHER_SECONDS`` between two batches, as network drivers do with
+    interrupts: one wake-up then serves many messages, whose code is still warm in the processor.
+    """
+
+    def __init__(self, stack: Stack, sock: socket.socket) -> None:
+        self.sock = sock
         self._stack = stack
-        self._local = local
+        self._loop = asyncio.get_running_loop()
+        self._local: Address = sock.getsockname()[:2]
         self._flows: dict[object, Flow] = {}
+        self._gathering: asyncio.TimerHandle | None = None
+        self._last = 0.0
+        self._loop.add_reader(sock, self._on_readable)
 
-    def datagram_received(self, data: bytes, addr: tuple[str, int] | tuple[str, int, int, int]) -> None:
-        if len(data) <= 4:  # RFC 5626 section 3.5.1, and what NAT keep-alives of older phones send
-            return
-        if len(data) > self._stack.limits.max_message:
-            self._stack.dropped["datagram too large"] += 1
-            return
-        self._stack.receive(data, self._flows.get(addr) or self._remember(addr))
+    def _on_readable(self) -> None:
+        now = self._loop.time()
+        taken = self._drain()
+        if taken and now - self._last < BUSY_SECONDS:
+            self._loop.remove_reader(self.sock)
+            self._gathering = self._loop.call_later(GATHER_SECONDS, self._resume)
+        self._last = now
 
-    def _remember(self, addr: tuple[str, int] | tuple[str, int, int, int]) -> Flow:
+    def _resume(self) -> None:
+        self._gathering = None
+        if self._drain():
+            self._gathering = self._loop.call_later(GATHER_SECONDS, self._resume)
+        else:
+            self._loop.add_reader(self.sock, self._on_readable)
+
+    def _drain(self) -> int:
+        """Take what has come, up to a batch; returns how many datagrams."""
+        receive, recvfrom, flows = self._stack.receive, self.sock.recvfrom, self._flows
+        largest = self._stack.limits.max_message
+        for taken in range(BATCH):
+            try:
+                data, address = recvfrom(65536)
+            except BlockingIOError:
+                return taken
+            except OSError:
+                self._stack.dropped["icmp error"] += 1
+                continue
+            if len(data) <= 4:  # RFC 5626 section 3.5.1, and what NAT keep-alives of older phones send
+                continue
+            if len(data) > largest:
+                self._stack.dropped["datagram too large"] += 1
+                continue
+            receive(data, flows.get(address) or self._remember(address))
+        return BATCH
+
+    def _remember(self, address: tuple[str, int] | tuple[str, int, int, int]) -> Flow:
         """Make the flow of a peer, to be shared by whatever comes from it."""
         if len(self._flows) >= FLOWS_REMEMBERED:
             self._flows.clear()
-        flow = self._flows[addr] = Flow("UDP", self._local, addr[:2])
+        flow = self._flows[address] = Flow("UDP", self._local, address[:2])
         return flow
 
-    def error_received(self, exc: Exception) -> None:
-        """An ICMP error: the transaction's own timers notice what it means."""
-        self._stack.dropped["icmp error"] += 1
+    def send(self, data: bytes, remote: Address) -> None:
+        try:
+            self.sock.sendto(data, remote)
+        except BlockingIOError:
+            self._stack.dropped["send buffer full"] += 1
+        except (OSError, ValueError):  # an address that the socket cannot send to
+            self._stack.dropped["datagram not sent"] += 1
+
+    def close(self) -> None:
+        if self.sock.fileno() < 0:
+            return
+        if self._gathering is not None:
+            self._gathering.cancel()
+        self._loop.remove_reader(self.sock)
+        self.sock.close()
 
 
 class _Stream(asyncio.Protocol):
