@@ -50,10 +50,11 @@ class Binding:
     """One contact of an address-of-record. Read it freely; only ``Location`` changes it.
 
     ``contact`` is the URI as registered, ``expires_at`` an instant in seconds (``inf``: fixed by configuration).
-    ``flow`` is where the REGISTER came from; ``by_flow`` tells that requests to the contact go there, too, because the
-    contact names the sender itself, and not as its URI says. ``q`` is None when the phone named none, which counts as 1. ``instance`` is the ``+sip.instance`` value (RFC 5626), ``path``
-    the Path values (RFC 3327). ``written`` is the Contact value that
-    said all this, empty when it came among others. ``number`` is different for every binding of one ``Location``.
+    ``flow`` is where the REGISTER came from; with ``by_flow`` requests to the contact go there, because the contact
+    names the sender itself, else as its URI says. ``q`` is None when the phone named none, which counts as 1.
+    ``instance`` is the ``+sip.instance`` value (RFC 5626), ``path`` the Path values (RFC 3327). ``written`` is the
+    Contact value that said all this, empty when it came among others. ``number`` is different for every binding of
+    one ``Location``.
     """
 
     __slots__ = (

@@ -20,7 +20,9 @@ MAY_IMPORT = {"ims_core": set(), "media": set(), "acd": {"ims_core", "media"}}
 # The modules that may import what `WORLD` names, and what of the world each owns.
 SHELLS = {
     "ims_core.bindings_store": "a thread that writes registrations to disk",
+    "ims_core.datagrams": "a UDP socket",
     "ims_core.stack": "the SIP sockets",
+    "ims_core.streams": "a TCP connection",
     "media.client": "the socket to a media worker",
     "media.poller": "the readiness of the RTP sockets",
     "media.ports": "a probe of which RTP ports are free",
