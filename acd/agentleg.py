@@ -10,7 +10,8 @@ from acd.cdr import EndedBy, Outcome
 from acd.events import FailCause, OfferAnswered, OfferFailed, OfferRinging
 from ims_core.errors import SipError
 from ims_core.headers import quote_string
-from ims_core.session import Answered, Ended, OutgoingCall, Rejected, Reoffered, Ringing, SessionEvent
+from ims_core.outgoing import OutgoingCall
+from ims_core.session import Acknowledged, Answered, Ended, Rejected, Reoffered, Ringing, SessionEvent
 from media.api import LegReport, Lost, MediaError, MediaEvent, MediaLeg, RtpTimeout
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ class AgentLeg:
             case Reoffered(sdp):
                 if self._session is not None:
                     self.call.take_reoffer(self._session, self.media, sdp)
+            case Acknowledged(sdp):
+                self.call.take_answer(self.media, sdp)
             case Ended(_, reason):
                 self._ended(EndedBy.AGENT, Outcome.ANSWERED, reason)
 

@@ -8,7 +8,7 @@ given back in one place, ``_release``, on every way out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -16,7 +16,8 @@ import structlog
 from acd.cdr import EndedBy, Outcome
 from acd.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
 from ims_core.errors import NotAcceptableHere, ServiceUnavailable, SipError
-from ims_core.session import Acknowledged, Ended, IncomingCall, InfoReceived, Reoffered, Session, SessionEvent
+from ims_core.incoming import IncomingCall
+from ims_core.session import Acknowledged, Ended, InfoReceived, Reoffered, Session, SessionEvent
 from media.api import Digit, Lost, MediaEvent, MediaLeg, MediaUnavailable, NotAcceptable, PlayFinished, RtpTimeout
 
 if TYPE_CHECKING:
@@ -219,6 +220,8 @@ class Call:
             case Acknowledged(sdp):
                 if not self._acknowledged.done():
                     self._acknowledged.set_result(sdp)
+                else:
+                    self.take_answer(self.media, sdp)
             case Reoffered(sdp):
                 self.take_reoffer(self.incoming, self.media, sdp)
             case InfoReceived(content_type, body):
@@ -256,7 +259,21 @@ class Call:
 
     def take_reoffer(self, session: Session, leg: MediaLeg | None, sdp: bytes) -> None:
         """Answer a re-INVITE of either side: hold, resume, a new address (RFC 3264 section 8)."""
-        task = self.engine.loop.create_task(self._answer_reoffer(session, leg, sdp))
+        self._in_background(self._answer_reoffer(session, leg, sdp))
+
+    def take_answer(self, leg: MediaLeg | None, sdp: bytes) -> None:
+        """Take the answer in the ACK of a re-INVITE that carried no offer (RFC 3261 section 14.1)."""
+        if leg is not None and sdp:
+            self._in_background(self._accept(leg, sdp.decode(errors="replace")))
+
+    async def _accept(self, leg: MediaLeg, answer: str) -> None:
+        try:
+            await leg.accept(answer)
+        except NotAcceptable as error:
+            log.info("answer.refused", call=self.id, reason=str(error))
+
+    def _in_background(self, work: Coroutine[object, object, None]) -> None:
+        task = self.engine.loop.create_task(work)
         self._reoffers.add(task)
         task.add_done_callback(self._reoffers.discard)
 

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from acd.trace import SipTrace
     from ims_core.flow import Flow
     from ims_core.ids import Ids
+    from ims_core.incoming import IncomingCall
     from ims_core.node import Node
-    from ims_core.session import IncomingCall, OutgoingCall
+    from ims_core.outgoing import OutgoingCall
     from media.api import Media
 
 LAST_SECONDS = 15.0  # for the closing announcement and the release of what is left when the drain is over

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from ims_core.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
 from ims_core.errors import NoRoute, NoSuchDialog, ServiceUnavailable, SipError
 from ims_core.flow import Address, Flow
+from ims_core.incoming import IncomingCall
 from ims_core.message import METHODS
+from ims_core.outgoing import OutgoingCall
 from ims_core.proxy import Forwarding, Proxy, next_route
 from ims_core.routing import HERE, Forward
-from ims_core.session import ALLOW, IncomingCall, OutgoingCall, Session
+from ims_core.session import ALLOW, Session
 from ims_core.uri import parse_uri
 from ims_core.useragent import UserAgent, check_required
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ims_core.dialog import Dialog
-from ims_core.errors import BadRequest, LocalProtocolError, RequestPending, SipError
+from ims_core.errors import RequestPending, SipError
 from ims_core.message import METHODS, Request, Response, error_response, response_to
-from ims_core.transactions import TIMEOUT, ClientTransaction, ServerTransaction
+from ims_core.transactions import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
     from ims_core.endpoint import Endpoint
@@ -142,7 +142,7 @@ class Session:
     def __init__(self, context: Context, flow: Flow, on_event: EventHandler | None) -> None:
         self.context = context
         self.flow = flow
-        self.on_event: EventHandler = on_event or _ignore
+        self.on_event: EventHandler = on_event or ignore
         self.state = INVITED
         self.dialog: Dialog | None = None
         self.dialog_id: tuple[str, str] = ("", "")
@@ -160,7 +160,7 @@ class Session:
         if self._unacknowledged is not None and self._unacknowledged.is_open and self.state == ANSWERED:
             # 15: the callee "MUST NOT send a BYE on a confirmed dialog until it has received an ACK for its 2xx"
             self._bye_wanted = headers
-            self.on_event = _ignore
+            self.on_event = ignore
             return
         self._send_bye(headers)
         self._finish()
@@ -294,201 +294,6 @@ class Session:
         self.context.endpoint.respond(transaction, response)
 
 
-class IncomingCall(Session):
-    """A call that a peer makes to us. The owner must answer or reject it; 100 has been sent."""
-
-    def __init__(
-        self, context: Context, transaction: ServerTransaction, request: Request, flow: Flow, identity: str
-    ) -> None:
-        super().__init__(context, flow, None)
-        self.request = request
-        self.identity = identity
-        self._invite = transaction
-        self.contact = context.contact_for(flow, request.target.user)
-        self.dialog = Dialog.as_server(request, context.endpoint.ids.tag(), flow)
-        transaction.user = self
-        self.dialog_id = (self.dialog.call_id, self.dialog.local_tag)
-        context.opened(self)
-
-    @property
-    def offer(self) -> bytes:
-        """The session description of the INVITE; empty when the offer is ours to make."""
-        return session_description(self.request)
-
-    def progress(self, status: int = 180, sdp: bytes = b"") -> None:
-        """Send a provisional response, with early media when ``sdp`` is given."""
-        if self.state != INVITED:
-            return
-        response = self._dialog_response(self.request, status)
-        if sdp:
-            response.set_body(sdp, SDP)
-        self.context.endpoint.respond(self._invite, response)
-
-    def answer(self, sdp: bytes) -> None:
-        """Send the 200; ``Acknowledged`` or ``Ended`` follows. Raises ``LocalProtocolError`` when it is too late."""
-        if self.state != INVITED:
-            raise LocalProtocolError(f"cannot answer a call that is {self.state}")
-        self.state = ANSWERED
-        self._send_2xx(self._invite, sdp, ())
-
-    def reject(self, status: int, reason: str | None = None, headers: Headers = ()) -> None:
-        """Send a final failure. Does nothing once the call is answered, cancelled or over."""
-        if self.state != INVITED:
-            return
-        self._finish()
-        response = response_to(self.request, status, reason, to_tag=self.dialog_id[1], headers=headers)
-        self.context.endpoint.respond(self._invite, response)
-
-    def hang_up(self, headers: Headers = ()) -> None:
-        """End the call whatever its state; before the answer that is a 480."""
-        if self.state == INVITED:
-            self.reject(480, headers=headers)
-        else:
-            super().hang_up(headers)
-
-    def receive(self, transaction: ServerTransaction, request: Request) -> None:
-        """Handle a request within the dialog, which may still be early."""
-        if self.state == INVITED and request.method == "BYE":
-            # 15: the caller may end an early dialog by BYE; 15.1.2: the INVITE is then answered with 487
-            self._reply(transaction, 200)
-            self.cancelled(self._invite, request)
-            return
-        if self.state == INVITED and request.method == "INVITE":
-            wait = str(self.context.endpoint.ids.number(11))
-            self._reply(transaction, 500, (("Retry-After", wait),))
-            return
-        super().receive(transaction, request)
-
-    def cancelled(self, transaction: ServerTransaction, request: Request) -> None:
-        """Take the CANCEL of the INVITE, or of a re-INVITE."""
-        if self.state != INVITED:
-            super().cancelled(transaction, request)
-            return
-        self._finish()
-        self._reply(self._invite, 487)
-        self.on_event(Ended(by_peer=True, reason=request.get("Reason") or request.method))
-
-
-class OutgoingCall(Session):
-    """A call that we make. ``start`` sends the INVITE; ``Answered`` or ``Rejected`` follows."""
-
-    def __init__(self, context: Context, flow: Flow, on_event: EventHandler) -> None:
-        super().__init__(context, flow, on_event)
-        self._transaction: ClientTransaction | None = None
-        self._invite: Request | None = None
-        self._acks: dict[str, tuple[Flow, bytes]] = {}
-        self._bye_headers: Headers = ()
-
-    def start(self, target: str, *, caller: str, callee: str, sdp: bytes, headers: Headers = ()) -> None:
-        """Send the INVITE to ``target`` through ``flow``; ``caller`` and ``callee`` are name-addrs without tags."""
-        ids = self.context.endpoint.ids
-        invite = Request("INVITE", target)
-        call_id, tag = ids.call_id(), ids.tag()
-        invite.add("Max-Forwards", "70")
-        invite.add("From", f"{caller};tag={tag}")
-        invite.add("To", callee)
-        invite.add("Call-ID", call_id)
-        invite.add("CSeq", "1 INVITE")
-        self.contact = self.context.contact_for(self.flow, invite.from_.uri.user)
-        invite.add("Contact", self.contact)
-        invite.add("Allow", ALLOW)
-        for name, value in headers:
-            invite.add(name, value)
-        if sdp:
-            invite.set_body(sdp, SDP)
-        self.dialog_id = (call_id, tag)
-        self._invite = invite
-        self.context.opened(self)
-        self._transaction = self.context.endpoint.request(invite, self.flow, self)
-
-    def hang_up(self, headers: Headers = ()) -> None:
-        """End the call whatever its state: CANCEL before the answer, BYE after it. No event follows."""
-        if self.state == INVITED and self._transaction is not None:
-            self.state = CANCELLING
-            self._bye_headers = headers
-            self.on_event = _ignore
-            self.context.endpoint.cancel(self._transaction)
-        elif self.state not in {OVER, CANCELLING}:
-            self.acknowledge()
-            super().hang_up(headers)
-
-    def acknowledge(self, sdp: bytes = b"") -> None:
-        """Send the ACK, with our answer to the offer in the 200; does nothing when it has been sent already."""
-        if self.dialog is not None and self.state != OVER and self.dialog.remote_tag not in self._acks:
-            self._acknowledge(self.dialog, sdp)
-
-    def receive(self, transaction: ServerTransaction, request: Request) -> None:
-        """Handle a request within the dialog; before our INVITE is answered there is nothing to ask for."""
-        if self.dialog is None:
-            raise RequestPending if request.method == "INVITE" else BadRequest("No confirmed dialog")
-        super().receive(transaction, request)
-
-    def receive_response(self, transaction: ClientTransaction, response: Response) -> None:
-        """Take a response to our INVITE."""
-        if transaction is not self._transaction:
-            return
-        if response.status < 200:
-            if self.state == INVITED and response.status > 100:
-                self.on_event(Ringing(response.status, session_description(response)))
-        elif response.status < 300:
-            try:
-                self._receive_2xx(response)
-            except SipError:  # not even an ACK can be made of it
-                self._fail(500, "Malformed answer")
-        else:
-            self._fail(response.status, response.reason)
-
-    def request_failed(self, transaction: ClientTransaction, cause: str) -> None:
-        """Take note that the INVITE got no final response (8.1.3.1)."""
-        if transaction is self._transaction:
-            self._fail(*((408, "No answer") if cause == TIMEOUT else (503, "Cannot be reached")))
-
-    def _fail(self, status: int, reason: str) -> None:
-        if self.state in {INVITED, CANCELLING}:
-            self._finish()
-            self.on_event(Rejected(status, reason))
-
-    def _receive_2xx(self, response: Response) -> None:
-        tag = response.to.tag
-        if tag in self._acks:  # 13.2.2.4: "the ACK MUST be passed to the client transport every time a 2xx arrives"
-            self.context.endpoint.send(*self._acks[tag])
-            return
-        if self.dialog is not None and self.dialog.remote_tag == tag:  # its ACK waits for our answer
-            return
-        assert self._invite is not None
-        try:
-            dialog = Dialog.as_client(self._invite, response, self.flow)
-        except SipError:  # no way to the peer: acknowledge to where the INVITE went, then give up
-            self._drop(Dialog.as_client(self._invite, _as_if_from(response, self._invite.uri), self.flow))
-            self._fail(500, "Answer without usable Contact")
-            return
-        if self.state == INVITED:
-            self.state = CONFIRMED
-            self.dialog = dialog
-            if self._invite.body:
-                self._acknowledge(dialog)
-            self.on_event(Answered(session_description(response)))
-            return
-        self._drop(dialog)  # answered although cancelled, or a second fork answered
-        if self.state == CANCELLING:
-            self._finish()
-
-    def _acknowledge(self, dialog: Dialog, sdp: bytes = b"") -> None:
-        ack = dialog.request("ACK", cseq=dialog.local_cseq)
-        if sdp:
-            ack.set_body(sdp, SDP)
-        flow = self.context.flow_for(dialog.next_hop, dialog.flow)
-        self._acks[dialog.remote_tag] = (flow, self.context.endpoint.send_ack(ack, flow))
-
-    def _drop(self, dialog: Dialog) -> None:
-        """End by BYE a dialog that is not wanted (13.2.2.4)."""
-        self._acknowledge(dialog)
-        bye = dialog.request("BYE")
-        for name, value in self._bye_headers:
-            bye.add(name, value)
-        self.context.endpoint.request(bye, self.context.flow_for(dialog.next_hop, dialog.flow), None)
-
-
 def session_description(message: Request | Response) -> bytes:
     """Return the body when it is a session description, else nothing."""
     if not message.body:
@@ -497,12 +302,5 @@ def session_description(message: Request | Response) -> bytes:
     return message.body if content_type == SDP else b""
 
 
-def _as_if_from(response: Response, uri: str) -> Response:
-    copy = response.copy()
-    copy.remove("Record-Route")
-    copy.set("Contact", f"<{uri}>")
-    return copy
-
-
-def _ignore(_: SessionEvent) -> None:
-    """Nobody is listening (any more)."""
+def ignore(_: SessionEvent) -> None:
+    """Be told something when nobody is listening (any more)."""

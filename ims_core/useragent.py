@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from ims_core.endpoint import AckReceived, CancelReceived, RequestFailed, ResponseReceived
 from ims_core.errors import BadExtension, LoopDetected, NoSuchDialog, SipError
-from ims_core.session import EventHandler, IncomingCall, OutgoingCall, Session
+from ims_core.incoming import IncomingCall
+from ims_core.outgoing import OutgoingCall
+from ims_core.session import EventHandler, Session
 
 if TYPE_CHECKING:
     from ims_core.endpoint import Endpoint

@@ -27,8 +27,9 @@ from media.api import NotAcceptable
 from media.negotiation import Negotiation
 
 if TYPE_CHECKING:
+    from ims_core.incoming import IncomingCall
     from ims_core.message import Response
-    from ims_core.session import IncomingCall, Session
+    from ims_core.session import Session
     from ims_core.transactions import ServerTransaction
     from media.stream import Stream
 

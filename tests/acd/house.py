@@ -28,9 +28,11 @@ from acd.store import StoreCounters
 from ims_core.endpoint import AckReceived, CancelReceived, Endpoint, RequestFailed, RequestReceived, ResponseReceived
 from ims_core.flow import Address, Flow
 from ims_core.ids import Ids
+from ims_core.incoming import IncomingCall
 from ims_core.location import Binding, Domains, Location, Removal
 from ims_core.node import Node
-from ims_core.session import Answered, Ended, IncomingCall, OutgoingCall, Rejected, Reoffered, SessionEvent
+from ims_core.outgoing import OutgoingCall
+from ims_core.session import Answered, Ended, Rejected, Reoffered, SessionEvent
 from ims_core.useragent import UserAgent
 from media.testing import FakeLeg, FakeMedia
 

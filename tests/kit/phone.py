@@ -9,8 +9,10 @@ from ims_core.digest import answer_challenge
 from ims_core.endpoint import AckReceived, CancelReceived, Event, RequestFailed, RequestReceived, ResponseReceived
 from ims_core.errors import SipError
 from ims_core.flow import Address, Flow, format_address
+from ims_core.incoming import IncomingCall
 from ims_core.message import Request
-from ims_core.session import ALLOW, EventHandler, IncomingCall, OutgoingCall, SessionEvent
+from ims_core.outgoing import OutgoingCall
+from ims_core.session import ALLOW, EventHandler, SessionEvent
 from ims_core.transactions import TimerValues
 from ims_core.uri import parse_uri
 from ims_core.useragent import UserAgent
