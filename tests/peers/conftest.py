@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from tests.conftest import Ports
-from tests.peers.kit import Baresip, Program, Server, Sipp
+from tests.peers.kit import LAB_AGENT_PORT, Baresip, Program, Server, Sipp
 
 P = TypeVar("P", bound=Program)
 PROGRAMS = pytest.StashKey[list[Program]]()
@@ -44,10 +44,10 @@ class Bench:
         self._keep(server)
         return server.wait_until_ready() if ready else server
 
-    def serve_lab(self, **options: Any) -> tuple[Server, int]:
+    def serve_lab(self, changes: Mapping[str, str] | None = None, **options: Any) -> tuple[Server, int]:
         """Start the server on the lab configuration; returns the port on which its agents are to be as well."""
-        agent_port = self.ports.one()
-        return self.serve("lab.toml", agent_port=agent_port, **options), agent_port
+        agents = self.ports.one()
+        return self.serve("lab.toml", changes={LAB_AGENT_PORT: str(agents), **(changes or {})}, **options), agents
 
     def sipp(self, scenario: str, **options: Any) -> Sipp:
         """Start SIPp; see `Sipp`."""
@@ -57,6 +57,32 @@ class Bench:
         sipp = Sipp(scenario, self.directory, **chosen)
         self._keep(sipp)
         return sipp
+
+    def register(self, server: Server, user: str, **options: Any) -> int:
+        """Register a user's phone with SIPp and return its port."""
+        sipp = self.sipp(
+            "register",
+            remote=server.sip,
+            **{"options": ["-au", user, "-ap", "demo"], "keys": {"caller": user}, **options},
+        )
+        sipp.succeed()
+        return sipp.port
+
+    def sign_in(self, server: Server, agent: str) -> int:
+        """Register an agent's phone and return its port, at which it is to wait for calls."""
+        port = self.register(server, agent)
+        server.wait_for_agent(agent, "ready")
+        return port
+
+    def visit(self, server: Server, user: str = "caller1", scenario: str = "call", **options: Any) -> Sipp:
+        """Register a user's phone, which is not challenged then, and let it run a scenario."""
+        port = self.register(server, user)
+        return self.sipp(scenario, remote=server.sip, port=port, keys={"caller": user}, **options)
+
+    def dial_code(self, server: Server, agent: str, code: str) -> None:
+        """Dial a feature code as an agent, from another phone than the one that is registered."""
+        credentials = ["-au", agent, "-ap", "demo", "-auth_uri", f"{code}@{server.uri_host}"]
+        self.sipp("call_digest", remote=server.sip, number=code, keys={"caller": agent}, options=credentials).succeed()
 
     def baresip(self, user: str, server: Server, **options: Any) -> Baresip:
         """Start a baresip that registers as ``user``; see `Baresip`."""

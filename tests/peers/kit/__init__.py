@@ -3,11 +3,12 @@
 from tests.peers.kit.baresip import Baresip
 from tests.peers.kit.phone import Message, Phone, Voice, media_port, sdp
 from tests.peers.kit.process import LOOPBACK, Program, wait_until
-from tests.peers.kit.server import GAUGES, ROOT, Server
+from tests.peers.kit.server import GAUGES, LAB_AGENT_PORT, ROOT, Server
 from tests.peers.kit.sipp import Counts, Sipp
 from tests.peers.kit.tones import SILENCE_DB, Samples, level, loudest_part, read_wav, write_tone
 
 __all__ = [
-    "GAUGES", "LOOPBACK", "ROOT", "SILENCE_DB", "Baresip", "Counts", "Message", "Phone", "Program", "Samples", "Server",
+    "GAUGES", "LAB_AGENT_PORT", "LOOPBACK", "ROOT", "SILENCE_DB",
+    "Baresip", "Counts", "Message", "Phone", "Program", "Samples", "Server",
     "Sipp", "Voice", "level", "loudest_part", "media_port", "read_wav", "sdp", "wait_until", "write_tone",
 ]  # fmt: skip

@@ -30,7 +30,10 @@ def value(written: object) -> str:
 
 
 class Server(Program):
-    """``ims-acd serve`` on ports of its own. Times of transactions are a tenth of the usual, so that they end soon."""
+    """``ims-acd serve`` on ports of its own. Times of transactions are a tenth of the usual, so that they end soon.
+
+    ``changes`` are made to the text of the shipped configuration, ``settings`` are given by ``--set``.
+    """
 
     def __init__(
         self,
@@ -40,7 +43,7 @@ class Server(Program):
         sip_port: int,
         http_port: int,
         rtp_ports: str,
-        agent_port: int | None = None,
+        changes: Mapping[str, str] | None = None,
         settings: Mapping[str, object] | None = None,
         name: str = "server",
     ) -> None:
@@ -50,7 +53,10 @@ class Server(Program):
         self.storage = directory / "var"
         file = directory / config
         text = (ROOT / "configs" / config).read_text()
-        file.write_text(text if agent_port is None else text.replace(LAB_AGENT_PORT, str(agent_port)))
+        for old, new in (changes or {}).items():
+            assert old in text, old
+            text = text.replace(old, new)
+        file.write_text(text)
         chosen: dict[str, object] = {
             "sip.listen": [f"{transport}:{LOOPBACK}:{sip_port}" for transport in ("udp", "tcp")],
             "sip.t1_seconds": 0.05,
@@ -158,12 +164,17 @@ class Server(Program):
         assert len(cdrs) == count, cdrs
         return cdrs
 
-    def wait_until_idle(self, tasks: float | None = None, seconds: float = 10.0) -> None:
-        """Return when nothing of any call is left, and no more than ``tasks`` asyncio tasks when that is given."""
+    def wait_until_idle(self, tasks: float | None = None, seconds: float = 10.0, *, refused: int = 0) -> None:
+        """Return when nothing of any call is left, and no more than ``tasks`` asyncio tasks when that is given.
+
+        ``refused`` is how many INVITEs of the server got a failure: Timer D keeps them "at least 32 seconds".
+        """
 
         def left() -> dict[str, float]:
             metrics = self.metrics()
             rest = {name: metrics[name] for name in GAUGES if metrics[name]}
+            if rest.get("acd_sip_transactions", 0) <= refused:
+                rest.pop("acd_sip_transactions", None)
             if tasks is not None and metrics["acd_tasks"] > tasks:
                 rest["acd_tasks"] = metrics["acd_tasks"]
             for name, count in metrics.items():
