@@ -7,7 +7,6 @@ import random
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -86,26 +85,12 @@ def talking(bench: Bench, server: Server) -> Iterator[tuple[Phone, Voice, Messag
     server.wait_until_idle()
 
 
-def resident_kilobytes(server: Server) -> int:
-    """Memory of the server and its media worker."""
-    total = 0
-    for pid in (server.pid, *children(server.pid)):
-        status = Path(f"/proc/{pid}/status").read_text()
-        total += int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")))
-    return total
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 @pytest.mark.peer("sipp")
 def test_random_bytes_on_every_port_disturb_no_call(bench: Bench) -> None:
     server = bench.serve()
     chance = random.Random(SEED)
     with talking(bench, server) as (_, _, answer), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thrower:
-        before = resident_kilobytes(server)
+        before = server.resident_kilobytes()
         for _ in range(3000):
             thrower.sendto(chance.randbytes(chance.randrange(1400)), server.sip)
             thrower.sendto(chance.randbytes(chance.randrange(400)), (LOOPBACK, media_port(answer)))
@@ -114,7 +99,7 @@ def test_random_bytes_on_every_port_disturb_no_call(bench: Bench) -> None:
                 throw_at_stream(port, chance.randbytes(20_000))
         dropped = {name: count for name, count in server.metrics().items() if name.startswith("acd_sip_dropped")}
         assert sum(dropped.values()) > 0
-        assert resident_kilobytes(server) - before < 20_000
+        assert server.resident_kilobytes() - before < 20_000
         assert server.get("/healthz")[0] == 200
     assert not [line for line in server.logged("library.logged") if line["level"] == "error"]
     server.stop()
@@ -175,7 +160,7 @@ def test_a_stream_that_stalls_in_a_message_is_closed_and_holds_nobody_up(bench: 
 @pytest.mark.rfc("3261-18.3")
 def test_an_oversized_message_on_a_stream_is_refused_within_bounds(bench: Bench) -> None:
     server = bench.serve()
-    before = resident_kilobytes(server)
+    before = server.resident_kilobytes()
     with Phone(server.sip, bench.ports.one()) as phone:
         phone.new_call()
         head = phone.write("OPTIONS", f"sip:{server.uri_host}", transport="TCP")
@@ -190,7 +175,7 @@ def test_an_oversized_message_on_a_stream_is_refused_within_bounds(bench: Bench)
             pass  # closed, as it should be
         else:
             pytest.fail("32 MB of one message were taken")
-    assert resident_kilobytes(server) - before < 20_000
+    assert server.resident_kilobytes() - before < 20_000
     assert server.get("/readyz")[0] == 200
 
 

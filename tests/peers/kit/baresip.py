@@ -145,6 +145,10 @@ class Baresip(Program):
         """The recording of what came from the other side in the latest call."""
         return max(self.heard_in.glob("*-dec.wav"), key=lambda path: path.stat().st_mtime)
 
+    def heard_bytes(self) -> int:
+        """How much it has kept of the present call; 16,000 are a second."""
+        return max((path.stat().st_size for path in self.heard_in.glob("*-dec.wav")), default=0)
+
     def end(self) -> None:
         """End it."""
         if self._control is not None:

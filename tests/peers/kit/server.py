@@ -94,6 +94,18 @@ class Server(Program):
         wanted = f'"{event}"'
         return [json.loads(line) for line in self.output.splitlines() if wanted in line and line.startswith("{")]
 
+    def children(self) -> list[int]:
+        """The processes that it has started: its media workers."""
+        return [int(child) for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
+    def resident_kilobytes(self) -> int:
+        """Memory of the server and its media workers."""
+        total = 0
+        for pid in (self.pid, *self.children()):
+            status = Path(f"/proc/{pid}/status").read_text()
+            total += int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")))
+        return total
+
     # What HTTP tells ----------------------------------------------------------------------------------------
 
     def get(self, path: str) -> tuple[int, str]:
