@@ -25,7 +25,10 @@ class Owner(Protocol):
     dropped: Counter[str]
 
     def receive(self, data: bytes, flow: Flow) -> None:
-        """Take one whole message; never raises."""
+        """Take one whole message; never raises. ``flush`` must follow, after the last message of several."""
+
+    def flush(self) -> None:
+        """Send what there is to send."""
 
 
 class Datagrams:
@@ -61,7 +64,13 @@ class Datagrams:
             self._loop.add_reader(self.sock, self._on_readable)
 
     def _drain(self) -> int:
-        """Take what has come, up to a batch; returns how many datagrams."""
+        """Take what has come, up to a batch, then send the answers; returns how many datagrams came."""
+        taken = self._take()
+        if taken:
+            self._owner.flush()
+        return taken
+
+    def _take(self) -> int:
         receive, recvfrom, flows = self._owner.receive, self.sock.recvfrom, self._flows
         largest = self._owner.limits.max_message
         for taken in range(BATCH):

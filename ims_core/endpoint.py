@@ -260,7 +260,7 @@ class Endpoint:
             else:
                 existing.fire(ACK)
             return
-        if (via.host, via.port) == flow.remote and "rport" not in via.params:
+        if (via.host, via.port) == flow.remote and not via.has_rport:
             reply_to = flow
         else:
             reply_to = _stamp_via(request, via, flow)
@@ -342,7 +342,7 @@ _CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
 def _server_key(request: Request, via: Via) -> Key:
     """What identifies the transaction of a request; an ACK belongs to its INVITE (17.2.3)."""
     method = "INVITE" if request.method == "ACK" else request.method
-    branch = via.params.get("branch", "")
+    branch = via.branch
     if branch.startswith(MAGIC_COOKIE):
         return branch, via.host, via.port or 5060, method
     return (  # a hop of RFC 2543: Request-URI, From tag, Call-ID, CSeq number and top Via

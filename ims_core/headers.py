@@ -11,22 +11,32 @@ from ims_core.uri import Uri, parse_uri, split_host_port
 
 
 class Via(NamedTuple):
-    """One Via value: the hop that sent the request and where it wants the response (20.42)."""
+    """One Via value: the hop that sent the request and where it wants the response (20.42).
+
+    ``tail`` is the text of the parameters, each with its semicolon.
+    """
 
     transport: str
     host: str
     port: int | None
-    params: dict[str, str]
+    tail: str
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The parameters by their lower-case names."""
+        return parse_params(split_params(self.tail)[1:])
 
     @property
     def branch(self) -> str:
         """The transaction id set by the hop; empty when it set none."""
-        return self.params.get("branch", "")
+        tail = self.tail
+        branch = tail.partition(";branch=")[2].partition(";")[0] if '"' not in tail else ""
+        return branch or self.params.get("branch", "")
 
     @property
-    def sent_by(self) -> str:
-        """The ``sent-by`` production, as transaction matching compares it (17.2.3)."""
-        return f"{self.host}:{self.port or 5060}"
+    def has_rport(self) -> bool:
+        """Whether the hop wants the response at the port it sent from (RFC 3581)."""
+        return "rport" in self.tail.lower() and "rport" in self.params
 
 
 def parse_via(text: str) -> Via:
@@ -35,9 +45,8 @@ def parse_via(text: str) -> Via:
     if plain is not None:
         transport, sent_by, tail = plain.groups()
         host, port = split_host_port(sent_by)
-        params = {name.lower(): value for name, _, value in [param.partition("=") for param in tail.split(";")[1:]]}
-        return Via(transport, host, port, params)
-    protocol_and_host, *items = split_params(text)
+        return Via(transport, host, port, tail)
+    protocol_and_host, *params = split_params(text)
     protocol, _, sent_by = protocol_and_host.strip().partition(" ")
     if "/" in sent_by or "\t" in protocol_and_host:  # white space is legal around the slashes
         name, version, transport, sent_by = _via_parts(protocol_and_host)
@@ -47,7 +56,7 @@ def parse_via(text: str) -> Via:
     if name.upper() != "SIP" or version != "2.0" or not transport:
         raise BadRequest("Malformed Via")
     host, port = split_host_port(sent_by.strip().replace(" ", ""))
-    return Via(transport.upper(), host, port, parse_params(items))
+    return Via(transport.upper(), host, port, "".join(f";{param.strip()}" for param in params))
 
 
 # Most Vias: no white space but the one, nothing quoted.

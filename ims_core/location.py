@@ -24,6 +24,7 @@ class Domains:
 
     def __init__(self, domain: str, aliases: Iterable[str] = ()) -> None:
         self.domain = domain.lower()
+        self._suffix = f"@{self.domain}"
         self._names = {self.domain}
         self._addresses: set[Address] = set()
         for alias in aliases:
@@ -43,7 +44,7 @@ class Domains:
 
     def aor_of(self, uri: Uri) -> str | None:
         """The address-of-record that ``uri`` names (``sip:user@domain``), None when the domain is another."""
-        return f"sip:{uri.user}@{self.domain}" if self.serves(uri) else None
+        return f"sip:{uri.user}{self._suffix}" if self.serves(uri) else None
 
 
 class Binding:

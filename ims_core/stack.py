@@ -103,7 +103,7 @@ class Stack:
         await asyncio.sleep(0)
 
     def receive(self, data: bytes, flow: Flow) -> None:
-        """Hand one whole message to the node and send what it answers."""
+        """Hand one whole message to the node; never raises. The caller flushes."""
         if self._node is None:
             return
         if self.tap is not None:
@@ -113,7 +113,6 @@ class Stack:
         except Exception:
             self.dropped["defect"] += 1
             log.exception("message.failed", peer=str(flow))
-        self.flush()
 
     def flush(self) -> None:
         """Send what the node has to send and set the timer to its next deadline."""

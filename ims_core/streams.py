@@ -25,7 +25,10 @@ class Owner(Protocol):
     dropped: Counter[str]
 
     def receive(self, data: bytes, flow: Flow) -> None:
-        """Take one whole message; never raises."""
+        """Take one whole message; never raises. ``flush`` must follow, after the last message of several."""
+
+    def flush(self) -> None:
+        """Send what there is to send."""
 
     def stream_opened(self, stream: Stream, remote: Address) -> Flow | None:
         """Number a connection; None when there are too many."""
@@ -71,6 +74,7 @@ class Stream(asyncio.Protocol):
             for message in self._framer.feed(data):
                 progress = True
                 self._owner.receive(message, self._flow)
+                self._owner.flush()
         except BadRequest as error:
             self._owner.dropped["unframed stream"] += 1
             log.info("connection.dropped", peer=format_address(self._flow.remote), reason=error.reason)

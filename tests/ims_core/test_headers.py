@@ -27,7 +27,6 @@ def test_a_via_has_its_parts() -> None:
     via = parse_via("SIP/2.0/UDP pc33.Atlanta.example:5070;branch=z9hG4bK776;rport;received=192.0.2.1")
     assert (via.transport, via.host, via.port, via.branch) == ("UDP", "pc33.atlanta.example", 5070, "z9hG4bK776")
     assert via.params == {"branch": "z9hG4bK776", "rport": "", "received": "192.0.2.1"}
-    assert via.sent_by == "pc33.atlanta.example:5070"
 
 
 @rfc("3261-25.1")
