@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FLOWS_REMEMBERED = 4096
 BATCH = 64  # datagrams taken in one go
 BUSY_SECONDS = 0.002  # batches that follow each other so quickly mean load
-GATHER_SECONDS = 0.001  # what a datagram may wait under load for others to come
+GATHER_SECONDS = 0.002  # what a datagram may wait under load for others to come
 
 
 class Owner(Protocol):

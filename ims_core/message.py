@@ -95,11 +95,11 @@ class Message:
 
     def get(self, name: str) -> str | None:
         """Return the value of the first line of that name, unfolded, or None."""
-        try:
-            position = self.keys.index(_KEYS.get(name) or name.lower())
-        except ValueError:
+        key = _KEYS.get(name) or name.lower()
+        if key not in self.keys:
             return None
-        return self.value_at(position)
+        value = self.lines[self.keys.index(key)].partition(":")[2].strip()
+        return value if "\n" not in value else _unfold(value)
 
     def require(self, name: str) -> str:
         """Return the value of the first line of that name. Raises ``BadRequest`` when there is none."""
@@ -133,7 +133,7 @@ class Message:
     def value_at(self, position: int) -> str:
         """Return the value of one header line, its folding replaced by single spaces (7.3.1)."""
         value = self.lines[position].partition(":")[2].strip()
-        return value if "\n" not in value else " ".join(part.strip() for part in value.split("\r\n"))
+        return value if "\n" not in value else _unfold(value)
 
     @property
     def via(self) -> Via:
@@ -402,6 +402,10 @@ def _resolve_names(lines: list[str], keys: list[str | None]) -> tuple[list[str |
             if not colon or not name or not _TOKEN.issuperset(name):
                 malformed = malformed or "Malformed header line"
     return keys, malformed
+
+
+def _unfold(value: str) -> str:
+    return " ".join(part.strip() for part in value.split("\r\n"))
 
 
 def _canonical(name: str) -> str:
