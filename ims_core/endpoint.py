@@ -122,7 +122,7 @@ class Endpoint:
     def receive(self, data: bytes, flow: Flow) -> None:
         """Take one whole message. Bytes that are none are answered with a 4xx where possible, else counted."""
         try:
-            message = parse_message(data, datagram=not flow.reliable)
+            message = parse_message(data, datagram=flow.transport == "UDP")
             if type(message) is Request:
                 self._receive_request(message, flow)
             else:
@@ -260,10 +260,7 @@ class Endpoint:
             else:
                 existing.fire(ACK)
             return
-        if (via.host, via.port) == flow.remote and not via.has_rport:
-            reply_to = flow
-        else:
-            reply_to = _stamp_via(request, via, flow)
+        reply_to = flow if (via.host, via.port) == flow.remote and not via.has_rport else _stamp_via(request, via, flow)
         if method == "ACK":
             self._events.append(AckReceived(request, flow))
             return

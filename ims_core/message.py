@@ -73,13 +73,12 @@ class Message:
 
     __slots__ = ("_cseq", "_to", "_via", "body", "keys", "lines")
 
-    def __init__(self, keys: list[str], lines: list[str], body: bytes) -> None:
-        self.keys = keys
-        self.lines = lines
-        self.body = body
-        self._via: Via | None = None
-        self._to: NameAddr | None = None
-        self._cseq: CSeq | None = None
+    keys: list[str]
+    lines: list[str]
+    body: bytes
+    _via: Via | None
+    _to: NameAddr | None
+    _cseq: CSeq | None
 
     def _forget(self) -> None:
         """Drop what was parsed: a header line has changed."""
@@ -256,7 +255,10 @@ class Request(Message):
         lines: list[str] | None = None,
         body: bytes = b"",
     ) -> None:
-        super().__init__([] if keys is None else keys, [] if lines is None else lines, body)
+        self.keys = [] if keys is None else keys
+        self.lines = [] if lines is None else lines
+        self.body = body
+        self._via = self._to = self._cseq = None
         self.method = method
         self.uri = uri
 
@@ -288,7 +290,10 @@ class Response(Message):
         lines: list[str] | None = None,
         body: bytes = b"",
     ) -> None:
-        super().__init__([] if keys is None else keys, [] if lines is None else lines, body)
+        self.keys = [] if keys is None else keys
+        self.lines = [] if lines is None else lines
+        self.body = body
+        self._via = self._to = self._cseq = None
         self.status = status
         self.reason = REASONS.get(status, "") if reason is None else reason
 

@@ -224,12 +224,13 @@ class Registrar:
             left = self._max_expires if binding.fixed else ceil(binding.expires_at - now)
             if left <= 0:  # about to be dropped
                 continue
-            value = f"<{binding.contact}>;expires={left}"
+            value = f"Contact: <{binding.contact}>;expires={left}"
             if binding.q is not None:
                 value += f";q={binding.q:.3g}"
             if binding.instance:
                 value += f";+sip.instance={quote_string(binding.instance)}"
-            response.add("Contact", value)
+            response.keys.append("contact")
+            response.lines.append(value)
         if "path" in request.keys:
             for value in request.values("Path"):
                 response.add("Path", value)

@@ -123,10 +123,10 @@ class Transaction:
 
     def _end_after(self, event: str, delay: float) -> None:
         """Wait for stragglers; a reliable transport has none."""
-        if self.flow.reliable:
-            self._end()
-        else:
+        if self.flow.transport == "UDP":
             self._layer.start_timer(self, event, delay)
+        else:
+            self._end()
 
 
 class ClientTransaction(Transaction):
