@@ -13,7 +13,7 @@ from tests.peers.kit import LAB_AGENT_PORT, Baresip, Program, Server, Sipp
 
 P = TypeVar("P", bound=Program)
 PROGRAMS = pytest.StashKey[list[Program]]()
-RTP_PORTS = 80
+RTP_PORTS = 40
 
 
 class Bench:
@@ -21,21 +21,32 @@ class Bench:
 
     def __init__(self, directory: Path, ports: Ports, keep: Callable[[Program], None]) -> None:
         self.directory = directory
-        self.ports = ports
+        self._ports = ports
+        self._given: set[int] = set()
         self._keep = keep
         self._servers = 0
+
+    def port(self, count: int = 1) -> int:
+        """Return a port, or the first of ``count`` adjacent ones, that this test was not given before."""
+        for _ in range(100):
+            first = self._ports.one() if count == 1 else self._ports.block(count)
+            wanted = set(range(first, first + count))
+            if not wanted & self._given:
+                self._given |= wanted
+                return first
+        raise RuntimeError("no ports are left for this test")
 
     def serve(self, config: str = "demo.toml", *, ready: bool = True, **options: Any) -> Server:
         """Start the server on a shipped configuration; ``settings`` as for ``--set``."""
         self._servers += 1
         if "sip_port" not in options:
-            options["sip_port"] = self.ports.one()
-        first = self.ports.block(RTP_PORTS)
+            options["sip_port"] = self.port()
+        first = self.port(RTP_PORTS)
         server = Server(
             config,
             self.directory,
             **{
-                "http_port": self.ports.one(),
+                "http_port": self.port(),
                 "rtp_ports": f"{first}-{first + RTP_PORTS - 1}",
                 "name": f"server-{self._servers}",
                 **options,
@@ -46,14 +57,14 @@ class Bench:
 
     def serve_lab(self, changes: Mapping[str, str] | None = None, **options: Any) -> tuple[Server, int]:
         """Start the server on the lab configuration; returns the port on which its agents are to be as well."""
-        agents = self.ports.one()
+        agents = self.port()
         return self.serve("lab.toml", changes={LAB_AGENT_PORT: str(agents), **(changes or {})}, **options), agents
 
     def sipp(self, scenario: str, **options: Any) -> Sipp:
         """Start SIPp; see `Sipp`."""
         chosen = {"port": 0, "media_port": 0, **options}
-        chosen["port"] = chosen["port"] or self.ports.one()
-        chosen["media_port"] = chosen["media_port"] or self.ports.block(4)
+        chosen["port"] = chosen["port"] or self.port()
+        chosen["media_port"] = chosen["media_port"] or self.port(4)
         sipp = Sipp(scenario, self.directory, **chosen)
         self._keep(sipp)
         return sipp
@@ -90,9 +101,9 @@ class Bench:
             user,
             self.directory,
             server=server.sip,
-            port=self.ports.block(2),  # it takes the next one too, for TLS
-            control=self.ports.one(),
-            rtp_ports=self.ports.block(10),
+            port=self.port(2),  # it takes the next one too, for TLS
+            control=self.port(),
+            rtp_ports=self.port(10),
             **options,
         )
         self._keep(phone)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import time
@@ -34,7 +33,7 @@ def test_a_caller_who_vanishes_is_missed(bench: Bench) -> None:
     wait_until(lambda: server.metrics()["acd_rtp_packets_total{direction=in}"] > 100, 10, "voice both ways")
     caller.signal(signal.SIGKILL)
     agent.succeed(30)
-    assert any("cause=408" in line for line in agent.said), agent.said
+    assert "cause=408" in agent.said("ended")[0]
     (cdr,) = server.wait_for_cdrs()
     assert (cdr["outcome"], cdr["ended_by"]) == ("peer_lost", "system")
     assert "caller" in cdr["reason"]
@@ -61,7 +60,7 @@ def test_a_killed_media_worker_ends_its_calls_and_is_replaced(bench: Bench) -> N
     os.kill(worker, signal.SIGKILL)
     for phone in (caller, agent):
         phone.succeed()
-        assert any("cause=503" in line for line in phone.said), phone.said
+        assert "cause=503" in phone.said("ended")[0]
     (cdr,) = server.wait_for_cdrs()
     assert (cdr["outcome"], cdr["ended_by"]) == ("media_lost", "system")
     wait_until(lambda: server.get("/readyz")[0] == 200, 10, "ready again")
@@ -84,7 +83,7 @@ def test_a_drain_refuses_new_calls_tells_the_others_and_ends_well(bench: Bench) 
     wait_until(lambda: server.logged("server.draining"), 5, "the drain")
     refused = bench.sipp("call_drained", remote=server.sip)
     refused.succeed()
-    assert re.search(r"later \d+", "\n".join(refused.said))
+    assert int(refused.said("later")[0]) > 0
     assert server.get("/readyz")[0] == 503
     assert server.get("/healthz")[0] == 200
     assert server.metrics()["acd_draining"] == 1
@@ -92,7 +91,7 @@ def test_a_drain_refuses_new_calls_tells_the_others_and_ends_well(bench: Bench) 
     wait_until(lambda: server.metrics()["acd_rtp_packets_total{direction=out}"] > sent + 10, 10, "the announcement")
     for phone in (caller, agent):
         phone.succeed()
-        assert any("cause=503" in line for line in phone.said), phone.said
+        assert "cause=503" in phone.said("ended")[0]
     assert server.wait(20) == 0, server.report()
     outcomes = [line["outcome"] for line in server.logged("call.ended")]
     assert outcomes == ["drained"]

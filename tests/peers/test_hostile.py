@@ -42,7 +42,7 @@ def test_what_is_asked_wrongly_gets_the_status_that_says_so(bench: Bench) -> Non
         assert phone.ask("BYE", phone.uri("10002"), to="<sip:10002@ims.example>;tag=none").status == 481
         got = {name: without(phone, name, offer) for name in ("From", "To", "Call-ID", "CSeq", "Contact")}
         assert set(got.values()) == {400}, got
-    with Phone(server.sip, bench.ports.one(), "alice") as stranger:
+    with Phone(server.sip, bench.port(), "alice") as stranger:
         response = stranger.ask("INVITE", stranger.uri("10002"), body=offer)
         assert response.status == 407
         bad = ('Digest username="alice", realm="ims.example", nonce="made-up", uri="sip:x", response="0"',)
@@ -68,7 +68,7 @@ def without(phone: Phone, name: str, offer: bytes) -> int:
 @contextmanager
 def talking(bench: Bench, server: Server) -> Iterator[tuple[Phone, Voice, Message]]:
     """Hold a call to the echo service during the block, and see that it went on undisturbed."""
-    with registered(bench, server) as phone, Voice(bench.ports.block(2)) as voice:
+    with registered(bench, server) as phone, Voice(bench.port(2)) as voice:
         answer = phone.dial("10002", sdp(voice.port))
         assert answer.status == 200
         voice.start(media_port(answer))
@@ -118,7 +118,7 @@ def throw_at_stream(port: int, data: bytes) -> None:
 @pytest.mark.rfc("3261-18.3")
 def test_malformed_and_oversized_sip_disturbs_no_call(bench: Bench) -> None:
     server = bench.serve()
-    with talking(bench, server) as _, Phone(server.sip, bench.ports.one(), "mallory") as mallory:
+    with talking(bench, server) as _, Phone(server.sip, bench.port(), "mallory") as mallory:
         mallory.new_call()
         good = mallory.write("INVITE", mallory.uri("10002"), body=sdp(9))
         chance = random.Random(SEED)
@@ -139,7 +139,7 @@ def test_malformed_and_oversized_sip_disturbs_no_call(bench: Bench) -> None:
 @pytest.mark.rfc("3261-18.3")
 def test_a_stream_that_stalls_in_a_message_is_closed_and_holds_nobody_up(bench: Bench) -> None:
     server = bench.serve(settings={"limits.tcp_stall_seconds": 1})
-    with Phone(server.sip, bench.ports.one()) as phone:
+    with Phone(server.sip, bench.port()) as phone:
         phone.new_call()
         whole = phone.write("OPTIONS", f"sip:{server.uri_host}", transport="TCP")
     with (
@@ -161,7 +161,7 @@ def test_a_stream_that_stalls_in_a_message_is_closed_and_holds_nobody_up(bench: 
 def test_an_oversized_message_on_a_stream_is_refused_within_bounds(bench: Bench) -> None:
     server = bench.serve()
     before = server.resident_kilobytes()
-    with Phone(server.sip, bench.ports.one()) as phone:
+    with Phone(server.sip, bench.port()) as phone:
         phone.new_call()
         head = phone.write("OPTIONS", f"sip:{server.uri_host}", transport="TCP")
     endless = head.replace(b"Content-Length: 0", b"Content-Length: 2000000000")
@@ -183,7 +183,7 @@ def test_an_oversized_message_on_a_stream_is_refused_within_bounds(bench: Bench)
 def test_a_repeated_invite_makes_one_call(bench: Bench) -> None:
     server, agents = bench.serve_lab()
     del agents
-    with Phone(server.sip, bench.ports.one()) as phone:
+    with Phone(server.sip, bench.port()) as phone:
         phone.new_call()
         invite = phone.write("INVITE", phone.uri("10001"), body=sdp(9))
         for _ in range(5):

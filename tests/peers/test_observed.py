@@ -16,7 +16,7 @@ from tests.peers.kit import wait_until
 
 @pytest.mark.peer("sipp", "promtool")
 def test_the_metrics_pass_promtool_under_load(bench: Bench) -> None:
-    server, agents = bench.serve_lab()
+    server, agents = bench.serve_lab(rtp_ports="20000-29999")
     bench.sipp("agent", port=agents, calls=None, keys={"caller": "agent"})
     callers = bench.sipp("call", remote=server.sip, calls=60, rate=20, pause=0.5)
     wait_until(lambda: len(server.calls) >= 5, 10, "calls under way")

@@ -47,11 +47,13 @@ def test_a_call_without_rtp_is_answered_by_an_agent_and_recorded_in_its_cdr(benc
     instants = [cdr[name] for name in ("arrived", "answered_by_system", "queued", "offered", "connected", "ended")]
     assert instants == sorted(instants)
     assert all(instant.endswith(("Z", "+00:00")) for instant in instants)
-    assert agent.said == [line for line in agent.said if "<sip:visitor@ims.example>" in line or "ended" in line]
-    assert '"Lab" <sip:visitor@ims.example>' in agent.said[0]  # the queue's name and the caller's number
-    assert any("Q.850;cause=16" in line for line in agent.said)
+    assert agent.said("rang")[0].startswith('"Lab" <sip:visitor@ims.example>')  # the queue and the caller
+    assert agent.said("ended")[0].startswith("Q.850;cause=16")
     (line,) = server.logged("call.ended")
-    assert [event for _, event, _ in line["timeline"]][-1] == "call.bridged" or "call.ended" in str(line)
+    steps = [event for _, event, _ in line["timeline"]]
+    assert steps == [
+        "call.arrived", "call.answered", "call.queued", "agent.offered", "agent.connected", "call.bridged", "call.ended"
+    ]  # fmt: skip
     server.wait_until_idle(baseline)
     server.stop()
 
@@ -81,7 +83,7 @@ def test_an_invite_without_offer_gets_it_in_the_200_and_answers_in_the_ack(bench
     caller = dial(bench, server, "call_without_offer")
     caller.succeed()
     agent.succeed()
-    assert any("offer m=audio" in line for line in caller.said)
+    assert caller.said("offer")[0].startswith("m=audio")
     (cdr,) = server.wait_for_cdrs()
     assert cdr["outcome"] == "answered"
     server.wait_until_idle()
@@ -96,7 +98,7 @@ def test_a_held_call_is_answered_in_the_other_direction_and_resumed(bench: Bench
     server.wait_for_agent("a001", "talking")
     caller.succeed()
     agent.succeed()
-    assert [line.rpartition("answer ")[2] for line in caller.said] == ["recvonly", "sendrecv"]
+    assert caller.said("answer") == ["recvonly", "sendrecv"]
     (cdr,) = server.wait_for_cdrs()
     assert cdr["outcome"] == "answered"
     assert cdr["talked_seconds"] > 1.3

@@ -105,10 +105,10 @@ class Sipp(Program):
         self.wait(15.0)
         return self.counts()
 
-    @property
-    def said(self) -> list[str]:
-        """What the scenario logged, one line each."""
-        return _read(Path(f"{self._stem}.said")).splitlines()
+    def said(self, word: str) -> list[str]:
+        """What the scenario logged in lines that begin with this word, in order."""
+        lines = _read(Path(f"{self._stem}.said")).splitlines()
+        return [line[len(word) :].strip() for line in lines if line.startswith(f"{word} ")]
 
     @property
     def messages(self) -> list[str]:
