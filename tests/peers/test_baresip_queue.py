@@ -55,6 +55,35 @@ def test_the_hotline_bridges_caller_and_agent_and_records_both(bench: Bench, tra
     server.stop()
 
 
+@pytest.mark.rfc("3264-8.4")
+def test_a_hold_neither_shortens_the_recording_nor_ends_the_call(bench: Bench) -> None:
+    server = bench.serve(settings={"media.rtp_timeout_seconds": 1, "queues.support.announce_agent": False})
+    agent = bench.baresip("1001", server, tone=AGENT_HZ, answers=True).wait_until_registered()
+    caller = bench.baresip("caller1", server, tone=CALLER_HZ).wait_until_registered()
+    server.wait_for_agent("1001", "ready")
+    caller.dial("10001")
+    server.wait_for_call("talking", 15)
+    wait_until(lambda: agent.heard_bytes() > 16_000, 10, "a second of talk")
+    caller.command("hold")
+    server.wait_for_agent("1001", "hold")
+    rang = server.metrics()["acd_rtp_packets_total{direction=in}"]
+    wait_until(lambda: server.metrics()["acd_rtp_packets_total{direction=in}"] > rang + 110, 15, "2 s of hold")
+    caller.command("resume")
+    server.wait_for_agent("1001", "talking")
+    heard = agent.heard_bytes()
+    wait_until(lambda: agent.heard_bytes() > heard + 24_000, 10, "talk again")
+    agent.hang_up()
+    (cdr,) = server.wait_for_cdrs()
+    assert (cdr["outcome"], cdr["ended_by"]) == ("answered", "agent")
+    left, right = read_wav(Path(cdr["recording"]))
+    assert len(left) == len(right)
+    assert abs(len(left) / 8000 - cdr["talked_seconds"]) < 0.4
+    quiet = [at for at in range(0, len(left) - 800, 800) if level(left[at : at + 800], CALLER_HZ) < ABSENT_DB]
+    assert len(quiet) >= 15, "the caller is silent while holding"
+    assert level(loudest_part(left, CALLER_HZ, 1.0), CALLER_HZ) > CLEAR_DB
+    assert level(left[-8000:-1600], CALLER_HZ) > CLEAR_DB, "and is heard again afterwards"
+
+
 def hears(phone: Baresip, wanted: float, other: float) -> None:
     """Check what the phone itself kept of the other side's voice."""
     (heard,) = read_wav(phone.heard())

@@ -24,6 +24,7 @@ def test_a_call_by_name_is_proxied_and_ended_by_either_side(bench: Bench, ender:
     alice.succeed()
     bob.succeed()
     assert not server.cdrs, "the call does not go through the B2BUA"
+    assert bob.received("ACK sip:") == 1
     for phone in (alice, bob):
         assert all(server.uri_host in route and ";lr" in route for route in phone.said("route"))
         assert phone.said("route")
@@ -48,6 +49,16 @@ def test_a_busy_subscriber_is_told_as_busy(bench: Bench) -> None:
     wait_until(lambda: alice.received("486 Busy"), 10, "486")
     bob.succeed()
     assert not alice.received("200 OK")
+
+
+@pytest.mark.rfc("3261-16.7")
+def test_an_overload_behind_us_is_not_told_as_ours(bench: Bench) -> None:
+    server = bench.serve()
+    bob = bench.sipp("agent_overloaded", port=bench.register(server, "bob"), keys={"caller": "bob"})
+    alice = bench.visit(server, "alice", "call", number="bob")
+    wait_until(lambda: alice.received("500 "), 10, "500")
+    bob.succeed()
+    assert not alice.received("503")
 
 
 @pytest.mark.peer("baresip")
