@@ -116,7 +116,17 @@ def parse_name_addr(text: str) -> NameAddr:
     return _parse_remembered(text)
 
 
+# Most addresses: nothing quoted, no white space but in a display name.
+_PLAIN_ADDRESS = re.compile(r'([^"<>;,:]*)<([^\s"<>]+)>((?:;[^\s"<>;,]+)*)')
+
+
 def _parse_name_addr(text: str) -> NameAddr:
+    plain = _PLAIN_ADDRESS.fullmatch(text)
+    if plain is not None:
+        display, uri, tail = plain.groups()
+        if not tail:
+            return NameAddr(display.strip(), uri, {})
+        return NameAddr(display.strip(), uri, parse_params(tail.split(";")[1:]))
     text = text.strip()
     opening = _outside_quotes(text, "<") if '"' in text else text.find("<")
     if opening < 0:  # without angle brackets, parameters belong to the header (20.10)

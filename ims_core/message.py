@@ -71,18 +71,19 @@ class MalformedMessage(BadRequest):
 class Message:
     """What requests and responses share: header lines and a body."""
 
-    __slots__ = ("_cseq", "_to", "_via", "body", "keys", "lines")
+    __slots__ = ("_cseq", "_from", "_to", "_via", "body", "keys", "lines")
 
     keys: list[str]
     lines: list[str]
     body: bytes
     _via: Via | None
+    _from: NameAddr | None
     _to: NameAddr | None
     _cseq: CSeq | None
 
     def _forget(self) -> None:
         """Drop what was parsed: a header line has changed."""
-        self._via = self._to = self._cseq = None
+        self._via = self._from = self._to = self._cseq = None
 
     @property
     def start_line(self) -> str:
@@ -157,7 +158,9 @@ class Message:
     @property
     def from_(self) -> NameAddr:
         """The parsed From. Raises ``BadRequest``."""
-        return parse_name_addr(self.require("From"))
+        if self._from is None:
+            self._from = parse_name_addr(self.require("From"))
+        return self._from
 
     @property
     def to(self) -> NameAddr:
@@ -258,7 +261,7 @@ class Request(Message):
         self.keys = [] if keys is None else keys
         self.lines = [] if lines is None else lines
         self.body = body
-        self._via = self._to = self._cseq = None
+        self._via = self._from = self._to = self._cseq = None
         self.method = method
         self.uri = uri
 
@@ -293,7 +296,7 @@ class Response(Message):
         self.keys = [] if keys is None else keys
         self.lines = [] if lines is None else lines
         self.body = body
-        self._via = self._to = self._cseq = None
+        self._via = self._from = self._to = self._cseq = None
         self.status = status
         self.reason = REASONS.get(status, "") if reason is None else reason
 
