@@ -140,5 +140,6 @@ def _route_libraries(level: int) -> None:
         root.removeHandler(handler)
     root.addHandler(_Forward())
     root.setLevel(max(level, logging.INFO))
-    logging.getLogger("uvicorn").setLevel(max(level, logging.WARNING))  # its start and end are told by ours
+    # its start and end are told by ours, and any stranger's garbage would be a warning
+    logging.getLogger("uvicorn").setLevel(max(level, logging.ERROR))
     logging.captureWarnings(capture=True)

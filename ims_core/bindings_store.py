@@ -21,7 +21,7 @@ import structlog
 from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
 from ims_core.headers import split_values
-from ims_core.location import Binding, BindingRemoved, Location, LocationEvent
+from ims_core.location import Binding, BindingRefreshed, BindingRemoved, Location, LocationEvent
 
 _Row = tuple[str | bytes | float | None, ...]
 
@@ -36,6 +36,10 @@ CREATE TABLE bindings (
 _SELECT = "SELECT * FROM bindings ORDER BY number"
 _INSERT = "INSERT OR REPLACE INTO bindings VALUES "
 _PLACES = f"({', '.join('?' * 15)})"
+_RENEW = (
+    "UPDATE bindings SET call_id = new.column2, cseq = new.column3, expires_at = new.column4 FROM (VALUES {}) AS new "
+    "WHERE number = new.column1"
+)
 _ROWS_PER_STATEMENT = 50  # the interpreter's lock changes hands at every statement, not at every row
 _BUSY_SECONDS = 0.5
 MAX_PENDING = 500_000
@@ -67,6 +71,7 @@ class BindingsStore:
         self.note: Callable[[LocationEvent], None] = self._changes.append
         """Take a change; costs no more than the append that it is. For one thread at a time."""
         self._pending: dict[int, Binding | None] = {}
+        self._renewed: dict[int, Binding] = {}
         self._database: sqlite3.Connection | None = None
         self._replace_all = True
         self._stop = Event()
@@ -124,18 +129,24 @@ class BindingsStore:
     def _write(self) -> None:
         """Write all changes so far in one transaction; keep them when that fails."""
         self._coalesce()
-        if not self._pending and not self._replace_all:
+        if not self._pending and not self._renewed and not self._replace_all:
             return
         offset = self._unix_time() - self._clock()
         gone = [(number,) for number, binding in self._pending.items() if binding is None]
         rows = [_row(binding, offset) for binding in self._pending.values() if binding is not None]
+        lifetimes: list[_Row] = [
+            (number, _storable(binding.call_id), binding.cseq, binding.expires_at + offset)
+            for number, binding in self._renewed.items()
+            if number not in self._pending
+        ]
         try:
-            self._store(gone, rows)
+            self._store(gone, rows, lifetimes)
         except (sqlite3.Error, OSError) as error:
             self._note_failure(error)
             return
-        self.written += len(rows)
+        self.written += len(rows) + len(lifetimes)
         self._pending.clear()
+        self._renewed.clear()
         self._replace_all = False
         if self._failing:
             self._failing = False
@@ -157,9 +168,12 @@ class BindingsStore:
             binding = event.binding
             if binding.fixed or (len(pending) >= MAX_PENDING and binding.number not in pending):
                 continue  # beyond the cap, a row that is not removed runs out by its time
-            pending[binding.number] = None if isinstance(event, BindingRemoved) else binding
+            if isinstance(event, BindingRefreshed) and event.renewed:
+                self._renewed[binding.number] = binding
+            else:
+                pending[binding.number] = None if isinstance(event, BindingRemoved) else binding
 
-    def _store(self, gone: list[tuple[int]], rows: list[_Row]) -> None:
+    def _store(self, gone: list[tuple[int]], rows: list[_Row], lifetimes: list[_Row]) -> None:
         if self._database is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._database = _connect(self._path)
@@ -172,6 +186,10 @@ class BindingsStore:
             for start in range(0, len(rows), _ROWS_PER_STATEMENT):
                 part = rows[start : start + _ROWS_PER_STATEMENT]
                 database.execute(_INSERT + ", ".join([_PLACES] * len(part)), list(chain.from_iterable(part)))
+            for start in range(0, len(lifetimes), _ROWS_PER_STATEMENT):
+                part = lifetimes[start : start + _ROWS_PER_STATEMENT]
+                values = ", ".join(["(?, ?, ?, ?)"] * len(part))
+                database.execute(_RENEW.format(values), list(chain.from_iterable(part)))
 
     def _load(self) -> list[_Row]:
         if not self._path.exists():

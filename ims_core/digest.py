@@ -237,11 +237,14 @@ def _hexadecimal(text: str) -> int:
 
 
 def _same_target(digest_uri: str, request_uri: str) -> bool:
-    """Whether both name one resource; phones differ in parameters and in the default port."""
+    """Whether both name one resource.
+
+    Phones differ in parameters and in the default port, and SIPp leaves out the user unless it is told one.
+    """
     if digest_uri == request_uri:
         return True
     try:
         ours, theirs = parse_uri(request_uri), parse_uri(digest_uri)
     except SipError:
         return False
-    return (ours.user, ours.address) == (theirs.user, theirs.address)
+    return ours.address == theirs.address and theirs.user in {ours.user, ""}

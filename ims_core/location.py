@@ -132,10 +132,11 @@ class BindingAdded(NamedTuple):
 
 
 class BindingRefreshed(NamedTuple):
-    """A contact was registered again: its lifetime, and maybe its URI, flow and parameters are new."""
+    """A contact was registered again; ``renewed``: nothing but its lifetime, Call-ID and CSeq is new."""
 
     aor: str
     binding: Binding
+    renewed: bool
 
 
 class BindingRemoved(NamedTuple):
@@ -239,17 +240,21 @@ class Location:
         binding.instance = new.instance
         binding.path = new.path
         binding.written = new.written
-        self.renew(binding, call_id=new.call_id, cseq=new.cseq, expires_at=new.expires_at)
+        self._extend(binding, new.call_id, new.cseq, new.expires_at)
+        self._events.append(BindingRefreshed(binding.aor, binding, renewed=False))
 
     def renew(self, binding: Binding, *, call_id: str, cseq: int, expires_at: float) -> None:
         """Let a binding that is held live until ``expires_at`` by the word of this request."""
+        self._extend(binding, call_id, cseq, expires_at)
+        self._events.append(BindingRefreshed(binding.aor, binding, renewed=True))
+
+    def _extend(self, binding: Binding, call_id: str, cseq: int, expires_at: float) -> None:
         binding.call_id = call_id
         binding.cseq = cseq
         binding.expires_at = expires_at
         if expires_at < binding.due or not binding.due:
             self._unschedule(binding)
             self._schedule(binding)
-        self._events.append(BindingRefreshed(binding.aor, binding))
 
     def remove(self, binding: Binding, reason: Removal) -> None:
         """Drop a binding that is held."""

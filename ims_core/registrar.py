@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from email.utils import formatdate
+from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
 
@@ -22,10 +23,12 @@ from ims_core.headers import NameAddr, Via, parse_name_addr, quote_string
 from ims_core.ids import Ids
 from ims_core.location import Binding, Domains, Location, Removal
 from ims_core.message import Request, Response, error_response, response_to
-from ims_core.uri import Uri, same_uri
+from ims_core.uri import Uri, parse_uri, same_uri
 
 SUPPORTED = frozenset(("path",))
 FALLBACK_EXPIRES = 3600
+USERS_REMEMBERED = 16_384
+REMEMBERED_LENGTH = 256
 
 
 class _Wish(NamedTuple):
@@ -74,6 +77,7 @@ class Registrar:
         self._default_expires = default_expires
         self._max_contacts = max_contacts
         self._unix_time = unix_time
+        self._registered = lru_cache(maxsize=USERS_REMEMBERED)(self._resolve)
         self._date = (-1, "")
         self.accepted = 0
         self.challenged = 0
@@ -105,22 +109,30 @@ class Registrar:
 
     def _address_of_record(self, request: Request, user: str | None) -> str:
         """Steps 1, 4 and 5."""
-        to = request.to.uri
-        aor = self._domains.aor_of(to)
-        if aor is None or not self._domains.serves(request.target):
-            raise NotFound
+        to, uri = request.require("To"), request.uri
+        short = len(to) + len(uri) <= REMEMBERED_LENGTH
+        aor, wanted = self._registered(to, uri) if short else self._resolve(to, uri)
         if user is not None:
-            if user != to.user:
+            if user != wanted:
                 raise Forbidden
-        elif not to.user or (self._known_user is not None and not self._known_user(to.user)):
+        elif not wanted or (self._known_user is not None and not self._known_user(wanted)):
             raise NotFound
         return aor
 
+    def _resolve(self, to: str, uri: str) -> tuple[str, str]:
+        """Return the address-of-record and the user that a To value and a Request-URI name."""
+        target = parse_name_addr(to).uri
+        aor = self._domains.aor_of(target)
+        if aor is None or not self._domains.serves(parse_uri(uri)):
+            raise NotFound
+        return aor, target.user
+
     def _update(self, request: Request, aor: str, flow: Flow, now: float) -> None:
         """Steps 6 and 7: find all faults first, then change the bindings."""
-        contacts = request.values("Contact")
-        if not contacts or (len(contacts) == 1 and self._renew(request, aor, contacts[0], flow, now)):
+        contact = request.get("Contact")
+        if contact is None or self._renew(request, aor, contact, flow, now):
             return
+        contacts = request.values("Contact")
         call_id, cseq = request.call_id, request.cseq.number
         wishes = self._all_away(request, aor, contacts) if "*" in contacts else self._wishes(request, aor, contacts)
         for wish in wishes:
@@ -155,6 +167,8 @@ class Registrar:
         """Do what most REGISTERs ask: let the one contact live longer. False: it is not as simple as that."""
         held = self._location.only(aor)
         if held is None or held.written != contact or held.flow != flow or held.path or "path" in request.keys:
+            return False
+        if request.keys.count("contact") != 1:
             return False
         lifetime = self._lifetime(parse_name_addr(contact), request.get("Expires"))
         call_id, cseq = request.call_id, request.cseq.number

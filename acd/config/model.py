@@ -237,7 +237,7 @@ class FeatureCodes(Struct, frozen=True, kw_only=True):
 class Trace(Struct, frozen=True, kw_only=True):
     """The SIP messages kept per call for the ladder diagram: the newest `calls` calls, `messages` of each."""
 
-    sip: bool = True
+    sip: bool = False
     calls: SomeCount = 100
     messages: SomeCount = 200
 

@@ -148,7 +148,7 @@ def test_credentials_hold_for_their_method_only() -> None:
         ("sip:ims.example", Outcome.ACCEPTED),
         ("sip:IMS.example:5060;transport=tcp", Outcome.ACCEPTED),
         ("sip:ims.example:5070", Outcome.WRONG),
-        ("sip:bob@ims.example", Outcome.WRONG),
+        ("sip:bob@ims.example", Outcome.ACCEPTED),  # a digest for the domain, as SIPp makes it
         ("sip:other.example", Outcome.WRONG),
         ("nonsense", Outcome.WRONG),
     ],
@@ -306,3 +306,20 @@ def test_a_challenge_that_cannot_be_answered_is_named(challenge: str) -> None:
 def test_any_text_gets_a_verdict(text: str) -> None:
     for credentials in (text, f"Digest {text}", f'Digest realm="ims.example", {text}'):
         assert authenticator().verify("REGISTER", URI, [credentials], 0.0).outcome is not Outcome.ACCEPTED
+
+
+@rfc("7616-3.4.6")
+@pytest.mark.parametrize(
+    ("digest_uri", "outcome"),
+    [
+        ("sip:127.0.0.1:5060", Outcome.ACCEPTED),  # SIPp, unless it is told a user
+        ("sip:10001@127.0.0.1", Outcome.ACCEPTED),
+        ("sip:10002@127.0.0.1:5060", Outcome.WRONG),
+        ("sip:10001@127.0.0.1:5070", Outcome.WRONG),
+    ],
+)
+def test_the_digest_uri_names_the_same_resource(digest_uri: str, outcome: Outcome) -> None:
+    authenticator = DigestAuthenticator("ims.example", {"alice": "secret"}.get, b"0123456789abcdef")
+    challenge = authenticator.challenge(0.0)
+    credentials = answer_challenge(challenge, "INVITE", digest_uri, "alice", "secret", cnonce="c")
+    assert authenticator.verify("INVITE", "sip:10001@127.0.0.1:5060", [credentials], 1.0).outcome is outcome

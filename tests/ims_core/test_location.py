@@ -125,7 +125,7 @@ def test_a_refresh_moves_the_binding_in_every_index() -> None:
     assert location.has_flow(moved)
     assert location.binding_at(parse_uri("sip:alice@127.0.0.1:5070")) is None
     assert location.binding_at(parse_uri("sip:alice@127.0.0.1:5099")) is held
-    assert events(location)[1:] == [BindingRefreshed(ALICE, held)]
+    assert events(location)[1:] == [BindingRefreshed(ALICE, held, renewed=False)]
 
 
 def test_a_removed_binding_leaves_nothing_behind() -> None:

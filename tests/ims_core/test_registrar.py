@@ -254,7 +254,7 @@ def test_a_refresh_keeps_the_binding_and_takes_the_new_flow() -> None:
     assert (binding.expires_at, binding.flow, binding.q) == (250.0, moved, 0.5)
     assert binding.contact == "sip:alice@127.0.0.1:5070;ob"
     events = list(iter(site.location.next_event, None))
-    assert events[1:] == [BindingRefreshed(ALICE, binding)]
+    assert events[1:] == [BindingRefreshed(ALICE, binding, renewed=False)]
 
 
 @rfc("3261-10.3")
