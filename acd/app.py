@@ -40,8 +40,9 @@ from ims_core.node import Node, Roles
 from ims_core.pcscf import Pcscf
 from ims_core.registrar import Registrar
 from ims_core.scscf import Scscf
-from ims_core.stack import Stack, TransportLimits
+from ims_core.stack import Stack
 from ims_core.transactions import TimerValues
+from ims_core.transport import TransportLimits
 from media.api import MediaUnavailable
 from media.settings import MediaSettings
 from media.supervisor import MediaSupervisor

@@ -4,31 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import Counter
-from typing import TYPE_CHECKING, Protocol
 
 from ims_core.flow import Address, Flow
-
-if TYPE_CHECKING:
-    from ims_core.stack import TransportLimits
+from ims_core.transport import Owner
 
 FLOWS_REMEMBERED = 4096
 BATCH = 64  # datagrams taken in one go
 BUSY_SECONDS = 0.002  # batches that follow each other so quickly mean load
 GATHER_SECONDS = 0.002  # what a datagram may wait under load for others to come
-
-
-class Owner(Protocol):
-    """What a listener needs of the stack."""
-
-    limits: TransportLimits
-    dropped: Counter[str]
-
-    def receive(self, data: bytes, flow: Flow) -> None:
-        """Take one whole message; never raises. ``flush`` must follow, after the last message of several."""
-
-    def flush(self) -> None:
-        """Send what there is to send."""
 
 
 class Datagrams:

@@ -6,13 +6,14 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import structlog
 
 from ims_core.datagrams import Datagrams
 from ims_core.flow import Address, Flow, format_address
 from ims_core.streams import Stream
+from ims_core.transport import TransportLimits
 
 if TYPE_CHECKING:
     from ims_core.node import Node
@@ -22,17 +23,6 @@ Tap = Callable[[str, Flow, bytes], None]
 log = structlog.get_logger("sip")
 
 TIMER_GRAIN = 0.005  # timers that run out within so many seconds are served in one go
-
-
-class TransportLimits(NamedTuple):
-    """What peers may take: see the keys of the same names in the shipped configuration."""
-
-    receive_buffer: int = 4 * 1024 * 1024
-    max_message: int = 65_535
-    connections: int = 2000
-    stall_seconds: float = 30.0
-    connect_seconds: float = 5.0
-    unsent_bytes: int = 1024 * 1024
 
 
 class Stack:

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 import structlog
 
 from ims_core.errors import BadRequest
 from ims_core.flow import Address, Flow, format_address
 from ims_core.framing import PONG, StreamFramer
-
-if TYPE_CHECKING:
-    from ims_core.stack import TransportLimits
+from ims_core.transport import Owner
 
 log = structlog.get_logger("sip")
 
 
-class Owner(Protocol):
-    """What a connection needs of the stack."""
-
-    limits: TransportLimits
-    dropped: Counter[str]
-
-    def receive(self, data: bytes, flow: Flow) -> None:
-        """Take one whole message; never raises. ``flush`` must follow, after the last message of several."""
-
-    def flush(self) -> None:
-        """Send what there is to send."""
+class StreamOwner(Owner, Protocol):
+    """What a connection needs beyond that."""
 
     def stream_opened(self, stream: Stream, remote: Address) -> Flow | None:
         """Number a connection; None when there are too many."""
@@ -40,7 +28,7 @@ class Owner(Protocol):
 class Stream(asyncio.Protocol):
     """A TCP connection."""
 
-    def __init__(self, owner: Owner, local: Address) -> None:
+    def __init__(self, owner: StreamOwner, local: Address) -> None:
         self.local = local
         self._owner = owner
         self._flow: Flow | None = None

@@ -12,7 +12,8 @@ import pytest
 import uvloop
 
 from ims_core.flow import Address, Flow
-from ims_core.stack import TIMER_GRAIN, Stack, TransportLimits
+from ims_core.stack import TIMER_GRAIN, Stack
+from ims_core.transport import TransportLimits
 from tests.kit import Network, Site, request_bytes
 
 HOST = "127.0.0.1"

@@ -1,0 +1,32 @@
+"""What the sockets of the asyncio shell have in common (RFC 3261 section 18)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple, Protocol
+
+from ims_core.flow import Flow
+
+
+class TransportLimits(NamedTuple):
+    """What peers may take: see the keys of the same names in the shipped configuration."""
+
+    receive_buffer: int = 4 * 1024 * 1024
+    max_message: int = 65_535
+    connections: int = 2000
+    stall_seconds: float = 30.0
+    connect_seconds: float = 5.0
+    unsent_bytes: int = 1024 * 1024
+
+
+class Owner(Protocol):
+    """What a socket needs of the stack that it belongs to. ``dropped`` counts what was discarded by reason."""
+
+    limits: TransportLimits
+    dropped: Counter[str]
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        """Take one whole message; never raises. ``flush`` must follow, after the last message of several."""
+
+    def flush(self) -> None:
+        """Send what there is to send."""
