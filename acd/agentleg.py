@@ -12,7 +12,7 @@ from ims_core.errors import SipError
 from ims_core.headers import quote_string
 from ims_core.outgoing import OutgoingCall
 from ims_core.session import Acknowledged, Answered, Ended, Rejected, Reoffered, Ringing, SessionEvent
-from media.api import LegReport, Lost, MediaError, MediaEvent, MediaLeg, RtpTimeout
+from media.api import Lost, MediaError, MediaEvent, MediaLeg, RtpTimeout
 
 if TYPE_CHECKING:
     from acd.call import Call
@@ -33,7 +33,8 @@ _CAUSES = {
 class AgentLeg:
     """One offer of ``call`` to ``agent_id``, numbered ``epoch``; the leg of the talk once it is answered.
 
-    What becomes of it is told to the dispatcher. ``release`` must be called on every way out.
+    What becomes of it is told to the dispatcher. On every way out ``release`` must be called, or ``hang_up`` and then
+    ``media.close``.
     """
 
     def __init__(self, engine: Engine, call: Call, agent_id: str, epoch: int) -> None:
@@ -44,7 +45,6 @@ class AgentLeg:
         self.media: MediaLeg | None = None
         self._session: OutgoingCall | None = None
         self._task: asyncio.Task[None] | None = None
-        self._outcome: asyncio.Future[Answered | Rejected] = engine.loop.create_future()
 
     def start(self) -> None:
         """Begin to ring."""
@@ -55,48 +55,52 @@ class AgentLeg:
         if self.media is not None:
             self.media.play(prompts)
 
-    async def release(self, headers: Headers = ()) -> LegReport | None:
-        """Stop ringing or hang up, and free the port; returns how the voice was."""
+    def hang_up(self, headers: Headers = ()) -> None:
+        """Stop ringing or hang up; ``media`` is still to be closed."""
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
         if self._session is not None:
             self._session.hang_up(headers)
-            self.engine.flush()
-        return await self.media.close() if self.media is not None else None
+
+    async def release(self) -> None:
+        """Stop ringing or hang up, and free the port."""
+        self.hang_up()
+        self.engine.flush()
+        if self.media is not None:
+            await self.media.close()
 
     # Inside -------------------------------------------------------------------------------------------------
 
     async def _ring(self) -> None:
+        """Send the INVITE, which shows the queue's name and the caller's number."""
+        engine, call = self.engine, self.call
         try:
-            answer = await self._invite()
-            if isinstance(answer, Rejected):
-                self._fail(_CAUSES.get(answer.status, FailCause.ERROR), f"{answer.status} {answer.reason}")
-                return
-            assert self.media is not None
-            await self.media.accept(answer.sdp.decode(errors="replace"))
+            contact, flow = engine.way_to_agent(self.agent_id)
+            leg_id = f"{call.id}/agent-{self.epoch}"
+            self.media = await engine.media.open(leg_id, self._on_media, like=call.media)
+            self._session = engine.node.call(flow, self._on_sip)
+            domain = engine.config.server.domain
+            queue = engine.config.queues[call.record.queue or ""]
+            self._session.start(
+                contact,
+                caller=f"{quote_string(queue.name)} <sip:{_user(call.record.caller)}@{domain}>",
+                callee=f"<sip:{self.agent_id}@{domain}>",
+                sdp=self.media.local_sdp.encode(),
+            )
         except (MediaError, SipError) as error:
             self._fail(FailCause.ERROR, str(error))
             return
-        self._tell(OfferAnswered(self.call.id, self.agent_id, self.epoch))
-
-    async def _invite(self) -> Answered | Rejected:
-        """Send the INVITE, which shows the queue's name and the caller's number, and wait for its end."""
-        engine, call = self.engine, self.call
-        contact, flow = engine.way_to_agent(self.agent_id)
-        leg_id = f"{call.id}/agent-{self.epoch}"
-        self.media = await engine.media.open(leg_id, self._on_media, like=call.media)
-        self._session = engine.node.call(flow, self._on_sip)
-        domain = engine.config.server.domain
-        queue = engine.config.queues[call.record.queue or ""]
-        self._session.start(
-            contact,
-            caller=f"{quote_string(queue.name)} <sip:{_user(call.record.caller)}@{domain}>",
-            callee=f"<sip:{self.agent_id}@{domain}>",
-            sdp=self.media.local_sdp.encode(),
-        )
         engine.follow(call, self._session)
         engine.flush()
-        return await self._outcome
+
+    def _answered(self, sdp: bytes) -> None:
+        assert self.media is not None
+        try:
+            self.media.accept(sdp.decode(errors="replace"))
+        except MediaError as error:
+            self._fail(FailCause.ERROR, str(error))
+        else:
+            self._tell(OfferAnswered(self.call.id, self.agent_id, self.epoch))
 
     def _fail(self, cause: FailCause, detail: str) -> None:
         self.call.record.step("agent.failed", f"{self.agent_id} {detail}")
@@ -110,9 +114,10 @@ class AgentLeg:
         match event:
             case Ringing():
                 self._tell(OfferRinging(self.call.id, self.agent_id, self.epoch))
-            case Answered() | Rejected():
-                if not self._outcome.done():
-                    self._outcome.set_result(event)
+            case Answered(sdp):
+                self._answered(sdp)
+            case Rejected(status, reason):
+                self._fail(_CAUSES.get(status, FailCause.ERROR), f"{status} {reason}")
             case Reoffered(sdp):
                 if self._session is not None:
                     self.call.take_reoffer(self._session, self.media, sdp)

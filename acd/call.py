@@ -8,6 +8,7 @@ given back in one place, ``_release``, on every way out.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +30,7 @@ Service = Callable[["Call"], Awaitable[None]]
 Stage = Literal["arrived", "menu", "waiting", "talking", "echo", "announcement", "ending"]
 
 FAREWELL_SECONDS = 10.0  # the longest a closing announcement may hold up the end of a call
+DIGITS_KEPT = 32  # that were pressed ahead
 ANSWER_TIMEOUT_SECONDS = 40.0  # for the ACK that carries the caller's session description
 
 log = structlog.get_logger()
@@ -54,8 +56,9 @@ class Call:
         self._task: asyncio.Task[None] | None = None
         self._reoffers: set[asyncio.Task[None]] = set()
         self._acknowledged: asyncio.Future[bytes] = engine.loop.create_future()
-        self._gone = asyncio.Event()
-        self._digits: asyncio.Queue[str] = asyncio.Queue(maxsize=32)
+        self._gone = False
+        self._digits: deque[str] = deque()
+        self._awaited: asyncio.Future[None] | None = None
         self._token = 0
         self._played: asyncio.Future[PlayFinished] | None = None
         self._interruptible = False
@@ -75,7 +78,7 @@ class Call:
         if not self.incoming.offer:
             async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
                 answer = await self._acknowledged
-            await self.media.accept(answer.decode(errors="replace"))
+            self.media.accept(answer.decode(errors="replace"))
 
     async def early_media(self) -> bool:
         """Open the audio path towards a caller who is not answered; false when there is no offer to answer."""
@@ -103,7 +106,7 @@ class Call:
         """Play to the end, or to the first digit when ``interruptible``; returns whether a digit stopped it."""
         if not prompts or self.media is None:
             return False
-        if interruptible and not self._digits.empty():
+        if interruptible and self._digits:
             return True
         self._token += 1
         self._interruptible = interruptible
@@ -124,15 +127,15 @@ class Call:
 
     async def digit(self, seconds: float) -> str | None:
         """Wait for a key, at most so many seconds."""
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._digits.get()
-        except TimeoutError:
-            return None
+        if not self._digits:
+            self._awaited = self.engine.loop.create_future()
+            await asyncio.wait((self._awaited,), timeout=seconds)
+            self._awaited = None
+        return self._digits.popleft() if self._digits else None
 
     async def talk(self) -> None:
         """Wait for the end; it comes by ``end``."""
-        await asyncio.Event().wait()
+        await self.engine.loop.create_future()
 
     # Its life -----------------------------------------------------------------------------------------------
 
@@ -152,10 +155,11 @@ class Call:
         """Run the service and clean up after it."""
         refusal: SipError | None = None
         self._running = True
+        longest = self.engine.config.limits.call_seconds
+        limit = self.engine.loop.call_later(longest, self.end, EndedBy.SYSTEM, Outcome.TIME_LIMIT)
         try:
             if self.record.outcome is None:  # it may have ended before its first step
-                async with asyncio.timeout(self.engine.config.limits.call_seconds):
-                    await self._service(self)
+                await self._service(self)
             self.record.end(EndedBy.SYSTEM, Outcome.SERVED)
         except SipError as error:
             refusal = error
@@ -168,6 +172,7 @@ class Call:
             self.record.end(EndedBy.SYSTEM, Outcome.FAILED, type(error).__name__)
             log.exception("call.failed", call=self.id)
         finally:
+            limit.cancel()
             await self._release(refusal)
 
     async def _release(self, refusal: SipError | None) -> None:
@@ -182,37 +187,39 @@ class Call:
         reason = (("Reason", _reason_header(record.outcome, record.reason)),)
         if self._farewell:
             await self._say_farewell()
-        agent_report = await self.agent.release(reason) if self.agent is not None else None
+        if self.agent is not None:
+            self.agent.hang_up(reason)
         if refusal is None and record.outcome is Outcome.DRAINED:
             refusal = engine.refusal
         if refusal is not None:
             self.incoming.reject(refusal.status, refusal.reason, refusal.headers)
         self.incoming.hang_up(reason)
         engine.flush()
-        caller_report = await self.media.close() if self.media is not None else None
-        record.take_reports(caller_report, agent_report)
+        closing = [leg.close() if leg else None for leg in (self.media, self.agent and self.agent.media)]
+        record.take_reports(*[await report if report else None for report in closing])
         engine.finish(self)
 
     async def _say_farewell(self) -> None:
         """Tell both sides why the call ends, unless the caller leaves meanwhile."""
-        if self.media is None or self._gone.is_set():
+        if self.media is None or self._gone:
             return
         if self.agent is not None:
             self.media.unbridge()
             self.agent.say(self._farewell)
-        waiting = [asyncio.ensure_future(self._gone.wait()), asyncio.ensure_future(self.play(self._farewell))]
+        playing = self.engine.loop.create_task(self.play(self._farewell))
+        self._awaited = self.engine.loop.create_future()
         try:
-            await asyncio.wait(waiting, timeout=FAREWELL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((playing, self._awaited), timeout=FAREWELL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in waiting:
-                task.cancel()
+            playing.cancel()
 
     # What it is told ----------------------------------------------------------------------------------------
 
     def _on_sip(self, event: SessionEvent) -> None:
         match event:
             case Ended(by_peer, reason):
-                self._gone.set()
+                self._gone = True
+                self._awake()
                 if by_peer:
                     self.end(EndedBy.CALLER, self._outcome_of_hang_up(), reason)
                 else:
@@ -243,10 +250,16 @@ class Call:
 
     def _press(self, digit: str) -> None:
         self.record.step("caller.pressed", digit)
-        if self.stage == "menu" and not self._digits.full():
-            self._digits.put_nowait(digit)
+        if self.stage == "menu" and len(self._digits) < DIGITS_KEPT:
+            self._digits.append(digit)
+            self._awake()
             if self._interruptible and self.media is not None:
                 self.media.stop()
+
+    def _awake(self) -> None:
+        """Let the task go on that waits for a digit, or for the end of the farewell."""
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_result(None)
 
     def _outcome_of_hang_up(self) -> Outcome:
         if self.record.has("agent.connected"):
@@ -263,12 +276,10 @@ class Call:
 
     def take_answer(self, leg: MediaLeg | None, sdp: bytes) -> None:
         """Take the answer in the ACK of a re-INVITE that carried no offer (RFC 3261 section 14.1)."""
-        if leg is not None and sdp:
-            self._in_background(self._accept(leg, sdp.decode(errors="replace")))
-
-    async def _accept(self, leg: MediaLeg, answer: str) -> None:
+        if leg is None or not sdp:
+            return
         try:
-            await leg.accept(answer)
+            leg.accept(sdp.decode(errors="replace"))
         except NotAcceptable as error:
             log.info("answer.refused", call=self.id, reason=str(error))
 

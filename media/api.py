@@ -6,7 +6,7 @@ SDP crosses this interface as text and times as milliseconds. A backend is any o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -51,7 +51,7 @@ class Lost(msgspec.Struct, frozen=True):
 MediaEvent = Digit | PlayFinished | RtpTimeout | Lost
 
 
-class LegReport(msgspec.Struct, frozen=True, kw_only=True):
+class LegReport(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """How a leg fared, seen from our receiving side.
 
     `lost` and `loss_percent` follow RFC 3550 A.3, `jitter_ms` A.8; `r_factor` and `mos` are None when nothing was
@@ -104,7 +104,7 @@ class MediaLeg(Protocol):
     def local_sdp(self) -> str:
         """Our latest offer or answer."""
 
-    async def accept(self, answer: str) -> None:
+    def accept(self, answer: str) -> None:
         """Take the peer's answer to our offer; raises NotAcceptable and then leaves the session as it was."""
 
     async def reoffer(self, offer: str | None) -> str:
@@ -134,7 +134,7 @@ class MediaLeg(Protocol):
     def echo(self) -> None:
         """Send the peer's own audio back."""
 
-    async def close(self) -> LegReport:
+    def close(self) -> Awaitable[LegReport]:
         """Free the port and report; calling it again returns the same report."""
 
 

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import secrets
 import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
@@ -29,6 +30,9 @@ from media.settings import MediaSettings
 
 HEALTHY_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 5.0
+STOCK: Final = 64  # ports at hand for legs to come
+LOW_STOCK: Final = 32
+GATHER_SECONDS: Final = 0.05  # what a command may wait that nobody hears the effect of
 
 log = structlog.get_logger()
 
@@ -49,11 +53,10 @@ class WorkerLeg:
         self.worker = worker
         self.negotiation = negotiation
         self.local_sdp = ""
-        self.opened: asyncio.Future[int] = worker.loop.create_future()
         self._on_event = on_event
         self._closing: asyncio.Future[LegReport] | None = None
 
-    async def accept(self, answer: str) -> None:
+    def accept(self, answer: str) -> None:
         """Take the peer's answer to our offer. Raises NotAcceptable."""
         self.worker.send(control.Configure(self.number, self.negotiation.take_answer(answer)))
 
@@ -88,11 +91,11 @@ class WorkerLeg:
         """Send the peer's own audio back."""
         self.worker.send(control.Echo(self.number))
 
-    async def close(self) -> LegReport:
+    def close(self) -> asyncio.Future[LegReport]:
         """Free the port and report."""
         if self._closing is None:
             self._closing = self.worker.begin_close(self)
-        return await asyncio.shield(self._closing)
+        return self._closing
 
     def tell(self, event: MediaEvent) -> None:
         """Hand an event to the owner, unless it has closed the leg."""
@@ -116,12 +119,16 @@ class WorkerClient(asyncio.Protocol):
         self._frames = control.FrameReader()
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
+        self._flush_due = False
+        self._gathering: asyncio.TimerHandle | None = None
+        self._stock: deque[int] = deque()
+        self._stock_asked = False
+        self._waiting: deque[asyncio.Future[int]] = deque()
         self._heard_at = self.loop.time()
         self._gone = False
         self._perform: dict[type[control.Report], Callable[..., None]] = {
             control.Ready: self._readied,
-            control.Opened: self._opened,
-            control.Refused: self._refused,
+            control.Provided: self._provided,
             control.Closed: self._closed,
             control.Heartbeat: self._beaten,
             control.Complained: self._complained,
@@ -131,6 +138,7 @@ class WorkerClient(asyncio.Protocol):
         """Begin on a connected unix socket; `ready` is done when the worker serves."""
         await self.loop.create_unix_connection(lambda: self, sock=sock)
         self.send(control.Start(self._settings, self._ports.start, self._ports[-1]))
+        self._ask_for_ports()
 
     def healthy(self) -> bool:
         """Tell whether the worker serves and was heard lately."""
@@ -150,23 +158,15 @@ class WorkerClient(asyncio.Protocol):
             negotiation.take_offer(offer)
         elif like is not None:
             negotiation.prefer(like.negotiation)
+        if not self._gone:
+            negotiation.port = self._stock.popleft() if self._stock else await self._next_port()
         if self._gone:
             raise MediaUnavailable("The media worker is gone.")
+        if len(self._stock) < LOW_STOCK:
+            self._ask_for_ports()
         leg = WorkerLeg(self, next(self._numbers), leg_id, negotiation, on_event)
         self.legs[leg.number] = leg
-        self.send(control.Open(leg.number, negotiation.stream))
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                negotiation.port = await leg.opened
-        except TimeoutError:
-            self.begin_close(leg)
-            raise MediaUnavailable("The media worker does not answer.") from None
-        except MediaUnavailable:
-            self.legs.pop(leg.number, None)
-            raise
-        except asyncio.CancelledError:
-            self.begin_close(leg)
-            raise
+        self.send(control.Open(leg.number, negotiation.port, negotiation.stream))
         leg.local_sdp = negotiation.offer() if offer is None else negotiation.answer()
         return leg
 
@@ -177,16 +177,22 @@ class WorkerClient(asyncio.Protocol):
             future.set_result(LegReport(basis="the media worker was lost"))
         else:
             self._closing[leg.number] = future
-            self.send(control.Close(leg.number))
+            self.send(control.Close(leg.number), soon=False)
         return future
 
-    def send(self, command: control.Command) -> None:
-        """Send a command at the end of this loop turn; commands to a worker that is gone have no effect."""
+    def send(self, command: control.Command, *, soon: bool = True) -> None:
+        """Send a command; commands to a worker that is gone have no effect.
+
+        It leaves when the loop has turned once more, with what this turn leads to. Unless it is to go `soon` it waits
+        for one that is, at most `GATHER_SECONDS`: each time the worker wakes up costs more than what it then does.
+        """
         if self._gone:
             return
-        if not self._out:
-            self.loop.call_soon(self._flush)
         self._out.append(control.encode(command))
+        if soon:
+            self._flush_soon()
+        elif self._gathering is None and not self._flush_due:
+            self._gathering = self.loop.call_later(GATHER_SECONDS, self._flush)
 
     def disconnect(self) -> None:
         """Drop the connection, upon which the worker ends."""
@@ -202,10 +208,8 @@ class WorkerClient(asyncio.Protocol):
         self._gone = True
         legs, self.legs = self.legs, {}
         for leg in legs.values():
-            if leg.opened.done():
-                leg.tell(Lost("the media worker was lost"))
-            else:
-                leg.opened.set_exception(MediaUnavailable("The media worker was lost."))
+            leg.tell(Lost("the media worker was lost"))
+        self._refuse_waiting("The media worker was lost.")
         closing, self._closing = self._closing, {}
         for future in closing.values():
             if not future.done():
@@ -224,7 +228,16 @@ class WorkerClient(asyncio.Protocol):
             log.warning("media_worker.misspoke", reason=str(error))
             self.disconnect()
 
+    def _flush_soon(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            self.loop.call_soon(self.loop.call_soon, self._flush)
+
     def _flush(self) -> None:
+        self._flush_due = False
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         data = b"".join(self._out)
         self._out.clear()
         if self._transport is not None and not self._transport.is_closing():
@@ -237,15 +250,45 @@ class WorkerClient(asyncio.Protocol):
         elif (leg := self.legs.get(report.leg)) is not None:  # type: ignore[union-attr]
             leg.tell(event(report))
 
-    def _opened(self, report: control.Opened) -> None:
-        leg = self.legs.get(report.leg)
-        if leg is not None and not leg.opened.done():
-            leg.opened.set_result(report.port)
+    async def _next_port(self) -> int:
+        """Wait for a port to be provided. Raises MediaUnavailable."""
+        port: asyncio.Future[int] = self.loop.create_future()
+        self._waiting.append(port)
+        self._ask_for_ports()
+        self._flush_soon()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await port
+        except TimeoutError:
+            raise MediaUnavailable("The media worker does not answer.") from None
+        except asyncio.CancelledError:
+            if port.done() and not port.cancelled() and port.exception() is None:
+                self._stock.appendleft(port.result())
+            raise
 
-    def _refused(self, report: control.Refused) -> None:
-        leg = self.legs.get(report.leg)
-        if leg is not None and not leg.opened.done():
-            leg.opened.set_exception(MediaUnavailable(report.reason))
+    def _ask_for_ports(self) -> None:
+        if not self._stock_asked:
+            self._stock_asked = True
+            self.send(control.Provide(STOCK - len(self._stock)), soon=False)
+
+    def _provided(self, report: control.Provided) -> None:
+        self._stock_asked = False
+        self._stock.extend(report.ports)
+        while self._waiting and self._stock:
+            port = self._waiting.popleft()
+            if not port.done():
+                port.set_result(self._stock.popleft())
+        if report.reason:
+            self._refuse_waiting(report.reason)
+        elif self._waiting:
+            self._ask_for_ports()
+            self._flush_soon()
+
+    def _refuse_waiting(self, reason: str) -> None:
+        while self._waiting:
+            port = self._waiting.popleft()
+            if not port.done():
+                port.set_exception(MediaUnavailable(reason))
 
     def _closed(self, report: control.Closed) -> None:
         future = self._closing.pop(report.leg, None)

@@ -1,7 +1,8 @@
 """What engine and worker say to each other: msgspec structs, msgpack, each behind four octets of length.
 
-Legs are small integers chosen by the engine. Only `Open` and `Close` are answered; everything else is sent and
-forgotten, in order.
+Legs are small integers chosen by the engine. Ports are bound by the worker before they are needed: the engine asks
+with `Provide` for some to have in stock, so that a leg is opened without waiting. Only `Provide` and `Close` are
+answered; everything else is sent and forgotten, in order.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ class Start(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """Bind a port for a new leg; answered by Opened or Refused."""
+    """A new leg, on a port that was provided."""
 
     leg: int
+    port: int
     stream: Stream
 
 
@@ -83,6 +85,12 @@ class Close(msgspec.Struct, frozen=True, array_like=True, tag=9):
     leg: int
 
 
+class Provide(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """Bind that many ports for legs to come; answered by Provided."""
+
+    count: int
+
+
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=20):
     """The worker serves; `mistakes` are prompts that cannot be played."""
 
@@ -90,17 +98,10 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, tag=20):
     mistakes: tuple[str, ...]
 
 
-class Opened(msgspec.Struct, frozen=True, array_like=True, tag=21):
-    """The leg receives on this port."""
+class Provided(msgspec.Struct, frozen=True, array_like=True, tag=21):
+    """These ports are bound, to be used in this order; `reason` tells why there are fewer than were asked for."""
 
-    leg: int
-    port: int
-
-
-class Refused(msgspec.Struct, frozen=True, array_like=True, tag=22):
-    """The leg could not be opened."""
-
-    leg: int
+    ports: tuple[int, ...]
     reason: str
 
 
@@ -153,8 +154,8 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=28):
     counters: MediaCounters
 
 
-Command = Start | Open | Configure | Play | Stop | Bridge | Unbridge | Echo | Close
-Report = Ready | Opened | Refused | Closed | Pressed | Finished | TimedOut | Failed | Heartbeat | Complained
+Command = Start | Open | Configure | Play | Stop | Bridge | Unbridge | Echo | Close | Provide
+Report = Ready | Provided | Closed | Pressed | Finished | TimedOut | Failed | Heartbeat | Complained
 
 _encoder = msgspec.msgpack.Encoder()
 command_decoder: Final[msgspec.msgpack.Decoder[Command]] = msgspec.msgpack.Decoder(Command)

@@ -1,4 +1,4 @@
-"""Which RTP ports of a worker's range are free."""
+"""Which RTP ports of a worker's range are free, bound for legs to come, or in use."""
 
 from __future__ import annotations
 
@@ -6,33 +6,52 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from media.api import MediaUnavailable
-
 
 class PortPool:
-    """Hands out ports oldest first, so that late packets of an ended call do not meet a new one."""
+    """Binds ports oldest first, so that late packets of an ended call do not meet a new one."""
 
     def __init__(self, ports: Iterable[int], bind: Callable[[int], socket.socket]) -> None:
         self._free = deque(ports)
+        self._bound: dict[int, socket.socket] = {}
         self._bind = bind
         self.total = len(self._free)
 
     @property
     def in_use(self) -> int:
-        """Ports handed out."""
-        return self.total - len(self._free)
+        """Ports that a leg has."""
+        return self.total - len(self._free) - len(self._bound)
 
-    def take(self) -> socket.socket:
-        """Bind a free port; those taken by other programs are skipped. Raises MediaUnavailable when none is left."""
+    def provide(self, count: int) -> tuple[list[int], str]:
+        """Bind up to `count` free ports; returns them and, when there are fewer, why, in one sentence.
+
+        Ports taken by other programs are skipped.
+        """
+        provided: list[int] = []
+        reason = "No RTP port is free."
         for _ in range(len(self._free)):
+            if len(provided) == count:
+                break
             port = self._free.popleft()
             try:
-                return self._bind(port)
+                self._bound[port] = self._bind(port)
             except OSError as error:
                 self._free.append(port)
-                reason = error.strerror or str(error)
-        raise MediaUnavailable(f"No RTP port can be bound: {reason}." if self._free else "No RTP port is free.")
+                reason = f"No RTP port can be bound: {error.strerror or error}."
+            else:
+                provided.append(port)
+        return provided, "" if len(provided) == count else reason
+
+    def take(self, port: int) -> socket.socket:
+        """Return the socket of a port that was provided. What came meanwhile is still to be read from it."""
+        return self._bound.pop(port)
 
     def give_back(self, port: int) -> None:
         """Return a port whose socket is closed."""
         self._free.append(port)
+
+    def close(self) -> None:
+        """Free the ports that no leg has taken."""
+        for port, sock in self._bound.items():
+            sock.close()
+            self._free.append(port)
+        self._bound.clear()

@@ -85,6 +85,17 @@ class RtpSocket:
         self.send: Callable[[bytearray | memoryview], int]
         self._listen(sock)
 
+    def drop_stale(self) -> None:
+        """Pass over what came before this session was there, up to the first packet from the declared peer."""
+        for _ in range(_LATCH_BACKLOG):
+            try:
+                size, address = self._socket.recvfrom_into(packet)
+            except OSError:
+                return
+            if address[:2] == self.remote and self._is_valid(size):
+                self._latch(size, address)
+                return
+
     @property
     def reachable(self) -> bool:
         """Tell whether we know where to send."""
@@ -130,6 +141,10 @@ class RtpSocket:
         if self._is_own(*address[:2]):
             self.foreign += 1
             return
+        self._latch(size, address)
+
+    def _latch(self, size: int, address: Any) -> None:
+        """Connect to whom the packet in the shared buffer came from, and take it."""
         try:
             self._socket.connect(address)
         except OSError:

@@ -98,6 +98,7 @@ class Session:
             sock, poller, on_readable=self._readable, is_valid=self._is_valid, take=self._take_first, is_own=is_own
         )
         self.configure(stream)
+        self._socket.drop_stale()
 
     def configure(self, stream: Stream) -> None:
         """Take what the latest SDP agreed. A peer that moved is latched anew."""

@@ -66,10 +66,9 @@ class FakeLeg:
         self._on_event = on_event
         self._play: _Playing | None = None
 
-    async def accept(self, answer: str) -> None:
+    def accept(self, answer: str) -> None:
         """Take the peer's answer. Raises NotAcceptable."""
         self.calls.append(Call("accept", (answer,)))
-        await asyncio.sleep(0)
         self.negotiation.take_answer(answer)
 
     async def reoffer(self, offer: str | None) -> str:

@@ -19,7 +19,7 @@ from typing import Final, cast
 import uvloop
 
 from media import control
-from media.api import Digit, LegReport, Lost, MediaCounters, MediaEvent, MediaUnavailable, PlayFinished, RtpTimeout
+from media.api import Digit, LegReport, Lost, MediaCounters, MediaEvent, PlayFinished, RtpTimeout
 from media.poller import Poller
 from media.ports import PortPool
 from media.prompts import Playlist, PromptCache, PromptError
@@ -69,6 +69,7 @@ class Worker:
             control.Unbridge: self._unbridge,
             control.Echo: self._echo,
             control.Close: self._close,
+            control.Provide: self._provide,
         }
 
     def handle(self, command: control.Command) -> None:
@@ -102,24 +103,20 @@ class Worker:
         for session in self._sessions.values():
             session.close()
         self._sessions.clear()
+        self._ports.close()
         self._writer.close()
         self._poller.close()
 
     def _open(self, command: control.Open) -> None:
         leg = command.leg
-        try:
-            sock = self._ports.take()
-        except MediaUnavailable as error:
-            self._post(control.Refused(leg, str(error)))
-            return
         bits = self._random.getrandbits(80)
         sender = Sender(bits & 0xFFFFFFFF, (bits >> 32) & 0xFFFF, bits >> 48)
 
         def listener(event: MediaEvent) -> None:
             self._tell(leg, event)
 
-        session = Session(
-            sock,
+        self._sessions[leg] = Session(
+            self._ports.take(command.port),
             command.stream,
             sender,
             poller=self._poller,
@@ -127,8 +124,10 @@ class Worker:
             listener=listener,
             is_own=self.settings.is_own,
         )
-        self._sessions[leg] = session
-        self._post(control.Opened(leg, session.port))
+
+    def _provide(self, command: control.Provide) -> None:
+        ports, reason = self._ports.provide(command.count)
+        self._post(control.Provided(tuple(ports), reason))
 
     def _configure(self, command: control.Configure) -> None:
         if session := self._sessions.get(command.leg):

@@ -109,10 +109,17 @@ class Bench:
     def open(self, stream: Stream) -> tuple[int, int]:
         """Open a leg; returns its number and port."""
         self._legs += 1
-        self.worker.handle(control.Open(self._legs, stream))
-        opened = self.reports[-1]
-        assert isinstance(opened, control.Opened), opened
-        return self._legs, opened.port
+        (port,) = self.provide(1)
+        self.worker.handle(control.Open(self._legs, port, stream))
+        return self._legs, port
+
+    def provide(self, count: int) -> tuple[int, ...]:
+        """Ask for ports."""
+        self.worker.handle(control.Provide(count))
+        provided = self.reports[-1]
+        assert isinstance(provided, control.Provided), provided
+        assert (len(provided.ports) < count) == bool(provided.reason)
+        return provided.ports
 
     def leg(self, codec: str = "PCMU", **changes: Any) -> tuple[Phone, int, int]:
         """Open a leg towards a new phone."""

@@ -12,13 +12,14 @@ from .conftest import stream
 
 COMMANDS: list[control.Command] = [
     control.Start(MediaSettings(), 20_000, 20_010),
-    control.Open(1, stream(4000)),
+    control.Open(1, 20_000, stream(4000)),
     control.Play(1, ("en/welcome", "music/hold"), True, False, 7),
     control.Bridge(1, 2, "/tmp/call.wav"),
     control.Close(1),
+    control.Provide(64),
 ]
 REPORTS: list[control.Report] = [
-    control.Opened(1, 20_000),
+    control.Provided((20_000, 20_002), ""),
     control.Closed(1, LegReport(codec="PCMU", mos=4.4)),
     control.Pressed(1, "#"),
     control.Heartbeat(MediaCounters(legs=3)),

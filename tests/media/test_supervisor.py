@@ -92,7 +92,7 @@ async def test_a_call_through_a_worker_process(
     caller_leg = await media.open("caller", events.append, offer=sdp(phone.port, "8 101"))
     agent_leg = await media.open("agent", events.append, like=caller_leg)
     assert parse(agent_leg.local_sdp).media[0].formats == ["8", "0", "101"]
-    await agent_leg.accept(sdp(agent.port, "8 101"))
+    agent_leg.accept(sdp(agent.port, "8 101"))
 
     caller_leg.play(["tone", "long"], interruptible=True, token=5)
     await until(lambda: len(phone.read()) > 6)
@@ -128,7 +128,7 @@ async def test_a_leg_may_be_reoffered_either_way(media: MediaSupervisor, phone: 
     ours = await leg.reoffer(None)
     assert "a=sendrecv\r\n" in ours
     assert leg.local_sdp == ours
-    await leg.accept(sdp(phone.port))
+    leg.accept(sdp(phone.port))
     with pytest.raises(NotAcceptable):
         await leg.reoffer(sdp(phone.port, "18"))
     leg.echo()
@@ -144,19 +144,22 @@ async def test_unusable_sdp_opens_nothing(media: MediaSupervisor) -> None:
             await media.open("a", print, offer=offer)
     leg = await media.open("a", print)
     with pytest.raises(NotAcceptable):
-        await leg.accept(sdp(4000, "18"))
+        leg.accept(sdp(4000, "18"))
     await leg.close()
     with pytest.raises(MediaError):
         leg.bridge(leg)
 
 
 async def test_no_free_port_is_unavailable_and_a_cancelled_open_keeps_none(media: MediaSupervisor) -> None:
-    opening = [asyncio.create_task(media.open(str(number), print)) for number in range(5)]
+    legs = [await media.open(str(number), print) for number in range(9)]
+    await legs.pop().close()
+    opening = [asyncio.create_task(media.open(str(number), print)) for number in range(8, 11)]
     await asyncio.sleep(0)
-    for task in opening:
+    for task in opening[1:]:
         task.cancel()
-    await asyncio.gather(*opening, return_exceptions=True)
-    legs = [await media.open(str(number), print) for number in range(10)]
+    with pytest.raises(asyncio.CancelledError):
+        await opening[2]
+    legs += [await opening[0], await media.open("last", print)]
     with pytest.raises(MediaUnavailable):
         await media.open("one too many", print)
     assert media.healthy()
@@ -193,7 +196,7 @@ async def test_a_dead_worker_loses_its_legs_cleanly_and_is_replaced(media: Media
     phone.send(port_of(leg.local_sdp))
     await until(lambda: media.counters().packets_received == 1)
     (pid,) = media.worker_pids()
-    closing = asyncio.create_task(other.close())
+    closing = asyncio.ensure_future(other.close())
     os.kill(pid, signal.SIGKILL)
     await until(lambda: not media.healthy())
     with pytest.raises(MediaUnavailable):

@@ -47,11 +47,11 @@ def test_it_negotiates_as_the_real_one_does() -> None:
         assert parse(caller.local_sdp).media[0].formats == ["8"]
         assert parse(agent.local_sdp).media[0].formats[0] == "8"
         assert caller.local_sdp != agent.local_sdp
-        await agent.accept(OFFER)
+        agent.accept(OFFER)
         with pytest.raises(NotAcceptable):
             await media.open("x", events.append, offer="v=0")
         with pytest.raises(NotAcceptable):
-            await agent.accept("v=0")
+            agent.accept("v=0")
         assert "a=recvonly" in await caller.reoffer(OFFER + "a=sendonly\r\n")
         assert sorted(media.legs) == ["agent", "caller"]
 

@@ -496,13 +496,28 @@ async def test_ports_are_even_come_back_and_run_out_cleanly(bench: Bench) -> Non
     legs = [bench.open(stream(9)) for _ in range(total)]
     assert all(port % 2 == 0 for _, port in legs)
     assert len({port for _, port in legs}) == total
-    bench.handle(control.Open(999, stream(9)))
-    assert isinstance(bench.reports[-1], control.Refused)
+    assert bench.counters().ports_in_use == total
+    assert bench.provide(1) == ()
     for leg, _ in legs:
         bench.handle(control.Close(leg), control.Close(leg))
     counters = bench.counters()
     assert (counters.legs, counters.ports_in_use) == (0, 0)
     assert [bench.open(stream(9))[1] for _ in range(total)] == [port for _, port in legs]
+
+
+async def test_a_leg_does_not_hear_what_came_before_it_was_there(bench: Bench) -> None:
+    (port,) = bench.provide(1)
+    assert bench.counters().ports_in_use == 0
+    phone, late = bench.phone(), bench.phone()
+    late.send(port, b"of an ended call")
+    phone.send(port, b"early")
+    bench.handle(control.Open(1, port, stream(phone.port)), control.Echo(1))
+    phone.send(port, b"in time")
+    late.send(port, b"of an ended call")
+    await until(phone.read)
+    bench.handle(control.Close(1))
+    assert bench.of(control.Closed)[0].report.packets_received == 2
+    assert late.read() == []
 
 
 async def test_a_port_taken_by_another_program_is_skipped(bench: Bench) -> None:
