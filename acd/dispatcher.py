@@ -69,12 +69,12 @@ class Dispatcher:
 
     def _set_timer(self) -> None:
         deadline = self.distributor.next_deadline()
-        if deadline == self._wake_at:
-            return
+        if deadline is None or (self._wake_at is not None and self._wake_at <= deadline):
+            return  # waking up for a deadline that was given up does no harm, and most are
         if self._timer is not None:
             self._timer.cancel()
         self._wake_at = deadline
-        self._timer = None if deadline is None else self._engine.loop.call_at(deadline, self._on_timer)
+        self._timer = self._engine.loop.call_at(deadline, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = self._wake_at = None

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from acd.call import Call, Service
     from acd.config import Config
 
+MUSIC_AFTER_SECONDS = 0.1  # who is connected sooner hears no snatch of music
+
 
 def service_for(number: Number, config: Config) -> Service:
     """Return the service that a configured number stands for."""
@@ -97,24 +99,33 @@ async def wait_for_agent(call: Call, queue: Queue, priority: int = 0) -> None:
     call.connected = engine.loop.create_future()
     call.queued = True
     engine.dispatcher.tell(CallArrived(call.id, queue.id, priority))
+    overdue = engine.loop.call_later(queue.max_wait_seconds, _give_up, call.connected)
     try:
-        async with asyncio.timeout(queue.max_wait_seconds):
-            leg = await _entertain(call, queue)
+        leg = await _entertain(call, queue)
     except TimeoutError:
         call.queued = False
         engine.dispatcher.tell(CallLeft(call.id, LeftCause.OVERFLOWED))
         await tell_and_release(call, "busy", Outcome.WAITED_TOO_LONG, f"more than {queue.max_wait_seconds:g} s")
         return
+    finally:
+        overdue.cancel()
     await _connect(call, queue, leg)
+
+
+def _give_up(connected: asyncio.Future[AgentLeg]) -> None:
+    if not connected.done():
+        connected.set_exception(TimeoutError())
 
 
 async def _entertain(call: Call, queue: Queue) -> AgentLeg:
     """Play welcome, music and positions until an agent has answered."""
     assert call.connected is not None
     if not queue.welcome and not queue.announce_position_seconds:
-        if not call.connected.done():
-            call.music(queue.music)
-        return await call.connected
+        music = call.engine.loop.call_later(MUSIC_AFTER_SECONDS, call.music, queue.music)
+        try:
+            return await call.connected
+        finally:
+            music.cancel()
     playing = call.engine.loop.create_task(_play_while_waiting(call, queue))
     try:
         return await call.connected

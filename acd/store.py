@@ -24,7 +24,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from acd.cdr import Cdr, EndedBy, Outcome, Quality, Step
 
 SCHEMA_VERSION = 1
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.25
 BATCH = 200
 LONGEST_PAUSE = 5.0
 # What is wrong with a row, not with the database: the other rows of its batch are written without it.
