@@ -22,6 +22,7 @@ _CODECS: Final = {"pcmu": PCMU, "pcma": PCMA, "telephone-event": EVENTS}
 _MIRRORED: Final = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
 # RFC 3264 8.4: c=0.0.0.0 is how RFC 2543 placed a call on hold, "neither RTP nor RTCP should be sent to the peer".
 _NULL_HOLD: Final = {"sendrecv": "sendonly", "sendonly": "sendonly", "recvonly": "inactive", "inactive": "inactive"}
+_NULL_HOSTS: Final = ("0.0.0.0", "::")
 _SENDS: Final = ("sendrecv", "sendonly")
 _RECEIVES: Final = ("sendrecv", "recvonly")
 
@@ -126,15 +127,15 @@ class Negotiation:
             if not any(f.name != EVENTS for f in formats):
                 reason = "The audio stream has no codec in common with PCMU and PCMA."
                 continue
-            address = self._address_of(description, media)
+            host = self._host_of(description, media)
             direction = description.direction(media)
-            if address is not None and address.is_unspecified:
+            if host in _NULL_HOSTS:
                 direction = _NULL_HOLD[direction]
-                address = None
-            return _Audio(index, media, formats, direction, str(address) if address else None)
+                host = None
+            return _Audio(index, media, formats, direction, host)
         raise NotAcceptable(reason)
 
-    def _address_of(self, description: SessionDescription, media: MediaDescription) -> _Address | None:
+    def _host_of(self, description: SessionDescription, media: MediaDescription) -> str | None:
         connection = description.connection(media)
         if connection is None:
             raise MalformedSdp("The SDP has no connection line (c=) for the audio stream.")
@@ -142,14 +143,9 @@ class Negotiation:
         if family != self._family:
             raise NotAcceptable(f"The audio stream is {family}, but only {self._family} is served.")
         try:
-            address = _parse_address(text.partition("/")[0])
+            return _read_host(family, text)
         except ValueError:  # a host name: the first packet tells where the peer is
             return None
-        if f"IP{address.version}" != family:
-            raise MalformedSdp(f"The SDP has an unusable connection line: c=IN {family} {text[:60]}")
-        if address.is_multicast or "/" in text:
-            raise NotAcceptable("The audio stream is multicast, which is not served.")
-        return address
 
     def _agree(self, audio: _Audio, formats: tuple[Format, ...], direction: str) -> Stream:
         codec = next(f for f in formats if f.name != EVENTS)
@@ -180,14 +176,8 @@ class Negotiation:
         )
 
     def _our_section(self, direction: str) -> str:
-        payloads = " ".join(str(f.payload) for f in self.formats)
-        lines = [f"m=audio {self.port} {self._profile} {payloads}\r\n"]
-        for payload, name in self.formats:
-            lines.append(f"a=rtpmap:{payload} {name}/8000\r\n")
-            if name == EVENTS:
-                lines.append(f"a=fmtp:{payload} 0-15\r\n")
-        lines.append(f"a=ptime:{PACKET_MS}\r\na={direction}\r\n")
-        return "".join(lines)
+        payloads, attributes = _described(self.formats)
+        return f"m=audio {self.port} {self._profile} {payloads}\r\n{attributes}a={direction}\r\n"
 
 
 def read_formats(media: MediaDescription) -> tuple[Format, ...]:
@@ -196,18 +186,47 @@ def read_formats(media: MediaDescription) -> tuple[Format, ...]:
     Dynamic numbers come from a=rtpmap, whose encoding names are compared without case (RFC 8866 6.6, RFC 4855 3);
     the static numbers of RFC 3551 need no rtpmap.
     """
+    return _read_formats(tuple(media.formats), tuple(media.attributes("rtpmap")))
+
+
+# Phones of one make all say the same, hence the memories of what was read and written.
+@functools.lru_cache(maxsize=64)
+def _read_formats(formats: tuple[str, ...], rtpmaps: tuple[str, ...]) -> tuple[Format, ...]:
     names: dict[int, str | None] = dict(STATIC_PAYLOADS)
-    for value in media.attributes("rtpmap"):
+    for value in rtpmaps:
         number, _, encoding = value.partition(" ")
         if is_number(number, 127):
             name, _, rate = encoding.strip().lower().partition("/")
             names[int(number)] = _CODECS.get(name) if rate in ("8000", "8000/1") else None
     found = []
-    for text in media.formats:
+    for text in formats:
         name_known = names.get(int(text)) if is_number(text, 127) else None
         if name_known is not None and Format(int(text), name_known) not in found:
             found.append(Format(int(text), name_known))
     return tuple(found)
+
+
+@functools.lru_cache(maxsize=64)
+def _described(formats: tuple[Format, ...]) -> tuple[str, str]:
+    """Return the payload numbers for our m= line, and the attribute lines for the formats."""
+    lines = []
+    for payload, name in formats:
+        lines.append(f"a=rtpmap:{payload} {name}/8000\r\n")
+        if name == EVENTS:
+            lines.append(f"a=fmtp:{payload} 0-15\r\n")
+    lines.append(f"a=ptime:{PACKET_MS}\r\n")
+    return " ".join(str(f.payload) for f in formats), "".join(lines)
+
+
+@functools.lru_cache(maxsize=1024)
+def _read_host(family: str, text: str) -> str:
+    """Return the address of a c= line. Raises ValueError for a host name, NotAcceptable."""
+    address = _parse_address(text.partition("/")[0])
+    if f"IP{address.version}" != family:
+        raise MalformedSdp(f"The SDP has an unusable connection line: c=IN {family} {text[:60]}")
+    if address.is_multicast or "/" in text:
+        raise NotAcceptable("The audio stream is multicast, which is not served.")
+    return str(address)
 
 
 @functools.lru_cache(maxsize=1024)
