@@ -198,6 +198,7 @@ class Call:
         closing = [leg.close() if leg else None for leg in (self.media, self.agent and self.agent.media)]
         record.take_reports(*[await report if report else None for report in closing])
         engine.finish(self)
+        self.agent = self.connected = None  # they know the call: without a cycle it is freed at once
 
     async def _say_farewell(self) -> None:
         """Tell both sides why the call ends, unless the caller leaves meanwhile."""

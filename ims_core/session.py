@@ -156,6 +156,7 @@ class Session:
     def hang_up(self, headers: Headers = ()) -> None:
         """End the session; ``headers`` go into the BYE (say, Reason)."""
         if self.state == OVER or self.dialog is None:
+            self.on_event = ignore  # transactions outlive the session: they must not keep its owner alive
             return
         if self._unacknowledged is not None and self._unacknowledged.is_open and self.state == ANSWERED:
             # 15: the callee "MUST NOT send a BYE on a confirmed dialog until it has received an ACK for its 2xx"
@@ -164,6 +165,7 @@ class Session:
             return
         self._send_bye(headers)
         self._finish()
+        self.on_event = ignore
 
     def accept_offer(self, sdp: bytes) -> None:
         """Answer a ``Reoffered`` with 200."""

@@ -95,6 +95,7 @@ class WorkerLeg:
         """Free the port and report."""
         if self._closing is None:
             self._closing = self.worker.begin_close(self)
+            self._on_event = _forget  # the owner is to be freed as soon as it lets go of this leg
         return self._closing
 
     def tell(self, event: MediaEvent) -> None:
@@ -308,6 +309,10 @@ class WorkerClient(asyncio.Protocol):
         log.debug("media_worker.readied", prompts=report.prompts)
         if not self.ready.done():
             self.ready.set_result(None)
+
+
+def _forget(_: MediaEvent) -> None:
+    """Take an event that nobody wants."""
 
 
 _EVENTS: Final[dict[type[control.Report], Callable[..., MediaEvent]]] = {
