@@ -70,7 +70,7 @@ class OutgoingCall(Session):
             self._bye_headers = headers
             self.on_event = ignore
             self.context.endpoint.cancel(self._transaction)
-        elif self.state not in {OVER, CANCELLING}:
+        elif self.state != CANCELLING:
             self.acknowledge()
             super().hang_up(headers)
 

@@ -128,6 +128,7 @@ class FakeLeg:
         self.calls.append(Call("close"))
         if not self.closed:
             self.closed = True
+            self._on_event = _forget
             self._unbridge()
             self._drop_play()
             self._media.forget(self)
@@ -246,6 +247,10 @@ class FakeMedia:
     def forget(self, leg: FakeLeg) -> None:
         """Drop a closed leg."""
         self.legs.pop(leg.leg_id, None)
+
+
+def _forget(_: MediaEvent) -> None:
+    """Take an event that nobody wants."""
 
 
 def _with_recording(report: LegReport, recording: str) -> LegReport:
