@@ -92,18 +92,20 @@ class Dialog:
         if cseq is None:
             self.local_cseq += 1
             cseq = self.local_cseq
-        request = Request(method, self.remote_target)
+        lines = [
+            f"From: {self.local}",
+            f"To: {self.remote}",
+            f"Call-ID: {self.call_id}",
+            f"CSeq: {cseq} {method}",
+            "Max-Forwards: 70",
+        ]
+        request = Request(method, self.remote_target, ["from", "to", "call-id", "cseq", "max-forwards"], lines)
         routes = self.route_set
         if routes and not parse_name_addr(routes[0]).uri.is_loose_router:
             request.uri = parse_name_addr(routes[0]).uri_text
             routes = [*routes[1:], f"<{self.remote_target}>"]
         for route in routes:
             request.add("Route", route)
-        request.add("From", self.local)
-        request.add("To", self.remote)
-        request.add("Call-ID", self.call_id)
-        request.add("CSeq", f"{cseq} {method}")
-        request.add("Max-Forwards", "70")
         return request
 
     @property
