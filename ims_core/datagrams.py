@@ -10,8 +10,9 @@ from ims_core.transport import Owner
 
 FLOWS_REMEMBERED = 4096
 BATCH = 64  # datagrams taken in one go
-BUSY_SECONDS = 0.002  # batches that follow each other so quickly mean load
+BUSY_SECONDS = 0.0005  # two wake-ups within so short a time mean load
 GATHER_SECONDS = 0.002  # what a datagram may wait under load for others to come
+WORTHWHILE = 3  # a gathered batch of fewer ends the gathering
 
 
 class Datagrams:
@@ -33,30 +34,31 @@ class Datagrams:
 
     def _on_readable(self) -> None:
         now = self._loop.time()
-        taken = self._drain()
-        if taken and now - self._last < BUSY_SECONDS:
+        is_busy = now - self._last < BUSY_SECONDS
+        self._last = now
+        self._drain(BATCH if is_busy else 1)  # whatever is left makes the socket readable again at once
+        if is_busy:
             self._loop.remove_reader(self.sock)
             self._gathering = self._loop.call_later(GATHER_SECONDS, self._resume)
-        self._last = now
 
     def _resume(self) -> None:
         self._gathering = None
-        if self._drain():
+        if self._drain(BATCH) >= WORTHWHILE:
             self._gathering = self._loop.call_later(GATHER_SECONDS, self._resume)
         else:
             self._loop.add_reader(self.sock, self._on_readable)
 
-    def _drain(self) -> int:
-        """Take what has come, up to a batch, then send the answers; returns how many datagrams came."""
-        taken = self._take()
+    def _drain(self, most: int) -> int:
+        """Take what has come, at most so many, then send the answers; returns how many datagrams came."""
+        taken = self._take(most)
         if taken:
             self._owner.flush()
         return taken
 
-    def _take(self) -> int:
+    def _take(self, most: int) -> int:
         receive, recvfrom, flows = self._owner.receive, self.sock.recvfrom, self._flows
         largest = self._owner.limits.max_message
-        for taken in range(BATCH):
+        for taken in range(most):
             try:
                 data, address = recvfrom(65536)
             except BlockingIOError:
@@ -70,7 +72,7 @@ class Datagrams:
                 self._owner.dropped["datagram too large"] += 1
                 continue
             receive(data, flows.get(address) or self._remember(address))
-        return BATCH
+        return most
 
     def _remember(self, address: tuple[str, int] | tuple[str, int, int, int]) -> Flow:
         """Make the flow of a peer, to be shared by whatever comes from it."""
