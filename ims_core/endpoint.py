@@ -345,7 +345,7 @@ def _server_key(request: Request, via: Via) -> Key:
     return (  # a hop of RFC 2543: Request-URI, From tag, Call-ID, CSeq number and top Via
         "",
         request.uri,
-        request.from_.tag,
+        request.from_tag,
         request.call_id,
         str(request.cseq.number),
         str(via),

@@ -71,7 +71,7 @@ class MalformedMessage(BadRequest):
 class Message:
     """What requests and responses share: header lines and a body."""
 
-    __slots__ = ("_cseq", "_from", "_to", "_via", "body", "keys", "lines")
+    __slots__ = ("_call_id", "_cseq", "_from", "_from_tag", "_to", "_to_tag", "_via", "body", "keys", "lines")
 
     keys: list[str]
     lines: list[str]
@@ -80,10 +80,13 @@ class Message:
     _from: NameAddr | None
     _to: NameAddr | None
     _cseq: CSeq | None
+    _call_id: str | None
+    _from_tag: str | None
+    _to_tag: str | None
 
     def _forget(self) -> None:
         """Drop what was parsed: a header line has changed."""
-        self._via = self._from = self._to = self._cseq = None
+        self._via = self._from = self._to = self._cseq = self._call_id = self._from_tag = self._to_tag = None
 
     @property
     def start_line(self) -> str:
@@ -146,7 +149,9 @@ class Message:
     @property
     def call_id(self) -> str:
         """The Call-ID. Raises ``BadRequest`` when missing."""
-        return self.require("Call-ID")
+        if self._call_id is None:
+            self._call_id = self.require("Call-ID")
+        return self._call_id
 
     @property
     def cseq(self) -> CSeq:
@@ -168,6 +173,22 @@ class Message:
         if self._to is None:
             self._to = parse_name_addr(self.require("To"))
         return self._to
+
+    @property
+    def from_tag(self) -> str:
+        """The tag of From, empty when there is none. Raises ``BadRequest``."""
+        if self._from_tag is None:
+            tag = _plain_tag(self.require("From"))
+            self._from_tag = self.from_.tag if tag is None else tag
+        return self._from_tag
+
+    @property
+    def to_tag(self) -> str:
+        """The tag of To, empty when there is none. Raises ``BadRequest``."""
+        if self._to_tag is None:
+            tag = _plain_tag(self.require("To"))
+            self._to_tag = self.to.tag if tag is None else tag
+        return self._to_tag
 
     @property
     def contact(self) -> NameAddr | None:
@@ -261,7 +282,7 @@ class Request(Message):
         self.keys = [] if keys is None else keys
         self.lines = [] if lines is None else lines
         self.body = body
-        self._via = self._from = self._to = self._cseq = None
+        self._via = self._from = self._to = self._cseq = self._call_id = self._from_tag = self._to_tag = None
         self.method = method
         self.uri = uri
 
@@ -296,7 +317,7 @@ class Response(Message):
         self.keys = [] if keys is None else keys
         self.lines = [] if lines is None else lines
         self.body = body
-        self._via = self._from = self._to = self._cseq = None
+        self._via = self._from = self._to = self._cseq = self._call_id = self._from_tag = self._to_tag = None
         self.status = status
         self.reason = REASONS.get(status, "") if reason is None else reason
 
@@ -410,6 +431,14 @@ def _resolve_names(lines: list[str], keys: list[str | None]) -> tuple[list[str |
             if not colon or not name or not _TOKEN.issuperset(name):
                 malformed = malformed or "Malformed header line"
     return keys, malformed
+
+
+def _plain_tag(address: str) -> str | None:
+    """Return the tag of an address that shows it plainly; None: it has to be parsed."""
+    before, found, tag = address.rpartition(";tag=")
+    if not found or '"' in before or not _TOKEN.issuperset(tag):
+        return None
+    return tag if before.endswith(">") else None
 
 
 def _unfold(value: str) -> str:

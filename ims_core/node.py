@@ -163,7 +163,7 @@ class Node:
         try:
             if request.method == "REGISTER":
                 self._register(transaction, request, flow)
-            elif request.to.tag:
+            elif request.to_tag:
                 self._within_dialog(transaction, request)
             else:
                 self._outside_dialog(transaction, request, flow)

@@ -111,7 +111,7 @@ class OutgoingCall(Session):
             self.on_event(Rejected(status, reason))
 
     def _receive_2xx(self, response: Response) -> None:
-        tag = response.to.tag
+        tag = response.to_tag
         if tag in self._acks:  # 13.2.2.4: "the ACK MUST be passed to the client transport every time a 2xx arrives"
             self.context.endpoint.send(*self._acks[tag])
             return

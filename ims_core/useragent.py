@@ -58,13 +58,13 @@ class UserAgent:
 
     def owns(self, request: Request) -> bool:
         """Whether ``request`` belongs to a dialog of ours."""
-        return (request.call_id, request.to.tag) in self._sessions
+        return (request.call_id, request.to_tag) in self._sessions
 
     def receive(self, transaction: ServerTransaction, request: Request) -> None:
         """Hand a request to its dialog, or answer 481."""
         try:
-            session = self._sessions.get((request.call_id, request.to.tag))
-            if session is None or (session.dialog and session.dialog.remote_tag != request.from_.tag):
+            session = self._sessions.get((request.call_id, request.to_tag))
+            if session is None or (session.dialog and session.dialog.remote_tag != request.from_tag):
                 raise NoSuchDialog
             check_required(request)
             session.receive(transaction, request)
@@ -73,7 +73,7 @@ class UserAgent:
 
     def receive_ack(self, event: AckReceived) -> None:
         """Hand an ACK to its dialog."""
-        session = self._sessions.get((event.request.call_id, event.request.to.tag))
+        session = self._sessions.get((event.request.call_id, event.request.to_tag))
         if session is None:
             self.endpoint.dropped["stray ACK"] += 1
         else:
@@ -132,4 +132,4 @@ def check_required(request: Request) -> None:
 
 def request_id(request: Request) -> tuple[str, str, int]:
     """What all copies of one request have in common, whatever way they took (8.2.2.2)."""
-    return request.call_id, request.from_.tag, request.cseq.number
+    return request.call_id, request.from_tag, request.cseq.number
