@@ -106,10 +106,15 @@ class Message:
 
     def require(self, name: str) -> str:
         """Return the value of the first line of that name. Raises ``BadRequest`` when there is none."""
-        value = self.get(name)
-        if value is None:
-            raise BadRequest(f"Missing {name} header")
-        return value
+        return self._required(_KEYS.get(name) or name.lower())
+
+    def _required(self, key: str) -> str:
+        try:
+            position = self.keys.index(key)
+        except ValueError:
+            raise BadRequest(f"Missing {key.title()} header") from None
+        value = self.lines[position].partition(":")[2].strip()
+        return value if "\n" not in value else _unfold(value)
 
     def values(self, name: str) -> list[str]:
         """Return every value of that name in order, comma-separated lists taken apart (7.3.1)."""
@@ -142,7 +147,7 @@ class Message:
     def via(self) -> Via:
         """The topmost Via. Raises ``BadRequest``."""
         if self._via is None:
-            value = self.require("Via")
+            value = self._required("via")
             self._via = parse_via(split_values(value)[0] if "," in value else value)
         return self._via
 
@@ -150,35 +155,35 @@ class Message:
     def call_id(self) -> str:
         """The Call-ID. Raises ``BadRequest`` when missing."""
         if self._call_id is None:
-            self._call_id = self.require("Call-ID")
+            self._call_id = self._required("call-id")
         return self._call_id
 
     @property
     def cseq(self) -> CSeq:
         """The parsed CSeq. Raises ``BadRequest``."""
         if self._cseq is None:
-            self._cseq = parse_cseq(self.require("CSeq"))
+            self._cseq = parse_cseq(self._required("cseq"))
         return self._cseq
 
     @property
     def from_(self) -> NameAddr:
         """The parsed From. Raises ``BadRequest``."""
         if self._from is None:
-            self._from = parse_name_addr(self.require("From"))
+            self._from = parse_name_addr(self._required("from"))
         return self._from
 
     @property
     def to(self) -> NameAddr:
         """The parsed To. Raises ``BadRequest``."""
         if self._to is None:
-            self._to = parse_name_addr(self.require("To"))
+            self._to = parse_name_addr(self._required("to"))
         return self._to
 
     @property
     def from_tag(self) -> str:
         """The tag of From, empty when there is none. Raises ``BadRequest``."""
         if self._from_tag is None:
-            tag = _plain_tag(self.require("From"))
+            tag = _plain_tag(self._required("from"))
             self._from_tag = self.from_.tag if tag is None else tag
         return self._from_tag
 
@@ -186,7 +191,7 @@ class Message:
     def to_tag(self) -> str:
         """The tag of To, empty when there is none. Raises ``BadRequest``."""
         if self._to_tag is None:
-            tag = _plain_tag(self.require("To"))
+            tag = _plain_tag(self._required("to"))
             self._to_tag = self.to.tag if tag is None else tag
         return self._to_tag
 
