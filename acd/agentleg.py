@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from acd.cdr import EndedBy, Outcome
 from acd.events import FailCause, OfferAnswered, OfferFailed, OfferRinging
@@ -15,8 +15,9 @@ from ims_core.session import Acknowledged, Answered, Ended, Rejected, Reoffered,
 from media.api import Lost, MediaError, MediaEvent, MediaLeg, RtpTimeout
 
 if TYPE_CHECKING:
-    from acd.call import Call
-    from acd.engine import Engine
+    from acd.context import Context
+    from acd.record import CallRecord
+    from ims_core.session import Session
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -30,15 +31,36 @@ _CAUSES = {
 }
 
 
+class Caller(Protocol):
+    """The call that an agent is wanted for; ``agent`` is the leg that it talks to."""
+
+    id: str
+    record: CallRecord
+    media: MediaLeg | None
+    agent: AgentLeg | None
+
+    def end(self, ended_by: EndedBy, outcome: Outcome, reason: str = "") -> None:
+        """End the call for this cause."""
+
+    def take_reoffer(self, session: Session, leg: MediaLeg | None, sdp: bytes) -> None:
+        """Answer a re-INVITE of either side."""
+
+    def take_answer(self, leg: MediaLeg | None, sdp: bytes) -> None:
+        """Take the answer in the ACK of a re-INVITE."""
+
+
 class AgentLeg:
     """One offer of ``call`` to ``agent_id``, numbered ``epoch``; the leg of the talk once it is answered.
 
-    What becomes of it is told to the dispatcher. On every way out ``release`` must be called, or ``hang_up`` and then
-    ``media.close``.
+    What becomes of it is told to the dispatcher; before it is told of a failure ``on_failed`` is called. On every way
+    out ``release`` must be called, or ``hang_up`` and then ``media.close``.
     """
 
-    def __init__(self, engine: Engine, call: Call, agent_id: str, epoch: int) -> None:
-        self.engine = engine
+    def __init__(
+        self, context: Context, call: Caller, agent_id: str, epoch: int, on_failed: Callable[[AgentLeg], None]
+    ) -> None:
+        self._context = context
+        self._on_failed = on_failed
         self.call = call
         self.agent_id = agent_id
         self.epoch = epoch
@@ -48,7 +70,7 @@ class AgentLeg:
 
     def start(self) -> None:
         """Begin to ring."""
-        self._task = self.engine.loop.create_task(self._ring(), name=f"offer {self.epoch}")
+        self._task = self._context.loop.create_task(self._ring(), name=f"offer {self.epoch}")
 
     def say(self, prompts: Sequence[str]) -> None:
         """Play to the agent."""
@@ -65,7 +87,7 @@ class AgentLeg:
     async def release(self) -> None:
         """Stop ringing or hang up, and free the port."""
         self.hang_up()
-        self.engine.flush()
+        self._context.flush()
         if self.media is not None:
             await self.media.close()
 
@@ -73,14 +95,14 @@ class AgentLeg:
 
     async def _ring(self) -> None:
         """Send the INVITE, which shows the queue's name and the caller's number."""
-        engine, call = self.engine, self.call
+        context, call = self._context, self.call
         try:
-            contact, flow = engine.way_to_agent(self.agent_id)
+            contact, flow = context.way_to_agent(self.agent_id)
             leg_id = f"{call.id}/agent-{self.epoch}"
-            self.media = await engine.media.open(leg_id, self._on_media, like=call.media)
-            self._session = engine.node.call(flow, self._on_sip)
-            domain = engine.config.server.domain
-            queue = engine.config.queues[call.record.queue or ""]
+            self.media = await context.media.open(leg_id, self._on_media, like=call.media)
+            self._session = context.node.call(flow, self._on_sip)
+            domain = context.config.server.domain
+            queue = context.config.queues[call.record.queue or ""]
             self._session.start(
                 contact,
                 caller=f"{quote_string(queue.name)} <sip:{_user(call.record.caller)}@{domain}>",
@@ -90,8 +112,8 @@ class AgentLeg:
         except (MediaError, SipError) as error:
             self._fail(FailCause.ERROR, str(error))
             return
-        engine.follow(call, self._session)
-        engine.flush()
+        context.follow(call.id, self._session.dialog_id[0])
+        context.flush()
 
     def _answered(self, sdp: bytes) -> None:
         assert self.media is not None
@@ -104,11 +126,11 @@ class AgentLeg:
 
     def _fail(self, cause: FailCause, detail: str) -> None:
         self.call.record.step("agent.failed", f"{self.agent_id} {detail}")
-        self.engine.dispatcher.failed(self)
+        self._on_failed(self)
         self._tell(OfferFailed(self.call.id, self.agent_id, self.epoch, cause))
 
     def _tell(self, event: OfferRinging | OfferAnswered | OfferFailed) -> None:
-        self.engine.dispatcher.tell(event)
+        self._context.dispatcher.tell(event)
 
     def _on_sip(self, event: SessionEvent) -> None:
         match event:

@@ -23,7 +23,7 @@ from media.api import Digit, Lost, MediaEvent, MediaLeg, MediaUnavailable, NotAc
 
 if TYPE_CHECKING:
     from acd.agentleg import AgentLeg
-    from acd.engine import Engine
+    from acd.context import Context
     from acd.record import CallRecord
 
 Service = Callable[["Call"], Awaitable[None]]
@@ -39,8 +39,15 @@ log = structlog.get_logger()
 class Call:
     """A call under way; services drive it with the verbs of the first section."""
 
-    def __init__(self, engine: Engine, incoming: IncomingCall, record: CallRecord, service: Service) -> None:
-        self.engine = engine
+    def __init__(
+        self,
+        context: Context,
+        incoming: IncomingCall,
+        record: CallRecord,
+        service: Service,
+        on_finished: Callable[[Call], None],
+    ) -> None:
+        self.context = context
         self.incoming = incoming
         self.record = record
         self.id = record.id
@@ -51,11 +58,12 @@ class Call:
         self.stage: Stage = "arrived"
         self.outcome_if_left = Outcome.ABANDONED
         self._service = service
+        self._on_finished = on_finished
         self._running = False
         self._farewell: Sequence[str] = ()
         self._task: asyncio.Task[None] | None = None
         self._reoffers: set[asyncio.Task[None]] = set()
-        self._acknowledged: asyncio.Future[bytes] = engine.loop.create_future()
+        self._acknowledged: asyncio.Future[bytes] = context.loop.create_future()
         self._gone = False
         self._digits: deque[str] = deque()
         self._awaited: asyncio.Future[None] | None = None
@@ -73,7 +81,7 @@ class Call:
         await self.open_media()
         assert self.media is not None
         self.incoming.answer(self.media.local_sdp.encode())
-        self.engine.flush()
+        self.context.flush()
         self.record.step("call.answered")
         if not self.incoming.offer:
             async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
@@ -87,7 +95,7 @@ class Call:
         await self.open_media()
         assert self.media is not None
         self.incoming.progress(183, self.media.local_sdp.encode())
-        self.engine.flush()
+        self.context.flush()
         return True
 
     async def open_media(self) -> None:
@@ -96,7 +104,7 @@ class Call:
             return
         offer = self.incoming.offer.decode(errors="replace") or None
         try:
-            self.media = await self.engine.media.open(f"{self.id}/caller", self._on_media, offer=offer)
+            self.media = await self.context.media.open(f"{self.id}/caller", self._on_media, offer=offer)
         except NotAcceptable as error:
             raise NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),)) from None
         except MediaUnavailable:
@@ -110,7 +118,7 @@ class Call:
             return True
         self._token += 1
         self._interruptible = interruptible
-        self._played = self.engine.loop.create_future()
+        self._played = self.context.loop.create_future()
         self.media.play(prompts, interruptible=interruptible, token=self._token)
         return (await self._played).interrupted
 
@@ -128,20 +136,20 @@ class Call:
     async def digit(self, seconds: float) -> str | None:
         """Wait for a key, at most so many seconds."""
         if not self._digits:
-            self._awaited = self.engine.loop.create_future()
+            self._awaited = self.context.loop.create_future()
             await asyncio.wait((self._awaited,), timeout=seconds)
             self._awaited = None
         return self._digits.popleft() if self._digits else None
 
     async def talk(self) -> None:
         """Wait for the end; it comes by ``end``."""
-        await self.engine.loop.create_future()
+        await self.context.loop.create_future()
 
     # Its life -----------------------------------------------------------------------------------------------
 
     def start(self) -> asyncio.Task[None]:
         """Begin."""
-        self._task = self.engine.loop.create_task(self.run(), name=f"call {self.id}")
+        self._task = self.context.loop.create_task(self.run(), name=f"call {self.id}")
         return self._task
 
     def end(self, ended_by: EndedBy, outcome: Outcome, reason: str = "", *, farewell: Sequence[str] = ()) -> None:
@@ -155,8 +163,8 @@ class Call:
         """Run the service and clean up after it."""
         refusal: SipError | None = None
         self._running = True
-        longest = self.engine.config.limits.call_seconds
-        limit = self.engine.loop.call_later(longest, self.end, EndedBy.SYSTEM, Outcome.TIME_LIMIT)
+        longest = self.context.config.limits.call_seconds
+        limit = self.context.loop.call_later(longest, self.end, EndedBy.SYSTEM, Outcome.TIME_LIMIT)
         try:
             if self.record.outcome is None:  # it may have ended before its first step
                 await self._service(self)
@@ -177,27 +185,27 @@ class Call:
 
     async def _release(self, refusal: SipError | None) -> None:
         """Give back everything the call holds. Runs once, whatever happened before."""
-        engine, record = self.engine, self.record
+        context, record = self.context, self.record
         self.stage = "ending"
         for task in self._reoffers:
             task.cancel()
         if self.queued:
             cause = LeftCause.ABANDONED if record.ended_by is EndedBy.CALLER else LeftCause.RELEASED
-            engine.dispatcher.tell(CallEnded(self.id) if self.agent is not None else CallLeft(self.id, cause))
+            context.dispatcher.tell(CallEnded(self.id) if self.agent is not None else CallLeft(self.id, cause))
         reason = (("Reason", _reason_header(record.outcome, record.reason)),)
         if self._farewell:
             await self._say_farewell()
         if self.agent is not None:
             self.agent.hang_up(reason)
         if refusal is None and record.outcome is Outcome.DRAINED:
-            refusal = engine.refusal
+            refusal = context.refusal
         if refusal is not None:
             self.incoming.reject(refusal.status, refusal.reason, refusal.headers)
         self.incoming.hang_up(reason)
-        engine.flush()
+        context.flush()
         closing = [leg.close() if leg else None for leg in (self.media, self.agent and self.agent.media)]
         record.take_reports(*[await report if report else None for report in closing])
-        engine.finish(self)
+        self._on_finished(self)
         self.agent = self.connected = None  # they know the call: without a cycle it is freed at once
 
     async def _say_farewell(self) -> None:
@@ -207,8 +215,8 @@ class Call:
         if self.agent is not None:
             self.media.unbridge()
             self.agent.say(self._farewell)
-        playing = self.engine.loop.create_task(self.play(self._farewell))
-        self._awaited = self.engine.loop.create_future()
+        playing = self.context.loop.create_task(self.play(self._farewell))
+        self._awaited = self.context.loop.create_future()
         try:
             await asyncio.wait((playing, self._awaited), timeout=FAREWELL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -285,7 +293,7 @@ class Call:
             log.info("answer.refused", call=self.id, reason=str(error))
 
     def _in_background(self, work: Coroutine[object, object, None]) -> None:
-        task = self.engine.loop.create_task(work)
+        task = self.context.loop.create_task(work)
         self._reoffers.add(task)
         task.add_done_callback(self._reoffers.discard)
 
@@ -302,8 +310,8 @@ class Call:
             session.accept_offer(answer.encode())
             if self.agent is not None:
                 held = "a=sendonly" in text or "a=inactive" in text
-                self.engine.dispatcher.tell(CallHeld(self.id) if held else CallRetrieved(self.id))
-        self.engine.flush()
+                self.context.dispatcher.tell(CallHeld(self.id) if held else CallRetrieved(self.id))
+        self.context.flush()
 
 
 def _digit_of_info(content_type: str, body: bytes) -> str | None:

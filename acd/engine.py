@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ims_core.ids import Ids
     from ims_core.incoming import IncomingCall
     from ims_core.node import Node
-    from ims_core.outgoing import OutgoingCall
     from media.api import Media
 
 LAST_SECONDS = 15.0  # for the closing announcement and the release of what is left when the drain is over
@@ -69,7 +68,7 @@ class Engine:
         self.media = media
         self.calls: dict[str, Call] = {}
         self.loop = asyncio.get_running_loop()
-        self.dispatcher = Dispatcher(self, distributor)
+        self.dispatcher = Dispatcher(self, distributor, self.calls, metrics)
         self.metrics = metrics
         self.draining = False
         self._idle = asyncio.Event()
@@ -95,7 +94,7 @@ class Engine:
         record = CallRecord(
             id=self._ids.call_id(), call_id=request.call_id, dialled=dialled, caller=caller, utc=self._utc
         )
-        call = Call(self, incoming, record, self._service_for(dialled, caller))
+        call = Call(self, incoming, record, self._service_for(dialled, caller), self.finish)
         self.calls[call.id] = call
         self._idle.clear()
         if self._trace is not None:
@@ -132,10 +131,10 @@ class Engine:
             timeline=[(step.at, step.event, step.detail) for step in cdr.timeline],
         )
 
-    def follow(self, call: Call, session: OutgoingCall) -> None:
-        """Count the messages of an agent's leg to the trace of the call."""
+    def follow(self, call_id: str, sip_call_id: str) -> None:
+        """Count the messages of a dialog to the trace of a call."""
         if self._trace is not None:
-            self._trace.follow(call.id, session.dialog_id[0])
+            self._trace.follow(call_id, sip_call_id)
 
     def way_to_agent(self, agent_id: str) -> tuple[str, Flow]:
         """Return the contact of an agent's phone and the way there. Raises ``SipError`` when there is none."""
@@ -144,10 +143,10 @@ class Engine:
             raise TemporarilyUnavailable("Agent has no phone")
         return bindings[0].contact, bindings[0].way or self.node.flow_for(bindings[0].contact)
 
-    def recording_path(self, call: Call) -> str:
+    def recording_path(self, record: CallRecord) -> str:
         """Return where to record a call: a folder for each day, in UTC."""
-        arrived = call.record.arrived
-        return str(self.config.storage.recordings_path / f"{arrived:%Y-%m-%d}" / f"{arrived:%H%M%S}-{call.id}.wav")
+        arrived = record.arrived
+        return str(self.config.storage.recordings_path / f"{arrived:%Y-%m-%d}" / f"{arrived:%H%M%S}-{record.id}.wav")
 
     @property
     def numbers(self) -> set[str]:

@@ -61,8 +61,8 @@ async def announcement(call: Call, prompts: Sequence[str]) -> None:
 
 async def menu(call: Call, flow: Flow) -> None:
     """Greet, let a digit choose a queue, and wait in it; without a choice, wait in the default queue."""
-    queues = call.engine.config.queues
-    distributor = call.engine.dispatcher.distributor
+    queues = call.context.config.queues
+    distributor = call.context.dispatcher.distributor
     call.stage = "menu"
     await call.answer()
     if not any(distributor.has_agent_logged_in(queue) for queue in {*flow.choices.values(), flow.default}):
@@ -77,15 +77,15 @@ async def menu(call: Call, flow: Flow) -> None:
         if choice is not None:
             break
         if digit is not None:
-            await call.play([f"{call.engine.config.server.language}/invalid"], interruptible=True)
+            await call.play([f"{call.context.config.server.language}/invalid"], interruptible=True)
     call.record.step("menu.chose", choice or flow.default)
     await wait_for_agent(call, queues[choice or flow.default])
 
 
 async def wait_for_agent(call: Call, queue: Queue, priority: int = 0) -> None:
     """Wait in ``queue`` until an agent answers, then talk."""
-    engine = call.engine
-    distributor = engine.dispatcher.distributor
+    context = call.context
+    distributor = context.dispatcher.distributor
     call.record.queue = queue.id
     if not distributor.has_agent_logged_in(queue.id):
         await tell_and_release(call, "nobody", Outcome.NO_AGENT, "nobody logged in")
@@ -96,15 +96,15 @@ async def wait_for_agent(call: Call, queue: Queue, priority: int = 0) -> None:
     await call.answer()
     call.stage = "waiting"
     call.record.step("call.queued", queue.id)
-    call.connected = engine.loop.create_future()
+    call.connected = context.loop.create_future()
     call.queued = True
-    engine.dispatcher.tell(CallArrived(call.id, queue.id, priority))
-    overdue = engine.loop.call_later(queue.max_wait_seconds, _give_up, call.connected)
+    context.dispatcher.tell(CallArrived(call.id, queue.id, priority))
+    overdue = context.loop.call_later(queue.max_wait_seconds, _give_up, call.connected)
     try:
         leg = await _entertain(call, queue)
     except TimeoutError:
         call.queued = False
-        engine.dispatcher.tell(CallLeft(call.id, LeftCause.OVERFLOWED))
+        context.dispatcher.tell(CallLeft(call.id, LeftCause.OVERFLOWED))
         await tell_and_release(call, "busy", Outcome.WAITED_TOO_LONG, f"more than {queue.max_wait_seconds:g} s")
         return
     finally:
@@ -121,12 +121,12 @@ async def _entertain(call: Call, queue: Queue) -> AgentLeg:
     """Play welcome, music and positions until an agent has answered."""
     assert call.connected is not None
     if not queue.welcome and not queue.announce_position_seconds:
-        music = call.engine.loop.call_later(MUSIC_AFTER_SECONDS, call.music, queue.music)
+        music = call.context.loop.call_later(MUSIC_AFTER_SECONDS, call.music, queue.music)
         try:
             return await call.connected
         finally:
             music.cancel()
-    playing = call.engine.loop.create_task(_play_while_waiting(call, queue))
+    playing = call.context.loop.create_task(_play_while_waiting(call, queue))
     try:
         return await call.connected
     finally:
@@ -134,25 +134,25 @@ async def _entertain(call: Call, queue: Queue) -> AgentLeg:
 
 
 async def _play_while_waiting(call: Call, queue: Queue) -> None:
-    engine = call.engine
+    context = call.context
     await call.play(queue.welcome)
     while True:
         call.music(queue.music)
         await asyncio.sleep(queue.announce_position_seconds or 3600.0)
-        position = engine.dispatcher.distributor.position(call.id)
+        position = context.dispatcher.distributor.position(call.id)
         if position is not None and queue.announce_position_seconds:
-            await call.play(say_position(position, engine.config.server.language))
+            await call.play(say_position(position, context.config.server.language))
 
 
 async def _connect(call: Call, queue: Queue, leg: AgentLeg) -> None:
     """Say who answers (工号播报), then let the two talk."""
-    engine = call.engine
+    context = call.context
     call.stage = "talking"
     if queue.announce_agent:
-        await call.play(say_agent(leg.agent_id, engine.config.server.language))
+        await call.play(say_agent(leg.agent_id, context.config.server.language))
     assert call.media is not None
     assert leg.media is not None
-    call.media.bridge(leg.media, record=engine.recording_path(call) if queue.record else None)
+    call.media.bridge(leg.media, record=context.recording_path(call.record) if queue.record else None)
     call.record.step("call.bridged")
     await call.talk()
 
@@ -161,17 +161,17 @@ async def tell_and_release(call: Call, prompt: str, outcome: Outcome, reason: st
     """Tell the caller why nobody will answer: in early media if the call is not answered, a 480 or BYE following."""
     call.outcome_if_left = outcome
     if call.record.has("call.answered") or await call.early_media():
-        await call.play([f"{call.engine.config.server.language}/{prompt}"])
+        await call.play([f"{call.context.config.server.language}/{prompt}"])
     call.record.end(EndedBy.SYSTEM, outcome, reason)
 
 
 async def feature_code(call: Call, code: str, agent_id: str) -> None:
     """Change the caller's own state as an agent, and confirm it."""
-    engine = call.engine
-    if agent_id not in engine.config.agents:
+    context = call.context
+    if agent_id not in context.config.agents:
         raise Forbidden("Not an agent")
     call.stage, call.outcome_if_left = "announcement", Outcome.SERVED
-    codes = engine.config.feature_codes
+    codes = context.config.feature_codes
     changes: dict[str, tuple[AgentEvent, str]] = {
         codes.log_in: (AgentLoggedIn(agent_id), "logged-in"),
         codes.log_out: (AgentLoggedOut(agent_id), "logged-out"),
@@ -179,6 +179,6 @@ async def feature_code(call: Call, code: str, agent_id: str) -> None:
         codes.ready: (AgentReady(agent_id), "ready"),
     }
     event, prompt = changes[code]
-    engine.dispatcher.tell(event)
+    context.dispatcher.tell(event)
     await call.answer()
-    await call.play([f"{engine.config.server.language}/{prompt}"])
+    await call.play([f"{context.config.server.language}/{prompt}"])

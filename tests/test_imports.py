@@ -35,6 +35,7 @@ SHELLS = {
     "acd.agentleg": "the wait for one agent's phone",
     "acd.app": "the process: its loop, clock, ids and signals",
     "acd.call": "the task of one call",
+    "acd.context": "the event loop, by name",
     "acd.demo.netstring": "the stream that phones are controlled by",
     "acd.demo.performance": "the demonstration's process: its loop and signals",
     "acd.demo.phone": "a phone's process: its sockets, clock and ids",

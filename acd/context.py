@@ -1,0 +1,55 @@
+"""What a call, an agent's leg and the dispatcher may use of the engine that holds them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from acd.config import Config
+    from acd.distributor import Distributor
+    from acd.events import Event
+    from acd.record import CallRecord
+    from ims_core.errors import ServiceUnavailable
+    from ims_core.flow import Flow
+    from ims_core.node import Node
+    from media.api import Media
+
+
+class Switchboard(Protocol):
+    """The only way to the distributor."""
+
+    distributor: Distributor
+
+    def tell(self, event: Event) -> None:
+        """Hand the distributor an event and do what it decides."""
+
+
+class Context(Protocol):
+    """The engine, as far as its parts need it."""
+
+    config: Config
+    loop: AbstractEventLoop
+    node: Node
+    media: Media
+
+    @property
+    def dispatcher(self) -> Switchboard:
+        """Where offers and agents are told about."""
+
+    @property
+    def refusal(self) -> ServiceUnavailable:
+        """What callers get who come too late."""
+
+    def flush(self) -> None:
+        """Send what a session has been made to send."""
+
+    def follow(self, call_id: str, sip_call_id: str) -> None:
+        """Count the messages of a dialog to the trace of a call."""
+
+    def way_to_agent(self, agent_id: str) -> tuple[str, Flow]:
+        """Return the contact of an agent's phone and the way there. Raises ``SipError`` when there is none."""
+
+    def recording_path(self, record: CallRecord) -> str:
+        """Return where to record a call."""
