@@ -40,8 +40,9 @@ class Pcscf:
             return ToScscf(request.from_.uri.user)
         if request.method == "OPTIONS" and not request.target.user and self._domains.serves(request.target):
             return ToScscf("")
-        for binding in self._location.bindings_from(flow.transport, flow.remote):
-            return ToScscf(self._registered_identity(request, binding.aor, flow))
+        identity = self._registered_identity(request, flow)
+        if identity:
+            return ToScscf(identity)
         verdict = self._authenticator.verify(
             request.method, request.uri, request.whole_values("Proxy-Authorization"), now
         )
@@ -50,9 +51,16 @@ class Pcscf:
         challenge = self._authenticator.challenge(now, stale=verdict.outcome is Outcome.STALE)
         raise ProxyAuthenticationRequired(headers=(("Proxy-Authenticate", challenge),))
 
-    def _registered_identity(self, request: Request, fallback: str, flow: Flow) -> str:
+    def _registered_identity(self, request: Request, flow: Flow) -> str:
         """Among the users registered from one flow the From header chooses; it cannot name another."""
         wanted = self._domains.aor_of(request.from_.uri)
-        aors = {binding.aor for binding in self._location.bindings_from(flow.transport, flow.remote)}
-        aor = wanted if wanted in aors else fallback
-        return aor.removeprefix("sip:").partition("@")[0]
+        if wanted is not None:
+            for binding in self._location.bindings(wanted):
+                heard = binding.flow
+                if heard is not None and (heard.transport, heard.remote) == (flow.transport, flow.remote):
+                    return _user(wanted)
+        return next((_user(binding.aor) for binding in self._location.bindings_from(flow.transport, flow.remote)), "")
+
+
+def _user(aor: str) -> str:
+    return aor.removeprefix("sip:").partition("@")[0]
