@@ -96,3 +96,7 @@ class IncomingCall(Session):
         self._finish()
         self._reply(self._invite, 487)
         self.on_event(Ended(by_peer=True, reason=request.get("Reason") or request.method))
+
+    def _finish(self) -> None:
+        super()._finish()
+        self._invite.user = None  # the transaction outlives the call by 32 seconds

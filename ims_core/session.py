@@ -111,27 +111,37 @@ _GIVE_UP_ACK: Final = "no ACK"
 class _Unacknowledged:
     """A 2xx to an INVITE, repeated until its ACK comes (13.3.1.4)."""
 
-    def __init__(self, session: Session, transaction: ServerTransaction, response: Response) -> None:
-        self._session = session
-        self.transaction = transaction
-        self.cseq = transaction.request.cseq.number
-        self.has_offer = not session_description(transaction.request)
+    def __init__(self, session: Session, flow: Flow, request: Request, response: Response) -> None:
+        self._session: Session | None = session
+        self._flow = flow
+        self.cseq = request.cseq.number
+        self.has_offer = not session_description(request)
         self._data = response.encode()
         timers = session.context.endpoint.timers
         self._interval = timers.t1
-        self.is_open = True
         session.context.endpoint.start_timer(self, _RESEND_2XX, self._interval)
         session.context.endpoint.start_timer(self, _GIVE_UP_ACK, 64 * timers.t1)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the ACK is still to come."""
+        return self._session is not None
+
+    def close(self) -> None:
+        """Wait no longer; the timers that are left know nothing of the session any more."""
+        self._session = None
+        self._data = b""
+
     def fire(self, event: str) -> None:
-        if not self.is_open:
+        session = self._session
+        if session is None:
             return
         if event == _GIVE_UP_ACK:
-            self.is_open = False
-            self._session.no_ack_came()
+            self.close()
+            session.no_ack_came()
             return
-        endpoint = self._session.context.endpoint
-        endpoint.send(self.transaction.flow, self._data)
+        endpoint = session.context.endpoint
+        endpoint.send(self._flow, self._data)
         self._interval = min(self._interval * 2, endpoint.timers.t2)
         endpoint.start_timer(self, _RESEND_2XX, self._interval)
 
@@ -207,7 +217,7 @@ class Session:
         pending = self._unacknowledged
         if pending is None or not pending.is_open or pending.cseq != request.cseq.number:
             return
-        pending.is_open = False
+        pending.close()
         self._unacknowledged = None
         is_first = self.state == ANSWERED
         self.state = CONFIRMED
@@ -250,14 +260,15 @@ class Session:
         self.on_event(Reoffered(session_description(request)))
 
     def _send_2xx(self, transaction: ServerTransaction, sdp: bytes, headers: Headers) -> None:
-        response = self._dialog_response(transaction.request, 200)
+        request = transaction.request
+        response = self._dialog_response(request, 200)
         response.add("Allow", ALLOW)
         for name, value in headers:
             response.add(name, value)
         if sdp:
             response.set_body(sdp, SDP)
         self.context.endpoint.respond(transaction, response)
-        self._unacknowledged = _Unacknowledged(self, transaction, response)
+        self._unacknowledged = _Unacknowledged(self, transaction.flow, request, response)
 
     def _dialog_response(self, request: Request, status: int) -> Response:
         """Make a response that establishes or refreshes the dialog (12.1.1)."""
@@ -287,7 +298,7 @@ class Session:
         self._abort_reinvite()
         self.state = OVER
         if self._unacknowledged is not None:
-            self._unacknowledged.is_open = False
+            self._unacknowledged.close()
             self._unacknowledged = None
         self.context.closed(self)
 

@@ -117,6 +117,11 @@ class Transaction:
         if action is not None:
             action(self, argument)
 
+    def _let_go(self) -> None:
+        """Drop the messages: many transactions wait out their time, and only their key is needed."""
+        self.request = _BARE.get(self.request.method, _BARE[""])
+        self.data = b""
+
     def _end(self, _: object = None) -> None:
         self.state = TERMINATED
         self._layer.forget(self)
@@ -196,11 +201,13 @@ class InviteClient(ClientTransaction):
     def _accept(self, response: Response) -> None:
         self._layer.start_timer(self, TIMER_M, 64 * self._layer.timers.t1)
         self._layer.pass_up(self, response)
+        self._let_go()
 
     def _complete(self, response: Response) -> None:
         self._ack = ack_for_failure(self.request, response).encode()
         self._layer.send(self.flow, self._ack)
         self._layer.pass_up(self, response)
+        self._let_go()
         self._end_after(TIMER_D, max(32.0, 64 * self._layer.timers.t1))
 
     def _acknowledge(self, _: Response) -> None:
@@ -312,10 +319,12 @@ class InviteServer(ServerTransaction):
 
     def _accept(self, response: Response) -> None:
         self._send(response)
+        self.request = _BARE["INVITE"]
         self._layer.start_timer(self, TIMER_L, 64 * self._layer.timers.t1)
 
     def _refuse(self, response: Response) -> None:
         self._send(response)
+        self.request = _BARE["INVITE"]
         if not self.flow.reliable:
             self._layer.start_timer(self, TIMER_G, self.interval)
         self._layer.start_timer(self, TIMER_H, 64 * self._layer.timers.t1)
@@ -375,7 +384,9 @@ class NonInviteServer(ServerTransaction):
 
 
 # Stand for requests that nobody needs any more.
-_BARE = {method: Request(method, "") for method in ("", "REGISTER", "BYE", "CANCEL", "OPTIONS", "INFO", "MESSAGE")}
+_BARE = {
+    method: Request(method, "") for method in ("", "INVITE", "REGISTER", "BYE", "CANCEL", "OPTIONS", "INFO", "MESSAGE")
+}
 
 
 def ack_for_failure(invite: Request, response: Response) -> Request:

@@ -187,12 +187,13 @@ def start(kind: type[Transaction], flow: Flow, layer: Layer) -> Transaction:
 
 
 def fire(transaction: Any, event: str, status: int) -> None:
+    request = message(transaction.request.method)  # the transaction may have let its own go
     if not status:
         transaction.fire(event)
     elif isinstance(transaction, ServerTransaction):
-        transaction.respond(response_to(transaction.request, status, to_tag="b1"))
+        transaction.respond(response_to(request, status, to_tag="b1"))
     else:
-        transaction.fire(event, response_to(transaction.request, status, to_tag="b1"))
+        transaction.fire(event, response_to(request, status, to_tag="b1"))
 
 
 def check_row(kind: type[Transaction], flow: Flow, state: str, event: str, outcome: str) -> None:
