@@ -103,7 +103,6 @@ TRANSITIONS: Final[dict[tuple[AgentState, Trigger], AgentState | None]] = {
     for trigger in triggers
 }
 
-OFFERED: Final = frozenset({_S.RESERVED, _S.RINGING})
 IN_CALL: Final = frozenset({_S.TALKING, _S.HOLD})
 
 

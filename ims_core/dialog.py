@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ims_core.errors import BadRequest, SipError, UnsupportedScheme
 from ims_core.headers import parse_name_addr
@@ -10,8 +10,6 @@ from ims_core.message import Request, Response
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
-
-FIRST_CSEQ: Final = 1
 
 
 class OutOfOrder(SipError):

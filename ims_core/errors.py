@@ -142,12 +142,6 @@ class NoRoute(SipError):
         super().__init__("No way to the next hop")
 
 
-class NotImplementedHere(SipError):
-    """The method is not known to this server (21.5.2)."""
-
-    status = 501
-
-
 class ServiceUnavailable(SipError):
     """The server cannot take the request now (21.5.4); Retry-After tells when to come again."""
 
