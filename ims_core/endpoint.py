@@ -18,7 +18,8 @@ from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
 from ims_core.headers import Via
 from ims_core.ids import MAGIC_COOKIE, Ids
-from ims_core.message import METHODS, Request, Response, error_response, parse_message, response_to
+from ims_core.message import METHODS, Request, Response, error_response, response_to
+from ims_core.parser import parse_message
 from ims_core.timers import TimerQueue
 from ims_core.transactions import (
     ACCEPTED,

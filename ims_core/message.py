@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from ims_core.errors import REASONS, BadRequest, SipError, VersionNotSupported
+from ims_core.errors import REASONS, BadRequest, SipError
 from ims_core.headers import (
     CSeq,
     NameAddr,
@@ -24,18 +24,9 @@ from ims_core.headers import (
 from ims_core.uri import Uri, parse_uri
 
 VERSION = "SIP/2.0"
-MANDATORY = (
-    "via",
-    "from",
-    "to",
-    "call-id",
-    "cseq",
-)  # in every request (8.1.1); Max-Forwards may be missing (16.3)
 METHODS = frozenset(
     "INVITE ACK BYE CANCEL REGISTER OPTIONS INFO PRACK UPDATE REFER SUBSCRIBE NOTIFY MESSAGE PUBLISH".split()
 )
-_MANDATORY = frozenset(MANDATORY)
-ONCE_ONLY = (*MANDATORY[1:], "max-forwards", "content-length", "content-type")
 
 _NAMES = (
     "Via From To Call-ID CSeq Contact Max-Forwards Route Record-Route Content-Type Content-Length Expires Allow "
@@ -53,19 +44,11 @@ _COMPACT = {
     "b": "referred-by", "x": "session-expires", "a": "accept-contact", "j": "reject-contact",
     "d": "request-disposition", "y": "identity",
 }  # fmt: skip
-_KEYS: dict[str, str] = {
+KEYS: dict[str, str] = {
     **{spelling: name.lower() for name in _NAMES for spelling in (name, name.lower(), name.upper())},
     **{spelling: name for short, name in _COMPACT.items() for spelling in (short, short.upper())},
 }
-_TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
-
-
-class MalformedMessage(BadRequest):
-    """Bytes that are no SIP message; ``request`` is what could be read of it, enough to be answered, or None."""
-
-    def __init__(self, reason: str, request: Request | None = None) -> None:
-        super().__init__(reason)
-        self.request = request
+TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
 
 
 class Message:
@@ -98,7 +81,7 @@ class Message:
 
     def get(self, name: str) -> str | None:
         """Return the value of the first line of that name, unfolded, or None."""
-        key = _KEYS.get(name) or name.lower()
+        key = KEYS.get(name) or name.lower()
         if key not in self.keys:
             return None
         value = self.lines[self.keys.index(key)].partition(":")[2].strip()
@@ -106,7 +89,7 @@ class Message:
 
     def require(self, name: str) -> str:
         """Return the value of the first line of that name. Raises ``BadRequest`` when there is none."""
-        return self._required(_KEYS.get(name) or name.lower())
+        return self._required(KEYS.get(name) or name.lower())
 
     def _required(self, key: str) -> str:
         try:
@@ -118,7 +101,7 @@ class Message:
 
     def values(self, name: str) -> list[str]:
         """Return every value of that name in order, comma-separated lists taken apart (7.3.1)."""
-        key = _KEYS.get(name) or name.lower()
+        key = KEYS.get(name) or name.lower()
         lines = self.keys.count(key)
         if not lines:
             return []
@@ -203,18 +186,18 @@ class Message:
 
     def add(self, name: str, value: str) -> None:
         """Append a header line."""
-        self.keys.append(_canonical(name))
+        self.keys.append(canonical(name))
         self.lines.append(f"{name}: {value}")
 
     def prepend(self, name: str, value: str) -> None:
         """Put a header line before all others: how Via, Record-Route and Route are pushed."""
-        self.keys.insert(0, _canonical(name))
+        self.keys.insert(0, canonical(name))
         self.lines.insert(0, f"{name}: {value}")
         self._forget()
 
     def set(self, name: str, value: str) -> None:
         """Replace the first line of that name and drop the others; append when there is none."""
-        key = _canonical(name)
+        key = canonical(name)
         if key not in self.keys:
             self.add(name, value)
             return
@@ -227,7 +210,7 @@ class Message:
 
     def remove(self, name: str) -> None:
         """Drop every line of that name."""
-        key = _canonical(name)
+        key = canonical(name)
         while key in self.keys:
             position = self.keys.index(key)
             del self.keys[position], self.lines[position]
@@ -235,7 +218,7 @@ class Message:
 
     def pop_value(self, name: str) -> str | None:
         """Take the first value of that name off the message: how a Via or Route is consumed."""
-        key = _canonical(name)
+        key = canonical(name)
         if key not in self.keys:
             return None
         position = self.keys.index(key)
@@ -379,69 +362,10 @@ def error_response(request: Request, error: SipError, *, to_tag: str) -> Respons
     return response_to(request, error.status, error.reason, to_tag=to_tag, headers=error.headers)
 
 
-def parse_message(data: bytes, *, datagram: bool = True) -> Request | Response:
-    """Parse one whole message.
-
-    ``datagram``: bytes beyond Content-Length are cut off and a body shorter than it is a fault (18.3); a stream's
-    framing has seen to both already. Raises ``MalformedMessage`` (its ``request`` set where the sender can be
-    told) or another ``SipError``; never anything else, for any bytes.
-    """
-    head, end, body = data.partition(b"\r\n\r\n")
-    if not end:
-        raise MalformedMessage("No empty line after the header")
-    text = head.decode("utf-8", "surrogateescape")
-    lines = text.split("\r\n")
-    if "\r\n " in text or "\r\n\t" in text:
-        lines = _rejoin_folded(lines)
-    start = lines.pop(0)
-    try:
-        keys = [_KEYS.get(line[: line.index(":")]) for line in lines]
-    except ValueError:  # a line without a colon
-        keys = [None] * len(lines)
-    malformed = ""
-    if not all(keys):
-        keys, malformed = _resolve_names(lines, keys)
-    message = _from_start_line(start, keys, lines, body)  # type: ignore[arg-type]
-    request = message if isinstance(message, Request) else None
-    try:
-        _check(message, malformed)
-        _trim_body(message, datagram=datagram)
-    except BadRequest as error:
-        raise MalformedMessage(error.reason, request if request and "via" in keys else None) from None
-    return message
-
-
-def _rejoin_folded(lines: list[str]) -> list[str]:
-    joined: list[str] = []
-    folded: list[str] = []
-    for line in reversed(lines):
-        if line[:1] in {" ", "\t"}:
-            folded.append(line)
-        elif folded:
-            joined.append("\r\n".join((line, *reversed(folded))))
-            folded.clear()
-        else:
-            joined.append(line)
-    joined.reverse()
-    return joined or [""]
-
-
-def _resolve_names(lines: list[str], keys: list[str | None]) -> tuple[list[str | None], str]:
-    malformed = ""
-    for position, key in enumerate(keys):
-        if key is None:
-            name, colon, _ = lines[position].partition(":")
-            name = name.rstrip(" \t")
-            keys[position] = _canonical(name)
-            if not colon or not name or not _TOKEN.issuperset(name):
-                malformed = malformed or "Malformed header line"
-    return keys, malformed
-
-
 def _plain_tag(address: str) -> str | None:
     """Return the tag of an address that shows it plainly; None: it has to be parsed."""
     before, found, tag = address.rpartition(";tag=")
-    if not found or '"' in before or not _TOKEN.issuperset(tag):
+    if not found or '"' in before or not TOKEN.issuperset(tag):
         return None
     return tag if before.endswith(">") else None
 
@@ -450,66 +374,6 @@ def _unfold(value: str) -> str:
     return " ".join(part.strip() for part in value.split("\r\n"))
 
 
-def _canonical(name: str) -> str:
-    return _KEYS.get(name) or _KEYS.get(name.lower()) or name.lower()
-
-
-def _from_start_line(start: str, keys: list[str], lines: list[str], body: bytes) -> Request | Response:
-    if "\n" in start or "\r" in start:
-        raise MalformedMessage("Malformed start line")
-    if start.startswith("SIP/2.0 "):
-        code, _, reason = start[8:].partition(" ")
-        if not (len(code) == 3 and code.isascii() and code.isdigit() and "100" <= code < "700"):
-            raise MalformedMessage("Malformed status line")
-        return Response(int(code), reason, keys, lines, body)
-    parts = start.split(" ")
-    if len(parts) != 3 or not parts[0] or not parts[1]:
-        raise MalformedMessage("Malformed start line")
-    method, uri, version = parts
-    if method not in METHODS and not _TOKEN.issuperset(method):
-        raise MalformedMessage("Malformed start line")
-    request = Request(method, uri, keys, lines, body)
-    if version != VERSION:
-        if version.upper() == VERSION:  # 7.1: the version is compared without regard to case
-            return request
-        if not version.upper().startswith("SIP/"):
-            raise MalformedMessage("Malformed start line")
-        raise _version_error(request)
-    return request
-
-
-def _version_error(request: Request) -> SipError:
-    error = VersionNotSupported()
-    error.request = request  # type: ignore[attr-defined]
-    return error
-
-
-def _check(message: Message, malformed: str) -> None:
-    keys = message.keys
-    present = set(keys)
-    if not present >= _MANDATORY:
-        missing = next(name for name in MANDATORY if name not in present)
-        raise BadRequest(f"Missing {missing.title()} header")
-    if malformed:
-        raise BadRequest(malformed)
-    if len(present) != len(keys):
-        for name in ONCE_ONLY:
-            if keys.count(name) > 1:
-                raise BadRequest(f"Several {name.title()} headers")
-    cseq = message.cseq
-    if isinstance(message, Request) and cseq.method != message.method:
-        raise BadRequest("CSeq method does not match the request")
-    _ = message.via  # a fault is found here, where it can be answered, and not where the Via is used
-
-
-def _trim_body(message: Message, *, datagram: bool) -> None:
-    value = message.get("Content-Length") if datagram else None
-    if value is None or (value == "0" and not message.body):
-        return
-    if not (value.isascii() and value.isdigit()):
-        raise BadRequest("Malformed Content-Length")
-    length = int(value[:12])
-    if length < len(message.body):
-        message.body = message.body[:length]
-    elif length > len(message.body):
-        raise BadRequest("Body shorter than Content-Length")
+def canonical(name: str) -> str:
+    """Return the name that ``keys`` has for a header field, whatever its spelling (7.3.3)."""
+    return KEYS.get(name) or KEYS.get(name.lower()) or name.lower()

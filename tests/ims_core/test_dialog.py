@@ -5,7 +5,8 @@ import pytest
 from ims_core.dialog import Dialog, OutOfOrder
 from ims_core.errors import BadRequest
 from ims_core.flow import Flow
-from ims_core.message import Request, Response, parse_message
+from ims_core.message import Request, Response
+from ims_core.parser import parse_message
 from tests.kit import request_bytes, response_bytes
 
 FLOW = Flow("UDP", ("192.0.2.1", 5060), ("198.51.100.77", 5060))

@@ -8,8 +8,9 @@ from functools import partial
 import pytest
 
 from ims_core.incoming import IncomingCall
-from ims_core.message import Request, parse_message
+from ims_core.message import Request
 from ims_core.outgoing import OutgoingCall
+from ims_core.parser import parse_message
 from ims_core.session import Acknowledged, Answered, Ended, Rejected, Ringing
 from tests.kit import Faults, Network, Party, Phone, Site, request_bytes
 

@@ -7,14 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ims_core.errors import BadRequest, IntervalTooBrief, SipError, VersionNotSupported
-from ims_core.message import (
-    MalformedMessage,
-    Request,
-    Response,
-    error_response,
-    parse_message,
-    response_to,
-)
+from ims_core.message import Request, Response, error_response, response_to
+from ims_core.parser import MalformedMessage, parse_message
 
 rfc = pytest.mark.rfc
 

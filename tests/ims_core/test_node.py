@@ -9,7 +9,8 @@ from ims_core.endpoint import ResponseReceived
 from ims_core.errors import ServiceUnavailable
 from ims_core.flow import Flow, format_address
 from ims_core.location import BindingAdded, BindingRemoved, LocationEvent
-from ims_core.message import Request, Response, parse_message
+from ims_core.message import Request, Response
+from ims_core.parser import parse_message
 from ims_core.session import Acknowledged, Answered, Ended, Rejected
 from tests.kit import (
     DOMAIN,

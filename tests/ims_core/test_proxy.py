@@ -7,7 +7,8 @@ import pytest
 from ims_core.endpoint import AckReceived, RequestReceived, ResponseReceived
 from ims_core.flow import format_address
 from ims_core.location import Binding
-from ims_core.message import Request, Response, parse_message
+from ims_core.message import Request, Response
+from ims_core.parser import parse_message
 from ims_core.session import Answered, Ended, InfoReceived, Rejected, Ringing
 from tests.kit import NODE_ADDRESS, Network, Packet, Party, Phone, Site, request_bytes
 

@@ -12,7 +12,8 @@ from ims_core.flow import Flow
 from ims_core.headers import parse_name_addr
 from ims_core.ids import Ids
 from ims_core.location import Binding, BindingAdded, BindingRefreshed, BindingRemoved, Domains, Location, Removal
-from ims_core.message import Request, Response, parse_message
+from ims_core.message import Request, Response
+from ims_core.parser import parse_message
 from ims_core.registrar import Registrar
 
 rfc = pytest.mark.rfc

@@ -5,8 +5,9 @@ import pytest
 from ims_core.endpoint import RequestReceived, ResponseReceived
 from ims_core.errors import LocalProtocolError, NotAcceptableHere
 from ims_core.incoming import IncomingCall
-from ims_core.message import Request, Response, parse_message
+from ims_core.message import Request, Response
 from ims_core.outgoing import OutgoingCall
+from ims_core.parser import parse_message
 from ims_core.session import SDP, Acknowledged, Answered, Ended, InfoReceived, Rejected, Reoffered, Ringing
 from tests.kit import Network, Packet, Party, Phone, request_bytes, response_bytes
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ims_core.flow import Flow
-from ims_core.message import Request, Response, parse_message, response_to
+from ims_core.message import Request, Response, response_to
+from ims_core.parser import parse_message
 from ims_core.transactions import (
     ClientTransaction,
     InviteClient,
