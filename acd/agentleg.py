@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from acd.cdr import EndedBy, Outcome
-from acd.events import FailCause, OfferAnswered, OfferFailed, OfferRinging
+from acd.core.events import FailCause, OfferAnswered, OfferFailed, OfferRinging
 from ims_core.errors import SipError
 from ims_core.headers import quote_string
 from ims_core.outgoing import OutgoingCall

@@ -21,13 +21,13 @@ import uvloop
 
 from acd import http
 from acd import log as logs
-from acd.agents import AgentProfile
-from acd.distributor import Distributor
+from acd.core.agents import AgentProfile
+from acd.core.distributor import Distributor
+from acd.core.queues import QueueProfile
 from acd.engine import Engine
 from acd.guide import guide
 from acd.live import LiveFloor
 from acd.metrics import Metrics
-from acd.queues import QueueProfile
 from acd.store import CdrStore, StoreError
 from acd.trace import SipTrace
 from ims_core.bindings_store import BindingsStore

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 from acd.cdr import EndedBy, Outcome
-from acd.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
+from acd.core.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
 from ims_core.errors import NotAcceptableHere, ServiceUnavailable, SipError
 from ims_core.incoming import IncomingCall
 from ims_core.session import Acknowledged, Ended, InfoReceived, Reoffered, Session, SessionEvent

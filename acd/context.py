@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from acd.config import Config
-    from acd.distributor import Distributor
-    from acd.events import Event
+    from acd.core.distributor import Distributor
+    from acd.core.events import Event
     from acd.record import CallRecord
     from ims_core.errors import ServiceUnavailable
     from ims_core.flow import Flow

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from acd.actions import Action, AgentChanged, Connected, Offer, Refused, Withdraw
 from acd.agentleg import AgentLeg
-from acd.agents import AgentState
 from acd.cdr import EndedBy, Outcome
-from acd.events import Event, FailCause, OfferFailed
+from acd.core.actions import Action, AgentChanged, Connected, Offer, Refused, Withdraw
+from acd.core.agents import AgentState
+from acd.core.events import Event, FailCause, OfferFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from acd.call import Call
     from acd.context import Context
-    from acd.distributor import Distributor
+    from acd.core.distributor import Distributor
     from acd.metrics import Metrics
 
 log = structlog.get_logger()

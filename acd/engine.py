@@ -12,8 +12,8 @@ import structlog
 
 from acd.call import Call
 from acd.cdr import Cdr, EndedBy, Outcome
+from acd.core.events import AgentBusy, AgentIdle, AgentRegistered, AgentUnregistered
 from acd.dispatcher import Dispatcher
-from acd.events import AgentBusy, AgentIdle, AgentRegistered, AgentUnregistered
 from acd.record import CallRecord
 from acd.services import feature_code, service_for
 from ims_core.errors import ServiceUnavailable, TemporarilyUnavailable
@@ -22,7 +22,7 @@ from ims_core.location import BindingAdded, BindingRemoved, LocationEvent
 if TYPE_CHECKING:
     from acd.call import Service
     from acd.config import Config
-    from acd.distributor import Distributor
+    from acd.core.distributor import Distributor
     from acd.metrics import Metrics
     from acd.trace import SipTrace
     from ims_core.flow import Flow

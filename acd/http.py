@@ -32,10 +32,10 @@ from litestar.params import PathParameter, QueryParameter
 from msgspec import Struct
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from acd.agents import AgentState
 from acd.cdr import Cdr
 from acd.config import HostPort
-from acd.floor import AgentSnapshot, QueueSnapshot
+from acd.core.agents import AgentState
+from acd.core.floor import AgentSnapshot, QueueSnapshot
 from acd.metrics import Metrics
 from acd.store import CdrStore, StoreError
 

@@ -11,8 +11,8 @@ from acd.metrics import Readings
 
 if TYPE_CHECKING:
     from acd.call import Call
+    from acd.core.floor import FloorSnapshot, QueueSnapshot
     from acd.engine import Engine
-    from acd.floor import FloorSnapshot, QueueSnapshot
     from acd.store import CdrStore
     from acd.trace import SipTrace
     from ims_core.stack import Stack

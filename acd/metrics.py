@@ -19,9 +19,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from acd.agents import AgentState
 from acd.cdr import Cdr, Outcome
-from acd.floor import FloorSnapshot
+from acd.core.agents import AgentState
+from acd.core.floor import FloorSnapshot
 from acd.store import StoreCounters
 from media.api import MediaCounters
 

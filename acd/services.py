@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from acd.cdr import EndedBy, Outcome
 from acd.config import Flow, Number, Queue, ToAnnouncement, ToEcho, ToFlow, ToQueue
-from acd.events import (
+from acd.core.events import (
     AgentEvent,
     AgentLoggedIn,
     AgentLoggedOut,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from acd.agents import AgentState
 from acd.cdr import Outcome
 from acd.config.model import Server
+from acd.core.agents import AgentState
 from acd.metrics import ABANDONED, ANSWERED, Metrics, Readings
 
 ROOT = Path(__file__).parents[1]

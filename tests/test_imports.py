@@ -175,4 +175,4 @@ def test_crossings_are_seen(name: str, source: str, crossed: set[str]) -> None:
     ],
 )
 def test_what_is_taken_from_the_world_is_seen(source: str, taken: set[str]) -> None:
-    assert world_of("acd.queues", source) == taken
+    assert world_of("acd.core.queues", source) == taken

@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from acd.agents import AgentState
+from acd.core.agents import AgentState
 
 if TYPE_CHECKING:
     from acd.demo.server import FloorNow

@@ -15,8 +15,8 @@ import msgspec
 from msgspec import structs
 
 from acd.cdr import Cdr
+from acd.core.floor import QueueSnapshot
 from acd.demo.processes import DemoError, end, free_port, is_free, start
-from acd.floor import QueueSnapshot
 from acd.http import AgentView, CallView, Items
 
 if TYPE_CHECKING:

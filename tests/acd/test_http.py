@@ -14,10 +14,10 @@ from openapi_spec_validator import validate
 from structlog.testing import capture_logs
 
 from acd import http
-from acd.agents import AgentState
 from acd.cdr import Cdr, EndedBy, Outcome, Quality, Step
 from acd.config import HostPort
-from acd.floor import AgentSnapshot, QueueSnapshot
+from acd.core.agents import AgentState
+from acd.core.floor import AgentSnapshot, QueueSnapshot
 from acd.http import AgentView, CallView, Floor, HttpError, create_app, serve
 from acd.metrics import Metrics, Readings
 from acd.store import CdrStore

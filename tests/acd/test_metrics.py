@@ -5,9 +5,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from acd.agents import AgentState
 from acd.cdr import Cdr, EndedBy, Outcome
-from acd.floor import AgentSnapshot, FloorSnapshot, QueueSnapshot
+from acd.core.agents import AgentState
+from acd.core.floor import AgentSnapshot, FloorSnapshot, QueueSnapshot
 from acd.metrics import Metrics, Readings
 from acd.store import StoreCounters
 from media.api import MediaCounters

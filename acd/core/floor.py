@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from acd.agents import AgentState
-from acd.events import LeftCause
+from acd.core.agents import AgentState
+from acd.core.events import LeftCause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from acd.agents import Agent
-    from acd.queues import Queue
+    from acd.core.agents import Agent
+    from acd.core.queues import Queue
 
 
 class QueueSnapshot(msgspec.Struct, frozen=True):

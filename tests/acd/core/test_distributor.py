@@ -2,10 +2,10 @@
 
 import pytest
 
-from acd.actions import AgentChanged, Connected, Offer, Refused, Withdraw, WithdrawCause
-from acd.agents import AgentProfile, AgentState
-from acd.distributor import Distributor, Ignored, UnknownQueueError
-from acd.events import (
+from acd.core.actions import AgentChanged, Connected, Offer, Refused, Withdraw, WithdrawCause
+from acd.core.agents import AgentProfile, AgentState
+from acd.core.distributor import Distributor, Ignored, UnknownQueueError
+from acd.core.events import (
     AgentIdle,
     AgentPaused,
     AgentReady,
@@ -21,8 +21,8 @@ from acd.events import (
     OfferAnswered,
     OfferRinging,
 )
-from acd.queues import QueueProfile
-from tests.acd.virtual_floor import SALES, Floor, agent, offer_in, pairs, withdrawn
+from acd.core.queues import QueueProfile
+from tests.acd.core.virtual_floor import SALES, Floor, agent, offer_in, pairs, withdrawn
 
 
 def test_a_call_from_arrival_to_wrap_up() -> None:

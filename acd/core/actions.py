@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from acd.agents import AgentState
+from acd.core.agents import AgentState
 
 
 class WithdrawCause(StrEnum):

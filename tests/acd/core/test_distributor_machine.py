@@ -11,10 +11,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from acd.actions import Action, AgentChanged, Connected, Offer, Refused, Withdraw, WithdrawCause
-from acd.agents import AgentProfile, AgentState
-from acd.distributor import Distributor, Ignored
-from acd.events import (
+from acd.core.actions import Action, AgentChanged, Connected, Offer, Refused, Withdraw, WithdrawCause
+from acd.core.agents import AgentProfile, AgentState
+from acd.core.distributor import Distributor, Ignored
+from acd.core.events import (
     AgentBusy,
     AgentIdle,
     AgentLoggedIn,
@@ -36,7 +36,7 @@ from acd.events import (
     OfferFailed,
     OfferRinging,
 )
-from acd.queues import QueueProfile
+from acd.core.queues import QueueProfile
 
 QUEUES = [
     QueueProfile("sales", "Sales", ring_seconds=20, wrap_up_seconds=10),

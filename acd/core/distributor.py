@@ -15,11 +15,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from acd import events, floor
-from acd.actions import Action, AgentChanged, Connected, Offer, Refused, Withdraw, WithdrawCause
-from acd.agents import IN_CALL, Agent, AgentProfile, AgentState, Trigger
-from acd.events import LeftCause
-from acd.queues import Caller, Line, Queue, QueueProfile
+from acd.core import events, floor
+from acd.core.actions import Action, AgentChanged, Connected, Offer, Refused, Withdraw, WithdrawCause
+from acd.core.agents import IN_CALL, Agent, AgentProfile, AgentState, Trigger
+from acd.core.events import LeftCause
+from acd.core.queues import Caller, Line, Queue, QueueProfile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -2,9 +2,9 @@
 
 import pytest
 
-from acd.actions import Withdraw, WithdrawCause
-from acd.agents import AgentState
-from acd.events import (
+from acd.core.actions import Withdraw, WithdrawCause
+from acd.core.agents import AgentState
+from acd.core.events import (
     AgentBusy,
     AgentEvent,
     AgentIdle,
@@ -18,7 +18,7 @@ from acd.events import (
     CallHeld,
     OfferRinging,
 )
-from tests.acd.virtual_floor import Floor, agent, offer_in, offers, pairs
+from tests.acd.core.virtual_floor import Floor, agent, offer_in, offers, pairs
 
 
 @pytest.mark.parametrize(

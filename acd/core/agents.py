@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 if TYPE_CHECKING:
-    from acd.queues import Caller, Queue
+    from acd.core.queues import Caller, Queue
 
 
 class AgentState(StrEnum):

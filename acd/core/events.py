@@ -1,7 +1,7 @@
 """What the distributor is told: calls, offers and agents, as frozen structs.
 
 Every input may arrive late, twice or for something already gone; the distributor counts such inputs
-(`acd.distributor.Ignored`) and goes on. Ids are opaque strings chosen by the caller of the core.
+(`acd.core.distributor.Ignored`) and goes on. Ids are opaque strings chosen by the caller of the core.
 """
 
 from enum import StrEnum

@@ -6,11 +6,11 @@ from statistics import fmean
 
 import pytest
 
-from acd.actions import Action, Connected, Offer
-from acd.agents import AgentProfile
-from acd.distributor import Distributor
-from acd.events import CallArrived, CallEnded, Event, OfferAnswered
-from acd.queues import QueueProfile
+from acd.core.actions import Action, Connected, Offer
+from acd.core.agents import AgentProfile
+from acd.core.distributor import Distributor
+from acd.core.events import CallArrived, CallEnded, Event, OfferAnswered
+from acd.core.queues import QueueProfile
 
 SERVICE_SECONDS = 180.0
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from acd.actions import Action, Offer, Withdraw, WithdrawCause
-from acd.agents import AgentProfile, AgentState
-from acd.distributor import Distributor, Ignored
-from acd.events import (
+from acd.core.actions import Action, Offer, Withdraw, WithdrawCause
+from acd.core.agents import AgentProfile, AgentState
+from acd.core.distributor import Distributor, Ignored
+from acd.core.events import (
     AgentRegistered,
     CallArrived,
     Event,
@@ -13,7 +13,7 @@ from acd.events import (
     OfferAnswered,
     OfferFailed,
 )
-from acd.queues import QueueProfile
+from acd.core.queues import QueueProfile
 
 SALES = QueueProfile("sales", "Sales", ring_seconds=20, wrap_up_seconds=10)
 SUPPORT = QueueProfile("support", "Support", ring_seconds=15, wrap_up_seconds=0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from acd.agents import Agent, AgentProfile, AgentState, IllegalTransitionError, Trigger
+from acd.core.agents import Agent, AgentProfile, AgentState, IllegalTransitionError, Trigger
 
 # How an agent whose phone is bound gets into each state.
 PATHS: dict[AgentState, tuple[Trigger, ...]] = {

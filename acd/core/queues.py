@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
-from acd.events import LeftCause
+from acd.core.events import LeftCause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from acd.agents import Agent
+    from acd.core.agents import Agent
 
 T = TypeVar("T")
 
