@@ -1,0 +1,316 @@
+"""The vocabulary of the event log: every change is one typed, versioned fact.
+
+A fact says what has happened, never what is to be done, and does not change its meaning when policies do. It carries
+no time: the log stamps it (`acd.journal`). The state of the engine, CDRs, `queue_log`, KPIs and the explanation of an
+offer are folds over facts, so each says by itself whatever such a fold needs and cannot derive.
+
+`KIND` is the name in the log, `VERSION` counts changes of the fields; the log upgrades what older versions wrote.
+Ids of calls are those of the CDRs. Durations are in seconds.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+
+class Fact(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What all facts share."""
+
+    KIND: ClassVar[str]
+    VERSION: ClassVar[int] = 1
+
+
+# The server
+
+
+class ServerStarted(Fact, frozen=True, gc=False):
+    """A run of the engine begins: all agents are logged out until a fact says otherwise, no call is under way."""
+
+    KIND: ClassVar[str] = "server.started"
+    node: str
+    software: str
+
+
+class ServerStopped(Fact, frozen=True, gc=False):
+    """The run ended in good order; without this fact the next start speaks of a crash."""
+
+    KIND: ClassVar[str] = "server.stopped"
+    node: str
+
+
+class PolicyInstalled(Fact, frozen=True, gc=False):
+    """From here on offers are made under policy number `policy`: `document` is the JSON of its queues and agents.
+
+    `cause` is "start", "reload" or "api".
+    """
+
+    KIND: ClassVar[str] = "policy.installed"
+    policy: int
+    document: str
+    cause: str = "start"
+
+
+# A call, from the INVITE to the record
+
+
+class CallArrived(Fact, frozen=True, gc=False):
+    """An INVITE for a service number. `sip_call_id` is the Call-ID of the caller's dialog."""
+
+    KIND: ClassVar[str] = "call.arrived"
+    call: str
+    sip_call_id: str
+    number: str
+    caller: str
+
+
+class CallerKnown(Fact, frozen=True, gc=False):
+    """What the look-up of the caller's profile found; `source` is "table", "http", or "fallback" when it failed."""
+
+    KIND: ClassVar[str] = "caller.known"
+    call: str
+    source: str
+    vip: bool = False
+    segment: str = ""
+    language: str = ""
+    age_group: str = ""
+    agent: str = ""
+
+
+class CallAnswered(Fact, frozen=True, gc=False):
+    """The system answered the caller (200)."""
+
+    KIND: ClassVar[str] = "call.answered"
+    call: str
+
+
+class CallerPressed(Fact, frozen=True, gc=False):
+    """A key."""
+
+    KIND: ClassVar[str] = "caller.pressed"
+    call: str
+    digit: str
+
+
+class MenuChose(Fact, frozen=True, gc=False):
+    """The menu led to a queue."""
+
+    KIND: ClassVar[str] = "menu.chose"
+    call: str
+    queue: str
+
+
+class CallBridged(Fact, frozen=True, gc=False):
+    """Caller and agent hear each other."""
+
+    KIND: ClassVar[str] = "call.bridged"
+    call: str
+
+
+class VoiceMeasured(Fact, frozen=True, gc=False):
+    """How the voice from one side (`leg` "caller" or "agent") was received; `mos` None: not known, `basis` says why."""
+
+    KIND: ClassVar[str] = "voice.measured"
+    call: str
+    leg: str
+    codec: str | None
+    packets: int
+    lost: int
+    loss_percent: float
+    jitter_ms: float
+    mos: float | None
+    basis: str
+
+
+class CallEnded(Fact, frozen=True, gc=False):
+    """The call is over and everything it held is released. `outcome` and `ended_by` are those of `acd.cdr`."""
+
+    KIND: ClassVar[str] = "call.ended"
+    call: str
+    outcome: str
+    ended_by: str
+    reason: str = ""
+    recording: str | None = None
+
+
+# A call in the queues: told by the distributor
+
+
+class CallQueued(Fact, frozen=True, gc=False):
+    """The caller took a place in a queue. `waited` is what counts as waited already: a place kept from elsewhere.
+
+    `required` and `preferred` are skills with levels, `excluded` skills, `prefers` the agent to be waited for.
+    """
+
+    KIND: ClassVar[str] = "call.queued"
+    call: str
+    queue: str
+    number: str = ""
+    priority: int = 0
+    waited: float = 0.0
+    required: dict[str, int] = {}
+    preferred: dict[str, int] = {}
+    excluded: tuple[str, ...] = ()
+    prefers: str = ""
+
+
+class RingWidened(Fact, frozen=True, gc=False):
+    """The caller may be offered to more agents from now on; `ring` counts from 0."""
+
+    KIND: ClassVar[str] = "ring.widened"
+    call: str
+    queue: str
+    ring: int
+
+
+class CallMoved(Fact, frozen=True, gc=False):
+    """The caller went on to another queue with his place kept by original arrival; `cause` names the rule."""
+
+    KIND: ClassVar[str] = "call.moved"
+    call: str
+    queue: str
+    to: str
+    cause: str
+
+
+class WaitEstimated(Fact, frozen=True, gc=False):
+    """What the caller's wait from here on was expected to be, and by which estimator."""
+
+    KIND: ClassVar[str] = "wait.estimated"
+    call: str
+    queue: str
+    estimator: str
+    low: float
+    expected: float
+    high: float
+
+
+class OfferMade(Fact, frozen=True, gc=False):
+    """The agent is reserved for the caller and his phone is to ring.
+
+    `score` is what the queue's strategy compared, smaller is better; `runners_up` are the next best with theirs.
+    `idle` counts the agents that could have been offered, `waiting` the callers waiting in the queue. `sought` is
+    "agent" when the caller sought an agent, "caller" when the agent had become free.
+    """
+
+    KIND: ClassVar[str] = "offer.made"
+    call: str
+    agent: str
+    epoch: int
+    queue: str
+    policy: int = 0
+    ring: int = 0
+    sought: str = "agent"
+    score: tuple[float, ...] = ()
+    runners_up: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    idle: int = 0
+    waiting: int = 0
+
+
+class OfferFailed(Fact, frozen=True, gc=False):
+    """The agent's phone refused, was busy, rang out or could not be reached; `cause` says which."""
+
+    KIND: ClassVar[str] = "offer.failed"
+    call: str
+    agent: str
+    epoch: int
+    cause: str
+
+
+class OfferWithdrawn(Fact, frozen=True, gc=False):
+    """The offer ended through no fault of the agent's phone; `cause` says how."""
+
+    KIND: ClassVar[str] = "offer.withdrawn"
+    call: str
+    agent: str
+    epoch: int
+    cause: str
+
+
+class CallConnected(Fact, frozen=True, gc=False):
+    """The agent answered. `waited` runs from the place in the queue that counts to the answer."""
+
+    KIND: ClassVar[str] = "call.connected"
+    call: str
+    agent: str
+    epoch: int
+    queue: str
+    waited: float
+
+
+class TalkEnded(Fact, frozen=True, gc=False):
+    """Caller and agent parted after `talked` seconds, `held` of them on hold."""
+
+    KIND: ClassVar[str] = "talk.ended"
+    call: str
+    agent: str
+    queue: str
+    talked: float
+    held: float = 0.0
+
+
+class CallLeft(Fact, frozen=True, gc=False):
+    """The caller left the queue without having talked to an agent; `cause` is a `LeftCause`."""
+
+    KIND: ClassVar[str] = "call.left"
+    call: str
+    queue: str
+    cause: str
+    waited: float
+    position: int = 0
+
+
+class CallDiverted(Fact, frozen=True, gc=False):
+    """An overflow rule (`cause`) sent the caller out of the queues: `target` and where, as "external" and a number."""
+
+    KIND: ClassVar[str] = "call.diverted"
+    call: str
+    queue: str
+    cause: str
+    target: str
+    where: str = ""
+
+
+# What is owed to callers who are gone
+
+
+class CallbackOwed(Fact, frozen=True, gc=False):
+    """The caller was promised a call to `number` with the place in `queue` kept: `waited` counts as waited."""
+
+    KIND: ClassVar[str] = "callback.owed"
+    call: str
+    queue: str
+    number: str
+    priority: int = 0
+    waited: float = 0.0
+
+
+class CallbackSettled(Fact, frozen=True, gc=False):
+    """The promise given for `call` was kept or dropped; `outcome` says how."""
+
+    KIND: ClassVar[str] = "callback.settled"
+    call: str
+    outcome: str
+
+
+# Agents: told by the distributor
+
+
+class AgentChanged(Fact, frozen=True, gc=False):
+    """An agent's state changed after `lasted` seconds in `old`; `call` and `queue` are those of the new state.
+
+    The intervals between these facts, not counters, are what is known of an agent's day.
+    """
+
+    KIND: ClassVar[str] = "agent.changed"
+    agent: str
+    old: str
+    new: str
+    lasted: float
+    reason: str = ""
+    call: str = ""
+    queue: str = ""
+
+
+KINDS: dict[str, type[Fact]] = {fact.KIND: fact for fact in Fact.__subclasses__()}
