@@ -152,7 +152,7 @@ class Queue(Struct, frozen=True, kw_only=True):
     name: Text
     ring_seconds: SomeSeconds = 20.0
     wrap_up_seconds: Seconds = 10.0
-    service_level_seconds: SomeSeconds = 20.0
+    service_level_seconds: SomeSeconds = 15.0
     max_waiting: SomeCount = 1000
     max_wait_seconds: SomeSeconds = 1800.0
     welcome: tuple[Prompt, ...] = ()

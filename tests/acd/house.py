@@ -308,7 +308,7 @@ class House:
             media=self.media,
             distributor=distributor,
             records=self.records,
-            metrics=Metrics(dict.fromkeys(self.config.queues, 20.0), Readings),
+            metrics=Metrics(dict.fromkeys(self.config.queues, 15.0), Readings),
             trace=None,
             ids=self.ids,
             utc=lambda: START + timedelta(seconds=self.loop.time()),
