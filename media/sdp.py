@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -83,20 +84,33 @@ def parse(text: str) -> SessionDescription:
         raise MalformedSdp("The SDP is longer than 64 KiB.")
     description = SessionDescription([])
     lines = description.lines
+    for line in _LINE.findall(text) if _PLAIN.fullmatch(text) else _read_lines(text):
+        if line[0] == "m":
+            media = _parse_media(line[1])
+            description.media.append(media)
+            lines = media.lines
+        else:
+            lines.append(line)
+    _check_session_lines(description.lines)
+    return description
+
+
+# Nearly all descriptions: nothing but lines of the right form.
+_PLAIN: Final = re.compile(r"(?:[A-Za-z]=[^\r\n]*\r?\n)*")
+_LINE: Final = re.compile(r"([A-Za-z])=([^\r\n]*)\r?\n")
+
+
+def _read_lines(text: str) -> list[Line]:
+    """Read a description with empty lines, an unfinished last line, or a mistake to be named."""
+    lines = []
     for number, raw in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if not raw:
             continue
         letter, equals, value = raw.partition("=")
         if not equals or len(letter) != 1 or not letter.isascii() or not letter.isalpha() or "\r" in value:
             raise MalformedSdp(f"Line {number} of the SDP is not of the form <type>=<value>.")
-        if letter == "m":
-            media = _parse_media(value, number)
-            description.media.append(media)
-            lines = media.lines
-        else:
-            lines.append((letter, value))
-    _check_session_lines(description.lines)
-    return description
+        lines.append((letter, value))
+    return lines
 
 
 def _check_session_lines(lines: list[Line]) -> None:
@@ -107,13 +121,13 @@ def _check_session_lines(lines: list[Line]) -> None:
         raise MalformedSdp("The SDP needs one o= line of six fields.")
 
 
-def _parse_media(value: str, number: int) -> MediaDescription:
+def _parse_media(value: str) -> MediaDescription:
     fields = value.split(" ")
     if len(fields) < _MEDIA_FIELDS or "" in fields:
-        raise MalformedSdp(f"Line {number} of the SDP is an m= line with too few fields.")
+        raise MalformedSdp(f"The SDP has an m= line with too few fields: m={value[:80]}")
     port, slash, count = fields[1].partition("/")
     if not is_number(port, 65_535) or (slash and not is_number(count, 65_535)):
-        raise MalformedSdp(f"Line {number} of the SDP is an m= line without a usable port.")
+        raise MalformedSdp(f"The SDP has an m= line without a usable port: m={value[:80]}")
     return MediaDescription(fields[0], int(port), fields[2], fields[3:], count)
 
 

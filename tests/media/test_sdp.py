@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from media import sdp
 from media.api import MediaError, NotAcceptable
 from media.negotiation import Negotiation
 from media.sdp import MalformedSdp, parse
@@ -136,3 +137,9 @@ def test_any_offer_and_answer_is_taken_or_refused(offer: str, answer: str) -> No
         pass
     else:
         assert negotiation.stream.send_payload < 128
+
+
+@given(st.text(alphabet="avmo=0 1\r\n\x0b\x85é", max_size=40))
+def test_the_short_way_reads_what_the_long_way_reads(described: str) -> None:
+    if sdp._PLAIN.fullmatch(described):
+        assert sdp._LINE.findall(described) == sdp._read_lines(described)
