@@ -13,7 +13,7 @@ from ims_core.uri import Uri, parse_uri, split_host_port
 class Via(NamedTuple):
     """One Via value: the hop that sent the request and where it wants the response (20.42).
 
-    ``tail`` is the text of the parameters, each with its semicolon.
+    ``tail`` is the text of the parameters as it came, each with its semicolon.
     """
 
     transport: str
@@ -31,7 +31,7 @@ class Via(NamedTuple):
         """The transaction id set by the hop; empty when it set none."""
         tail = self.tail
         branch = tail.partition(";branch=")[2].partition(";")[0] if '"' not in tail else ""
-        return branch or self.params.get("branch", "")
+        return branch.strip() or self.params.get("branch", "")
 
     @property
     def has_rport(self) -> bool:
@@ -40,27 +40,24 @@ class Via(NamedTuple):
 
 
 def parse_via(text: str) -> Via:
-    """Parse one Via value. Raises ``BadRequest``."""
-    plain = _PLAIN_VIA.fullmatch(text)
-    if plain is not None:
-        transport, sent_by, tail = plain.groups()
-        host, port = split_host_port(sent_by)
-        return Via(transport, host, port, tail)
-    protocol_and_host, *params = split_params(text)
-    protocol, _, sent_by = protocol_and_host.strip().partition(" ")
-    if "/" in sent_by or "\t" in protocol_and_host:  # white space is legal around the slashes
-        name, version, transport, sent_by = _via_parts(protocol_and_host)
+    """Parse one Via value. Raises ``BadRequest``. What stands before the parameters is that of a peer: remembered."""
+    protocol_and_host = text.partition(";")[0]
+    short = len(protocol_and_host) <= _REMEMBERED_LENGTH
+    transport, host, port = (_remembered_hop if short else _parse_hop)(protocol_and_host)
+    return Via(transport, host, port, text[len(protocol_and_host) :])
+
+
+def _parse_hop(text: str) -> tuple[str, str, int | None]:
+    """Return transport, host and port of a Via."""
+    protocol, _, sent_by = text.strip().partition(" ")
+    if "/" in sent_by or "\t" in text:  # white space is legal around the slashes
+        name, version, transport, sent_by = _via_parts(text)
         protocol = f"{name}/{version}/{transport}"
     name, _, version_and_transport = protocol.partition("/")
     version, _, transport = version_and_transport.partition("/")
     if name.upper() != "SIP" or version != "2.0" or not transport:
         raise BadRequest("Malformed Via")
-    host, port = split_host_port(sent_by.strip().replace(" ", ""))
-    return Via(transport.upper(), host, port, "".join(f";{param.strip()}" for param in params))
-
-
-# Most Vias: no white space but the one, nothing quoted.
-_PLAIN_VIA = re.compile(r'SIP/2\.0/([A-Z]+) ([^\s;,"]+)((?:;[^\s;,"]+)*)')
+    return transport.upper(), *split_host_port(sent_by.strip().replace(" ", ""))
 
 
 def _via_parts(text: str) -> list[str]:
@@ -81,11 +78,13 @@ class CSeq(NamedTuple):
 
 def parse_cseq(text: str) -> CSeq:
     """Parse a CSeq value; the number must be below 2**31 (8.1.1.5). Raises ``BadRequest``."""
-    number, _, method = text.partition(" ") if "\t" not in text else text.replace("\t", " ").partition(" ")
+    digits, _, method = text.replace("\t", " ").partition(" ")
     method = method.strip()
-    if not (number.isascii() and number.isdigit() and len(number) <= 10 and method) or int(number) >= 2**31:
-        raise BadRequest("Malformed CSeq")
-    return CSeq(int(number), method)
+    if method and len(digits) <= 10 and digits.isascii() and digits.isdigit():
+        number = int(digits)
+        if number < 2**31:
+            return CSeq(number, method)
+    raise BadRequest("Malformed CSeq")
 
 
 class NameAddr(NamedTuple):
@@ -150,6 +149,7 @@ def _parse_name_addr(text: str) -> NameAddr:
 
 _REMEMBERED_LENGTH = 256
 _parse_remembered = lru_cache(maxsize=32768)(_parse_name_addr)
+_remembered_hop = lru_cache(maxsize=4096)(_parse_hop)
 
 
 def split_values(text: str) -> list[str]:

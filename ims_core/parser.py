@@ -9,6 +9,8 @@ from ims_core.message import KEYS, METHODS, TOKEN, VERSION, Message, Request, Re
 MANDATORY = ("via", "from", "to", "call-id", "cseq")
 _MANDATORY = frozenset(MANDATORY)
 ONCE_ONLY = (*MANDATORY[1:], "max-forwards", "content-length", "content-type")
+# how most header lines begin; a continued line (7.3.1) never does
+_USUAL = {f"{spelling}:": key for spelling, key in KEYS.items()}
 
 
 class MalformedMessage(BadRequest):
@@ -29,19 +31,13 @@ def parse_message(data: bytes, *, datagram: bool = True) -> Request | Response:
     head, end, body = data.partition(b"\r\n\r\n")
     if not end:
         raise MalformedMessage("No empty line after the header")
-    text = head.decode("utf-8", "surrogateescape")
-    lines = text.split("\r\n")
-    if "\r\n " in text or "\r\n\t" in text:
-        lines = _rejoin_folded(lines)
-    start = lines.pop(0)
-    try:
-        keys = [KEYS.get(line[: line.index(":")]) for line in lines]
-    except ValueError:  # a line without a colon
-        keys = [None] * len(lines)
+    start, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+    keys = [_USUAL.get(line.partition(" ")[0], "") for line in lines]
     malformed = ""
     if not all(keys):
-        keys, malformed = _resolve_names(lines, keys)
-    message = _from_start_line(start, keys, lines, body)  # type: ignore[arg-type]
+        start, *lines = _rejoin_folded([start, *lines])
+        keys, malformed = _resolve_names(lines)
+    message = _from_start_line(start, keys, lines, body)
     request = message if isinstance(message, Request) else None
     try:
         _check(message, malformed)
@@ -66,15 +62,14 @@ def _rejoin_folded(lines: list[str]) -> list[str]:
     return joined or [""]
 
 
-def _resolve_names(lines: list[str], keys: list[str | None]) -> tuple[list[str | None], str]:
-    malformed = ""
-    for position, key in enumerate(keys):
-        if key is None:
-            name, colon, _ = lines[position].partition(":")
-            name = name.rstrip(" \t")
-            keys[position] = canonical(name)
-            if not colon or not name or not TOKEN.issuperset(name):
-                malformed = malformed or "Malformed header line"
+def _resolve_names(lines: list[str]) -> tuple[list[str], str]:
+    keys, malformed = [], ""
+    for line in lines:
+        name, colon, _ = line.partition(":")
+        name = name.rstrip(" \t")
+        keys.append(canonical(name))
+        if not colon or not name or not TOKEN.issuperset(name):
+            malformed = "Malformed header line"
     return keys, malformed
 
 
