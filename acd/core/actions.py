@@ -16,6 +16,9 @@ class WithdrawCause(StrEnum):
     AGENT_PAUSED = "agent_paused"
     AGENT_UNREGISTERED = "agent_unregistered"
     AGENT_BUSY = "agent_busy"
+    AGENT_REMOVED = "agent_removed"
+    ANSWERED_ELSEWHERE = "answered_elsewhere"
+    CALLER_MOVED = "caller_moved"
     STALE = "stale"
 
 
@@ -61,8 +64,22 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
     queue: str
 
 
+class Divert(msgspec.Struct, frozen=True, gc=False):
+    """An overflow rule sends the caller out of the queues; the distributor keeps no trace of the call.
+
+    `to` is "announcement", "external", "callback", "voicemail" or "release", `where` the prompt or number meant,
+    `cause` the rule's condition.
+    """
+
+    call_id: str
+    queue: str
+    to: str
+    where: str
+    cause: str
+
+
 class AgentChanged(msgspec.Struct, frozen=True, gc=False):
-    """The agent's state changed. `reason` is the agent's own when `new` is paused, else empty."""
+    """The agent's state changed. `reason` says why when `new` is paused, else it is empty."""
 
     agent_id: str
     old: AgentState
@@ -70,4 +87,4 @@ class AgentChanged(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-Action = Offer | Withdraw | Connected | Refused | AgentChanged
+Action = Offer | Withdraw | Connected | Refused | Divert | AgentChanged

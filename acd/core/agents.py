@@ -26,7 +26,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-import msgspec
+from acd.core.profiles import AgentProfile as AgentProfile  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from acd.core.queues import Caller, Queue
@@ -104,22 +104,6 @@ TRANSITIONS: Final[dict[tuple[AgentState, Trigger], AgentState | None]] = {
 }
 
 IN_CALL: Final = frozenset({_S.TALKING, _S.HOLD})
-
-
-class AgentProfile(msgspec.Struct, frozen=True):
-    """An agent as configured. Times in seconds.
-
-    `wrap_up_seconds` overrides the queue's where it is given. `refuse_delay_seconds` passes before the next
-    offer to an agent who refused one or let it ring. `always_ready` is for phones with a fixed contact that never
-    register.
-    """
-
-    id: str
-    name: str
-    queues: tuple[str, ...]
-    wrap_up_seconds: float | None = None
-    refuse_delay_seconds: float = 5.0
-    always_ready: bool = False
 
 
 class IllegalTransitionError(Exception):

@@ -15,10 +15,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from acd import facts
 from acd.core import events, floor
 from acd.core.actions import Action, AgentChanged, Connected, Offer, Refused, Withdraw, WithdrawCause
 from acd.core.agents import IN_CALL, Agent, AgentProfile, AgentState, Trigger
-from acd.core.events import LeftCause
+from acd.core.events import FailCause, LeftCause
 from acd.core.queues import Caller, Line, Queue, QueueProfile
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Distributor:
         self._draining = False
         self._now = now
         self._actions: list[Action] = []
+        self._facts: list[facts.Fact] = []
         self._handlers: dict[type[events.Event], Callable[[Any], None]] = {
             events.CallArrived: self._call_arrived,
             events.CallLeft: self._call_left,
@@ -110,6 +112,11 @@ class Distributor:
         self._handlers[type(event)](event)
         return actions
 
+    def take_facts(self) -> list[facts.Fact]:
+        """Return what has happened since the last time, in order, and forget it."""
+        taken, self._facts = self._facts, []
+        return taken
+
     def next_deadline(self) -> float | None:
         """When `handle_timer` is due, or None while nothing is timed."""
         head = self._deadlines.first()
@@ -125,7 +132,7 @@ class Distributor:
             caller = agent.caller
             if caller is not None:
                 self._withdraw(caller, agent, WithdrawCause.RING_TIMEOUT)
-                self._try_next(caller, agent)
+                self._try_next(caller, agent, FailCause.NO_ANSWER)
                 continue
             if agent.state is AgentState.WRAP_UP:
                 self._move(agent, Trigger.WRAPPED)
@@ -171,6 +178,7 @@ class Distributor:
         self._callers[caller.id] = caller
         queue.offered += 1
         queue.callers.add(caller.order, caller.seq, caller)
+        self._facts.append(facts.CallQueued(caller.id, event.queue, event.number, event.priority, event.waited_seconds))
         self._seek_agent(caller)
 
     def _call_left(self, event: events.CallLeft) -> None:
@@ -188,7 +196,11 @@ class Distributor:
         if agent is not None and agent.state in IN_CALL:
             self._end_talk(caller, agent)
             return
-        caller.queue.left[cause] += 1
+        queue = caller.queue
+        queue.left[cause] += 1
+        waited_seconds = self._now - caller.arrived_at
+        position = queue.callers.ahead(caller.order, caller.seq) + 1
+        self._facts.append(facts.CallLeft(caller.id, queue.profile.id, cause, waited_seconds, position))
         caller.queue.callers.remove(caller.order, caller.seq)
         if agent is None:
             caller.queue.unoffered.remove(caller.order, caller.seq)
@@ -199,6 +211,9 @@ class Distributor:
         self._seek_caller(agent)
 
     def _end_talk(self, caller: Caller, agent: Agent) -> None:
+        queue_id = caller.queue.profile.id
+        talked_seconds = self._now - caller.connected_at
+        self._facts.append(facts.TalkEnded(caller.id, agent.id, queue_id, talked_seconds))
         _part(caller, agent)
         seconds = agent.profile.wrap_up_seconds
         if seconds is None:
@@ -254,15 +269,17 @@ class Distributor:
         queue.callers.remove(caller.order, caller.seq)
         queue.count_answer(waited_seconds)
         agent.calls_taken += 1
+        caller.connected_at = self._now
         self._move(agent, Trigger.ANSWER)
         self._actions.append(Connected(caller.id, agent.id, caller.epoch, queue.profile.id, waited_seconds))
+        self._facts.append(facts.CallConnected(caller.id, agent.id, caller.epoch, queue.profile.id, waited_seconds))
 
     def _offer_failed(self, event: events.OfferFailed) -> None:
         tie = self._tie(event)
         if tie is None or tie[1].state in IN_CALL:
             self.counters[Ignored.STALE_FAILURE] += 1
         else:
-            self._try_next(*tie)
+            self._try_next(*tie, event.cause)
 
     def _tie(self, event: events.OfferEvent) -> tuple[Caller, Agent] | None:
         caller = self._callers.get(event.call_id)
@@ -272,7 +289,8 @@ class Distributor:
             return None
         return caller, caller.agent
 
-    def _try_next(self, caller: Caller, agent: Agent) -> None:
+    def _try_next(self, caller: Caller, agent: Agent, cause: FailCause) -> None:
+        self._facts.append(facts.OfferFailed(caller.id, agent.id, caller.epoch, cause))
         _part(caller, agent)
         self._move(agent, Trigger.REFUSE)
         if agent.profile.refuse_delay_seconds > 0:
@@ -314,7 +332,7 @@ class Distributor:
     def _add_agent(self, profile: AgentProfile) -> None:
         if profile.id in self._agents:
             raise ValueError(f"agent {profile.id!r} is there twice")
-        queues = tuple(self._queue(queue_id) for queue_id in dict.fromkeys(profile.queues))
+        queues = tuple(self._queue(queue_id) for queue_id in profile.memberships)
         agent = self._agents[profile.id] = Agent(profile, queues, len(self._agents), self._now)
         if agent.state is not AgentState.LOGGED_OUT:
             for queue in queues:
@@ -344,16 +362,24 @@ class Distributor:
                 queue.idle.add(agent.idle_since, agent.seq, agent)
 
     def _offer(self, caller: Caller, agent: Agent) -> None:
-        self._move(agent, Trigger.RESERVE)
         self._epoch += 1
         caller.epoch = self._epoch
         caller.agent, agent.caller = agent, caller
+        self._move(agent, Trigger.RESERVE)
         ring_seconds = caller.queue.profile.ring_seconds
         self._set_deadline(agent, self._now + ring_seconds)
         self._actions.append(Offer(caller.id, agent.id, caller.epoch, ring_seconds))
+        queue = caller.queue
+        self._facts.append(
+            facts.OfferMade(
+                caller.id, agent.id, caller.epoch, queue.profile.id, idle=len(queue.idle), waiting=len(queue.callers)
+            )
+        )
 
     def _withdraw(self, caller: Caller, agent: Agent, cause: WithdrawCause) -> None:
         self._actions.append(Withdraw(caller.id, agent.id, caller.epoch, cause))
+        if cause is not WithdrawCause.RING_TIMEOUT:
+            self._facts.append(facts.OfferWithdrawn(caller.id, agent.id, caller.epoch, cause))
 
     def _move(self, agent: Agent, trigger: Trigger) -> None:
         if agent.listed:
@@ -362,7 +388,7 @@ class Distributor:
                 queue.idle.remove(agent.idle_since, agent.seq)
         if agent.deadline is not None and trigger is not Trigger.RING:
             self._set_deadline(agent, None)
-        old = agent.state
+        old, since = agent.state, agent.since
         if not agent.move(trigger, self._now):
             return
         new = agent.state
@@ -370,6 +396,8 @@ class Distributor:
             for queue in agent.queues:
                 queue.logged_in += 1 if old is AgentState.LOGGED_OUT else -1
         self._actions.append(AgentChanged(agent.id, old, new, agent.reason))
+        call_id, queue_id = (agent.caller.id, agent.caller.queue.profile.id) if agent.caller else ("", "")
+        self._facts.append(facts.AgentChanged(agent.id, old, new, self._now - since, agent.reason, call_id, queue_id))
 
     def _set_deadline(self, agent: Agent, deadline: float | None) -> None:
         if agent.deadline is not None:

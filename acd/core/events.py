@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
+from acd.core.needs import ANYBODY, Needs
+
 
 class LeftCause(StrEnum):
     """Why a caller left a queue without having talked to an agent."""
@@ -28,11 +30,28 @@ class FailCause(StrEnum):
 
 
 class CallArrived(msgspec.Struct, frozen=True, gc=False):
-    """A caller joins a queue. Larger `priority` is served sooner."""
+    """A caller joins a queue. Larger `priority` is served sooner.
+
+    For `patience_seconds` only the agent `prefers` is offered the call, unless he is logged out or paused.
+    `waited_seconds` counts as waited already: a place kept from elsewhere. `number` is the number dialled.
+    """
 
     call_id: str
     queue: str
     priority: int = 0
+    needs: Needs = ANYBODY
+    prefers: str = ""
+    patience_seconds: float = 0.0
+    waited_seconds: float = 0.0
+    number: str = ""
+
+
+class CallMoved(msgspec.Struct, frozen=True, gc=False):
+    """A waiting caller is to wait in another queue, his place kept by original arrival. `cause` says on whose word."""
+
+    call_id: str
+    queue: str
+    cause: str = "api"
 
 
 class CallLeft(msgspec.Struct, frozen=True, gc=False):
@@ -54,8 +73,14 @@ class CallHeld(msgspec.Struct, frozen=True, gc=False):
     call_id: str
 
 
+class CallConsulting(msgspec.Struct, frozen=True, gc=False):
+    """The agent of the connected call talks to a colleague about it while the caller is on hold."""
+
+    call_id: str
+
+
 class CallRetrieved(msgspec.Struct, frozen=True, gc=False):
-    """The connected call was taken off hold."""
+    """The connected call was taken off hold, or the consultation is over."""
 
     call_id: str
 
@@ -136,6 +161,26 @@ class AgentIdle(msgspec.Struct, frozen=True, gc=False):
     call_id: str = ""
 
 
+class Forced(StrEnum):
+    """The states a supervisor may put an agent into."""
+
+    READY = "ready"
+    PAUSED = "paused"
+    LOGGED_OUT = "logged_out"
+
+
+class AgentForced(msgspec.Struct, frozen=True, gc=False):
+    """A supervisor decides for the agent, as if he had done so himself.
+
+    Unlike his own word, PAUSED also logs in, and READY also forgets calls outside the queues that were never
+    reported as over. A talk is finished first, and without a phone he stays logged out.
+    """
+
+    agent_id: str
+    state: Forced
+    reason: str = ""
+
+
 class Draining(msgspec.Struct, frozen=True, gc=False):
     """Take no new callers; those waiting are still served."""
 
@@ -151,4 +196,5 @@ AgentEvent = (
     | AgentBusy
     | AgentIdle
 )
-Event = CallArrived | CallLeft | CallEnded | CallHeld | CallRetrieved | OfferEvent | AgentEvent | Draining
+TalkEvent = CallHeld | CallConsulting | CallRetrieved
+Event = CallArrived | CallMoved | CallLeft | CallEnded | TalkEvent | OfferEvent | AgentEvent | AgentForced | Draining

@@ -95,7 +95,7 @@ def _agent_snapshot(agent: Agent) -> AgentSnapshot:
         state=agent.state,
         reason=agent.reason,
         since=agent.since,
-        queues=agent.profile.queues,
+        queues=tuple(agent.profile.memberships),
         calls_taken=agent.calls_taken,
         call_id=agent.caller.id if agent.caller is not None else None,
     )

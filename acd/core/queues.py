@@ -5,9 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-import msgspec
-
 from acd.core.events import LeftCause
+from acd.core.profiles import QueueProfile as QueueProfile  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,38 +54,20 @@ class Line(Generic[T]):
         return bisect_left(self._entries, (order, seq))
 
 
-class QueueProfile(msgspec.Struct, frozen=True):
-    """A queue as configured. Times in seconds; `wrap_up_seconds` may be 0.
-
-    `service_level_seconds` is the threshold T of the service level. Raises ValueError unless a phone may ring for
-    some time: an offer that ends as it is made would be made again for ever.
-    """
-
-    id: str
-    name: str
-    ring_seconds: float = 20.0
-    wrap_up_seconds: float = 10.0
-    service_level_seconds: float = 15.0
-
-    def __post_init__(self) -> None:
-        if not self.ring_seconds > 0:
-            raise ValueError(f"queue {self.id!r}: ring_seconds must be above 0")
-
-
 class Caller:
     """One call from its arrival in a queue to its end.
 
     `agent` is the one he is offered to or talks with; `epoch` is that offer's number, 0 without one.
     """
 
-    __slots__ = ("agent", "arrived_at", "epoch", "id", "order", "queue", "seq")
+    __slots__ = ("agent", "arrived_at", "connected_at", "epoch", "id", "order", "queue", "seq")
 
     def __init__(self, call_id: str, queue: Queue, priority: int, seq: int, now: float) -> None:
         self.id = call_id
         self.queue = queue
         self.order = -priority
         self.seq = seq
-        self.arrived_at = now
+        self.arrived_at = self.connected_at = now
         self.agent: Agent | None = None
         self.epoch = 0
 
