@@ -52,6 +52,17 @@ class PolicyInstalled(Fact, frozen=True, gc=False):
     cause: str = "start"
 
 
+class FloorStood(Fact, frozen=True, gc=False):
+    """Where everybody stood, told now and then so that no fold has to begin at the start of a run.
+
+    `agents` are those not logged out: (agent, state, seconds in it, reason, call, queue); `calls` those under way.
+    """
+
+    KIND: ClassVar[str] = "floor.stood"
+    agents: tuple[tuple[str, str, float, str, str, str], ...] = ()
+    calls: tuple[str, ...] = ()
+
+
 # A call, from the INVITE to the record
 
 
@@ -101,11 +112,21 @@ class MenuChose(Fact, frozen=True, gc=False):
     queue: str
 
 
+class CallTurnedAway(Fact, frozen=True, gc=False):
+    """The caller was led to a queue and got no place in it; `cause` says why."""
+
+    KIND: ClassVar[str] = "call.turned_away"
+    call: str
+    queue: str
+    cause: str
+
+
 class CallBridged(Fact, frozen=True, gc=False):
-    """Caller and agent hear each other."""
+    """Caller and agent hear each other; `recording` is the file that is being written, empty without."""
 
     KIND: ClassVar[str] = "call.bridged"
     call: str
+    recording: str = ""
 
 
 class VoiceMeasured(Fact, frozen=True, gc=False):
@@ -124,7 +145,11 @@ class VoiceMeasured(Fact, frozen=True, gc=False):
 
 
 class CallEnded(Fact, frozen=True, gc=False):
-    """The call is over and everything it held is released. `outcome` and `ended_by` are those of `acd.cdr`."""
+    """The call is over and everything it held is released: the last fact of a call.
+
+    It is stamped with the instant at which the call ended, which is a little before the release. `outcome` and
+    `ended_by` are those of `acd.cdr`.
+    """
 
     KIND: ClassVar[str] = "call.ended"
     call: str
@@ -209,13 +234,17 @@ class OfferMade(Fact, frozen=True, gc=False):
 
 
 class OfferFailed(Fact, frozen=True, gc=False):
-    """The agent's phone refused, was busy, rang out or could not be reached; `cause` says which."""
+    """The agent's phone refused, was busy, rang out or could not be reached; `cause` says which.
+
+    `detail` is the answer in words, as "486 Busy Here".
+    """
 
     KIND: ClassVar[str] = "offer.failed"
     call: str
     agent: str
     epoch: int
     cause: str
+    detail: str = ""
 
 
 class OfferWithdrawn(Fact, frozen=True, gc=False):
@@ -311,6 +340,19 @@ class AgentChanged(Fact, frozen=True, gc=False):
     reason: str = ""
     call: str = ""
     queue: str = ""
+
+
+class AgentWished(Fact, frozen=True, gc=False):
+    """An agent wants "ready", "paused" (with a reason) or "logged_out"; the wish outlives talks, phones and runs.
+
+    `cause` says who wished: empty for the agent, else as "forced" or "missed".
+    """
+
+    KIND: ClassVar[str] = "agent.wished"
+    agent: str
+    wish: str
+    reason: str = ""
+    cause: str = ""
 
 
 KINDS: dict[str, type[Fact]] = {fact.KIND: fact for fact in Fact.__subclasses__()}
