@@ -166,6 +166,11 @@ class Agent:
         return self._pause_reason if self.state is AgentState.PAUSED else ""
 
     @property
+    def wish(self) -> tuple[AgentState, str]:
+        """What he last wanted: ready, paused or logged out, and the reason of a pause."""
+        return self._wish, self._pause_reason
+
+    @property
     def wants_calls(self) -> bool:
         """Whether he stays in service once the present call is over; if not, there is no wrap-up."""
         return self._bound and self._wish is AgentState.READY
