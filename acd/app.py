@@ -303,7 +303,12 @@ def build_distributor(config: Config, now: float) -> Distributor:
     ]
     agents = [
         AgentProfile(
-            agent.id, agent.name, agent.queues, agent.wrap_up_seconds, agent.refuse_delay_seconds, agent.always_ready
+            agent.id,
+            agent.name,
+            tuple(agent.queues),
+            agent.wrap_up_seconds,
+            agent.refuse_delays.refused,
+            agent.always_ready,
         )
         for agent in config.agents.values()
     ]

@@ -3,7 +3,6 @@
 from acd.config.load import ConfigError, load, loads
 from acd.config.model import (
     Account,
-    Agent,
     Config,
     FeatureCodes,
     Flow,
@@ -12,7 +11,6 @@ from acd.config.model import (
     Log,
     Media,
     Number,
-    Queue,
     Registrar,
     Role,
     Server,
@@ -25,13 +23,31 @@ from acd.config.model import (
     Trace,
     Trunk,
 )
-from acd.config.values import Address, Advertised, HostPort, Listener, Network, PortRange, Secret
+from acd.config.routing import (
+    Agent,
+    Calendar,
+    CallerProfile,
+    CallerRule,
+    Callers,
+    Membership,
+    Needs,
+    Overflow,
+    Queue,
+    RefuseDelays,
+    Ring,
+    UnderLoad,
+)
+from acd.config.values import Address, Advertised, HostPort, Listener, Network, Overflowing, PortRange, Secret
 
 __all__ = [
     "Account",
     "Address",
     "Advertised",
     "Agent",
+    "Calendar",
+    "CallerProfile",
+    "CallerRule",
+    "Callers",
     "Config",
     "ConfigError",
     "FeatureCodes",
@@ -42,11 +58,17 @@ __all__ = [
     "Listener",
     "Log",
     "Media",
+    "Membership",
+    "Needs",
     "Network",
     "Number",
+    "Overflow",
+    "Overflowing",
     "PortRange",
     "Queue",
+    "RefuseDelays",
     "Registrar",
+    "Ring",
     "Role",
     "Secret",
     "Server",
@@ -58,6 +80,7 @@ __all__ = [
     "ToQueue",
     "Trace",
     "Trunk",
+    "UnderLoad",
     "load",
     "loads",
 ]

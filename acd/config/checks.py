@@ -1,9 +1,9 @@
 """Checks what no single key can show: that the parts of a configuration fit each other."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
 
+from acd.config.fitting import check_routing, refers
 from acd.config.mistakes import Mistakes
 from acd.config.model import Config, Sections, ToAnnouncement, ToFlow, ToQueue
 from acd.config.reader import Path
@@ -20,6 +20,7 @@ def check(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> Non
     _http(config, mistakes)
     _media(config, mistakes)
     _registrar(config, mistakes)
+    check_routing(config, mistakes)
     _numbers(config, mistakes)
     _flows(config, mistakes)
     _prompts(config, mistakes)
@@ -80,35 +81,22 @@ def _registrar(config: Sections, mistakes: Mistakes) -> None:
         )
 
 
-def _refers(value: Any, defined: Mapping[str, object], what: str, path: Path, mistakes: Mistakes) -> None:
-    """Report a name that is not defined; one that could not be read has been reported."""
-    if value is not None and value not in defined:
-        mistakes.report(path, f"{what} ({_listed(defined)})", value)
-
-
-def _listed(names: Iterable[str]) -> str:
-    listed = list(names)
-    if not listed:
-        return "none is defined"
-    return f"defined: {', '.join(listed[:8])}" + (", ..." if len(listed) > 8 else "")
-
-
 def _numbers(config: Config, mistakes: Mistakes) -> None:
     for dialled, number in config.numbers.items():
         path: Path = ("numbers", dialled)
         if dialled in config.accounts or dialled in config.agents:
             mistakes.report(path, "a number that is not also an account or agent")
         if isinstance(number, ToFlow):
-            _refers(number.flow, config.flows, "a flow", (*path, "flow"), mistakes)
+            refers(number.flow, config.flows, "a flow", (*path, "flow"), mistakes)
         elif isinstance(number, ToQueue):
-            _refers(number.queue, config.queues, "a queue", (*path, "queue"), mistakes)
+            refers(number.queue, config.queues, "a queue", (*path, "queue"), mistakes)
 
 
 def _flows(config: Sections, mistakes: Mistakes) -> None:
     for name, flow in config.flows.items():
-        _refers(flow.default, config.queues, "a queue", ("flows", name, "default"), mistakes)
+        refers(flow.default, config.queues, "a queue", ("flows", name, "default"), mistakes)
         for digit, queue in (flow.choices or {}).items():
-            _refers(queue, config.queues, "a queue", ("flows", name, "choices", digit), mistakes)
+            refers(queue, config.queues, "a queue", ("flows", name, "choices", digit), mistakes)
 
 
 def _prompts(config: Sections, mistakes: Mistakes) -> None:
@@ -119,6 +107,9 @@ def _prompts(config: Sections, mistakes: Mistakes) -> None:
     for name, queue in config.queues.items():
         lists["queues", name, "welcome"] = queue.welcome
         lists["queues", name, "music"] = (queue.music,) if queue.music else ()
+        for index, rule in enumerate(queue.overflow):
+            if rule.to is not None and rule.to.kind == "announcement":
+                lists["queues", name, "overflow", index, "to"] = (rule.to.where,)
     for dialled, number in config.numbers.items():
         if isinstance(number, ToAnnouncement):
             lists["numbers", dialled, "announcement"] = number.announcement
@@ -143,8 +134,6 @@ def _agents(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> N
     needs_account = config.sip.authentication == "digest"
     for name, agent in config.agents.items():
         path: Path = ("agents", written[name])
-        for index, queue in enumerate(agent.queues):
-            _refers(queue, config.queues, "a queue", (*path, "queues", index), mistakes)
         if agent.always_ready and agent.contact is None:
             mistakes.report((*path, "contact"), "a SIP URI, because always_ready is true; the key is missing")
         account = config.accounts.get(name)

@@ -2,15 +2,20 @@
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path as FilePath
 from typing import Any
 
+from msgspec.structs import replace
+
+from acd.config.callers import read_callers
 from acd.config.checks import check
+from acd.config.fitting import check_memberships
 from acd.config.mistakes import Mistakes
-from acd.config.model import Account, AccountTable, Agent, AgentTable, Config, Document, Sections
+from acd.config.model import Account, AccountTable, Config, Document, Sections
 from acd.config.reader import NOTHING, Path, Unquoted, read, read_struct
+from acd.config.routing import ALL, Agent, AgentTable, Membership, RefuseDelays
 from acd.config.values import Contact, Users
 
 _SYNTAX = re.compile(r"(.*) \(at line (\d+), column (\d+)\)")
@@ -122,8 +127,11 @@ def _value(written: str) -> object:
 def _resolve(document: Document, mistakes: Mistakes) -> tuple[Config, dict[str, str]]:
     """Write out ranges of users; also return under which key of the file each agent stands."""
     accounts = _accounts(document.accounts, mistakes)
-    agents, written = _agents(document.agents, mistakes)
+    agents, written = _agents(document.agents, document.queues, mistakes)
     common = {name: getattr(document, name) for name in Sections.__struct_fields__}
+    if document.callers.file is not None:
+        known = {**read_callers(document.callers.file, mistakes), **document.callers.known}
+        common["callers"] = replace(document.callers, known=known)
     return Config(**common, accounts=accounts, agents=agents), written
 
 
@@ -143,10 +151,13 @@ def _accounts(tables: Sequence[AccountTable], mistakes: Mistakes) -> dict[str, A
     return accounts
 
 
-def _agents(tables: Mapping[Users, AgentTable], mistakes: Mistakes) -> tuple[dict[str, Agent], dict[str, str]]:
+def _agents(
+    tables: Mapping[Users, AgentTable], queues: Mapping[str, object], mistakes: Mistakes
+) -> tuple[dict[str, Agent], dict[str, str]]:
     agents: dict[str, Agent] = {}
     written: dict[str, str] = {}
     for users, table in tables.items():
+        check_memberships(table, queues, ("agents", users.text), mistakes)
         for name in users:
             if name in agents:
                 mistakes.report(("agents", users.text), f'agents that are not named before; "{name}" is')
@@ -154,14 +165,33 @@ def _agents(tables: Mapping[Users, AgentTable], mistakes: Mistakes) -> tuple[dic
             if table.contact is not None:
                 path = ("agents", users.text, "contact")
                 contact = read(Contact, table.contact.replace("{agent}", name), path, mistakes.report)
+            delays = table.refuse_delay_seconds
             agents[name] = Agent(
                 id=name,
                 name=table.name or name,
-                queues=table.queues or (),
+                queues=_memberships(table.queues, queues),
+                skills=table.skills,
                 contact=None if contact is NOTHING else contact,
                 always_ready=table.always_ready,
                 wrap_up_seconds=table.wrap_up_seconds,
-                refuse_delay_seconds=table.refuse_delay_seconds,
+                refuse_delays=delays if isinstance(delays, RefuseDelays) else RefuseDelays.of(delays),
+                pause_after_missed=table.pause_after_missed,
+                capacity=table.capacity,
             )
             written[name] = users.text
     return agents, written
+
+
+def _memberships(
+    written: Iterable[str] | Mapping[str, int | Membership] | None, queues: Iterable[str]
+) -> dict[str, Membership]:
+    """Write out "*"; what is said of a queue by its id counts more."""
+    chosen = written if isinstance(written, Mapping) else dict.fromkeys(written or (), Membership())
+    memberships = {
+        queue: member if isinstance(member, Membership) else Membership(level=member)
+        for queue, member in chosen.items()
+    }
+    every = memberships.pop(ALL, None)
+    if every is None:
+        return memberships
+    return {**dict.fromkeys(queues, every), **memberships}

@@ -10,12 +10,12 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from acd.config.routing import Agent, AgentTable, Calendar, Callers, Needs, Queue
 from acd.config.values import (
     Address,
     Advertised,
     Bytes,
     CdrUrl,
-    Count,
     Dialled,
     Digit,
     Domain,
@@ -25,8 +25,8 @@ from acd.config.values import (
     Listener,
     Network,
     PortRange,
+    Priority,
     Prompt,
-    PromptOrNone,
     Repeats,
     Seconds,
     Secret,
@@ -145,57 +145,20 @@ class Log(Struct, frozen=True, kw_only=True):
     format: Literal["json", "console"] = "json"
 
 
-class Queue(Struct, frozen=True, kw_only=True):
-    """Callers who wait for the same agents."""
-
-    id: str
-    name: Text
-    ring_seconds: SomeSeconds = 20.0
-    wrap_up_seconds: Seconds = 10.0
-    service_level_seconds: SomeSeconds = 15.0
-    max_waiting: SomeCount = 1000
-    max_wait_seconds: SomeSeconds = 1800.0
-    welcome: tuple[Prompt, ...] = ()
-    music: PromptOrNone = "music/hold"
-    announce_position_seconds: Seconds = 30.0
-    announce_agent: bool = True
-    record: bool = True
-
-
-class AgentTable(Struct, frozen=True, kw_only=True):
-    """One `[agents.<user>]` table as it is written; the user may be a range."""
-
-    queues: tuple[Identifier, ...]
-    name: Text | None = None
-    contact: Text | None = None
-    always_ready: bool = False
-    wrap_up_seconds: Seconds | None = None
-    refuse_delay_seconds: Seconds = 5.0
-
-
-class Agent(Struct, frozen=True, kw_only=True):
-    """An agent: a user who serves queues. `wrap_up_seconds` None: as the queue says."""
-
-    id: str
-    name: str
-    queues: tuple[str, ...]
-    contact: str | None
-    always_ready: bool
-    wrap_up_seconds: float | None
-    refuse_delay_seconds: float
-
-
 class ToFlow(Struct, frozen=True, kw_only=True):
-    """The number is answered by a menu."""
+    """The number is answered by a menu; priority and needs count in the queue that is chosen."""
 
     flow: Identifier
+    priority: Priority = 0
+    needs: Needs = Needs()
 
 
 class ToQueue(Struct, frozen=True, kw_only=True):
     """The number leads straight into a queue; a higher priority is served first."""
 
     queue: Identifier
-    priority: Count = 0
+    priority: Priority = 0
+    needs: Needs = Needs()
 
 
 class ToEcho(Struct, frozen=True, kw_only=True):
@@ -263,6 +226,8 @@ class Sections(Struct, frozen=True, kw_only=True):
     storage: Storage = field(default_factory=Storage)
     log: Log = field(default_factory=Log)
     queues: Mapping[Identifier, Queue] = field(default_factory=dict)
+    calendars: Mapping[Identifier, Calendar] = field(default_factory=dict)
+    callers: Callers = field(default_factory=Callers)
     flows: Mapping[Identifier, Flow] = field(default_factory=dict)
     numbers: Mapping[Dialled, Number] = field(default_factory=dict)
     feature_codes: FeatureCodes = field(default_factory=FeatureCodes)

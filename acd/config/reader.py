@@ -8,6 +8,7 @@ import difflib
 import json
 import types
 from collections.abc import Callable, Mapping
+from datetime import date
 from enum import Enum
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -41,7 +42,13 @@ class Unquoted(Struct, frozen=True):
         return self.text
 
 
-_PLAIN = {str: "a text in quotes", bool: "true or false", int: "a whole number", float: "a number"}
+_PLAIN = {
+    str: "a text in quotes",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    date: 'a date, like "2026-10-01"',
+}
 
 
 def expected(kind: Any) -> str:
@@ -52,7 +59,7 @@ def expected(kind: Any) -> str:
     if origin is Literal:
         return " or ".join(json.dumps(choice) for choice in get_args(kind))
     if origin in (Union, types.UnionType):
-        return expected(next(arm for arm in get_args(kind) if arm is not type(None)))
+        return " or ".join(dict.fromkeys(expected(arm) for arm in get_args(kind) if arm is not type(None)))
     if origin is tuple:
         return f"a list, each item {expected(get_args(kind)[0])}"
     if origin is Mapping or (isinstance(kind, type) and issubclass(kind, Struct) and not hasattr(kind, "parse")):
@@ -136,16 +143,39 @@ def _read_field(info: FieldInfo, raw: Mapping[str, object], path: Path, report: 
 
 
 def _read_union(kind: Any, raw: object, path: Path, report: Report) -> Any:
-    """Read `X | None` (None is "" or left out), or the one structure whose first field is given."""
+    """Read `X | None` (None is "" or left out), kinds of different shape, or structures by their first key."""
     arms = [arm for arm in get_args(kind) if arm is not type(None)]
     if len(arms) == 1:
         return None if raw == "" else read(arms[0], raw, path, report)
+    by_shape = {_shape(arm): arm for arm in arms}
+    if len(by_shape) == len(arms):
+        arm = by_shape.get(_shape_of(raw))
+        if arm is not None:
+            return read(arm, raw, path, report)
+        report(path, expected(kind), raw)
+        return NOTHING
     by_key = {fields(arm)[0].name: arm for arm in arms}
     chosen = [by_key[key] for key in by_key if isinstance(raw, Mapping) and key in raw]
     if len(chosen) == 1:
         return read_struct(chosen[0], raw, path, report)
     report(path, f"a table with exactly one of the keys {', '.join(by_key)}", raw)
     return NOTHING
+
+
+def _shape(kind: Any) -> type:
+    """Return what TOML writes a kind as: a table, a list (or a single text of it), or a number."""
+    origin = get_origin(kind)
+    if origin is Annotated:
+        return _shape(kind.__origin__)
+    if origin is tuple:
+        return list
+    return Mapping if origin is Mapping or issubclass(kind, Struct) else float
+
+
+def _shape_of(raw: object) -> type:
+    if isinstance(raw, Mapping):
+        return Mapping
+    return list if isinstance(raw, list | str) else float
 
 
 def _read_list(kind: Any, raw: object, path: Path, report: Report) -> Any:

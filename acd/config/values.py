@@ -8,6 +8,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
 
@@ -35,6 +36,13 @@ Identifier = Annotated[
     str,
     Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z", description="a name of a-z, 0-9, _ and - (32 at most)"),
 ]
+QueueChoice = Annotated[
+    str,
+    Meta(pattern=r"^(\*|[a-z0-9][a-z0-9_-]{0,31})\Z", description='the id of a queue, or "*" for all of them'),
+]
+Level = Annotated[int, Meta(ge=1, le=1000, description="a level, a whole number from 1 to 1000")]
+Weight = Annotated[float, Meta(ge=0.001, le=1000, description="a weight from 0.001 to 1000")]
+Priority = Annotated[int, Meta(ge=-1000, le=1000, description="a whole number from -1000 to 1000")]
 Dialled = Annotated[
     str,
     Meta(pattern=r"^[0-9A-Za-z+*#][0-9A-Za-z+*#_.-]{0,31}\Z", description="a number or name that can be dialled"),
@@ -64,6 +72,13 @@ Contact = Annotated[
         description='a SIP URI, like "sip:1001@192.0.2.1:5060"',
     ),
 ]
+HttpUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[^\s]*)?\Z",
+        description='an HTTP URL, like "http://127.0.0.1:9000/callers/{number}"',
+    ),
+]
 CdrUrl = Annotated[
     str,
     Meta(
@@ -81,6 +96,16 @@ Domain = Annotated[
 ]
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_HOURS = re.compile(r"([0-9]{1,2}):([0-5][0-9])-([0-9]{1,2}):([0-5][0-9])")
+DAY_MINUTES = 24 * 60
+_OVERFLOWING = {
+    "queue": r"[a-z0-9][a-z0-9_-]{0,31}",
+    "announcement": r"[a-z]+(/[a-z0-9_-]+)+",
+    "external": r"sips?:[^@\s<>]+@(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(;[^\s<>]+)?",
+    "callback": "",
+    "release": "",
+}
 _ENDS_IN_DIGITS = re.compile(r"(.*?)([0-9]+)")
 
 
@@ -100,6 +125,85 @@ def _host(text: str) -> str:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+class Timezone(str):
+    """The name of a time zone of the IANA database."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `Asia/Shanghai`."""
+        try:
+            ZoneInfo(text)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError('a time zone, like "Asia/Shanghai"') from None
+        return cls(text)
+
+
+class Weekdays(Struct, frozen=True):
+    """One day of the week, `sat`, or a stretch of them, `mon-fri`; Monday is 0."""
+
+    first: int
+    last: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `sat` or `mon-fri`."""
+        first, dash, last = text.partition("-")
+        try:
+            days = cls(_DAYS.index(first), _DAYS.index(last if dash else first))
+        except ValueError:
+            days = cls(1, 0)
+        if days.first > days.last:
+            raise ValueError('a day or days of the week, like "sat" or "mon-fri"')
+        return days
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.first, self.last + 1))
+
+    def __str__(self) -> str:
+        return _DAYS[self.first] if self.first == self.last else f"{_DAYS[self.first]}-{_DAYS[self.last]}"
+
+
+class Hours(Struct, frozen=True):
+    """From `start` to before `end`, in minutes after midnight; an `end` above 1440 lies in the next day."""
+
+    start: int
+    end: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `08:30-18:00`; `24:00` is the end of the day, and `22:00-06:00` ends in the next."""
+        found = _HOURS.fullmatch(text)
+        start, end = (int(found[at]) * 60 + int(found[at + 1]) for at in (1, 3)) if found else (DAY_MINUTES, 0)
+        if start >= DAY_MINUTES or end > DAY_MINUTES or start == end:
+            raise ValueError('hours, like "08:30-18:00"')
+        return cls(start, end if start < end else end + DAY_MINUTES)
+
+    def __str__(self) -> str:
+        end = self.end if self.end <= DAY_MINUTES else self.end - DAY_MINUTES
+        return "-".join(f"{minutes // 60:02}:{minutes % 60:02}" for minutes in (self.start, end))
+
+
+class Overflowing(Struct, frozen=True):
+    """Where a caller goes who does not wait any longer; `where` is a queue, a prompt or a SIP URI."""
+
+    kind: Literal["queue", "announcement", "external", "callback", "release"]
+    where: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `queue:sales`, `announcement:en/closed`, `external:sip:100@192.0.2.1`, `callback` or `release`."""
+        kind, _, where = text.partition(":")
+        pattern = _OVERFLOWING.get(kind)
+        if pattern is None or not re.fullmatch(pattern, where):
+            raise ValueError('"queue:ID", "announcement:PROMPT", "external:sip:USER@HOST", "callback" or "release"')
+        return cls(kind, where)  # type: ignore[arg-type]  # kind is a key of _OVERFLOWING
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.where}" if self.where else self.kind
 
 
 class Secret(str):

@@ -4,14 +4,15 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 import pytest
-from msgspec import UNSET, Struct
+from msgspec import NODEFAULT, Struct
 from msgspec.structs import FieldInfo, fields
 
 from acd.config import Config, ToAnnouncement, ToEcho, ToFlow, ToQueue, load
-from acd.config.model import Document, Number
+from acd.config.model import Document
 from acd.config.reader import read
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -19,20 +20,33 @@ DEMO, LAB = CONFIGS / "demo.toml", CONFIGS / "lab.toml"
 SET = re.compile(r"(# )?([a-z0-9_]+) = (.*)")
 
 
-def table_kinds(info: FieldInfo) -> list[type[Struct]]:
-    """The structures of the tables under a top-level key."""
-    if get_origin(info.type) in (Mapping, tuple):
-        inner = get_args(info.type)[-1] if get_origin(info.type) is Mapping else get_args(info.type)[0]
-        return list(get_args(Number)) if inner is Number else [inner]
-    return [info.type]
+def tables_in(kind: Any) -> list[type[Struct]]:
+    """The structures that a key of this kind may hold as tables."""
+    if get_origin(kind) is Annotated or kind in (None, type(None)):
+        return []
+    if get_args(kind):
+        inner = get_args(kind)[-1:] if get_origin(kind) is Mapping else get_args(kind)
+        return [table for arm in inner for table in tables_in(arm)]
+    return [kind] if isinstance(kind, type) and issubclass(kind, Struct) and not hasattr(kind, "parse") else []
 
 
-def keys() -> Iterator[tuple[str, FieldInfo]]:
-    for top in fields(Document):
-        for kind in table_kinds(top):
-            for info in fields(kind):
-                if info.name != "id":
-                    yield top.name, info
+def keys_of(table: type[Struct]) -> Iterator[tuple[type[Struct], FieldInfo]]:
+    for info in fields(table):
+        if info.name != "id":
+            yield table, info
+            for inner in tables_in(info.type):
+                yield from keys_of(inner)
+
+
+def is_line(kind: Any) -> bool:
+    """Whether a key of this kind can be written as a line, and not as a table only."""
+    arms = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    return any(not tables_in(arm) for arm in arms if arm is not type(None))
+
+
+def keys() -> dict[tuple[str, str], FieldInfo]:
+    """Every key there is, by the structure that holds it and its name."""
+    return {(table.__name__, info.name): info for table, info in keys_of(Document) if is_line(info.type)}
 
 
 class Shown(NamedTuple):
@@ -43,36 +57,54 @@ class Shown(NamedTuple):
     told: bool
 
 
+def tables_under(header: list[str]) -> list[type[Struct]]:
+    """The structures that a table of the file may be, as [queues.sales.under_load] is an `UnderLoad`."""
+    kind: Any = Document
+    for part in header:
+        for arm in get_args(kind) if get_origin(kind) in (Union, UnionType) else [kind]:
+            if get_origin(arm) is Mapping:
+                kind = get_args(arm)[1]
+            elif (table := tables_in(arm)) and part in (known := {info.name: info.type for info in fields(table[0])}):
+                kind = known[part]
+    return tables_in(kind)
+
+
 def documented() -> dict[tuple[str, str], list[Shown]]:
     found: dict[tuple[str, str], list[Shown]] = {}
-    section = ""
+    tables: list[type[Struct]] = []
     before = ""
     for line in DEMO.read_text(encoding="utf-8").splitlines():
-        header = re.match(r"(?:# )?\[+([a-z_]+)[].]", line)
+        header = re.match(r"(?:# )?\[+([a-z_]+(?:\.[a-z0-9_]+)*)\]+( |$)", line)
         if header:
-            section = header[1]
+            tables = tables_under(header[1].split("."))
+            assert tables, line
+            if header[2]:
+                continue
         elif match := SET.match(line):
             told = " # " in match[3] or (before.startswith("# ") and not SET.match(before))
-            found.setdefault((section, match[2]), []).append(Shown(match[1] is not None, match[3], told))
+            for table in tables:
+                found.setdefault((table.__name__, match[2]), []).append(Shown(match[1] is not None, match[3], told))
         before = line
     return found
 
 
-@pytest.mark.parametrize(("section", "info"), list(keys()), ids=lambda value: getattr(value, "name", value))
-def test_every_key_is_in_the_demonstration_with_a_comment(section: str, info: FieldInfo) -> None:
-    shown = documented().get((section, info.name), [])
-    assert shown, f"{section}.{info.name} is not documented"
-    assert shown[0].told, f"{section}.{info.name} has no comment"
+@pytest.mark.parametrize(("table", "key"), keys())
+def test_every_key_is_in_the_demonstration_with_a_comment(table: str, key: str) -> None:
+    shown = documented().get((table, key), [])
+    assert shown, f"{table}.{key} is not documented"
+    assert shown[0].told, f"{table}.{key} has no comment"
 
 
-@pytest.mark.parametrize(("section", "info"), list(keys()), ids=lambda value: getattr(value, "name", value))
-def test_a_key_in_a_comment_shows_its_default(section: str, info: FieldInfo) -> None:
-    if info.required or info.default is None or info.default is UNSET:
+@pytest.mark.parametrize(("table", "key"), keys())
+def test_a_key_in_a_comment_shows_its_default(table: str, key: str) -> None:
+    info = keys()[table, key]
+    default = info.default if info.default_factory is NODEFAULT else info.default_factory()
+    if info.required or default is None:
         return
-    for shown in documented().get((section, info.name), []):
+    for shown in documented().get((table, key), []):
         if shown.is_comment:
             value = tomllib.loads(f"value = {shown.value}")["value"]
-            assert read(info.type, value, (), lambda *mistake: pytest.fail(str(mistake))) == info.default
+            assert read(info.type, value, (), lambda *mistake: pytest.fail(str(mistake))) == default
 
 
 def test_the_demonstration_is_the_one_of_the_contract() -> None:
@@ -120,7 +152,7 @@ def test_the_lab_is_the_one_of_the_contract() -> None:
     assert (queue.record, queue.announce_agent, queue.welcome) == (False, False, ())
     assert list(config.agents) == [f"a{number:03d}" for number in range(1, 201)]
     for name, agent in config.agents.items():
-        assert (agent.queues, agent.always_ready) == (("lab",), True)
+        assert (list(agent.queues), agent.always_ready) == (["lab"], True)
         assert agent.contact == f"sip:{name}@127.0.0.1:16060"
 
 
