@@ -273,8 +273,9 @@ class LocationMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.now += seconds
         self.location.expire(self.now)
-        for held, state in list(self.model.items()):
-            if state.expires_at != inf and ceil(state.expires_at) <= self.now:
+        kept = set(self.location)
+        for held, state in list(self.model.items()):  # it goes when its time has come, at most one second after
+            if state.expires_at <= self.now and (held not in kept or ceil(state.expires_at) <= self.now):
                 del self.model[held]
 
     @invariant()
