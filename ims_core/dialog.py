@@ -97,7 +97,9 @@ class Dialog:
             f"CSeq: {cseq} {method}",
             "Max-Forwards: 70",
         ]
-        request = Request(method, self.remote_target, ["from", "to", "call-id", "cseq", "max-forwards"], lines)
+        request = Request(
+            method, self.remote_target, keys=["from", "to", "call-id", "cseq", "max-forwards"], lines=lines
+        )
         routes = self.route_set
         if routes and not parse_name_addr(routes[0]).uri.is_loose_router:
             request.uri = parse_name_addr(routes[0]).uri_text

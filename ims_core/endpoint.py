@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
@@ -43,7 +45,7 @@ from ims_core.transactions import (
 )
 
 
-class RequestReceived(NamedTuple):
+class RequestReceived(Struct, frozen=True, gc=False):
     """A new request, ``flow`` being where it came from; the user must answer ``transaction``."""
 
     transaction: ServerTransaction
@@ -51,28 +53,28 @@ class RequestReceived(NamedTuple):
     flow: Flow
 
 
-class AckReceived(NamedTuple):
+class AckReceived(Struct, frozen=True, gc=False):
     """An ACK to a 2xx: end to end, part of no transaction here (17.1.1.3)."""
 
     request: Request
     flow: Flow
 
 
-class CancelReceived(NamedTuple):
+class CancelReceived(Struct, frozen=True, gc=False):
     """The sender of an INVITE gave it up; the CANCEL itself has been answered (9.2)."""
 
     transaction: InviteServer
     request: Request
 
 
-class ResponseReceived(NamedTuple):
+class ResponseReceived(Struct, frozen=True, gc=False):
     """A response to a request of ours."""
 
     transaction: ClientTransaction
     response: Response
 
 
-class RequestFailed(NamedTuple):
+class RequestFailed(Struct, frozen=True, gc=False):
     """No response will come: ``cause`` is ``TIMEOUT`` or ``TRANSPORT``."""
 
     transaction: ClientTransaction

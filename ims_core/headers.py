@@ -6,11 +6,13 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from ims_core.errors import BadRequest
 from ims_core.uri import Uri, parse_uri, split_host_port
 
 
-class Via(NamedTuple):
+class Via(Struct, frozen=True, gc=False):
     """One Via value: the hop that sent the request and where it wants the response (20.42).
 
     ``tail`` is the text of the parameters as it came, each with its semicolon.
@@ -69,7 +71,7 @@ def _via_parts(text: str) -> list[str]:
     return [*parts[:2], transport, sent_by]
 
 
-class CSeq(NamedTuple):
+class CSeq(Struct, frozen=True, gc=False):
     """The order of a request within its dialog, and its method (20.16)."""
 
     number: int

@@ -8,7 +8,9 @@ from enum import Enum
 from heapq import heappop, heappush
 from itertools import count
 from math import ceil, inf
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from ims_core.flow import Address, Flow
 from ims_core.uri import Uri, is_ip_address, parse_uri, same_uri, split_host_port
@@ -123,7 +125,7 @@ class Removal(Enum):
     FLOW_LOST = "flow lost"
 
 
-class BindingAdded(NamedTuple):
+class BindingAdded(Struct, frozen=True, gc=False):
     """A contact appeared; ``first``: the address-of-record had none before."""
 
     aor: str
@@ -131,7 +133,7 @@ class BindingAdded(NamedTuple):
     first: bool
 
 
-class BindingRefreshed(NamedTuple):
+class BindingRefreshed(Struct, frozen=True, gc=False):
     """A contact was registered again; ``renewed``: nothing but its lifetime, Call-ID and CSeq is new."""
 
     aor: str
@@ -139,7 +141,7 @@ class BindingRefreshed(NamedTuple):
     renewed: bool
 
 
-class BindingRemoved(NamedTuple):
+class BindingRemoved(Struct, frozen=True, gc=False):
     """A contact went; ``last``: the address-of-record has none now."""
 
     aor: str

@@ -9,7 +9,7 @@ Whoever received a message must not change it: ``copy()`` it first.
 
 from __future__ import annotations
 
-from typing import Self
+from msgspec import Struct
 
 from ims_core.errors import REASONS, BadRequest, SipError
 from ims_core.headers import (
@@ -51,21 +51,19 @@ KEYS: dict[str, str] = {
 TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
 
 
-class Message:
+class Message(Struct, kw_only=True, eq=False, gc=False):
     """What requests and responses share: header lines and a body."""
 
-    __slots__ = ("_call_id", "_cseq", "_from", "_from_tag", "_to", "_to_tag", "_via", "body", "keys", "lines")
-
-    keys: list[str]
-    lines: list[str]
-    body: bytes
-    _via: Via | None
-    _from: NameAddr | None
-    _to: NameAddr | None
-    _cseq: CSeq | None
-    _call_id: str | None
-    _from_tag: str | None
-    _to_tag: str | None
+    keys: list[str] = []
+    lines: list[str] = []
+    body: bytes = b""
+    _via: Via | None = None
+    _from: NameAddr | None = None
+    _to: NameAddr | None = None
+    _cseq: CSeq | None = None
+    _call_id: str | None = None
+    _from_tag: str | None = None
+    _to_tag: str | None = None
 
     def _forget(self) -> None:
         """Drop what was parsed: a header line has changed."""
@@ -254,25 +252,11 @@ class Message:
         return f"<{self.start_line}>"
 
 
-class Request(Message):
+class Request(Message, eq=False, gc=False):
     """A SIP request. ``uri`` is the Request-URI as text; ``target`` parses it."""
 
-    __slots__ = ("method", "uri")
-
-    def __init__(
-        self,
-        method: str,
-        uri: str,
-        keys: list[str] | None = None,
-        lines: list[str] | None = None,
-        body: bytes = b"",
-    ) -> None:
-        self.keys = [] if keys is None else keys
-        self.lines = [] if lines is None else lines
-        self.body = body
-        self._via = self._from = self._to = self._cseq = self._call_id = self._from_tag = self._to_tag = None
-        self.method = method
-        self.uri = uri
+    method: str
+    uri: str
 
     @property
     def start_line(self) -> str:
@@ -284,39 +268,25 @@ class Request(Message):
         """The Request-URI, parsed. Raises ``BadRequest`` or ``UnsupportedScheme``."""
         return parse_uri(self.uri)
 
-    def copy(self) -> Self:
+    def copy(self) -> Request:
         """Return a request of its own that may be changed."""
-        return type(self)(self.method, self.uri, self.keys.copy(), self.lines.copy(), self.body)
+        return Request(self.method, self.uri, keys=self.keys.copy(), lines=self.lines.copy(), body=self.body)
 
 
-class Response(Message):
+class Response(Message, eq=False, gc=False):
     """A SIP response."""
 
-    __slots__ = ("reason", "status")
-
-    def __init__(
-        self,
-        status: int,
-        reason: str | None = None,
-        keys: list[str] | None = None,
-        lines: list[str] | None = None,
-        body: bytes = b"",
-    ) -> None:
-        self.keys = [] if keys is None else keys
-        self.lines = [] if lines is None else lines
-        self.body = body
-        self._via = self._from = self._to = self._cseq = self._call_id = self._from_tag = self._to_tag = None
-        self.status = status
-        self.reason = REASONS.get(status, "") if reason is None else reason
+    status: int
+    reason: str
 
     @property
     def start_line(self) -> str:
         """The status line (7.2)."""
         return f"{VERSION} {self.status} {self.reason}"
 
-    def copy(self) -> Self:
+    def copy(self) -> Response:
         """Return a response of its own that may be changed."""
-        return type(self)(self.status, self.reason, self.keys.copy(), self.lines.copy(), self.body)
+        return Response(self.status, self.reason, keys=self.keys.copy(), lines=self.lines.copy(), body=self.body)
 
 
 _COPIED = frozenset(("via", "from", "to", "call-id", "cseq", "timestamp"))
@@ -343,7 +313,7 @@ def response_to(
                 continue
             keys.append(key)
             lines.append(line)
-    response = Response(status, reason, keys, lines)
+    response = Response(status, REASONS.get(status, "") if reason is None else reason, keys=keys, lines=lines)
     for name, value in headers:
         response.add(name, value)
     return response

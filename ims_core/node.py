@@ -159,7 +159,7 @@ class Node:
             self.on_location(change)
 
     def _on_request(self, event: RequestReceived) -> None:
-        transaction, request, flow = event
+        transaction, request, flow = event.transaction, event.request, event.flow
         try:
             if request.method == "REGISTER":
                 self._register(transaction, request, flow)

@@ -80,14 +80,14 @@ def _from_start_line(start: str, keys: list[str], lines: list[str], body: bytes)
         code, _, reason = start[8:].partition(" ")
         if not (len(code) == 3 and code.isascii() and code.isdigit() and "100" <= code < "700"):
             raise MalformedMessage("Malformed status line")
-        return Response(int(code), reason, keys, lines, body)
+        return Response(int(code), reason, keys=keys, lines=lines, body=body)
     parts = start.split(" ")
     if len(parts) != 3 or not parts[0] or not parts[1]:
         raise MalformedMessage("Malformed start line")
     method, uri, version = parts
     if method not in METHODS and not TOKEN.issuperset(method):
         raise MalformedMessage("Malformed start line")
-    request = Request(method, uri, keys, lines, body)
+    request = Request(method, uri, keys=keys, lines=lines, body=body)
     if version != VERSION:
         if version.upper() == VERSION:  # 7.1: the version is compared without regard to case
             return request

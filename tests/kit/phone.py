@@ -138,7 +138,7 @@ class Phone(Party):
                 self.ua.request_failed(event)
 
     def _take_request(self, event: RequestReceived) -> None:
-        transaction, request, flow = event
+        transaction, request, flow = event.transaction, event.request, event.flow
         if request.to.tag:
             self.ua.receive(transaction, request)
         elif request.method == "INVITE":
