@@ -47,6 +47,7 @@ SHELLS = {
     "acd.dispatcher": "the timer of the distributor",
     "acd.engine": "the tasks of all calls",
     "acd.http": "the HTTP socket",
+    "acd.journal.store": "a thread that writes facts to disk",
     "acd.live": "what runs now, for scrapes and the API",
     "acd.log": "the clock of log lines",
     "acd.services": "a coroutine for each kind of number dialled",

@@ -1,0 +1,335 @@
+"""The event log in SQLite: facts are handed over without waiting, a thread writes them many at a time.
+
+What is at risk at any moment is what was handed over within the last `commit_seconds`: the writer gathers for as long
+as its latest commits leave of that time, then writes all of it in one transaction. With `sync` "full" a commit is on
+the disk, and a power cut loses no more than a crash of the process; with "normal" it is with the operating system.
+
+A disk that is slow or fails delays nobody: facts wait in memory, further ones than `limit` are counted and dropped,
+and the writer tries again until it succeeds. One process at a time has the log open.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+import structlog
+
+from acd.journal import schema
+from acd.journal.codec import Codec, text
+from acd.journal.schema import JournalError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from acd.facts import Fact
+
+ALIVE_SECONDS = 2.0  # how often the log says that its server lives
+BATCH = 1_000  # facts in one transaction
+LONGEST_PAUSE = 2.0
+RETENTION_SECONDS = 3600.0
+COMMIT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+Sync = Literal["full", "normal"]
+Row = tuple[float, str, int, str | None, str | None, str]
+
+
+class JournalCounters(msgspec.Struct, frozen=True):
+    """Facts waiting, written and dropped (no room, or not storable), failed attempts at the disk, and the commits.
+
+    `commits` counts them by how long they took: up to each of `COMMIT_BOUNDS`, then longer; `commit_seconds` is the
+    sum. `at_risk_seconds` is how long ago the first fact of the latest commit had been handed over.
+    """
+
+    waiting: int = 0
+    written: int = 0
+    dropped: int = 0
+    failures: int = 0
+    commits: tuple[int, ...] = (0,) * (len(COMMIT_BOUNDS) + 1)
+    commit_seconds: float = 0.0
+    at_risk_seconds: float = 0.0
+
+
+class SqliteJournal:
+    """The log of one engine in the file `path`. Call `open` first and `close` at the end.
+
+    `append` may be called from the event loop; everything else waits for the disk, so call it from a thread. Facts
+    older than `keep_days` are deleted (0: never), but for the kinds in `schema.KEPT`. `after_commit` is told the facts
+    written, with their times, in the thread of the writer. `unix` is the clock of the stamps.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        commit_seconds: float = 0.05,
+        sync: Sync = "full",
+        keep_days: float = 0.0,
+        limit: int = 100_000,
+        after_commit: Callable[[Sequence[tuple[float, Fact]]], None] | None = None,
+        unix: Callable[[], float] = time.time,
+        connect: Callable[[Path, Sync], sqlite3.Connection] = schema.connect,
+    ) -> None:
+        self.path = path
+        self._commit_seconds = commit_seconds
+        self._sync = sync
+        self._keep_seconds = keep_days * 86_400.0
+        self._limit = limit
+        self._after_commit = after_commit
+        self._unix = unix
+        self._connect = connect
+        self._codec = Codec()
+        self._log = structlog.get_logger().bind(journal=str(path))
+        self._lock: int | None = None
+        self._database: sqlite3.Connection | None = None
+        self._waiting: deque[tuple[float, Fact]] = deque()
+        self._awake = False
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._closing = False
+        self._give_up_at = float("inf")
+        self._progress = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._accepted = self._done = self._written = self._refused = self._overflowed = self._given_up = (
+            self._failures
+        ) = 0
+        self._overflowing = False
+        self._commits = [0] * (len(COMMIT_BOUNDS) + 1)
+        self._commit_sum = self._slowest = self._at_risk = 0.0
+        self._since = 0.0
+        self._alive_at = 0.0
+        self._retained_at = 0.0
+
+    # Its life -----------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Take the log for this process and make its tables where they are missing. Raises JournalError."""
+        try:
+            self._lock = os.open(schema.lock_file(self.path), os.O_CREAT | os.O_RDWR, 0o644)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._unlock()
+            raise JournalError(f"{self.path}: another server writes this log") from None
+        except OSError as error:
+            raise JournalError(f"{self.path}: {error.strerror}") from None
+        try:
+            self._database = self._connect(self.path, self._sync)
+        except (sqlite3.Error, OSError, JournalError) as error:
+            self._unlock()
+            raise error if isinstance(error, JournalError) else JournalError(f"{self.path}: {error}") from None
+
+    def start(self) -> None:
+        """Start to write."""
+        self._retained_at = time.monotonic()
+        self._thread.start()
+
+    def write(self, facts: Iterable[tuple[float, Fact]]) -> None:
+        """Write facts in one transaction before `start`, all or none of them. Raises JournalError."""
+        assert self._database is not None
+        rows = [row for at, fact in facts if (row := self._row(at, fact)) is not None]
+        try:
+            self._insert(self._database, rows)
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(f"{self.path}: {error}") from None
+        self._written += len(rows)
+
+    def append(self, fact: Fact, at: float) -> None:
+        """Take a fact that happened at `at`; never waits and never raises. Without room it is counted and dropped."""
+        waiting = self._waiting
+        if len(waiting) >= self._limit or self._closing:
+            self._drop()
+            return
+        waiting.append((at, fact))
+        self._accepted += 1
+        if not self._awake:
+            self._awake = True
+            self._since = time.monotonic()
+            self._wake.set()
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until all that was appended is written; false if that took longer than `timeout` seconds."""
+        target = self._accepted
+        self._hurry.set()
+        self._wake.set()
+        with self._progress:
+            return self._progress.wait_for(lambda: self._done >= target, timeout)
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Write what waits and stop; false if something was not written within `timeout` seconds."""
+        self._give_up_at = time.monotonic() + timeout
+        self._closing = True
+        self._hurry.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout + 1.0)
+        self._disconnect()
+        self._unlock()
+        lost = len(self._waiting) + self._given_up
+        if lost:
+            self._log.error("journal.lost", facts=lost)
+        return not lost
+
+    def counters(self) -> JournalCounters:
+        """Return the figures of this moment."""
+        return JournalCounters(
+            waiting=len(self._waiting),
+            written=self._written,
+            dropped=self._overflowed + self._refused + self._given_up,
+            failures=self._failures,
+            commits=tuple(self._commits),
+            commit_seconds=self._commit_sum,
+            at_risk_seconds=self._at_risk,
+        )
+
+    def _drop(self) -> None:
+        self._overflowed += 1
+        if not self._overflowing:
+            self._overflowing = True
+            self._log.error("journal.dropped", waiting=len(self._waiting), limit=self._limit)
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _disconnect(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    # In the thread of the writer ----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._closing or self._waiting:
+            if self._wake.wait(ALIVE_SECONDS):
+                gather = max(self._commit_seconds - 2 * self._slowest, self._commit_seconds / 4)
+                self._hurry.wait(max(self._since + gather - time.monotonic(), 0.0))
+            since = self._since
+            self._wake.clear()
+            self._hurry.clear()
+            self._awake = False  # who appends from here on wakes again
+            worked = bool(self._waiting)
+            while self._waiting and time.monotonic() < self._give_up_at:
+                self._write_batch()
+            if worked:
+                self._at_risk = time.monotonic() - since
+            if time.monotonic() >= self._give_up_at:
+                return
+            self._say_alive()
+            self._forget()
+
+    def _write_batch(self) -> None:
+        """Write the facts that wait, trying again for as long as the disk fails."""
+        waiting = self._waiting
+        batch = [waiting.popleft() for _ in range(min(len(waiting), BATCH))]
+        rows = [row for at, fact in batch if (row := self._row(at, fact)) is not None]
+        self._commit_or_retry(rows)
+        if self._overflowing and len(waiting) < self._limit // 2:
+            self._overflowing = False
+            self._log.warning("journal.accepted_again", dropped=self._overflowed)
+        if self._after_commit is not None:
+            self._after_commit(batch)
+        with self._progress:
+            self._done += len(batch)
+            self._progress.notify_all()
+
+    def _row(self, at: float, fact: Fact) -> Row | None:
+        try:
+            call, agent = getattr(fact, "call", ""), getattr(fact, "agent", "")
+            data = self._codec.encode(fact)
+            if not (call + agent).isascii():
+                call, agent = text(call), text(agent)
+            return (float(at), fact.KIND, fact.VERSION, call or None, agent or None, data)
+        except (TypeError, ValueError, AttributeError, RecursionError, msgspec.MsgspecError) as error:
+            self._refused += 1
+            self._log.error("journal.refused", fact=type(fact).__name__, error=str(error))
+            return None
+
+    def _commit_or_retry(self, rows: list[Row]) -> None:
+        failed, pause = 0, self._commit_seconds
+        while True:
+            began = time.monotonic()
+            try:
+                if self._database is None:
+                    self._database = self._connect(self.path, self._sync)
+                self._insert(self._database, rows)
+            except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError):
+                self._insert_singly(rows)
+                return
+            except (sqlite3.Error, OSError, JournalError) as error:
+                failed += 1
+                self._failures += 1
+                self._disconnect()
+                if failed == 1:
+                    self._log.error("journal.write_failed", error=str(error), facts=len(rows))
+            else:
+                if failed:
+                    self._log.info("journal.write_recovered", attempts=failed + 1)
+                self._note_commit(rows, time.monotonic() - began)
+                return
+            if time.monotonic() >= self._give_up_at:
+                self._given_up += len(rows)
+                return
+            time.sleep(min(pause, max(self._give_up_at - time.monotonic(), 0.0)))
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _insert_singly(self, rows: list[Row]) -> None:
+        """Write what can be written of rows of which one cannot."""
+        if len(rows) > 1:
+            for row in rows:
+                self._commit_or_retry([row])
+        else:
+            self._refused += 1
+            self._log.error("journal.refused", fact=rows[0][1], error="not storable")
+
+    def _insert(self, database: sqlite3.Connection, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            for start in range(0, len(rows), schema.ROWS):
+                part = rows[start : start + schema.ROWS]
+                database.execute(schema.INSERTS[len(part)], list(chain.from_iterable(part)))
+            database.execute("COMMIT")
+        except BaseException:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise
+
+    def _note_commit(self, rows: Sequence[Row], seconds: float) -> None:
+        self._written += len(rows)
+        self._slowest = max(seconds, self._slowest * 0.95)
+        self._commits[bisect_left(COMMIT_BOUNDS, seconds)] += 1
+        self._commit_sum += seconds
+
+    def _say_alive(self) -> None:
+        now = time.monotonic()
+        if now - self._alive_at >= ALIVE_SECONDS and self._lock is not None:
+            self._alive_at = now
+            try:
+                os.pwrite(self._lock, f"{self._unix():017.6f}\n".encode(), 0)
+            except OSError:
+                self._failures += 1
+
+    def _forget(self) -> None:
+        """Delete what is older than is to be kept, now and then."""
+        now = time.monotonic()
+        if not self._keep_seconds or now - self._retained_at < RETENTION_SECONDS or self._database is None:
+            return
+        self._retained_at = now
+        try:
+            count = schema.delete_before(self._database, self._unix() - self._keep_seconds)
+        except sqlite3.Error as error:
+            self._failures += 1
+            self._log.error("journal.retention_failed", error=str(error))
+        else:
+            self._log.info("journal.shortened", facts=count)
