@@ -4,6 +4,9 @@ Each function returns prompt names as `media.prompts` knows them ("en/digits/7")
 they are to be played. The languages are those of `LANGUAGES`; another one raises `ValueError`.
 """
 
+from collections.abc import Callable
+from math import ceil, floor
+
 LANGUAGES = ("en", "zh")
 DIGITS = "0123456789"
 
@@ -34,9 +37,37 @@ def say_position(n: int, lang: str) -> list[str]:
     return [f"{lang}/position", *say_number(n, lang), f"{lang}/position-end"]
 
 
+def say_wait(low_seconds: float, high_seconds: float, lang: str) -> list[str]:
+    """Tell a caller how long it will take: "the expected wait is from 2 to 5 minutes".
+
+    The range is rounded outwards, to full minutes and above ten to full five minutes; from under a minute on it is
+    "less than 5 minutes".
+    """
+    _check_language(lang)
+    low, high = _whole_minutes(low_seconds, floor), max(_whole_minutes(high_seconds, ceil), 1)
+    if low == 0:
+        return [f"{lang}/wait-less-than", *_say_minutes(high, lang)]
+    high = max(high, low + 1)
+    return [f"{lang}/wait-from", *_say_count(low, lang), f"{lang}/wait-to", *_say_minutes(high, lang)]
+
+
 def say_agent(number: str, lang: str) -> list[str]:
     """Tell a caller who answers (工号播报): "agent 1001 at your service"."""
     return [f"{lang}/agent", *say_digits(number, lang), f"{lang}/at-your-service"]
+
+
+def _whole_minutes(seconds: float, rounded: Callable[[float], int]) -> int:
+    minutes = seconds / 60
+    return rounded(minutes) if minutes <= 10 else 5 * rounded(minutes / 5)
+
+
+def _say_minutes(n: int, lang: str) -> list[str]:
+    return [*_say_count(n, lang), f"{lang}/numbers/{'minute' if (n, lang) == (1, 'en') else 'minutes'}"]
+
+
+def _say_count(n: int, lang: str) -> list[str]:
+    """Speak a number of things: Mandarin counts two of them as "liang"."""
+    return ["zh/digits/liang"] if (n, lang) == (2, "zh") else say_number(n, lang)
 
 
 def _check_language(lang: str) -> None:

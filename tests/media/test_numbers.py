@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from media.numbers import LANGUAGES, say_agent, say_digits, say_number, say_position
+from media.numbers import LANGUAGES, say_agent, say_digits, say_number, say_position, say_wait
 
 TEXTS = tomllib.loads((Path(__file__).parents[2] / "media/prompts/texts.toml").read_text(encoding="utf-8"))
 
@@ -86,6 +86,23 @@ def test_phrases_around_numbers() -> None:
     assert spoken(say_position(3, "zh")) == "nin2 mu4 qian2 pai2 zai4 di4 san1 wei4."
     assert spoken(say_agent("1001", "en")) == "Agent one zero zero one at your service."
     assert spoken(say_agent("1001", "zh")) == "gong1 hao4 yao1 ling2 ling2 yao1 wei4 nin2 fu2 wu4."
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "english", "mandarin"),
+    [
+        (0, 0, "less than one minute.", "bu2 dao4 yi1 fen1 zhong1."),
+        (12, 60, "less than one minute.", "bu2 dao4 yi1 fen1 zhong1."),
+        (59, 61, "less than two minutes.", "bu2 dao4 liang3 fen1 zhong1."),
+        (60, 60, "from one to two minutes.", "wei4 yi1 dao4 liang3 fen1 zhong1."),
+        (179, 241, "from two to five minutes.", "wei4 liang3 dao4 wu3 fen1 zhong1."),
+        (601, 721, "from ten to fifteen minutes.", "wei4 shi2 dao4 shi2 wu3 fen1 zhong1."),
+        (720, 1801, "from ten to thirty five minutes.", "wei4 shi2 dao4 san1 shi2 wu3 fen1 zhong1."),
+    ],
+)
+def test_a_wait_is_a_range_rounded_outwards(low: float, high: float, english: str, mandarin: str) -> None:
+    assert spoken(say_wait(low, high, "en")) == f"The expected wait is {english}"
+    assert spoken(say_wait(low, high, "zh")) == f"yu4 ji4 deng3 hou4 shi2 jian1 {mandarin}"
 
 
 def test_what_cannot_be_spoken_is_refused() -> None:
