@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from acd import facts
 from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
 from ims_core.errors import NotAcceptableHere, ServiceUnavailable, SipError
@@ -24,6 +25,7 @@ from media.api import Digit, Lost, MediaEvent, MediaLeg, MediaUnavailable, NotAc
 if TYPE_CHECKING:
     from acd.agentleg import AgentLeg
     from acd.context import Context
+    from acd.leg import Leg
     from acd.record import CallRecord
 
 Service = Callable[["Call"], Awaitable[None]]
@@ -52,7 +54,7 @@ class Call:
         self.record = record
         self.id = record.id
         self.media: MediaLeg | None = None
-        self.agent: AgentLeg | None = None
+        self.agent: Leg | None = None
         self.connected: asyncio.Future[AgentLeg] | None = None
         self.queued = False
         self.stage: Stage = "arrived"
@@ -82,7 +84,7 @@ class Call:
         assert self.media is not None
         self.incoming.answer(self.media.local_sdp.encode())
         self.context.flush()
-        self.record.step("call.answered")
+        self.record.tell(facts.CallAnswered(self.id))
         if not self.incoming.offer:
             async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
                 answer = await self._acknowledged
@@ -204,7 +206,7 @@ class Call:
         self.incoming.hang_up(reason)
         context.flush()
         closing = [leg.close() if leg else None for leg in (self.media, self.agent and self.agent.media)]
-        record.take_reports(*[await report if report else None for report in closing])
+        record.close(*[await report if report else None for report in closing])
         self._on_finished(self)
         self.agent = self.connected = None  # they know the call: without a cycle it is freed at once
 
@@ -258,7 +260,7 @@ class Call:
                 self.end(EndedBy.SYSTEM, Outcome.MEDIA_LOST, reason)
 
     def _press(self, digit: str) -> None:
-        self.record.step("caller.pressed", digit)
+        self.record.tell(facts.CallerPressed(self.id, digit))
         if self.stage == "menu" and len(self._digits) < DIGITS_KEPT:
             self._digits.append(digit)
             self._awake()
@@ -308,7 +310,7 @@ class Call:
             session.refuse_offer(NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),)))
         else:
             session.accept_offer(answer.encode())
-            if self.agent is not None:
+            if self.agent is not None and self.queued:
                 held = "a=sendonly" in text or "a=inactive" in text
                 self.context.dispatcher.tell(CallHeld(self.id) if held else CallRetrieved(self.id))
         self.context.flush()
@@ -329,6 +331,7 @@ def _digit_of_info(content_type: str, body: bytes) -> str | None:
 
 _CAUSES = {
     Outcome.NO_AGENT: 480,
+    Outcome.CLOSED: 480,
     Outcome.REJECTED: 480,
     Outcome.WAITED_TOO_LONG: 480,
     Outcome.DRAINED: 503,

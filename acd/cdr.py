@@ -17,6 +17,7 @@ class EndedBy(StrEnum):
 
     CALLER = "caller"
     AGENT = "agent"
+    EXTERNAL = "external"  # who was called outside for the caller
     SYSTEM = "system"
 
 
@@ -28,12 +29,17 @@ class Outcome(StrEnum):
     ABANDONED = "abandoned"  # the caller hung up in the menu, in the queue or while a phone rang
     CANCELLED = "cancelled"  # the caller gave up before we answered
     NO_AGENT = "no_agent"  # nobody was logged in to the queue
+    CLOSED = "closed"  # outside the queue's hours
+    OVERFLOWED = "overflowed"  # an announcement told the caller where else to turn
+    EXTERNAL = "external"  # went on to somebody outside, and one of the two hung up
+    CALLBACK = "callback"  # was promised a call
     WAITED_TOO_LONG = "waited_too_long"  # longer than the queue's max_wait_seconds
     REJECTED = "rejected"  # refused before it began: unknown number, no common codec, limits
     TIME_LIMIT = "time_limit"  # longer than limits.call_seconds
     PEER_LOST = "peer_lost"  # no RTP, no ACK or no response any more
     MEDIA_LOST = "media_lost"  # the media worker went away
     DRAINED = "drained"  # ended by the shutdown
+    CRASHED = "crashed"  # the server went away under it; written by the next start
     FAILED = "failed"  # by a defect or a fault not named above
 
 

@@ -48,8 +48,8 @@ class Context(Protocol):
     def follow(self, call_id: str, sip_call_id: str) -> None:
         """Count the messages of a dialog to the trace of a call."""
 
-    def way_to_agent(self, agent_id: str) -> tuple[str, Flow]:
-        """Return the contact of an agent's phone and the way there. Raises ``SipError`` when there is none."""
+    def way_to_user(self, user: str) -> tuple[str, Flow]:
+        """Return the contact of a user's phone and the way there. Raises ``SipError`` when there is none."""
 
     def recording_path(self, record: CallRecord) -> str:
         """Return where to record a call."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from acd.call import Service
     from acd.config import Config
     from acd.core.distributor import Distributor
+    from acd.journal.port import Journal
     from acd.metrics import Metrics
     from acd.trace import SipTrace
     from ims_core.flow import Flow
@@ -46,7 +46,7 @@ class Records(Protocol):
 class Engine:
     """Takes the calls that the node hands over and keeps them until their record is written.
 
-    It is the only part that knows SIP, media and the distributor. ``utc`` returns the time of day with its zone.
+    It is the only part that knows SIP, media and the distributor. ``unix`` returns the time in unix seconds.
     """
 
     def __init__(
@@ -61,14 +61,15 @@ class Engine:
         metrics: Metrics,
         trace: SipTrace | None,
         ids: Ids,
-        utc: Callable[[], datetime],
+        unix: Callable[[], float],
+        journal: Journal,
     ) -> None:
         self.config = config
         self.node = node
         self.media = media
         self.calls: dict[str, Call] = {}
         self.loop = asyncio.get_running_loop()
-        self.dispatcher = Dispatcher(self, distributor, self.calls, metrics)
+        self.dispatcher = Dispatcher(self, distributor, self.calls, metrics, journal, unix)
         self.metrics = metrics
         self.draining = False
         self._idle = asyncio.Event()
@@ -76,7 +77,8 @@ class Engine:
         self._records = records
         self._trace = trace
         self._ids = ids
-        self._utc = utc
+        self._unix = unix
+        self._journal = journal
         self._services: dict[str, Service] = {
             number: service_for(served, config) for number, served in config.numbers.items()
         }
@@ -92,7 +94,12 @@ class Engine:
         request, caller = incoming.request, incoming.identity
         dialled = request.target.user
         record = CallRecord(
-            id=self._ids.call_id(), call_id=request.call_id, dialled=dialled, caller=caller, utc=self._utc
+            id=self._new_id(),
+            call_id=request.call_id,
+            dialled=dialled,
+            caller=caller,
+            unix=self._unix,
+            journal=self._journal,
         )
         call = Call(self, incoming, record, self._service_for(dialled, caller), self.finish)
         self.calls[call.id] = call
@@ -136,11 +143,11 @@ class Engine:
         if self._trace is not None:
             self._trace.follow(call_id, sip_call_id)
 
-    def way_to_agent(self, agent_id: str) -> tuple[str, Flow]:
-        """Return the contact of an agent's phone and the way there. Raises ``SipError`` when there is none."""
-        bindings = self.node.location.bindings(f"sip:{agent_id}@{self.config.server.domain}")
+    def way_to_user(self, user: str) -> tuple[str, Flow]:
+        """Return the contact of a user's phone and the way there. Raises ``SipError`` when there is none."""
+        bindings = self.node.location.bindings(f"sip:{user}@{self.config.server.domain}")
         if not bindings:
-            raise TemporarilyUnavailable("Agent has no phone")
+            raise TemporarilyUnavailable("No phone is registered")
         return bindings[0].contact, bindings[0].way or self.node.flow_for(bindings[0].contact)
 
     def recording_path(self, record: CallRecord) -> str:
@@ -152,6 +159,10 @@ class Engine:
     def numbers(self) -> set[str]:
         """What can be dialled here: the configured numbers and the feature codes."""
         return {*self._services, *self._codes}
+
+    def _new_id(self) -> str:
+        """Return an id that begins with the time, so that what is indexed by it grows at its end."""
+        return f"{int(self._unix() * 1000):011x}{self._ids.call_id()[:13]}"
 
     def _service_for(self, dialled: str, caller: str) -> Service:
         if len(self.calls) >= self.config.limits.calls:

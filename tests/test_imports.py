@@ -32,7 +32,6 @@ SHELLS = {
     "media.supervisor": "the worker processes",
     "media.testing": "tasks of a medium for tests",
     "media.worker": "a process: its loop, clock and signals",
-    "acd.agentleg": "the wait for one agent's phone",
     "acd.app": "the process: its loop, clock, ids and signals",
     "acd.call": "the task of one call",
     "acd.context": "the event loop, by name",

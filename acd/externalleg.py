@@ -1,0 +1,53 @@
+"""The leg to somebody outside, for callers whom an overflow rule sends there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from acd.cdr import EndedBy, Outcome
+from acd.leg import Caller, Leg
+from ims_core.uri import parse_uri
+
+if TYPE_CHECKING:
+    from acd.context import Context
+    from ims_core.flow import Flow
+
+
+class ExternalLeg(Leg):
+    """A call of ours to the SIP URI ``target``: a user of the domain, or anybody at an IP address.
+
+    ``outcome_known`` says how it went: None when it is answered, else why it is not.
+    """
+
+    who = "the external number"
+    party = EndedBy.EXTERNAL
+    outcome = Outcome.EXTERNAL
+
+    def __init__(self, context: Context, call: Caller, target: str) -> None:
+        super().__init__(context, call, "external")
+        self._target = target
+        self.outcome_known: asyncio.Future[str | None] = context.loop.create_future()
+
+    def way(self) -> tuple[str, Flow]:
+        """Return the way to the address, or to the phone of a user of the domain."""
+        uri = parse_uri(self._target)
+        if uri.host == self._context.config.server.domain.lower():
+            return self._context.way_to_user(uri.user)
+        return self._target, self._context.node.flow_for(self._target)
+
+    def called(self) -> str:
+        """Name the target as it is written."""
+        return f"<{self._target}>"
+
+    def answered(self) -> None:
+        """Let the caller be bridged."""
+        self._know(None)
+
+    def failed(self, status: int, reason: str) -> None:  # noqa: ARG002 - the reason tells it
+        """Let the caller be told."""
+        self._know(reason)
+
+    def _know(self, outcome: str | None) -> None:
+        if not self.outcome_known.done():
+            self.outcome_known.set_result(outcome)
