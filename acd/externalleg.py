@@ -44,7 +44,7 @@ class ExternalLeg(Leg):
         """Let the caller be bridged."""
         self._know(None)
 
-    def failed(self, status: int, reason: str) -> None:  # noqa: ARG002 - the reason tells it
+    def failed(self, status: int, reason: str) -> None:
         """Let the caller be told."""
         self._know(reason)
 
