@@ -26,11 +26,9 @@ from ims_core.timers import TimerQueue
 from ims_core.transactions import (
     ACCEPTED,
     ACK,
-    FAILURE,
+    BY_CLASS,
     GIVE_UP,
-    PROVISIONAL,
     REQUEST,
-    SUCCESS,
     TRANSPORT_ERROR,
     ClientTransaction,
     InviteClient,
@@ -178,8 +176,9 @@ class Endpoint:
 
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
         """Send ``response`` within ``transaction``."""
-        self.messages["out", _counted(transaction.request.method), _CLASSES[response.status // 100]] += 1
-        transaction.respond(response)
+        hundreds = response.status // 100
+        self.messages["out", _counted(transaction.request.method), _CLASSES[hundreds]] += 1
+        transaction.fire(BY_CLASS[hundreds], response)
 
     def refuse(self, transaction: ServerTransaction, error: SipError) -> None:
         """Tell the sender of a request about ``error``."""
@@ -286,13 +285,13 @@ class Endpoint:
 
     def _receive_response(self, response: Response) -> None:
         method = response.cseq.method
-        status = response.status
-        self.messages["in", _counted(method), _CLASSES[status // 100]] += 1
+        hundreds = response.status // 100
+        self.messages["in", _counted(method), _CLASSES[hundreds]] += 1
         transaction = self._clients.get((response.via.branch, method))
         if transaction is None:
             self.dropped["stray response"] += 1
             return
-        transaction.fire(PROVISIONAL if status < 200 else SUCCESS if status < 300 else FAILURE, response)
+        transaction.fire(BY_CLASS[hundreds], response)
 
     def _refuse(self, error: SipError, flow: Flow) -> None:
         """Answer a request that could only be read in part, without keeping state for it (8.2.7)."""

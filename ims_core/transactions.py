@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
+from msgspec import Struct
+
 from ims_core.flow import Flow
 from ims_core.message import Request, Response
 
@@ -33,6 +35,7 @@ ACK: Final = "ack"
 PROVISIONAL: Final = "1xx"
 SUCCESS: Final = "2xx"
 FAILURE: Final = "3xx-6xx"
+BY_CLASS: Final = ("", PROVISIONAL, SUCCESS, FAILURE, FAILURE, FAILURE, FAILURE)  # the event of a status, by hundreds
 TRANSPORT_ERROR: Final = "transport error"
 GIVE_UP: Final = "give up"  # 9.1: no final response 64*T1 after the CANCEL; RFC 4320: no answer to be given
 TIMER_A: Final = "timer A"
@@ -88,23 +91,19 @@ class Layer(Protocol):
         """Count an input that the state does not know."""
 
 
-class Transaction:
-    """What the four machines share. ``user`` is free for the transaction user."""
+class Transaction(Struct, eq=False):
+    """What the four machines share. ``data`` is what is sent again, ``user`` is free for the transaction user."""
 
-    __slots__ = ("_layer", "data", "flow", "interval", "key", "request", "state", "user")
-
-    INITIAL: ClassVar[str]
     TABLE: ClassVar[Table]
 
-    def __init__(self, layer: Layer, key: Key, flow: Flow, request: Request) -> None:
-        self._layer = layer
-        self.key = key
-        self.flow = flow
-        self.request = request
-        self.data = b""  # what is sent again
-        self.state = self.INITIAL
-        self.interval = layer.timers.t1
-        self.user: Any = None
+    _layer: Layer
+    key: Key
+    flow: Flow
+    request: Request
+    state: str = TERMINATED  # each machine has a first state of its own
+    data: bytes = b""
+    interval: float = 0.0
+    user: Any = None
 
     def fire(self, event: str, argument: Any = None) -> None:
         """Take the transition that the table has for ``event``, if any."""
@@ -134,10 +133,8 @@ class Transaction:
             self._end()
 
 
-class ClientTransaction(Transaction):
+class ClientTransaction(Transaction, eq=False):
     """A request of ours and the responses to it."""
-
-    __slots__ = ()
 
     def _pass_up(self, response: Response) -> None:
         self._layer.pass_up(self, response)
@@ -151,27 +148,23 @@ class ClientTransaction(Transaction):
         self._layer.fail(self, TRANSPORT)
 
 
-class InviteClient(ClientTransaction):
+class InviteClient(ClientTransaction, eq=False):
     """17.1.1, with ACCEPTED of RFC 6026 section 7.2."""
 
-    __slots__ = ("_ack", "_cancel_wanted", "cancelled")
-
-    INITIAL = CALLING
-
-    def __init__(self, layer: Layer, key: Key, flow: Flow, request: Request) -> None:
-        super().__init__(layer, key, flow, request)
-        self._ack = b""
-        self._cancel_wanted: Callable[[], None] | None = None
-        self.cancelled = False
+    state: str = CALLING
+    cancelled: bool = False
+    _ack: bytes = b""
+    _cancel_wanted: Callable[[], None] | None = None
 
     def start(self) -> None:
         """Send the request (17.1.1.2)."""
         layer = self._layer
         self.data = self.request.encode()
         layer.send(self.flow, self.data)
-        if not self.flow.reliable:
+        self.interval = layer.timers.t1
+        if self.flow.transport == "UDP":
             layer.start_timer(self, TIMER_A, self.interval)
-        layer.start_timer(self, TIMER_B, 64 * layer.timers.t1)
+        layer.start_timer(self, TIMER_B, 64 * self.interval)
 
     def cancel(self, send_cancel: Callable[[], None]) -> None:
         """Have ``send_cancel`` called as soon as a CANCEL may be sent: after a provisional response (9.1)."""
@@ -239,21 +232,20 @@ class InviteClient(ClientTransaction):
     }
 
 
-class NonInviteClient(ClientTransaction):
+class NonInviteClient(ClientTransaction, eq=False):
     """17.1.2."""
 
-    __slots__ = ()
-
-    INITIAL = TRYING
+    state: str = TRYING
 
     def start(self) -> None:
         """Send the request (17.1.2.2)."""
         layer = self._layer
         self.data = self.request.encode()
         layer.send(self.flow, self.data)
-        if not self.flow.reliable:
+        self.interval = layer.timers.t1
+        if self.flow.transport == "UDP":
             layer.start_timer(self, TIMER_E, self.interval)
-        layer.start_timer(self, TIMER_F, 64 * layer.timers.t1)
+        layer.start_timer(self, TIMER_F, 64 * self.interval)
 
     def _resend(self, _: object) -> None:
         self._layer.send(self.flow, self.data)
@@ -286,15 +278,8 @@ class NonInviteClient(ClientTransaction):
     }
 
 
-class ServerTransaction(Transaction):
-    """A request of a peer and our responses to it."""
-
-    __slots__ = ()
-
-    def respond(self, response: Response) -> None:
-        """Send a response. Responses after the final one are counted and not sent (17.2)."""
-        status = response.status
-        self.fire(PROVISIONAL if status < 200 else SUCCESS if status < 300 else FAILURE, response)
+class ServerTransaction(Transaction, eq=False):
+    """A request of a peer and our responses to it. Responses after the final one are counted and not sent (17.2)."""
 
     @property
     def is_answered(self) -> bool:
@@ -310,12 +295,10 @@ class ServerTransaction(Transaction):
             self._layer.send(self.flow, self.data)
 
 
-class InviteServer(ServerTransaction):
+class InviteServer(ServerTransaction, eq=False):
     """17.2.1, with ACCEPTED of RFC 6026 section 7.1."""
 
-    __slots__ = ()
-
-    INITIAL = PROCEEDING
+    state: str = PROCEEDING
 
     def _accept(self, response: Response) -> None:
         self._send(response)
@@ -325,9 +308,10 @@ class InviteServer(ServerTransaction):
     def _refuse(self, response: Response) -> None:
         self._send(response)
         self.request = _BARE["INVITE"]
-        if not self.flow.reliable:
+        self.interval = self._layer.timers.t1
+        if self.flow.transport == "UDP":
             self._layer.start_timer(self, TIMER_G, self.interval)
-        self._layer.start_timer(self, TIMER_H, 64 * self._layer.timers.t1)
+        self._layer.start_timer(self, TIMER_H, 64 * self.interval)
 
     def _repeat_and_wait(self, _: object) -> None:
         self._layer.send(self.flow, self.data)
@@ -355,12 +339,10 @@ class InviteServer(ServerTransaction):
     }
 
 
-class NonInviteServer(ServerTransaction):
+class NonInviteServer(ServerTransaction, eq=False):
     """17.2.2."""
 
-    __slots__ = ()
-
-    INITIAL = TRYING
+    state: str = TRYING
 
     def _complete(self, response: Response) -> None:
         self._send(response)

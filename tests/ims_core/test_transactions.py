@@ -9,6 +9,8 @@ from ims_core.flow import Flow
 from ims_core.message import Request, Response, response_to
 from ims_core.parser import parse_message
 from ims_core.transactions import (
+    BY_CLASS,
+    PROVISIONAL,
     ClientTransaction,
     InviteClient,
     InviteServer,
@@ -183,7 +185,7 @@ def start(kind: type[Transaction], flow: Flow, layer: Layer) -> Transaction:
     if isinstance(transaction, ClientTransaction):
         transaction.start()  # type: ignore[attr-defined]
     elif kind is InviteServer:
-        transaction.respond(response_to(request, 183, to_tag="b1"))
+        transaction.fire(PROVISIONAL, response_to(request, 183, to_tag="b1"))
     return transaction  # type: ignore[no-any-return]
 
 
@@ -192,7 +194,7 @@ def fire(transaction: Any, event: str, status: int) -> None:
     if not status:
         transaction.fire(event)
     elif isinstance(transaction, ServerTransaction):
-        transaction.respond(response_to(request, status, to_tag="b1"))
+        transaction.fire(BY_CLASS[status // 100], response_to(request, status, to_tag="b1"))
     else:
         transaction.fire(event, response_to(request, status, to_tag="b1"))
 
