@@ -254,7 +254,7 @@ class Location:
         binding.call_id = call_id
         binding.cseq = cseq
         binding.expires_at = expires_at
-        if expires_at < binding.due or not binding.due:
+        if expires_at <= binding.due - 1 or not binding.due:
             self._unschedule(binding)
             self._schedule(binding)
 
