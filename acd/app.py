@@ -14,18 +14,22 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 import uvloop
 
-from acd import http
+from acd import facts, http
 from acd import log as logs
 from acd.core.agents import AgentProfile
 from acd.core.distributor import Distributor
 from acd.core.queues import QueueProfile
 from acd.engine import Engine
 from acd.guide import guide
+from acd.journal.run import begin as begin_run
+from acd.journal.schema import JournalError
+from acd.journal.store import SqliteJournal
 from acd.live import LiveFloor
 from acd.metrics import Metrics
 from acd.store import CdrStore, StoreError
@@ -49,6 +53,7 @@ from media.supervisor import MediaSupervisor
 
 if TYPE_CHECKING:
     from acd.config import Config
+    from acd.journal.recovery import Left
 
 log = structlog.get_logger()
 
@@ -126,6 +131,15 @@ async def start(config: Config) -> AsyncIterator[Running]:
         except StoreError as error:
             raise CannotStart(f"storage.cdr: {error}") from None
         cleanup.push_async_callback(asyncio.to_thread, store.close)
+        engine: Engine | None = None
+        journal, left = await _begin_run(config, store)
+
+        async def end_run() -> None:
+            if engine is None or not engine.calls:  # else the next start is to record the calls that are left
+                journal.append(facts.ServerStopped(config.server.domain), time.time())
+            await asyncio.to_thread(journal.close)
+
+        cleanup.push_async_callback(end_run)
         media = MediaSupervisor(_media_settings(config))
         try:
             await media.start()
@@ -135,7 +149,12 @@ async def start(config: Config) -> AsyncIterator[Running]:
         stack = Stack(_limits(config))
         cleanup.push_async_callback(stack.close)
         listeners = await _bind(stack, config)
-        engine, floor = _assemble(config, cleanup, stack=stack, media=media, store=store, listeners=listeners)
+        engine, floor = _assemble(
+            config, cleanup, stack=stack, media=media, store=store, journal=journal, listeners=listeners
+        )
+        engine.dispatcher.begin(*profiles(config), left.wishes)
+        stack.attach(engine.node)
+        engine.node.handle_timer()  # reports the bindings restored
         served = None
         if config.http.listen is not None:
             app = http.create_app(floor, store, engine.metrics, config.http.token)
@@ -148,6 +167,23 @@ async def start(config: Config) -> AsyncIterator[Running]:
         floor.open_for_calls = False
 
 
+async def _begin_run(config: Config, store: CdrStore) -> tuple[SqliteJournal, Left]:
+    """Open the event log, after what a former run left in it has been put in order."""
+    journal = SqliteJournal(
+        config.storage.journal_path,
+        commit_seconds=config.journal.commit_seconds,
+        sync=config.journal.sync,
+        keep_days=config.journal.keep_days,
+    )
+    begin = partial(begin_run, node=config.server.domain, software=f"ims-acd {version('ims-acd')}", now=time.time())
+    try:
+        return journal, await asyncio.to_thread(begin, journal, store)
+    except JournalError as error:
+        raise CannotStart(f"storage.dir: {error}") from None
+    except StoreError as error:
+        raise CannotStart(f"storage.cdr: {error}") from None
+
+
 def _assemble(
     config: Config,
     cleanup: AsyncExitStack,
@@ -155,6 +191,7 @@ def _assemble(
     stack: Stack,
     media: MediaSupervisor,
     store: CdrStore,
+    journal: SqliteJournal,
     listeners: Listeners,
 ) -> tuple[Engine, LiveFloor]:
     """Put the parts together and start to take what comes in."""
@@ -181,7 +218,8 @@ def _assemble(
         metrics=Metrics(thresholds, lambda: live.readings()),  # noqa: PLW0108 - live is made below
         trace=trace,
         ids=ids,
-        utc=_utc,
+        unix=time.time,
+        journal=journal,
     )
     live = LiveFloor(engine, stack, store, trace)
 
@@ -194,8 +232,6 @@ def _assemble(
     bindings.start()
     cleanup.callback(bindings.close)
     stack.tap = trace.see if trace is not None else None
-    stack.attach(node)
-    node.handle_timer()  # reports the bindings restored
     return engine, live
 
 
@@ -295,8 +331,8 @@ def _limits(config: Config) -> TransportLimits:
     )
 
 
-def build_distributor(config: Config, now: float) -> Distributor:
-    """Build the queues and agents of a configuration."""
+def profiles(config: Config) -> tuple[list[QueueProfile], list[AgentProfile]]:
+    """Return the queues and agents of a configuration as the distributor takes them."""
     queues = [
         QueueProfile(queue.id, queue.name, queue.ring_seconds, queue.wrap_up_seconds, queue.service_level_seconds)
         for queue in config.queues.values()
@@ -312,7 +348,12 @@ def build_distributor(config: Config, now: float) -> Distributor:
         )
         for agent in config.agents.values()
     ]
-    return Distributor(queues, agents, now)
+    return queues, agents
+
+
+def build_distributor(config: Config, now: float) -> Distributor:
+    """Build the queues and agents of a configuration."""
+    return Distributor(*profiles(config), now)
 
 
 def _utc() -> datetime:

@@ -69,7 +69,7 @@ class Engine:
         self.media = media
         self.calls: dict[str, Call] = {}
         self.loop = asyncio.get_running_loop()
-        self.dispatcher = Dispatcher(self, distributor, self.calls, metrics, journal, unix)
+        self.dispatcher = Dispatcher(self, distributor, self.calls, metrics, journal=journal, unix=unix)
         self.metrics = metrics
         self.draining = False
         self._idle = asyncio.Event()

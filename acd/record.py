@@ -1,92 +1,84 @@
-"""What is noted about a call while it lasts, to become its CDR and its line in the log."""
+"""What is noted about a call while it lasts: facts, handed to the log, whose fold becomes the CDR."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from typing import TYPE_CHECKING
 
-from acd.cdr import Cdr, EndedBy, Outcome, Quality, Step
-from media.api import LegReport
+from acd import facts
+from acd.cdr import EndedBy, Outcome
+from acd.journal.calls import CallFold
+
+if TYPE_CHECKING:
+    from acd.journal.port import Journal
+    from media.api import LegReport
 
 
-class CallRecord:
-    """Collects the steps of one call. ``utc`` returns the time of day, with its zone."""
+class CallRecord(CallFold):
+    """The facts of one call under way, folded as they come. ``unix`` returns the time in unix seconds.
 
-    def __init__(self, *, id: str, call_id: str, dialled: str, caller: str, utc: Callable[[], datetime]) -> None:  # noqa: A002
-        self.id = id
-        self.call_id = call_id
-        self.dialled = dialled
-        self.caller = caller
-        self.queue: str | None = None
-        self.agent: str | None = None
-        self.recording: str | None = None
-        self.quality_caller: Quality | None = None
-        self.quality_agent: Quality | None = None
-        self.ended_by = EndedBy.SYSTEM
+    ``outcome`` is None until somebody has said how the call ends.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002
+        call_id: str,
+        dialled: str,
+        caller: str,
+        unix: Callable[[], float],
+        journal: Journal,
+    ) -> None:
         self.outcome: Outcome | None = None
+        self.ended_by = EndedBy.SYSTEM
         self.reason = ""
-        self._utc = utc
-        self._instants: dict[str, datetime] = {}
-        self._steps: list[Step] = []
-        self.arrived = self.step("call.arrived", dialled)
+        self._ended_at = 0.0
+        self._unix = unix
+        self._journal = journal
+        arrived = facts.CallArrived(id, call_id, dialled, caller)
+        now = unix()
+        super().__init__(arrived, now)
+        journal.append(arrived, now)
 
-    def step(self, event: str, detail: str = "") -> datetime:
-        """Note that something happened now."""
-        now = self._utc()
-        self._instants.setdefault(event, now)
-        self._steps.append(Step(now, event, detail))
-        return now
+    def tell(self, fact: facts.Fact) -> None:
+        """Note what has happened now."""
+        now = self._unix()
+        self.apply(fact, now)
+        self._journal.append(fact, now)
 
     def end(self, ended_by: EndedBy, outcome: Outcome, reason: str = "") -> bool:
-        """Note how the call ended; only the first word on that counts. Returns whether this was it."""
+        """Note how the call ends; only the first word on that counts. Returns whether this was it."""
         if self.outcome is not None:
             return False
         self.ended_by, self.outcome, self.reason = ended_by, outcome, reason
-        self.step("call.ended", outcome)
+        self._ended_at = self._unix()
         return True
 
-    def take_reports(self, caller: LegReport | None, agent: LegReport | None) -> None:
-        """Note how the voice was and where it was recorded."""
-        if caller is not None:
-            self.quality_caller = Quality.of(caller)
-            self.recording = caller.recording
-        if agent is not None:
-            self.quality_agent = Quality.of(agent)
-
-    def at(self, event: str) -> datetime | None:
-        """When this step was first taken, None if it was not."""
-        return self._instants.get(event)
-
-    def has(self, event: str) -> bool:
-        """Whether this step was taken."""
-        return event in self._instants
-
-    @property
-    def state(self) -> str:
-        """The latest step: where the call is now."""
-        return self._steps[-1].event
-
-    def cdr(self) -> Cdr:
-        """Return the finished record."""
-        at = self.at
-        return Cdr(
-            id=self.id,
-            call_id=self.call_id,
-            dialled=self.dialled,
-            caller=self.caller,
-            arrived=self.arrived,
-            ended=at("call.ended") or self._utc(),
-            ended_by=self.ended_by,
-            outcome=self.outcome or Outcome.FAILED,
-            reason=self.reason,
-            queue=self.queue,
-            agent=self.agent,
-            answered_by_system=at("call.answered"),
-            queued=at("call.queued"),
-            offered=at("agent.offered"),
-            connected=at("agent.connected"),
-            quality_caller=self.quality_caller,
-            quality_agent=self.quality_agent,
-            recording=self.recording,
-            timeline=tuple(self._steps),
+    def close(self, caller: LegReport | None, agent: LegReport | None) -> None:
+        """Note how the voice was and where it was recorded: all is released, and this is the last word."""
+        for leg, report in (("caller", caller), ("agent", agent)):
+            if report is not None:
+                self.tell(
+                    facts.VoiceMeasured(
+                        self.id,
+                        leg,
+                        report.codec,
+                        report.packets_received,
+                        report.lost,
+                        report.loss_percent,
+                        report.jitter_ms,
+                        report.mos,
+                        report.basis,
+                    )
+                )
+        self.end(EndedBy.SYSTEM, Outcome.FAILED)
+        ended = facts.CallEnded(
+            self.id,
+            str(self.outcome),
+            str(self.ended_by),
+            self.reason,
+            caller.recording if caller is not None else None,
         )
+        self.apply(ended, self._ended_at)
+        self._journal.append(ended, self._ended_at)

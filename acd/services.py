@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from acd import facts
 from acd.cdr import EndedBy, Outcome
 from acd.config import Flow, Number, Queue, ToAnnouncement, ToEcho, ToFlow, ToQueue
 from acd.core.events import (
@@ -78,7 +79,7 @@ async def menu(call: Call, flow: Flow) -> None:
             break
         if digit is not None:
             await call.play([f"{call.context.config.server.language}/invalid"], interruptible=True)
-    call.record.step("menu.chose", choice or flow.default)
+    call.record.tell(facts.MenuChose(call.id, choice or flow.default))
     await wait_for_agent(call, queues[choice or flow.default])
 
 
@@ -86,19 +87,19 @@ async def wait_for_agent(call: Call, queue: Queue, priority: int = 0) -> None:
     """Wait in ``queue`` until an agent answers, then talk."""
     context = call.context
     distributor = context.dispatcher.distributor
-    call.record.queue = queue.id
     if not distributor.has_agent_logged_in(queue.id):
+        call.record.tell(facts.CallTurnedAway(call.id, queue.id, "nobody logged in"))
         await tell_and_release(call, "nobody", Outcome.NO_AGENT, "nobody logged in")
         return
     if distributor.waiting(queue.id) >= queue.max_waiting:
+        call.record.tell(facts.CallTurnedAway(call.id, queue.id, "queue full"))
         await tell_and_release(call, "busy", Outcome.REJECTED, "queue full")
         return
     await call.answer()
     call.stage = "waiting"
-    call.record.step("call.queued", queue.id)
     call.connected = context.loop.create_future()
     call.queued = True
-    context.dispatcher.tell(CallArrived(call.id, queue.id, priority))
+    context.dispatcher.tell(CallArrived(call.id, queue.id, priority, number=call.record.dialled))
     overdue = context.loop.call_later(queue.max_wait_seconds, _give_up, call.connected)
     try:
         leg = await _entertain(call, queue)
@@ -152,8 +153,9 @@ async def _connect(call: Call, queue: Queue, leg: AgentLeg) -> None:
         await call.play(say_agent(leg.agent_id, context.config.server.language))
     assert call.media is not None
     assert leg.media is not None
-    call.media.bridge(leg.media, record=context.recording_path(call.record) if queue.record else None)
-    call.record.step("call.bridged")
+    recording = context.recording_path(call.record) if queue.record else None
+    call.media.bridge(leg.media, record=recording)
+    call.record.tell(facts.CallBridged(call.id, recording or ""))
     await call.talk()
 
 

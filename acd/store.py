@@ -26,6 +26,7 @@ from acd.cdr import Cdr, EndedBy, Outcome, Quality, Step
 SCHEMA_VERSION = 1
 GATHER_SECONDS = 0.25
 BATCH = 200
+IDS = 500  # that one query asks for
 LONGEST_PAUSE = 5.0
 # What is wrong with a row, not with the database: the other rows of its batch are written without it.
 ROW_ERRORS = (DataError, IntegrityError, ValueError, OverflowError, TypeError, AttributeError)
@@ -211,6 +212,18 @@ class CdrStore:
                 return [_cdr(row) for row in connection.execute(query)]
         except SQLAlchemyError as error:
             raise StoreError(f"{_without_password(self._url)}: {_first_line(error)}") from error
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Return which of these calls have a CDR. Raises StoreError."""
+        found: set[str] = set()
+        try:
+            with self._opened.connect() as connection:
+                for start in range(0, len(ids), IDS):
+                    query = sa.select(cdrs.c.id).where(cdrs.c.id.in_(ids[start : start + IDS]))
+                    found.update(connection.execute(query).scalars())
+        except SQLAlchemyError as error:
+            raise StoreError(f"{_without_password(self._url)}: {_first_line(error)}") from error
+        return found
 
     @property
     def _opened(self) -> sa.Engine:

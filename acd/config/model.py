@@ -16,6 +16,8 @@ from acd.config.values import (
     Advertised,
     Bytes,
     CdrUrl,
+    CommitSeconds,
+    Count,
     Dialled,
     Digit,
     Domain,
@@ -133,9 +135,28 @@ class Storage(Struct, frozen=True, kw_only=True):
         return self.path / self.recordings
 
     @property
+    def journal_path(self) -> Path:
+        """The file of the event log."""
+        return self.path / "journal.sqlite"
+
+    @property
+    def queue_log_path(self) -> Path:
+        """The file of Asterisk's queue_log."""
+        return self.path / "queue_log"
+
+    @property
     def cdr_url(self) -> str:
         """The SQLAlchemy URL of the CDRs."""
         return self.cdr or f"sqlite:///{self.path / 'cdr.sqlite'}"
+
+
+class Journal(Struct, frozen=True, kw_only=True):
+    """The event log: how much of it is at risk, for how long it is kept, and whether Asterisk's form is written too."""
+
+    commit_seconds: CommitSeconds = 0.05
+    sync: Literal["full", "normal"] = "full"
+    keep_days: Count = 0
+    queue_log: bool = False
 
 
 class Log(Struct, frozen=True, kw_only=True):
@@ -224,6 +245,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     media: Media = field(default_factory=Media)
     http: Http = field(default_factory=Http)
     storage: Storage = field(default_factory=Storage)
+    journal: Journal = field(default_factory=Journal)
     log: Log = field(default_factory=Log)
     queues: Mapping[Identifier, Queue] = field(default_factory=dict)
     calendars: Mapping[Identifier, Calendar] = field(default_factory=dict)

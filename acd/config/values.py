@@ -17,6 +17,7 @@ LARGEST_RANGE = 100_000
 
 Seconds = Annotated[float, Meta(ge=0, le=WEEK, description="a number of seconds, 0 for off")]
 SomeSeconds = Annotated[float, Meta(ge=0.001, le=WEEK, description="a number of seconds above 0")]
+CommitSeconds = Annotated[float, Meta(ge=0.001, le=60, description="a number of seconds from 0.001 to 60")]
 Count = Annotated[int, Meta(ge=0, le=10**9, description="a whole number, 0 or more")]
 SomeCount = Annotated[int, Meta(ge=1, le=10**9, description="a whole number, 1 or more")]
 Workers = Annotated[int, Meta(ge=1, le=64, description="a whole number from 1 to 64")]

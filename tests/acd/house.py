@@ -15,7 +15,7 @@ import asyncio
 import random
 import selectors
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +23,7 @@ from acd.app import build_distributor, build_node
 from acd.cdr import Cdr
 from acd.config import Config, load
 from acd.engine import Engine
+from acd.journal.port import MemoryJournal
 from acd.metrics import Metrics, Readings
 from acd.store import StoreCounters
 from ims_core.endpoint import AckReceived, CancelReceived, Endpoint, RequestFailed, RequestReceived, ResponseReceived
@@ -274,6 +275,7 @@ class House:
         self.ids = Ids(random.Random(seed).getrandbits)
         self.media = SlowMedia(default_seconds=0.4)
         self.records = Records()
+        self.journal = MemoryJournal()
         self.parties: dict[Address, Party] = {}
         self.server = Server(self, SERVER)
         self.parties[SERVER] = self.server
@@ -311,9 +313,14 @@ class House:
             metrics=Metrics(dict.fromkeys(self.config.queues, 15.0), Readings),
             trace=None,
             ids=self.ids,
-            utc=lambda: START + timedelta(seconds=self.loop.time()),
+            unix=self.unix,
+            journal=self.journal,
         )
         node.on_location = self.engine.on_location
+
+    def unix(self) -> float:
+        """The time of day, in unix seconds."""
+        return START.timestamp() + self.loop.time()
 
     def carry(self, source: Address, destination: Address, data: bytes) -> None:
         """Take a datagram through the network."""
