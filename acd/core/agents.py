@@ -7,18 +7,21 @@ of the queues' calls: whether his phone has a binding, his last wish (ready, pau
 is in outside the queues. No binding means logged out whatever the wish, and the wish outlives the binding: who
 paused or logged out and registers anew is paused or logged out still.
 
-The occupation is the progress of one offer: reserved, ringing, talking, hold, wrap-up. While it lasts it is
-the state. When it ends, the state is the standing, which the table writes as `REST`:
+The occupation is what his ties with callers make of him: an offer is reserved, then rings; a talk goes on, is on
+hold, or waits while he consults a colleague; after it comes wrap-up. While there is one it is the state. When it ends,
+the state is the standing:
 
     standing     LOGGED_OUT  READY  BUSY  PAUSED
-                               | RESERVE        ^ REST
+                               |                ^
                                v                |
-    occupation               RESERVED -> RINGING -> TALKING <-> HOLD -> WRAP_UP
+    occupation               RESERVED -> RINGING -> TALKING <-> HOLD, CONSULTING -> WRAP_UP
 
-A change of the standing moves an agent without an occupation at once. One that makes him unavailable ends an
-offer (RESERVED, RINGING) and wrap-up, and leaves a talk alone: it shows when the talk is over. Each state has at
-most one deadline: ring time in RESERVED and RINGING, the end of WRAP_UP, and in READY the delay after a
-refusal.
+A change of the standing shows at once in an agent without an occupation. One that makes him unavailable ends an
+offer and wrap-up, and leaves a talk alone: it shows when the talk is over. An agent with a capacity above one may be
+in several talks and is offered another call meanwhile; his state is that of the busiest tie.
+
+Every state that does not last by the agent's own choice has an end: ring time for an offer, a deadline for wrap-up and
+for the delay after an offer that came to nothing, the caller for a talk.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ from typing import TYPE_CHECKING, Final
 from acd.core.profiles import AgentProfile as AgentProfile  # noqa: PLC0414
 
 if TYPE_CHECKING:
+    from acd.core.matching import CallerClass
+    from acd.core.policies import Score
+    from acd.core.profiles import Membership
     from acd.core.queues import Caller, Queue
 
 
@@ -43,11 +49,14 @@ class AgentState(StrEnum):
     RINGING = "ringing"
     TALKING = "talking"
     HOLD = "hold"
+    CONSULTING = "consulting"
     WRAP_UP = "wrap_up"
+
+    __hash__ = str.__hash__  # that of Enum is a Python function
 
 
 class Trigger(StrEnum):
-    """What moves an agent; the first seven change the standing."""
+    """What changes an agent's standing."""
 
     BOUND = "bound"
     UNBOUND = "unbound"
@@ -57,113 +66,128 @@ class Trigger(StrEnum):
     OCCUPIED = "occupied"
     VACATED = "vacated"
 
-    RESERVE = "reserve"
-    RING = "ring"
-    ANSWER = "answer"
-    RELEASE = "release"  # the offer came to nothing through no fault of his
-    REFUSE = "refuse"  # he refused it or let it ring
-    HOLD = "hold"
-    RETRIEVE = "retrieve"
-    END = "end"  # the talk is over, without wrap-up
-    WRAP = "wrap"  # the talk is over, wrap-up begins
-    WRAPPED = "wrapped"
+    __hash__ = str.__hash__
 
 
-_S, _T = AgentState, Trigger
-REST: Final = None
+_S = AgentState
+OFFERED: Final = frozenset({_S.RESERVED, _S.RINGING})
+IN_CALL: Final = frozenset({_S.TALKING, _S.HOLD, _S.CONSULTING})
+WORKING: Final = IN_CALL | {_S.WRAP_UP}
+OPEN: Final = OFFERED | {_S.READY}
+BUSIEST: Final = (_S.TALKING, _S.CONSULTING, _S.HOLD)
 
-TRANSITIONS: Final[dict[tuple[AgentState, Trigger], AgentState | None]] = {
-    (_S.READY, _T.RESERVE): _S.RESERVED,
-    (_S.RESERVED, _T.RING): _S.RINGING,
-    (_S.RESERVED, _T.ANSWER): _S.TALKING,
-    (_S.RESERVED, _T.RELEASE): REST,
-    (_S.RESERVED, _T.REFUSE): REST,
-    (_S.RINGING, _T.ANSWER): _S.TALKING,
-    (_S.RINGING, _T.RELEASE): REST,
-    (_S.RINGING, _T.REFUSE): REST,
-    (_S.TALKING, _T.HOLD): _S.HOLD,
-    (_S.TALKING, _T.END): REST,
-    (_S.TALKING, _T.WRAP): _S.WRAP_UP,
-    (_S.HOLD, _T.RETRIEVE): _S.TALKING,
-    (_S.HOLD, _T.END): REST,
-    (_S.HOLD, _T.WRAP): _S.WRAP_UP,
-    (_S.WRAP_UP, _T.WRAPPED): REST,
-    (_S.WRAP_UP, _T.MAKE_READY): REST,
-} | {
-    (state, trigger): REST
-    for states, triggers in (
-        (
-            (_S.LOGGED_OUT, _S.READY, _S.BUSY, _S.PAUSED),
-            (_T.BOUND, _T.UNBOUND, _T.MAKE_READY, _T.LOG_OUT, _T.PAUSE, _T.OCCUPIED, _T.VACATED),
-        ),
-        ((_S.RESERVED, _S.RINGING), (_T.UNBOUND, _T.LOG_OUT, _T.PAUSE, _T.OCCUPIED)),
-        ((_S.WRAP_UP,), (_T.UNBOUND, _T.LOG_OUT, _T.PAUSE)),
-    )
-    for state in states
-    for trigger in triggers
-}
-
-IN_CALL: Final = frozenset({_S.TALKING, _S.HOLD})
+MISSED: Final = "missed calls"
 
 
-class IllegalTransitionError(Exception):
-    """The distributor moved an agent in a way that `TRANSITIONS` does not know: a defect of ours."""
+class Tie:
+    """One caller tied to one agent under an epoch: an offer, and after the answer a talk.
+
+    `state` is RESERVED, RINGING, TALKING, HOLD or CONSULTING. `due` is the end of the ring time.
+    """
+
+    __slots__ = ("agent", "caller", "connected_at", "due", "entry", "epoch", "held_at", "held_seconds", "state")
+
+    def __init__(self, caller: Caller, agent: Agent, epoch: int) -> None:
+        self.caller = caller
+        self.agent = agent
+        self.epoch = epoch
+        self.state = AgentState.RESERVED
+        self.due: float | None = None
+        self.entry = 0
+        self.connected_at = 0.0
+        self.held_at = 0.0
+        self.held_seconds = 0.0
+
+    def turn(self, state: AgentState, now: float) -> None:
+        """Let the talk go on, hold or wait for a consultation, and keep account of the time the caller was on hold."""
+        if self.state is AgentState.TALKING:
+            self.held_at = now
+        elif state is AgentState.TALKING:
+            self.held_seconds += now - self.held_at
+        self.state = state
+
+    def end(self, now: float) -> tuple[float, float]:
+        """Return for how long the two were connected, and how much of it on hold."""
+        self.turn(AgentState.TALKING, now)
+        return now - self.connected_at, self.held_seconds
 
 
 class Agent:
     """One agent.
 
-    `since` is the start of the state. `idle_since` orders those `listed` as available in their queues; `seq` is
-    unique and breaks ties. `caller` is the one offered to him or talking with him, and has him as `agent`.
+    `since` is the start of the state, `idle_since` when he was last free of work; `seq` is unique, in the order of the
+    configuration. `offer` is what rings or is about to, `talks` the calls he is in. `classes` are the classes of
+    callers that he may be offered; while he is `listed` as available, `places` has his score in each of them.
+    `wrapping` is the talk he wraps up. `due` is the end of wrap-up or of the delay after an offer that came to nothing.
     """
 
     __slots__ = (
-        "_bound",
         "_outside",
         "_pause_reason",
+        "_registered",
         "_wish",
-        "caller",
         "calls_taken",
-        "deadline",
+        "classes",
+        "due",
+        "entry",
         "id",
         "idle_since",
         "listed",
+        "members",
+        "missed",
+        "offer",
+        "open_seconds",
+        "places",
         "profile",
-        "queues",
+        "reason",
+        "removed",
         "seq",
         "since",
         "state",
+        "talked_seconds",
+        "talks",
+        "turn",
+        "worked_seconds",
+        "wrapping",
     )
 
-    def __init__(self, profile: AgentProfile, queues: tuple[Queue, ...], seq: int, now: float) -> None:
+    def __init__(self, profile: AgentProfile, seq: int, now: float) -> None:
         self.profile = profile
         self.id = profile.id
-        self.queues = queues
         self.seq = seq
+        self.members: dict[Queue, Membership] = {}
+        self.classes: dict[CallerClass, Membership] = {}
+        self.places: dict[CallerClass, Score] = {}
         self.since = self.idle_since = now
-        self.caller: Caller | None = None
-        self.deadline: float | None = None
+        self.due: float | None = None
+        self.entry = 0
+        self.offer: Tie | None = None
+        self.talks: list[Tie] = []
         self.listed = False
-        self.calls_taken = 0
-        self._bound = profile.always_ready
+        self.wrapping: Tie | None = None
+        self.removed = False
+        self.calls_taken = self.missed = self.turn = 0
+        self.talked_seconds = self.worked_seconds = self.open_seconds = 0.0
+        self._registered = False
         self._wish = AgentState.READY
         self._pause_reason = ""
         self._outside: set[str] = set()
         self.state = self.standing
+        self.reason = ""
+
+    @property
+    def bound(self) -> bool:
+        """Whether a phone of his can be reached."""
+        return (self._registered or self.profile.always_ready) and not self.removed
 
     @property
     def standing(self) -> AgentState:
         """The state he has, or will have, with no occupation."""
-        if not self._bound:
+        if not self.bound:
             return AgentState.LOGGED_OUT
         if self._wish is AgentState.READY and self._outside:
             return AgentState.BUSY
         return self._wish
-
-    @property
-    def reason(self) -> str:
-        """His reason while he is paused, else empty."""
-        return self._pause_reason if self.state is AgentState.PAUSED else ""
 
     @property
     def wish(self) -> tuple[AgentState, str]:
@@ -173,7 +197,29 @@ class Agent:
     @property
     def wants_calls(self) -> bool:
         """Whether he stays in service once the present call is over; if not, there is no wrap-up."""
-        return self._bound and self._wish is AgentState.READY
+        return self.bound and self._wish is AgentState.READY
+
+    @property
+    def available(self) -> bool:
+        """Whether he can be offered a call now."""
+        if self.due is not None or self.offer is not None or len(self.talks) >= self.profile.capacity:
+            return False
+        return self.state is AgentState.READY or (bool(self.talks) and self.standing is AgentState.READY)
+
+    @property
+    def caller(self) -> Caller | None:
+        """The one talking with him, or offered to him."""
+        tie = self.talks[0] if self.talks else self.offer
+        return tie.caller if tie is not None else None
+
+    @property
+    def occupancy(self) -> float:
+        """The part of his time in service that went into talks and wrap-up, up to the start of the state; 0 before any.
+
+        (talk + hold + wrap-up) / (talk + hold + wrap-up + ready)
+        """
+        total = self.worked_seconds + self.open_seconds
+        return self.worked_seconds / total if total else 0.0
 
     def restand(self, trigger: Trigger, detail: str = "") -> bool:
         """Record what `trigger` says about the standing, the state aside; false if that was known.
@@ -181,12 +227,12 @@ class Agent:
         `detail` is the pause reason for PAUSE and the call id for OCCUPIED and VACATED. Pausing does not log
         in: after LOG_OUT only MAKE_READY changes the wish.
         """
-        before = (self._bound, self._wish, self._pause_reason, len(self._outside))
+        before = (self.bound, self._wish, self._pause_reason, len(self._outside))
         match trigger:
             case Trigger.BOUND:
-                self._bound = True
+                self._registered = True
             case Trigger.UNBOUND:
-                self._bound = self.profile.always_ready
+                self._registered = False
             case Trigger.MAKE_READY:
                 self._wish, self._pause_reason = AgentState.READY, ""
             case Trigger.LOG_OUT:
@@ -197,29 +243,39 @@ class Agent:
                 self._outside.add(detail)
             case Trigger.VACATED:
                 self._outside.discard(detail)
-        return before != (self._bound, self._wish, self._pause_reason, len(self._outside))
+        return before != (self.bound, self._wish, self._pause_reason, len(self._outside))
 
-    def can(self, trigger: Trigger) -> bool:
-        """Whether the present state knows `trigger`."""
-        return (self.state, trigger) in TRANSITIONS
+    def forget_outside(self) -> bool:
+        """Take all calls outside the queues for ended; false if there were none."""
+        had = bool(self._outside)
+        self._outside.clear()
+        return had
 
-    def move(self, trigger: Trigger, now: float) -> bool:
-        """Follow the table; false if nothing visible changed.
+    def update(self, now: float, *, keep_idle: bool = False) -> bool:
+        """Make the state that of the busiest tie, of wrap-up, or the standing; false if nothing visible changed.
 
-        Idle time counts from the moment he became ready; an offer withdrawn through no fault of his does not
-        interrupt it. Raises IllegalTransitionError.
+        Idle time counts from the moment he became ready, unless with `keep_idle`: what he came back from was not his.
         """
+        new = self._occupation() or self.standing
+        reason = self._pause_reason if new is AgentState.PAUSED else ""
         old = self.state
-        try:
-            new = TRANSITIONS[old, trigger]
-        except KeyError:
-            raise IllegalTransitionError(f"agent {self.id}: {trigger} while {old}") from None
-        if new is None:
-            new = self.standing
-        if new is old and not (new is AgentState.PAUSED and trigger is Trigger.PAUSE):
+        if new is old and reason == self.reason:
             return False
-        if new is AgentState.READY and trigger is not Trigger.RELEASE:
+        if old in WORKING:
+            self.worked_seconds += now - self.since
+        elif old in OPEN:
+            self.open_seconds += now - self.since
+        if new is AgentState.READY and not keep_idle:
             self.idle_since = now
-        self.state = new
-        self.since = now
+        self.state, self.reason, self.since = new, reason, now
         return True
+
+    def _occupation(self) -> AgentState | None:
+        if self.talks:
+            if len(self.talks) == 1:
+                return self.talks[0].state
+            states = [tie.state for tie in self.talks]
+            return next(state for state in BUSIEST if state in states)
+        if self.offer is not None:
+            return self.offer.state
+        return AgentState.WRAP_UP if self.wrapping is not None else None

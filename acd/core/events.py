@@ -1,7 +1,7 @@
 """What the distributor is told: calls, offers and agents, as frozen structs.
 
 Every input may arrive late, twice or for something already gone; the distributor counts such inputs
-(`acd.core.distributor.Ignored`) and goes on. Ids are opaque strings chosen by the caller of the core.
+(`Ignored`) and goes on. Ids are opaque strings chosen by the caller of the core.
 """
 
 from enum import StrEnum
@@ -198,3 +198,20 @@ AgentEvent = (
 )
 TalkEvent = CallHeld | CallConsulting | CallRetrieved
 Event = CallArrived | CallMoved | CallLeft | CallEnded | TalkEvent | OfferEvent | AgentEvent | AgentForced | Draining
+
+
+class Ignored(StrEnum):
+    """Inputs that changed nothing, by kind."""
+
+    UNKNOWN_CALL = "unknown_call"
+    UNKNOWN_AGENT = "unknown_agent"
+    DUPLICATE_CALL = "duplicate_call"
+    DRAINING_CALL = "draining_call"
+    STALE_RINGING = "stale_ringing"
+    STALE_ANSWER = "stale_answer"
+    STALE_FAILURE = "stale_failure"
+    REPEATED_RINGING = "repeated_ringing"
+    REPEATED_ANSWER = "repeated_answer"
+    HOLD_WITHOUT_EFFECT = "hold_without_effect"
+    MOVE_WITHOUT_EFFECT = "move_without_effect"
+    AGENT_WITHOUT_EFFECT = "agent_without_effect"

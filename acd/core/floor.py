@@ -62,7 +62,7 @@ def snapshot(queues: Iterable[Queue], agents: Iterable[Agent], now: float) -> Fl
     by_state = {queue: dict.fromkeys(AgentState, 0) for queue in queues}
     agent_snapshots = []
     for agent in agents:
-        for queue in agent.queues:
+        for queue in agent.members:
             by_state[queue][agent.state] += 1
         agent_snapshots.append(_agent_snapshot(agent))
     return FloorSnapshot(
@@ -76,7 +76,7 @@ def _queue_snapshot(queue: Queue, states: dict[AgentState, int], now: float) -> 
         id=queue.profile.id,
         name=queue.profile.name,
         waiting=len(queue.callers),
-        longest_wait_seconds=max((now - caller.arrived_at for caller in queue.callers), default=0.0),
+        longest_wait_seconds=max((now - caller.since for caller in queue.callers), default=0.0),
         agents=states,
         offered=queue.offered,
         answered=queue.answered,
@@ -95,7 +95,7 @@ def _agent_snapshot(agent: Agent) -> AgentSnapshot:
         state=agent.state,
         reason=agent.reason,
         since=agent.since,
-        queues=tuple(agent.profile.memberships),
+        queues=tuple(queue.id for queue in agent.members),
         calls_taken=agent.calls_taken,
         call_id=agent.caller.id if agent.caller is not None else None,
     )

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import msgspec
 
+from acd.core.calendar import Calendar
 from acd.core.events import FailCause
+from acd.core.overflow import OverflowRule
+from acd.core.policies import POLICIES
 
 
 class Ring(msgspec.Struct, frozen=True):
@@ -47,7 +50,8 @@ class QueueProfile(msgspec.Struct, frozen=True):
     policies (`acd.core.policies`) that are compared in this order; with `ring_all` all agents ring at once.
     `ageing_seconds` is how much waiting one level of priority is worth, 0 for strict priority. `weight` multiplies
     the time waited when an agent chooses between queues. `rings` widen the circle of agents; the first, from the
-    start, is implicit: everything required, and agents of level 1 only if any ring speaks of levels.
+    start, is implicit: everything required, and agents of level 1 only if any ring speaks of levels. `overflow` says
+    who goes elsewhere instead, `hours` when the queue is open: always without.
 
     Raises ValueError unless a phone may ring for some time (an offer that ends as it is made would be made again for
     ever), and for figures that make no order.
@@ -64,6 +68,8 @@ class QueueProfile(msgspec.Struct, frozen=True):
     weight: float = 1.0
     rings: tuple[Ring, ...] = ()
     under_load: UnderLoad | None = None
+    overflow: tuple[OverflowRule, ...] = ()
+    hours: Calendar | None = None
 
     def __post_init__(self) -> None:
         if not self.ring_seconds > 0:
@@ -74,6 +80,9 @@ class QueueProfile(msgspec.Struct, frozen=True):
             raise ValueError(f"queue {self.id!r}: ageing_seconds must not be negative")
         if not self.strategy:
             raise ValueError(f"queue {self.id!r}: a strategy needs at least one policy")
+        unknown = {*self.strategy, *(self.under_load.strategy if self.under_load else ())} - POLICIES
+        if unknown:
+            raise ValueError(f"queue {self.id!r}: no policy {', '.join(sorted(unknown))}")
         starts = [ring.after_seconds for ring in self.rings]
         if starts != sorted(starts) or any(ring.relax < 0 or ring.levels < 0 for ring in self.rings):
             raise ValueError(f"queue {self.id!r}: each ring must begin later and reach further than the one before")

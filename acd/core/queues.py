@@ -1,107 +1,173 @@
-"""Queues, the callers in them, and the one ordered collection the distributor is made of."""
+"""Queues and the callers in them."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from acd.core.events import LeftCause
+from acd.core.lines import Line
 from acd.core.profiles import QueueProfile as QueueProfile  # noqa: PLC0414
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from acd.core.agents import Agent, Tie
+    from acd.core.events import CallArrived
+    from acd.core.matching import CallerClass, ClassKey
+    from acd.core.profiles import Membership, Ring
 
-    from acd.core.agents import Agent
+Order = tuple[float, float]
+PREFERRED = -1  # the ring before the first: the preferred agent alone
 
-T = TypeVar("T")
+
+class Reach:
+    """Whom a ring reaches: agents up to level `levels` who have the skills that are still asked for."""
+
+    __slots__ = ("drop", "levels", "relax")
+
+    def __init__(self, drop: frozenset[str], relax: int, levels: float) -> None:
+        self.drop = drop
+        self.relax = relax
+        self.levels = levels
 
 
-class Line(Generic[T]):
-    """Members in the order of a number, then of a sequence number that is unique among them.
-
-    Finding a place takes O(log n) comparisons. Making or closing the gap is one memmove of 8 bytes per member
-    behind it, for ten thousand members still cheaper than a tree written in Python.
-    """
-
-    __slots__ = ("_entries",)
-
-    def __init__(self) -> None:
-        self._entries: list[tuple[float, int, T]] = []
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __iter__(self) -> Iterator[T]:
-        return (member for _, _, member in self._entries)
-
-    def add(self, order: float, seq: int, member: T) -> None:
-        """Put `member` in its place."""
-        insort(self._entries, (order, seq, member))
-
-    def remove(self, order: float, seq: int) -> None:
-        """Take out the member that was added under this order. Raises KeyError if there is none."""
-        index = bisect_left(self._entries, (order, seq))
-        if index == len(self._entries) or self._entries[index][:2] != (order, seq):
-            raise KeyError((order, seq))
-        del self._entries[index]
-
-    def first(self) -> tuple[float, int, T] | None:
-        """The foremost (order, seq, member), or None if the line is empty."""
-        return self._entries[0] if self._entries else None
-
-    def ahead(self, order: float, seq: int) -> int:
-        """How many members stand before this place."""
-        return bisect_left(self._entries, (order, seq))
+def reaches(rings: tuple[Ring, ...]) -> tuple[Reach, ...]:
+    """Add the rings up: what each of them reaches, the implicit first one too."""
+    levels: float = 1 if any(ring.levels for ring in rings) else float("inf")
+    drop, relax = frozenset[str](), 0
+    found = [Reach(drop, relax, levels)]
+    for ring in rings:
+        drop, relax, levels = drop | set(ring.drop), relax + ring.relax, max(levels, ring.levels)
+        found.append(Reach(drop, relax, levels))
+    return tuple(found)
 
 
 class Caller:
     """One call from its arrival in a queue to its end.
 
-    `agent` is the one he is offered to or talks with; `epoch` is that offer's number, 0 without one.
+    `since` is the beginning of the wait that counts, `entered_at` that of the wait in this queue; `order` and `seq`
+    are his place among those who wait. He stands in the class `kind` as of ring `ring`, and in its line while he is
+    `seeking` an agent. `offers` are the ties with the
+    agents who are rung for him, `talk` the one with who answered. `due` is when his case is looked at again;
+    `overdue` that this was to happen while a phone rang. `left` are the queues he was in, the present one too.
     """
 
-    __slots__ = ("agent", "arrived_at", "connected_at", "epoch", "id", "order", "queue", "seq")
+    __slots__ = (
+        "due",
+        "entered_at",
+        "entry",
+        "id",
+        "kind",
+        "left",
+        "needs",
+        "number",
+        "offers",
+        "order",
+        "overdue",
+        "patience_until",
+        "prefers",
+        "priority",
+        "queue",
+        "ring",
+        "seeking",
+        "seq",
+        "since",
+        "talk",
+    )
 
-    def __init__(self, call_id: str, queue: Queue, priority: int, seq: int, now: float) -> None:
-        self.id = call_id
+    kind: CallerClass
+
+    def __init__(self, event: CallArrived, queue: Queue, seq: int, now: float) -> None:
+        self.id = event.call_id
         self.queue = queue
-        self.order = -priority
+        self.needs = event.needs
+        self.number = event.number
+        self.prefers = event.prefers
+        self.patience_until = now + event.patience_seconds
+        self.priority = event.priority
+        self.since = now - event.waited_seconds
+        self.entered_at = now
+        self.order: Order = (0.0, 0.0)
         self.seq = seq
-        self.arrived_at = self.connected_at = now
-        self.agent: Agent | None = None
-        self.epoch = 0
+        self.ring = 0
+        self.seeking = False
+        self.offers: list[Tie] = []
+        self.talk: Tie | None = None
+        self.due: float | None = None
+        self.entry = 0
+        self.overdue = False
+        self.left: set[str] = set()
 
 
 class Queue:
-    """One queue: its line of callers, its idle agents, its counters.
+    """One queue: its line of callers, its agents, its classes, its counters.
 
-    `callers` are all who wait for an answer, `unoffered` those of them whom no phone rings for, `idle` the agents
-    who can be offered a caller now. Between two events `unoffered` or `idle` is empty.
-    The counters obey offered = answered + len(callers) + the sum of `left`.
+    `callers` are all who wait for an answer. `closing` is a queue that is no longer configured: it serves who is in
+    it. The counters obey offered = answered + len(callers) + the sum of `left`.
     """
 
     __slots__ = (
         "answered",
         "answered_in_time",
         "callers",
-        "idle",
+        "classes",
+        "closing",
+        "id",
         "left",
+        "loaded",
         "logged_in",
+        "members",
         "offered",
         "profile",
-        "unoffered",
+        "reaches",
+        "strategy",
     )
 
     def __init__(self, profile: QueueProfile) -> None:
-        self.profile = profile
-        self.callers: Line[Caller] = Line()
-        self.unoffered: Line[Caller] = Line()
-        self.idle: Line[Agent] = Line()
+        self.id = profile.id
+        self.callers: Line[Order, Caller] = Line()
+        self.classes: dict[ClassKey, CallerClass] = {}
+        self.members: dict[Agent, Membership] = {}
+        self.loaded = False
+        self.closing = False
         self.logged_in = 0
         self.offered = 0
         self.answered = 0
         self.answered_in_time = 0
         self.left = dict.fromkeys(LeftCause, 0)
+        self.adopt(profile)
+
+    def adopt(self, profile: QueueProfile) -> None:
+        """Follow another profile; what stands in lines is the matcher's to arrange anew."""
+        self.profile = profile
+        self.reaches = reaches(profile.rings)
+        self.strategy = self._strategy()
+
+    def weigh(self) -> bool:
+        """Note whether many wait by now; true if that is news."""
+        load = self.profile.under_load
+        if load is None or len(self.callers) > load.to_waiting:
+            loaded = load is not None and (self.loaded or len(self.callers) >= load.from_waiting)
+        else:
+            loaded = False
+        if loaded is self.loaded:
+            return False
+        self.loaded = loaded
+        self.strategy = self._strategy()
+        return True
+
+    @property
+    def least_ring(self) -> int:
+        """The ring that every caller is in at least."""
+        load = self.profile.under_load
+        return load.ring if load is not None and self.loaded else 0
+
+    def order(self, priority: int, since: float) -> Order:
+        """The place in line: strictly by priority, or with each level worth so much waiting; smaller is sooner."""
+        ageing = self.profile.ageing_seconds
+        return (0.0, since - priority * ageing) if ageing else (-priority, since)
+
+    def rank(self, order: Order, now: float) -> Order:
+        """The place among callers of several queues: an agent takes the smallest."""
+        return order[0], (order[1] - now) * self.profile.weight
 
     def count_answer(self, waited_seconds: float) -> None:
         """Count a caller answered after `waited_seconds`."""
@@ -113,3 +179,7 @@ class Queue:
     def service_level(self) -> float | None:
         """Callers answered within T / callers offered; None before the first caller."""
         return self.answered_in_time / self.offered if self.offered else None
+
+    def _strategy(self) -> tuple[str, ...]:
+        load = self.profile.under_load
+        return load.strategy if load is not None and self.loaded and load.strategy else self.profile.strategy

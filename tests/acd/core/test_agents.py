@@ -1,113 +1,145 @@
-"""The agent's state machine against a table written by hand."""
+"""The agent's states against tables written by hand: each state, each event that can come."""
+
+from collections.abc import Callable
 
 import pytest
 
-from acd.core.agents import Agent, AgentProfile, AgentState, IllegalTransitionError, Trigger
+from acd.core.agents import Agent, AgentState, Trigger
+from acd.core.events import (
+    AgentBusy,
+    AgentIdle,
+    AgentLoggedOut,
+    AgentPaused,
+    AgentReady,
+    AgentRegistered,
+    AgentUnregistered,
+    CallConsulting,
+    CallEnded,
+    CallHeld,
+    CallLeft,
+    CallRetrieved,
+    Event,
+    FailCause,
+    OfferAnswered,
+    OfferFailed,
+    OfferRinging,
+)
+from acd.core.profiles import AgentProfile
+from tests.acd.core.virtual_floor import Floor, agent
 
-# How an agent whose phone is bound gets into each state.
-PATHS: dict[AgentState, tuple[Trigger, ...]] = {
-    AgentState.LOGGED_OUT: (Trigger.LOG_OUT,),
+RING, ANSWER = OfferRinging("c1", "ann", 1), OfferAnswered("c1", "ann", 1)
+# How an agent whose phone is bound gets into each state; the first call is offered under epoch 1.
+PATHS: dict[AgentState, tuple[Event, ...]] = {
+    AgentState.LOGGED_OUT: (AgentLoggedOut("ann"),),
     AgentState.READY: (),
-    AgentState.BUSY: (Trigger.OCCUPIED,),
-    AgentState.PAUSED: (Trigger.PAUSE,),
-    AgentState.RESERVED: (Trigger.RESERVE,),
-    AgentState.RINGING: (Trigger.RESERVE, Trigger.RING),
-    AgentState.TALKING: (Trigger.RESERVE, Trigger.RING, Trigger.ANSWER),
-    AgentState.HOLD: (Trigger.RESERVE, Trigger.ANSWER, Trigger.HOLD),
-    AgentState.WRAP_UP: (Trigger.RESERVE, Trigger.ANSWER, Trigger.WRAP),
+    AgentState.BUSY: (AgentBusy("ann", "x"),),
+    AgentState.PAUSED: (AgentPaused("ann"),),
+    AgentState.RESERVED: (),
+    AgentState.RINGING: (RING,),
+    AgentState.TALKING: (RING, ANSWER),
+    AgentState.HOLD: (ANSWER, CallHeld("c1")),
+    AgentState.CONSULTING: (ANSWER, CallConsulting("c1")),
+    AgentState.WRAP_UP: (ANSWER, CallEnded("c1")),
+}
+OFFERED = set(AgentState) - {AgentState.LOGGED_OUT, AgentState.READY, AgentState.BUSY, AgentState.PAUSED}
+
+EVENTS: dict[str, Event] = {
+    "bound": AgentRegistered("ann"),
+    "unbound": AgentUnregistered("ann"),
+    "ready": AgentReady("ann"),
+    "log_out": AgentLoggedOut("ann"),
+    "pause": AgentPaused("ann"),
+    "occupied": AgentBusy("ann", "x"),
+    "vacated": AgentIdle("ann", "x"),
+    "ring": RING,
+    "answer": ANSWER,
+    "refuse": OfferFailed("c1", "ann", 1, FailCause.REFUSED),
+    "leave": CallLeft("c1"),
+    "hold": CallHeld("c1"),
+    "consult": CallConsulting("c1"),
+    "retrieve": CallRetrieved("c1"),
 }
 
-# The state after the trigger; "-" where it does not move the agent, so that only his standing may change.
-STANDING_TABLE = """
-            bound       unbound     make_ready  log_out     pause       occupied    vacated
-logged_out  logged_out  logged_out  ready       logged_out  logged_out  logged_out  logged_out
-ready       ready       logged_out  ready       logged_out  paused      busy        ready
-busy        busy        logged_out  busy        logged_out  paused      busy        ready
-paused      paused      logged_out  ready       logged_out  paused      paused      paused
-reserved    -           logged_out  -           logged_out  paused      busy        -
-ringing     -           logged_out  -           logged_out  paused      busy        -
-talking     -           -           -           -           -           -           -
-hold        -           -           -           -           -           -           -
-wrap_up     -           logged_out  ready       logged_out  paused      -           -
+# The state after the event, "." where it stays what it is.
+TABLE = """
+            bound  unbound     ready  log_out     pause   occupied vacated
+logged_out  .      .           ready  .           .       .        .
+ready       .      logged_out  .      logged_out  paused  busy     .
+busy        .      logged_out  .      logged_out  paused  .        ready
+paused      .      logged_out  ready  logged_out  .       .        .
+reserved    .      logged_out  .      logged_out  paused  busy     .
+ringing     .      logged_out  .      logged_out  paused  busy     .
+talking     .      .           .      .           .       .        .
+hold        .      .           .      .           .       .        .
+consulting  .      .           .      .           .       .        .
+wrap_up     .      logged_out  ready  logged_out  paused  .        .
+
+            ring     answer   refuse  leave    hold  consult     retrieve
+logged_out  .        .        .       .        .     .           .
+ready       .        .        .       .        .     .           .
+busy        .        .        .       .        .     .           .
+paused      .        .        .       .        .     .           .
+reserved    ringing  talking  ready   ready    .     .           .
+ringing     .        talking  ready   ready    .     .           .
+talking     .        .        .       wrap_up  hold  consulting  .
+hold        .        .        .       wrap_up  .     consulting  talking
+consulting  .        .        .       wrap_up  hold  .           talking
+wrap_up     .        .        .       .        .     .           .
 """
 
-# The state after the trigger; "-" where it is a defect.
-OCCUPATION_TABLE = """
-            reserve   ring     answer   release  refuse  hold  retrieve  end    wrap     wrapped
-logged_out  -         -        -        -        -       -     -         -      -        -
-ready       reserved  -        -        -        -       -     -         -      -        -
-busy        -         -        -        -        -       -     -         -      -        -
-paused      -         -        -        -        -       -     -         -      -        -
-reserved    -         ringing  talking  ready    ready   -     -         -      -        -
-ringing     -         -        talking  ready    ready   -     -         -      -        -
-talking     -         -        -        -        -       hold  -         ready  wrap_up  -
-hold        -         -        -        -        -       -     talking   ready  wrap_up  -
-wrap_up     -         -        -        -        -       -     -         -      -        ready
-"""
+
+def cells() -> list[tuple[AgentState, str, AgentState]]:
+    found = []
+    for table in TABLE.strip().split("\n\n"):
+        head, *rows = (line.split() for line in table.splitlines())
+        for state, *row in rows:
+            for event, cell in zip(head, row, strict=True):
+                found.append((AgentState(state), event, AgentState(state if cell == "." else cell)))
+    return found
 
 
-def cells(table: str) -> list[tuple[AgentState, Trigger, AgentState | None]]:
-    head, *rows = (line.split() for line in table.strip().splitlines())
-    return [
-        (AgentState(state), Trigger(trigger), None if cell == "-" else AgentState(cell))
-        for state, *row in rows
-        for trigger, cell in zip(head, row, strict=True)
-    ]
+def floor_in(state: AgentState) -> Floor:
+    floor = Floor(agent("ann"))
+    if state in OFFERED:
+        floor.arrive("c1")
+    for event in PATHS[state]:
+        floor.tell(event)
+    assert floor.state("ann") is state
+    return floor
 
 
-def agent_in(state: AgentState) -> Agent:
-    agent = Agent(AgentProfile("1001", "Ann", ()), (), seq=0, now=0.0)
-    for trigger in (Trigger.BOUND, *PATHS[state]):
-        agent.restand(trigger)
-        agent.move(trigger, 1.0)
-    assert agent.state is state
-    return agent
+@pytest.mark.parametrize(("state", "event", "expected"), cells())
+def test_state_after_each_event(state: AgentState, event: str, expected: AgentState) -> None:
+    floor = floor_in(state)
+    floor.now = 2.0
+    floor.tell(EVENTS[event])
+    assert floor.state("ann") is expected
+    assert floor.distributor.agent("ann").since == (0.0 if expected is state else 2.0)
 
 
-@pytest.mark.parametrize(("state", "trigger", "expected"), cells(STANDING_TABLE))
-def test_standing_trigger(state: AgentState, trigger: Trigger, expected: AgentState | None) -> None:
-    agent = agent_in(state)
-    agent.restand(trigger)
-    assert agent.can(trigger) is (expected is not None)
-    if expected is not None:
-        assert agent.move(trigger, 2.0) is (
-            expected is not state or (state, trigger) == (AgentState.PAUSED, Trigger.PAUSE)
-        )
-        assert agent.state is expected
-
-
-@pytest.mark.parametrize(("state", "trigger", "expected"), cells(OCCUPATION_TABLE))
-def test_occupation_trigger(state: AgentState, trigger: Trigger, expected: AgentState | None) -> None:
-    agent = agent_in(state)
-    if expected is None:
-        assert not agent.can(trigger)
-        with pytest.raises(IllegalTransitionError, match=f"agent 1001: {trigger} while {state}"):
-            agent.move(trigger, 2.0)
-        assert agent.state is state
-    else:
-        assert agent.move(trigger, 2.0)
-        assert (agent.state, agent.since) == (expected, 2.0)
-
-
-def test_tables_cover_every_state_and_trigger() -> None:
-    pairs = {(state, trigger) for state, trigger, _ in cells(STANDING_TABLE) + cells(OCCUPATION_TABLE)}
-    assert pairs == {(state, trigger) for state in AgentState for trigger in Trigger}
+def test_table_covers_every_state_and_event() -> None:
+    assert {(state, event) for state, event, _ in cells()} == {
+        (state, event) for state in AgentState for event in EVENTS
+    }
 
 
 @pytest.mark.parametrize(
-    ("before", "end", "expected"),
+    ("before", "expected"),
     [
-        (Trigger.LOG_OUT, Trigger.END, AgentState.LOGGED_OUT),
-        (Trigger.PAUSE, Trigger.END, AgentState.PAUSED),
-        (Trigger.UNBOUND, Trigger.END, AgentState.LOGGED_OUT),
-        (Trigger.OCCUPIED, Trigger.END, AgentState.BUSY),
+        (AgentLoggedOut("ann"), AgentState.LOGGED_OUT),
+        (AgentPaused("ann"), AgentState.PAUSED),
+        (AgentUnregistered("ann"), AgentState.LOGGED_OUT),
     ],
 )
-def test_standing_shows_when_the_talk_is_over(before: Trigger, end: Trigger, expected: AgentState) -> None:
-    agent = agent_in(AgentState.TALKING)
-    agent.restand(before)
-    agent.move(end, 2.0)
-    assert agent.state is expected
+def test_standing_shows_when_the_talk_is_over(before: Event, expected: AgentState) -> None:
+    floor = floor_in(AgentState.TALKING)
+    floor.tell(before)
+    floor.tell(CallEnded("c1"))
+    assert floor.state("ann") is expected
+
+
+def lone(*, always_ready: bool = False) -> Agent:
+    return Agent(AgentProfile("1001", "Ann", (), always_ready=always_ready), seq=0, now=0.0)
 
 
 @pytest.mark.parametrize(
@@ -125,57 +157,73 @@ def test_standing_shows_when_the_talk_is_over(before: Trigger, end: Trigger, exp
     ],
 )
 def test_wish_outlives_the_binding(wishes: tuple[Trigger, ...], expected: AgentState) -> None:
-    agent = agent_in(AgentState.READY)
-    for trigger in wishes:
-        agent.restand(trigger)
-        agent.move(trigger, 2.0)
-    agent.restand(Trigger.UNBOUND)
-    agent.move(Trigger.UNBOUND, 3.0)
-    assert agent.state is AgentState.LOGGED_OUT
-    agent.restand(Trigger.BOUND)
-    agent.move(Trigger.BOUND, 4.0)
-    assert agent.state is expected
+    ann = lone()
+    for trigger in (Trigger.BOUND, *wishes, Trigger.UNBOUND):
+        ann.restand(trigger)
+    assert ann.standing is AgentState.LOGGED_OUT
+    ann.restand(Trigger.BOUND)
+    assert ann.standing is expected
 
 
 def test_phone_is_busy_until_its_last_outside_call_is_over() -> None:
-    agent = agent_in(AgentState.READY)
-    assert agent.restand(Trigger.OCCUPIED, "a")
-    assert agent.restand(Trigger.OCCUPIED, "b")
-    assert not agent.restand(Trigger.OCCUPIED, "b")
+    ann = lone(always_ready=True)
+    assert ann.restand(Trigger.OCCUPIED, "a")
+    assert ann.restand(Trigger.OCCUPIED, "b")
+    assert not ann.restand(Trigger.OCCUPIED, "b")
     standings = []
     for call_id, known in (("a", True), ("unheard of", False), ("b", True)):
-        assert agent.restand(Trigger.VACATED, call_id) is known
-        standings.append(agent.standing)
+        assert ann.restand(Trigger.VACATED, call_id) is known
+        standings.append(ann.standing)
     assert standings == [AgentState.BUSY, AgentState.BUSY, AgentState.READY]
 
 
 def test_reason_is_told_only_while_paused() -> None:
-    agent = agent_in(AgentState.TALKING)
-    agent.restand(Trigger.PAUSE, "lunch")
-    assert agent.reason == ""
-    agent.move(Trigger.END, 2.0)
-    assert agent.reason == "lunch"
-    agent.restand(Trigger.PAUSE, "training")
-    assert agent.move(Trigger.PAUSE, 3.0)
-    assert (agent.reason, agent.since) == ("training", 3.0)
-    agent.restand(Trigger.MAKE_READY)
-    agent.move(Trigger.MAKE_READY, 4.0)
-    assert agent.reason == ""
+    floor = floor_in(AgentState.TALKING)
+    ann = floor.distributor.agent("ann")
+    floor.tell(AgentPaused("ann", "lunch"))
+    assert ann.reason == ""
+    floor.tell(CallEnded("c1"))
+    assert ann.reason == "lunch"
+    floor.now = 3.0
+    floor.tell(AgentPaused("ann", "training"))
+    assert (ann.reason, ann.since) == ("training", 3.0)
+    floor.tell(AgentReady("ann"))
+    assert ann.reason == ""
 
 
-@pytest.mark.parametrize(
-    ("trigger", "idle_since"),
-    [(Trigger.RELEASE, 1.0), (Trigger.REFUSE, 9.0)],
-)
-def test_idle_time_survives_an_offer_withdrawn_without_fault(trigger: Trigger, idle_since: float) -> None:
-    agent = agent_in(AgentState.READY)
-    agent.move(Trigger.RESERVE, 8.0)
-    agent.move(trigger, 9.0)
-    assert (agent.idle_since, agent.since) == (idle_since, 9.0)
+def leave(floor: Floor) -> None:
+    floor.tell(CallLeft("c1"))
+
+
+def refuse(floor: Floor) -> None:
+    floor.tell(OfferFailed("c1", "ann", 1))
+
+
+@pytest.mark.parametrize(("end", "idle_since"), [(leave, 0.0), (refuse, 9.0)])
+def test_idle_time_survives_an_offer_withdrawn_without_fault(end: Callable[[Floor], None], idle_since: float) -> None:
+    floor = floor_in(AgentState.RINGING)
+    floor.now = 9.0
+    end(floor)
+    assert (floor.distributor.agent("ann").idle_since, floor.distributor.agent("ann").since) == (idle_since, 9.0)
 
 
 def test_always_ready_agent_needs_no_binding_and_cannot_lose_it() -> None:
-    agent = Agent(AgentProfile("a001", "Lab", (), always_ready=True), (), seq=0, now=0.0)
-    assert agent.state is AgentState.READY
-    assert not agent.restand(Trigger.UNBOUND)
-    assert agent.standing is AgentState.READY
+    ann = lone(always_ready=True)
+    assert ann.state is AgentState.READY
+    assert not ann.restand(Trigger.UNBOUND)
+    assert ann.standing is AgentState.READY
+
+
+def test_occupancy_is_work_over_time_in_service() -> None:
+    floor = Floor(agent("ann"))
+    ann = floor.distributor.agent("ann")
+    assert ann.occupancy == 0.0
+    floor.now = 30.0
+    floor.talk("c1")
+    floor.now = 90.0
+    floor.tell(AgentPaused("ann"))
+    floor.tell(CallEnded("c1"))
+    floor.now = 500.0
+    floor.tell(AgentReady("ann"))
+    assert ann.occupancy == pytest.approx(60 / 90)
+    assert ann.talked_seconds == 60.0

@@ -3,7 +3,7 @@
 import pytest
 
 from acd.core.actions import AgentChanged, Connected, Offer, Refused, Withdraw, WithdrawCause
-from acd.core.agents import AgentProfile, AgentState
+from acd.core.agents import AgentState
 from acd.core.distributor import Distributor, Ignored, UnknownQueueError
 from acd.core.events import (
     AgentIdle,
@@ -21,7 +21,7 @@ from acd.core.events import (
     OfferAnswered,
     OfferRinging,
 )
-from acd.core.queues import QueueProfile
+from acd.core.profiles import AgentProfile, QueueProfile
 from tests.acd.core.virtual_floor import SALES, Floor, agent, offer_in, pairs, withdrawn
 
 

@@ -7,10 +7,9 @@ from statistics import fmean
 import pytest
 
 from acd.core.actions import Action, Connected, Offer
-from acd.core.agents import AgentProfile
 from acd.core.distributor import Distributor
 from acd.core.events import CallArrived, CallEnded, Event, OfferAnswered
-from acd.core.queues import QueueProfile
+from acd.core.profiles import AgentProfile, QueueProfile
 
 SERVICE_SECONDS = 180.0
 

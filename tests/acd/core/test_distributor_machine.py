@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from acd.core.actions import Action, AgentChanged, Connected, Offer, Refused, Withdraw, WithdrawCause
-from acd.core.agents import AgentProfile, AgentState
+from acd.core.agents import AgentState
 from acd.core.distributor import Distributor, Ignored
 from acd.core.events import (
     AgentBusy,
@@ -36,7 +36,7 @@ from acd.core.events import (
     OfferFailed,
     OfferRinging,
 )
-from acd.core.queues import QueueProfile
+from acd.core.profiles import AgentProfile, QueueProfile
 
 QUEUES = [
     QueueProfile("sales", "Sales", ring_seconds=20, wrap_up_seconds=10),
@@ -48,7 +48,7 @@ AGENTS = [
     AgentProfile("cem", "Cem", ("support",), wrap_up_seconds=4),
     AgentProfile("dot", "Dot", ("support", "sales"), always_ready=True),
 ]
-SERVES = {profile.id: profile.queues for profile in AGENTS}
+SERVES = {profile.id: tuple(profile.memberships) for profile in AGENTS}
 OFFERED = {AgentState.RESERVED, AgentState.RINGING}
 IN_CALL = {AgentState.TALKING, AgentState.HOLD}
 
@@ -239,6 +239,11 @@ class FloorMachine(RuleBasedStateMachine):
         offers = kinds[late % len(kinds)]
         return offers[late // len(kinds) % len(offers)]
 
+    def rings_until(self, offer: Offer) -> float | None:
+        tie = self.distributor.agent(offer.agent_id).offer
+        assert tie is not None
+        return tie.due
+
     def is_live(self, offer: Offer) -> bool:
         return any(call.offer == offer for call in self.calls.values())
 
@@ -313,7 +318,7 @@ class FloorMachine(RuleBasedStateMachine):
         talking = [call.agent for call in self.calls.values() if call.agent]
         for call in self.calls.values():
             if call.offer:
-                assert self.distributor.agent(call.offer.agent_id).deadline == call.rings_until
+                assert self.rings_until(call.offer) == call.rings_until
         for agent_id, agent in self.agents.items():
             assert self.distributor.agent(agent_id).state is agent.state
             assert offered.count(agent_id) == (agent.state in OFFERED)
@@ -326,7 +331,7 @@ class FloorMachine(RuleBasedStateMachine):
     @invariant()
     def nobody_waits_for_an_agent_who_could_take_him(self) -> None:
         for agent_id, agent in self.agents.items():
-            if agent.state is AgentState.READY and self.distributor.agent(agent_id).deadline is None:
+            if agent.state is AgentState.READY and self.distributor.agent(agent_id).due is None:
                 for queue in SERVES[agent_id]:
                     assert not any(self.unoffered(call) for call in self.waiting(queue))
 

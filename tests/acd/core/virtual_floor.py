@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from acd.core.actions import Action, Offer, Withdraw, WithdrawCause
-from acd.core.agents import AgentProfile, AgentState
+from acd.core.agents import AgentState
 from acd.core.distributor import Distributor, Ignored
 from acd.core.events import (
     AgentRegistered,
@@ -13,7 +13,7 @@ from acd.core.events import (
     OfferAnswered,
     OfferFailed,
 )
-from acd.core.queues import QueueProfile
+from acd.core.profiles import AgentProfile, QueueProfile
 
 SALES = QueueProfile("sales", "Sales", ring_seconds=20, wrap_up_seconds=10)
 SUPPORT = QueueProfile("support", "Support", ring_seconds=15, wrap_up_seconds=0)

@@ -1,0 +1,95 @@
+"""The two ordered collections that the distributor is made of."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+class Line(Generic[K, T]):
+    """Members in the order of a key, then of a sequence number that is unique among them.
+
+    Finding a place takes O(log n) comparisons. Making or closing the gap is one memmove of 8 bytes per member
+    behind it, for ten thousand members still cheaper than a tree written in Python.
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[K, int, T]] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[T]:
+        return (member for _, _, member in self._entries)
+
+    def add(self, key: K, seq: int, member: T) -> None:
+        """Put `member` in its place."""
+        insort(self._entries, (key, seq, member))
+
+    def remove(self, key: K, seq: int) -> None:
+        """Take out the member that was added under this key. Raises KeyError if there is none."""
+        index = bisect_left(self._entries, (key, seq))
+        if index == len(self._entries) or self._entries[index][:2] != (key, seq):
+            raise KeyError((key, seq))
+        del self._entries[index]
+
+    def first(self) -> tuple[K, int, T] | None:
+        """The foremost (key, seq, member), or None if the line is empty."""
+        return self._entries[0] if self._entries else None
+
+    def foremost(self, count: int) -> list[tuple[K, int, T]]:
+        """The first `count` entries, fewer if there are not so many."""
+        return self._entries[:count]
+
+    def ahead(self, key: K, seq: int) -> int:
+        """How many members stand before this place."""
+        return bisect_left(self._entries, (key, seq))
+
+
+class Timed(Protocol):
+    """What can have one deadline. Both are the agenda's; `due` is for others to read."""
+
+    due: float | None
+    entry: int
+
+
+class Agenda:
+    """What is due when; things due at the same time come up in the order they were set."""
+
+    __slots__ = ("_entry", "_line")
+
+    def __init__(self) -> None:
+        self._line: Line[float, Timed] = Line()
+        self._entry = 0
+
+    @property
+    def next(self) -> float | None:
+        """When the next thing is due."""
+        head = self._line.first()
+        return head[0] if head else None
+
+    def set(self, thing: Timed, due: float | None) -> None:
+        """Give `thing` another deadline, or none."""
+        if thing.due is not None:
+            self._line.remove(thing.due, thing.entry)
+        thing.due = due
+        if due is not None:
+            self._entry += 1
+            thing.entry = self._entry
+            self._line.add(due, self._entry, thing)
+
+    def take(self, now: float) -> Timed | None:
+        """Take out the next thing that was due by `now`."""
+        head = self._line.first()
+        if head is None or head[0] > now:
+            return None
+        self.set(head[2], None)
+        return head[2]
