@@ -1,4 +1,4 @@
-"""The HTTP interface: what goes on now, what went on, and whether all is well. It changes nothing yet.
+"""The HTTP interface: what goes on now, what went on, and whether all is well. `acd.changes` has what changes it.
 
     GET /healthz  /readyz  /metrics  /schema
     GET /api/v1/calls  /api/v1/queues  /api/v1/agents  /api/v1/cdrs?limit=&offset=
@@ -13,9 +13,8 @@ import contextlib
 import hmac
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
-from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated, Any, Generic, Literal, Protocol, Self, TypeVar
 
@@ -33,10 +32,11 @@ from msgspec import Struct
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from acd.cdr import Cdr
-from acd.config import HostPort
+from acd.config import ConfigError, HostPort
 from acd.core.agents import AgentState
 from acd.core.floor import AgentSnapshot, QueueSnapshot
 from acd.metrics import Metrics
+from acd.problems import Problem, problem, problems
 from acd.store import CdrStore, StoreError
 
 T = TypeVar("T")
@@ -46,7 +46,6 @@ GRACE_SECONDS = 1  # for requests under way when the server is closed
 CONNECTION_SECONDS = 60.0  # then a connection without a request under way is closed
 MOST_CONNECTIONS = 200
 MOST_ITEMS = 1000
-PROBLEM = "application/problem+json"
 
 
 class CallView(Struct, frozen=True, kw_only=True):
@@ -120,14 +119,6 @@ class Items(Struct, Generic[T], frozen=True):
     items: Sequence[T]
 
 
-class Problem(Struct, frozen=True, omit_defaults=True):
-    """What went wrong with a request (RFC 9457); `title` says the status, `detail` the rest."""
-
-    title: str
-    status: int
-    detail: str = ""
-
-
 class Probe(Struct, frozen=True):
     """The answer of a probe."""
 
@@ -138,21 +129,18 @@ class HttpError(Exception):
     """The server cannot start; the message says where and why, in one line."""
 
 
-def _problems(*statuses: int) -> dict[int, ResponseSpec]:
-    return {
-        status: ResponseSpec(
-            Problem, generate_examples=False, media_type=PROBLEM, description=HTTPStatus(status).phrase
-        )
-        for status in statuses
-    }
-
-
 _OPEN = {"open": True}
 _FAILING = {503: ResponseSpec(Probe, generate_examples=False, description="It is not.")}
 
 
-def create_app(floor: Floor, store: CdrStore, metrics: Metrics, token: str | None = None) -> Litestar:
-    """Return the ASGI application."""
+def create_app(
+    floor: Floor,
+    store: CdrStore,
+    metrics: Metrics,
+    token: str | None = None,
+    more: Sequence[BaseRouteHandler] = (),
+) -> Litestar:
+    """Return the ASGI application; `more` are handlers of other modules, behind the same token."""
 
     @get("/healthz", summary="Is the process healthy?", sync_to_thread=False, opt=_OPEN, responses=_FAILING)
     def healthz() -> Response[Probe]:
@@ -179,7 +167,7 @@ def create_app(floor: Floor, store: CdrStore, metrics: Metrics, token: str | Non
     def agents() -> Items[AgentView]:
         return Items(floor.agents())
 
-    @get("/api/v1/cdrs", summary="Calls that ended, the latest first", responses=_problems(400, 503))
+    @get("/api/v1/cdrs", summary="Calls that ended, the latest first", responses=problems(400, 503))
     async def cdrs(
         limit: Annotated[int, QueryParameter(ge=1, le=MOST_ITEMS, description="at most so many")] = 100,
         offset: Annotated[int, QueryParameter(ge=0, le=2**31, description="without the first so many")] = 0,
@@ -191,7 +179,7 @@ def create_app(floor: Floor, store: CdrStore, metrics: Metrics, token: str | Non
         summary="The SIP messages of a call, as a ladder diagram",
         media_type=MediaType.TEXT,
         sync_to_thread=False,
-        responses=_problems(400, 404),
+        responses=problems(400, 404),
     )
     def ladder(call_id: Annotated[str, PathParameter(description="the id of the call")]) -> str:
         drawing = floor.ladder(call_id)
@@ -208,10 +196,15 @@ def create_app(floor: Floor, store: CdrStore, metrics: Metrics, token: str | Non
         security=[{"token": []}] if token else None,
     )
     return Litestar(
-        [healthz, readyz, scrape, calls, queues, agents, cdrs, ladder],
+        [healthz, readyz, scrape, calls, queues, agents, cdrs, ladder, *more],
         guards=[_guard(token)] if token else [],
         openapi_config=schema,
-        exception_handlers={HTTPException: _refused, StoreError: _store_failed, Exception: _failed},
+        exception_handlers={
+            HTTPException: _refused,
+            ConfigError: _mistaken,
+            StoreError: _store_failed,
+            Exception: _failed,
+        },
         logging_config=None,
     )
 
@@ -232,25 +225,24 @@ def _guard(token: str):  # type: ignore[no-untyped-def]
     return guard
 
 
-def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response[Problem]:
-    body = Problem(HTTPStatus(status).phrase, status, detail)
-    return Response(body, status_code=status, media_type=PROBLEM, headers=headers)
-
-
 def _refused(_request: object, error: HTTPException) -> Response[Problem]:
     faults = error.extra if isinstance(error.extra, list) else []
     told = [f"{fault.get('key', '')}: {fault.get('message', '')}" for fault in faults if isinstance(fault, dict)]
-    return _problem(error.status_code, "; ".join(told) or error.detail, error.headers)
+    return problem(error.status_code, "; ".join(told) or error.detail, error.headers)
+
+
+def _mistaken(_request: object, error: ConfigError) -> Response[Problem]:
+    return problem(400, "the configuration stays as it is", mistakes=error.mistakes)
 
 
 def _store_failed(_request: object, error: StoreError) -> Response[Problem]:
     log.warning("cdr.read_failed", error=str(error))
-    return _problem(503, "the CDR database does not answer")
+    return problem(503, "the CDR database does not answer")
 
 
 def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     log.error("http.request_failed", path=request.url.path, exc_info=error)
-    return _problem(500, "the log says more")
+    return problem(500, "the log says more")
 
 
 class _Connection(H11Protocol):

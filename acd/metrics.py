@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from acd.cdr import Cdr, Outcome
 from acd.core.agents import AgentState
+from acd.core.events import Forced
 from acd.core.floor import FloorSnapshot
 from acd.store import StoreCounters
 from media.api import MediaCounters
@@ -39,7 +40,8 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     """The plain numbers of one moment; a mapping's values are totals since the start.
 
     `sip_messages` by (direction "in" or "out", method, "request" or a status class as "2xx"), `sip_dropped` by
-    reason, `sip_unexpected` by (machine, state, event), `inputs_ignored` (of the distributor) by kind.
+    reason, `sip_unexpected` by (machine, state, event), `inputs_ignored` (of the distributor) by kind, `caller_lookups`
+    by source.
     """
 
     ready: bool = False
@@ -54,6 +56,8 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     sip_dropped: Mapping[str, int] = {}
     sip_unexpected: Mapping[tuple[str, str, str], int] = {}
     inputs_ignored: Mapping[str, int] = {}
+    caller_lookups: Mapping[str, int] = {}
+    policy: int = 0
     floor: FloorSnapshot = FloorSnapshot((), ())
     media: MediaCounters = MediaCounters()
     cdr: StoreCounters = StoreCounters(0, 0, 0, 0)
@@ -86,12 +90,26 @@ class Metrics:
             buckets=TALK_BUCKETS,
             registry=self.registry,
         )
-        names = list(queues)
-        self._waited = {(name, how): waited.labels(name, how) for name in names for how in (ANSWERED, ABANDONED, OTHER)}
-        self._talked = {name: talked.labels(name) for name in names}
-        self._offers: Tally[str] = Tally(dict.fromkeys(names, 0))
+        self._histograms = waited, talked
+        self._waited: dict[tuple[str, str], Histogram] = {}
+        self._talked: dict[str, Histogram] = {}
+        self._offers: Tally[str] = Tally()
+        self.serve(queues)
+        self._diverted: Tally[tuple[str, str]] = Tally()
+        self._moved: Tally[tuple[str, str]] = Tally()
+        self._forced: Tally[str] = Tally(dict.fromkeys(Forced, 0))
+        self._refused_changes = 0
         self._outcomes: Tally[Outcome] = Tally(dict.fromkeys(Outcome, 0))
         self._arrived = 0
+
+    def serve(self, queues: Iterable[str]) -> None:
+        """Have figures of these queues, too."""
+        waited, talked = self._histograms
+        for name in queues:
+            if name not in self._talked:
+                self._waited |= {(name, how): waited.labels(name, how) for how in (ANSWERED, ABANDONED, OTHER)}
+                self._talked[name] = talked.labels(name)
+                self._offers[name] = 0
 
     def call_arrived(self) -> None:
         """Count an INVITE that is for us, before anything is decided about it."""
@@ -100,6 +118,22 @@ class Metrics:
     def call_offered(self, queue: str) -> None:
         """Count an agent's phone being called."""
         self._offers[queue] += 1
+
+    def call_diverted(self, cause: str, target: str) -> None:
+        """Count a caller sent out of the queues by an overflow rule."""
+        self._diverted[cause, target] += 1
+
+    def call_moved(self, cause: str, queue: str) -> None:
+        """Count a caller who goes on waiting in another queue."""
+        self._moved[cause, queue] += 1
+
+    def agent_forced(self, state: str) -> None:
+        """Count a supervisor's decision about an agent."""
+        self._forced[state] += 1
+
+    def change_refused(self) -> None:
+        """Count a configuration with mistakes that was not followed."""
+        self._refused_changes += 1
 
     def call_ended(self, cdr: Cdr) -> None:
         """Count the end of a call and observe how long it waited and talked."""
@@ -121,6 +155,7 @@ class Metrics:
         """Yield everything that is read from plain numbers."""
         readings = self._read()
         yield from _engine(readings)
+        yield from _routing(readings)
         yield _counter("acd_calls_arrived", "INVITEs that began a call with us.", {(): self._arrived})
         yield _counter(
             "acd_calls_ended",
@@ -133,6 +168,25 @@ class Metrics:
             "Times an agent's phone was called for a caller of the queue.",
             {(queue,): count for queue, count in self._offers.items()},
             "queue",
+        )
+        yield _counter(
+            "acd_overflow_diverted",
+            "Callers whom an overflow rule sent out of the queues, by the rule's condition and where to.",
+            self._diverted,
+            "cause",
+            "target",
+        )
+        yield _counter(
+            "acd_overflow_moved",
+            "Callers who went on waiting in another queue, by the rule's condition or api, and that queue.",
+            self._moved,
+            "cause",
+            "queue",
+        )
+        forced = {(state,): count for state, count in self._forced.items()}
+        yield _counter("acd_agents_forced", "States that supervisors forced upon agents.", forced, "state")
+        yield _counter(
+            "acd_config_refused", "Configurations with mistakes, not followed at run time.", {(): self._refused_changes}
         )
         yield from _floor(readings)
         yield from _sip(readings)
@@ -177,6 +231,14 @@ def _engine(readings: Readings) -> Iterator[Metric]:
     yield _gauge("acd_draining", "1 from the request to stop until the end of the process.", readings.draining)
     yield _gauge("acd_calls", "Calls under way, from the INVITE to the last BYE.", readings.calls)
     yield _gauge("acd_tasks", "asyncio tasks alive.", readings.tasks)
+
+
+def _routing(readings: Readings) -> Iterator[Metric]:
+    yield _gauge(
+        "acd_policy", "The policy that calls are offered by: its number.", readings.policy
+    )
+    found = {(source,): count for source, count in readings.caller_lookups.items()}
+    yield _counter("acd_caller_lookups", "Look-ups of callers' profiles, by where they were found.", found, "source")
 
 
 def _floor(readings: Readings) -> Iterator[Metric]:

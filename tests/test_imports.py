@@ -51,7 +51,9 @@ SHELLS = {
     "acd.leg": "the task that calls somebody",
     "acd.live": "what runs now, for scrapes and the API",
     "acd.log": "the clock of log lines",
+    "acd.profiles": "the requests to a service that knows callers",
     "acd.services": "a coroutine for each kind of number dialled",
+    "acd.simulation.command": "the seeds of chance, and the CPU time of a simulation",
     "acd.store": "a thread that writes CDRs to disk",
 }
 

@@ -39,16 +39,24 @@ def load(path: str | PathLike[str], overrides: Sequence[str] = ()) -> Config:
 
     """
     file = fspath(path)
-    return loads(_read_text(file), overrides, file=file)
+    return from_tables(read_tables(file), overrides, file=file)
 
 
 def loads(text: str, overrides: Sequence[str] = (), *, file: str = "configuration") -> Config:
     """Do what `load` does for the text of a file."""
+    return from_tables(_parsed(text, file), overrides, file=file)
+
+
+def read_tables(file: str) -> dict[str, Any]:
+    """Return the tables of a TOML file as they are written. Raises ConfigError."""
+    return _parsed(_read_text(file), file)
+
+
+def _parsed(text: str, file: str) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([_syntax(file, error)]) from None
-    return from_tables(tables, overrides, file=file)
 
 
 def from_tables(tables: dict[str, Any], overrides: Sequence[str] = (), *, file: str = "configuration") -> Config:
