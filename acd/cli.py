@@ -3,6 +3,7 @@
     ims-acd serve --config FILE [--set section.key=value ...]   run until SIGTERM
     ims-acd check --config FILE [--set section.key=value ...]   say whether the configuration can be used
     ims-acd demo [...]                                          show five callers and two agents
+    ims-acd simulate --config FILE --arrivals EXPR [...]        the engine on a virtual clock: figures and a plot
     ims-acd version
 
 Exit status: 0 all went well, 1 it did not, 2 the command line or the configuration is wrong, with one line for
@@ -19,13 +20,14 @@ from importlib.metadata import version
 from acd.config import Config, ConfigError, load
 
 WRONG = 2
+_OWN = {"demo": "acd.demo", "simulate": "acd.simulation.command"}  # commands with arguments of their own
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (default: those of the process) and return the exit status."""
     arguments, rest = _parser().parse_known_args(argv)
-    if arguments.command == "demo":
-        return int(import_module("acd.demo").main(rest) or 0)
+    if arguments.command in _OWN:
+        return int(import_module(_OWN[arguments.command]).main(rest) or 0)
     if rest:
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     if arguments.command == "version":
@@ -66,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
             help="use this value in place of the file's; may be repeated",
         )
     commands.add_parser("demo", help="show a few calls on this host", add_help=False)
+    commands.add_parser("simulate", help="run the engine on a virtual clock", add_help=False)
     commands.add_parser("version", help="print the version")
     return parser
 

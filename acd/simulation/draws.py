@@ -85,6 +85,10 @@ def draw(expression: Expression, read_lines: ReadLines) -> Draw:
             return never
         case "empirical":
             return empirical(durations(expression, read_lines))
+    try:
+        return constant(seconds(expression.kind))
+    except ValueError:
+        pass
     raise expression.error(f"no distribution is called {expression.kind!r}: it is one of {', '.join(KINDS)}")
 
 

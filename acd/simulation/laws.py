@@ -14,8 +14,6 @@ from acd.cdr import Outcome
 from acd.core.agents import AgentState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from acd.core.distributor import Distributor
     from acd.simulation.world import World
 
@@ -35,18 +33,17 @@ class AgentBook:
         self._spent: Counter[tuple[str, str]] = Counter()
         self._start = now
 
-    def take(self, now: float, taken: Iterable[facts.Fact]) -> None:
-        """Take what happened at `now`. Raises LawBroken where an interval does not follow upon the one before."""
-        for fact in taken:
-            if type(fact) is facts.AgentChanged:
-                state, since = self._states[fact.agent]
-                if fact.old != state or fact.lasted != now - since:
-                    raise LawBroken(
-                        f"at {now - self._start:.6f} s {fact.agent} leaves {fact.old} after {fact.lasted!r} s, "
-                        f"but he had been {state} for {now - since!r} s"
-                    )
-                self._spent[fact.agent, state] += fact.lasted  # type: ignore[assignment]  # seconds, not a count
-                self._states[fact.agent] = (fact.new, now)
+    def append(self, fact: facts.Fact, now: float) -> None:
+        """Take what happened. Raises LawBroken where an interval does not follow upon the one before."""
+        if type(fact) is facts.AgentChanged:
+            state, since = self._states[fact.agent]
+            if fact.old != state or fact.lasted != now - since:
+                raise LawBroken(
+                    f"at {now - self._start:.6f} s {fact.agent} leaves {fact.old} after {fact.lasted!r} s, "
+                    f"but he had been {state} for {now - since!r} s"
+                )
+            self._spent[fact.agent, state] += fact.lasted  # type: ignore[assignment]  # seconds, not a count
+            self._states[fact.agent] = (fact.new, now)
 
     def seconds(self, now: float) -> dict[str, dict[str, float]]:
         """The seconds that each agent has spent in each state up to `now`."""

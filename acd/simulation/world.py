@@ -13,11 +13,10 @@ from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from acd import facts
 from acd.cdr import EndedBy, Outcome
 from acd.core.actions import Action, Connected, Divert, Offer, Refused, Withdraw
+from acd.core.agents import AgentState
 from acd.core.events import CallEnded, CallLeft, Event, FailCause, LeftCause, OfferAnswered, OfferFailed
 from acd.simulation.laws import LawBroken
 
@@ -28,24 +27,15 @@ if TYPE_CHECKING:
     from acd.simulation.scenario import Caller, Phones
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """What the service in front of a queue asks before it lets a caller in, and how long it lets him wait."""
-
-    max_waiting: float = inf
-    max_wait_seconds: float = inf
-    needs_agent: bool = False
-
-
-ANYBODY = Entry()
 MONDAY = 1767571200.0  # 2026-01-05 00:00 UTC
 
 
 class World:
     """A floor on a virtual clock, in unix seconds from `start` on.
 
-    `callers` are in the order of arrival; `agenda` is what agents do, by the clock, in any order. `entries` are the
-    limits before each queue, by its id, `capacities` how many calls an agent may be in, where that is not one.
-    `observe` is told every fact with its time, as the event log is.
+    `callers` are in the order of arrival; `agenda` is what agents do, by the clock, in any order. `capacities` says
+    how many calls an agent may be in, where that is not one.
+    `observers` are told every fact with its time, as the event log is.
 
     A clock of today (2004 to 2038) counts in steps of 2**-22 s, so that differences of instants, and sums of them up
     to 2**31 s, are exact numbers: the laws of conservation need no tolerance.
@@ -59,9 +49,8 @@ class World:
         agenda: Iterable[tuple[float, Event]] = (),
         *,
         start: float = MONDAY,
-        entries: Mapping[str, Entry] | None = None,
         capacities: Mapping[str, int] | None = None,
-        observe: Callable[[float, Iterable[facts.Fact]], object] | None = None,
+        observers: Iterable[Callable[[facts.Fact, float], object]] = (),
     ) -> None:
         self.distributor = distributor
         self.start = self.now = start
@@ -74,9 +63,8 @@ class World:
         self.hands: dict[str, int] = {}
         self._coming = iter(callers)
         self._phones = phones
-        self._entries = entries or {}
         self._capacities = capacities or {}
-        self._observe = observe
+        self._observers = tuple(observers)
         self._inside: dict[str, Caller] = {}
         self._numbers = count()
         self._heap: list[tuple[float, int, Callable[[Any, float], None], Any]] = []
@@ -87,6 +75,7 @@ class World:
             Refused: self._refused,
             Divert: self._divert,
         }
+        self._note(_standing(distributor, start), start)
         for at, event in agenda:
             self._at(at, self._tell, event)
         self._at(inf, self._tell, None)
@@ -139,9 +128,9 @@ class World:
         self._act(self.distributor.handle(event, now), now)
 
     def _act(self, actions: list[Action], now: float) -> None:
-        taken = self.distributor.take_facts()
-        if taken and self._observe is not None:
-            self._observe(now, taken)
+        for fact in self.distributor.take_facts():
+            for observe in self._observers:
+                observe(fact, now)
         for action in actions:
             perform = self._performers.get(type(action))
             if perform is not None:
@@ -162,49 +151,39 @@ class World:
         self.callers.append(caller)
         call_id, queue = caller.arrival.call_id, caller.arrival.queue
         self._note(facts.CallArrived(call_id, "", caller.number, ""), now)
-        entry = self._entries.get(queue, ANYBODY)
-        if entry.needs_agent and not self.distributor.has_agent_logged_in(queue):
+        if not self.distributor.has_agent_logged_in(queue):
             self._turn_away(caller, Outcome.NO_AGENT, now)
-            return
-        if self.distributor.waiting(queue) >= entry.max_waiting:
-            self._turn_away(caller, Outcome.REJECTED, now)
             return
         self._note(facts.CallAnswered(call_id), now)
         self._inside[call_id] = caller
         self.waiting += 1
         self._act(self.distributor.handle(caller.arrival, now), now)
-        if caller.outcome is None:
-            if caller.patience <= entry.max_wait_seconds:
-                if caller.patience < inf:
-                    self._at(now + caller.patience, self._hang_up, caller)
-            elif entry.max_wait_seconds < inf:
-                self._at(now + entry.max_wait_seconds, self._give_up, caller)
+        if caller.outcome is None and caller.patience < inf:
+            self._at(now + caller.patience, self._hang_up, caller)
 
     def _turn_away(self, caller: Caller, outcome: Outcome, now: float) -> None:
         caller.outcome = outcome
+        self._note(facts.CallTurnedAway(caller.arrival.call_id, caller.arrival.queue, outcome), now)
         self._note(facts.CallEnded(caller.arrival.call_id, outcome, EndedBy.SYSTEM), now)
 
     def _refused(self, refused: Refused, now: float) -> None:
-        self._leave(self._inside[refused.call_id], Outcome.DRAINED, EndedBy.SYSTEM, now)
+        self._leave(self._inside[refused.call_id], Outcome.DRAINED, now)
 
     def _divert(self, divert: Divert, now: float) -> None:
-        self._leave(self._inside[divert.call_id], Outcome.REJECTED, EndedBy.SYSTEM, now)
+        self._leave(self._inside[divert.call_id], Outcome.REJECTED, now)
 
     def _hang_up(self, caller: Caller, now: float) -> None:
         if caller.outcome is None:
-            self._leave(caller, Outcome.ABANDONED, EndedBy.CALLER, now)
-            self._tell(CallLeft(caller.arrival.call_id, LeftCause.ABANDONED), now)
+            self._leave(caller, Outcome.ABANDONED, now, CallLeft(caller.arrival.call_id, LeftCause.ABANDONED))
 
-    def _give_up(self, caller: Caller, now: float) -> None:
-        if caller.outcome is None:
-            self._leave(caller, Outcome.WAITED_TOO_LONG, EndedBy.SYSTEM, now)
-            self._tell(CallLeft(caller.arrival.call_id, LeftCause.OVERFLOWED), now)
-
-    def _leave(self, caller: Caller, outcome: Outcome, ended_by: EndedBy, now: float) -> None:
-        """Write down that a caller left without an answer; the distributor knows or is told next."""
+    def _leave(self, caller: Caller, outcome: Outcome, now: float, news: CallLeft | None = None) -> None:
+        """Let a caller go without an answer; `news` is for a distributor that does not know."""
         del self._inside[caller.arrival.call_id]
         self.waiting -= 1
         caller.outcome, caller.waited = outcome, now - caller.at
+        if news is not None:
+            self._tell(news, now)
+        ended_by = EndedBy.SYSTEM if news is None else EndedBy.CALLER
         self._note(facts.CallEnded(caller.arrival.call_id, outcome, ended_by), now)
 
     # Phones
@@ -261,5 +240,17 @@ class World:
         self._note(facts.CallEnded(call_id, Outcome.ANSWERED, EndedBy.CALLER), now)
 
     def _note(self, fact: facts.Fact, now: float) -> None:
-        if self._observe is not None:
-            self._observe(now, (fact,))
+        for observe in self._observers:
+            observe(fact, now)
+
+
+def _standing(distributor: Distributor, now: float) -> facts.FloorStood:
+    """How everybody stands before anything happens."""
+    agents = distributor.snapshot(now).agents
+    return facts.FloorStood(
+        tuple(
+            (agent.id, agent.state, 0.0, agent.reason, "", "")
+            for agent in agents
+            if agent.state is not AgentState.LOGGED_OUT
+        )
+    )
