@@ -170,14 +170,14 @@ class Endpoint:
         transaction = kind(self, key, flow, request)
         transaction.user = user
         self._clients[key] = transaction
-        self.messages["out", _counted(request.method), "request"] += 1
+        self.messages["out", _COUNTED.get(request.method, "other"), "request"] += 1
         transaction.start()
         return transaction
 
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
         """Send ``response`` within ``transaction``."""
         hundreds = response.status // 100
-        self.messages["out", _counted(transaction.request.method), _CLASSES[hundreds]] += 1
+        self.messages["out", _COUNTED.get(transaction.request.method, "other"), _CLASSES[hundreds]] += 1
         transaction.fire(BY_CLASS[hundreds], response)
 
     def refuse(self, transaction: ServerTransaction, error: SipError) -> None:
@@ -251,7 +251,7 @@ class Endpoint:
 
     def _receive_request(self, request: Request, flow: Flow) -> None:
         method, via = request.method, request.via
-        self.messages["in", _counted(method), "request"] += 1
+        self.messages["in", _COUNTED.get(method, "other"), "request"] += 1
         key = _server_key(request, via)
         existing = self._servers.get(key)
         if existing is not None:
@@ -286,7 +286,7 @@ class Endpoint:
     def _receive_response(self, response: Response) -> None:
         method = response.cseq.method
         hundreds = response.status // 100
-        self.messages["in", _counted(method), _CLASSES[hundreds]] += 1
+        self.messages["in", _COUNTED.get(method, "other"), _CLASSES[hundreds]] += 1
         transaction = self._clients.get((response.via.branch, method))
         if transaction is None:
             self.dropped["stray response"] += 1
@@ -304,7 +304,7 @@ class Endpoint:
         except SipError:
             return
         response = self._error_response(request, error)
-        self.messages["out", _counted(request.method), _CLASSES[response.status // 100]] += 1
+        self.messages["out", _COUNTED.get(request.method, "other"), _CLASSES[response.status // 100]] += 1
         self.send(reply_to, response.encode())
 
     def _error_response(self, request: Request, error: SipError) -> Response:
@@ -330,11 +330,8 @@ class Endpoint:
         transaction.start()
 
 
-def _counted(method: str) -> str:
-    """The name to count ``method`` under: strangers may invent any number of methods."""
-    return method if method in METHODS else "other"
-
-
+# the name to count a method under: strangers may invent any number of methods
+_COUNTED = {method: method for method in METHODS}
 _CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
 
 

@@ -15,25 +15,20 @@ from ims_core.uri import Uri, parse_uri, split_host_port
 class Via(Struct, frozen=True, gc=False):
     """One Via value: the hop that sent the request and where it wants the response (20.42).
 
-    ``tail`` is the text of the parameters as it came, each with its semicolon.
+    ``branch`` is the transaction id that the hop set, empty when it set none; ``tail`` the text of all parameters as it
+    came, each with its semicolon.
     """
 
     transport: str
     host: str
     port: int | None
+    branch: str
     tail: str
 
     @property
     def params(self) -> dict[str, str]:
         """The parameters by their lower-case names."""
-        return parse_params(split_params(self.tail)[1:])
-
-    @property
-    def branch(self) -> str:
-        """The transaction id set by the hop; empty when it set none."""
-        tail = self.tail
-        branch = tail.partition(";branch=")[2].partition(";")[0] if '"' not in tail else ""
-        return branch.strip() or self.params.get("branch", "")
+        return _params_of_via(self.tail)
 
     @property
     def has_rport(self) -> bool:
@@ -46,7 +41,15 @@ def parse_via(text: str) -> Via:
     protocol_and_host = text.partition(";")[0]
     short = len(protocol_and_host) <= _REMEMBERED_LENGTH
     transport, host, port = (_remembered_hop if short else _parse_hop)(protocol_and_host)
-    return Via(transport, host, port, text[len(protocol_and_host) :])
+    tail = text[len(protocol_and_host) :]
+    branch = tail.partition(";branch=")[2].partition(";")[0].strip()
+    if not branch or '"' in tail:  # written in another way, or within quotes
+        branch = _params_of_via(tail).get("branch", "")
+    return Via(transport, host, port, branch, tail)
+
+
+def _params_of_via(tail: str) -> dict[str, str]:
+    return parse_params(split_params(tail)[1:])
 
 
 def _parse_hop(text: str) -> tuple[str, str, int | None]:
@@ -80,6 +83,10 @@ class CSeq(Struct, frozen=True, gc=False):
 
 def parse_cseq(text: str) -> CSeq:
     """Parse a CSeq value; the number must be below 2**31 (8.1.1.5). Raises ``BadRequest``."""
+    return _remembered_cseq(text) if len(text) <= _REMEMBERED_LENGTH else _parse_cseq(text)
+
+
+def _parse_cseq(text: str) -> CSeq:
     digits, _, method = text.replace("\t", " ").partition(" ")
     method = method.strip()
     if method and len(digits) <= 10 and digits.isascii() and digits.isdigit():
@@ -152,6 +159,7 @@ def _parse_name_addr(text: str) -> NameAddr:
 _REMEMBERED_LENGTH = 256
 _parse_remembered = lru_cache(maxsize=32768)(_parse_name_addr)
 _remembered_hop = lru_cache(maxsize=4096)(_parse_hop)
+_remembered_cseq = lru_cache(maxsize=16384)(_parse_cseq)
 
 
 def split_values(text: str) -> list[str]:

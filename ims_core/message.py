@@ -243,10 +243,11 @@ class Message(Struct, kw_only=True, eq=False, gc=False):
 
     def encode(self) -> bytes:
         """Return the bytes for the wire; a missing Content-Length is added (18.4 demands it on streams)."""
-        head = "\r\n".join((self.start_line, *self.lines))
+        lines = [self.start_line, *self.lines]
         if "content-length" not in self.keys:
-            head = f"{head}\r\nContent-Length: {len(self.body)}"
-        return head.encode("utf-8", "surrogateescape") + b"\r\n\r\n" + self.body
+            lines.append(f"Content-Length: {len(self.body)}")
+        lines.append("\r\n")
+        return "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
 
     def __repr__(self) -> str:
         return f"<{self.start_line}>"
@@ -322,7 +323,7 @@ def response_to(
 def _has_tag(line: str) -> bool:
     """Whether a To line carries a tag; one that cannot be parsed has none, and its sender is told even so."""
     try:
-        return "tag" in line.lower() and bool(parse_name_addr(line.partition(":")[2]).tag)
+        return ";" in line and "tag" in line.lower() and bool(parse_name_addr(line.partition(":")[2]).tag)
     except BadRequest:
         return False
 
