@@ -28,22 +28,24 @@ class AgentBook:
     So an agent's intervals add up to his shift, which `check` compares with who talked to whom.
     """
 
+    kinds = (facts.AgentChanged.KIND,)
+
     def __init__(self, distributor: Distributor, now: float) -> None:
         self._states = {agent.id: (agent.state.value, now) for agent in distributor.snapshot(now).agents}
         self._spent: Counter[tuple[str, str]] = Counter()
         self._start = now
 
-    def append(self, fact: facts.Fact, now: float) -> None:
+    def append(self, fact: facts.Fact, at: float) -> None:
         """Take what happened. Raises LawBroken where an interval does not follow upon the one before."""
-        if type(fact) is facts.AgentChanged:
-            state, since = self._states[fact.agent]
-            if fact.old != state or fact.lasted != now - since:
-                raise LawBroken(
-                    f"at {now - self._start:.6f} s {fact.agent} leaves {fact.old} after {fact.lasted!r} s, "
-                    f"but he had been {state} for {now - since!r} s"
-                )
-            self._spent[fact.agent, state] += fact.lasted  # type: ignore[assignment]  # seconds, not a count
-            self._states[fact.agent] = (fact.new, now)
+        assert isinstance(fact, facts.AgentChanged)
+        state, since = self._states[fact.agent]
+        if fact.old != state or fact.lasted != at - since:
+            raise LawBroken(
+                f"at {at - self._start:.6f} s {fact.agent} leaves {fact.old} after {fact.lasted!r} s, "
+                f"but he had been {state} for {at - since!r} s"
+            )
+        self._spent[fact.agent, state] += fact.lasted  # type: ignore[assignment]  # seconds, not a count
+        self._states[fact.agent] = (fact.new, at)
 
     def seconds(self, now: float) -> dict[str, dict[str, float]]:
         """The seconds that each agent has spent in each state up to `now`."""

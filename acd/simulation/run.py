@@ -64,9 +64,7 @@ def live(day: Day, watch: Callable[[World], None] | None = None, every: float = 
     """
     book = AgentBook(day.distributor, day.start)
     fold = Fold(Grid(WHOLE), start=day.counted_from, end=day.end, policy=day.policy)
-    world = World(
-        day.distributor, day.callers, day.phones, day.agenda, start=day.start, observers=(book.append, fold.append)
-    )
+    world = World(day.distributor, day.callers, day.phones, day.agenda, start=day.start, observers=(book, fold))
     if watch is None:
         world.run(day.end)
     else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from acd import facts
 from acd.cdr import EndedBy, Outcome
@@ -21,7 +21,7 @@ from acd.core.events import CallEnded, CallLeft, Event, FailCause, LeftCause, Of
 from acd.simulation.laws import LawBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable
 
     from acd.core.distributor import Distributor
     from acd.simulation.scenario import Caller, Phones
@@ -30,12 +30,22 @@ if TYPE_CHECKING:
 MONDAY = 1767571200.0  # 2026-01-05 00:00 UTC
 
 
+class Observer(Protocol):
+    """Who is told of facts of some kinds, as `acd.kpi` is."""
+
+    @property
+    def kinds(self) -> Collection[str]:
+        """The kinds meant, by `Fact.KIND`."""
+
+    def append(self, fact: facts.Fact, at: float) -> None:
+        """Take a fact that happened at `at`."""
+
+
 class World:
     """A floor on a virtual clock, in unix seconds from `start` on.
 
-    `callers` are in the order of arrival; `agenda` is what agents do, by the clock, in any order. `capacities` says
-    how many calls an agent may be in, where that is not one.
-    `observers` are told every fact with its time, as the event log is.
+    `callers` are in the order of arrival; `agenda` is what agents do, by the clock, in any order.
+    `observers` are told the facts with their time, as the event log is.
 
     A clock of today (2004 to 2038) counts in steps of 2**-22 s, so that differences of instants, and sums of them up
     to 2**31 s, are exact numbers: the laws of conservation need no tolerance.
@@ -49,8 +59,7 @@ class World:
         agenda: Iterable[tuple[float, Event]] = (),
         *,
         start: float = MONDAY,
-        capacities: Mapping[str, int] | None = None,
-        observers: Iterable[Callable[[facts.Fact, float], object]] = (),
+        observers: Iterable[Observer] = (),
     ) -> None:
         self.distributor = distributor
         self.start = self.now = start
@@ -63,8 +72,10 @@ class World:
         self.hands: dict[str, int] = {}
         self._coming = iter(callers)
         self._phones = phones
-        self._capacities = capacities or {}
-        self._observers = tuple(observers)
+        self._listeners: dict[type[facts.Fact], list[Callable[[facts.Fact, float], object]]] = {}
+        for observer in observers:
+            for kind in observer.kinds:
+                self._listeners.setdefault(facts.KINDS[kind], []).append(observer.append)
         self._inside: dict[str, Caller] = {}
         self._numbers = count()
         self._heap: list[tuple[float, int, Callable[[Any, float], None], Any]] = []
@@ -129,7 +140,7 @@ class World:
 
     def _act(self, actions: list[Action], now: float) -> None:
         for fact in self.distributor.take_facts():
-            for observe in self._observers:
+            for observe in self._listeners.get(type(fact), ()):
                 observe(fact, now)
         for action in actions:
             perform = self._performers.get(type(action))
@@ -154,7 +165,6 @@ class World:
         if not self.distributor.has_agent_logged_in(queue):
             self._turn_away(caller, Outcome.NO_AGENT, now)
             return
-        self._note(facts.CallAnswered(call_id), now)
         self._inside[call_id] = caller
         self.waiting += 1
         self._act(self.distributor.handle(caller.arrival, now), now)
@@ -199,7 +209,7 @@ class World:
 
     def _take_hand(self, agent_id: str, now: float) -> None:
         taken = self.hands[agent_id] = self.hands.get(agent_id, 0) + 1
-        if taken > self._capacities.get(agent_id, 1):
+        if taken > 1 and taken > self.distributor.agent(agent_id).profile.capacity:
             raise LawBroken(f"at {now:.3f} s {agent_id} is offered a caller and has {taken - 1} already")
 
     def _silence(self, withdraw: Withdraw, _: float) -> None:
@@ -229,7 +239,6 @@ class World:
         self.waiting -= 1
         caller.outcome, caller.waited, caller.answered_by = Outcome.ANSWERED, now - caller.at, connected.agent_id
         self.talks[connected.call_id] = caller
-        self._note(facts.CallBridged(connected.call_id), now)
         self._at(now + caller.service, self._end, caller)
 
     def _end(self, caller: Caller, now: float) -> None:
@@ -240,7 +249,7 @@ class World:
         self._note(facts.CallEnded(call_id, Outcome.ANSWERED, EndedBy.CALLER), now)
 
     def _note(self, fact: facts.Fact, now: float) -> None:
-        for observe in self._observers:
+        for observe in self._listeners.get(type(fact), ()):
             observe(fact, now)
 
 

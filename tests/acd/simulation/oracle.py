@@ -33,7 +33,7 @@ def floor(agents: int) -> Distributor:
 def play(distributor: Distributor, callers: Iterator[Caller]) -> World:
     """Run to the end and hold the laws of conservation."""
     book = laws.AgentBook(distributor, MONDAY)
-    world = World(distributor, callers, Phones(), observers=[book.append])
+    world = World(distributor, callers, Phones(), observers=[book])
     world.finish()
     laws.check(world, book)
     return world
