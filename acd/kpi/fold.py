@@ -39,6 +39,7 @@ class Fold:
         keep: int | None = None,
         policy: Policy = NO_POLICY,
     ) -> None:
+        self.grid = grid
         self.thresholds = tuple(sorted(set(thresholds)))
         self._timeline = Timeline(grid, start, end, keep=keep, policy=policy)
         self._callers = Callers(self._timeline, self.thresholds)
@@ -71,6 +72,11 @@ class Fold:
                 self._agents.advance(now)
             self._agents.spend(now)
         return self._timeline.intervals()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of facts that count; it may be spared the others."""
+        return tuple(fact.KIND for fact in self._handlers)
 
     @property
     def ignored(self) -> int:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from acd import facts
 from acd.facts import Fact
+from acd.journal.port import Journal
 from acd.kpi.fold import Fold
 from acd.kpi.tally import Calls, Interval, Time
 
@@ -16,17 +17,17 @@ def at(clock: str) -> float:
 
 
 class Day:
-    """Tells a fold what happens, and keeps what it has told."""
+    """Tells a fold, or whoever takes facts, what happens, and keeps what it has told."""
 
-    def __init__(self, fold: Fold | None = None) -> None:
-        self.fold = fold or Fold()
+    def __init__(self, journal: Journal | None = None) -> None:
+        self.journal = journal or Fold()
         self.told: list[tuple[Fact, float]] = []
         self.states: dict[str, tuple[str, float]] = {}
         self.epoch = 0
 
     def tell(self, fact: Fact, when: float) -> None:
         self.told.append((fact, when))
-        self.fold.append(fact, when)
+        self.journal.append(fact, when)
 
     def change(self, agent: str, new: str, when: float) -> None:
         old, since = self.states.get(agent, ("logged_out", when))
@@ -51,6 +52,11 @@ class Day:
 
     def leave(self, call: str, when: float, waited: float, cause: str = "abandoned", queue: str = "sales") -> None:
         self.tell(facts.CallLeft(call, queue, cause, waited), when)
+
+    @property
+    def fold(self) -> Fold:
+        assert isinstance(self.journal, Fold)
+        return self.journal
 
     def interval(self, clock: str) -> Interval:
         return next(found for found in self.fold.intervals() if found.start == at(clock))
