@@ -73,6 +73,7 @@ _S = AgentState
 OFFERED: Final = frozenset({_S.RESERVED, _S.RINGING})
 IN_CALL: Final = frozenset({_S.TALKING, _S.HOLD, _S.CONSULTING})
 WORKING: Final = IN_CALL | {_S.WRAP_UP}
+AWAY: Final = frozenset({_S.LOGGED_OUT, _S.PAUSED})
 OPEN: Final = OFFERED | {_S.READY}
 BUSIEST: Final = (_S.TALKING, _S.CONSULTING, _S.HOLD)
 
@@ -85,12 +86,24 @@ class Tie:
     `state` is RESERVED, RINGING, TALKING, HOLD or CONSULTING. `due` is the end of the ring time.
     """
 
-    __slots__ = ("agent", "caller", "connected_at", "due", "entry", "epoch", "held_at", "held_seconds", "state")
+    __slots__ = (
+        "agent",
+        "caller",
+        "connected_at",
+        "due",
+        "entry",
+        "epoch",
+        "held_at",
+        "held_seconds",
+        "offered_at",
+        "state",
+    )
 
-    def __init__(self, caller: Caller, agent: Agent, epoch: int) -> None:
+    def __init__(self, caller: Caller, agent: Agent, epoch: int, now: float) -> None:
         self.caller = caller
         self.agent = agent
         self.epoch = epoch
+        self.offered_at = now
         self.state = AgentState.RESERVED
         self.due: float | None = None
         self.entry = 0

@@ -30,6 +30,7 @@ from acd.core.staff import TRIGGERS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from acd.core.expected_wait import Estimate
     from acd.core.lines import Timed
     from acd.core.policies import Random
     from acd.core.profiles import AgentProfile, QueueProfile
@@ -112,6 +113,13 @@ class Distributor(Installing):
         if caller is None or caller.talk is not None:
             return None
         return caller.queue.callers.ahead(caller.order, caller.seq) + 1
+
+    def expected_wait(self, call_id: str, now: float) -> Estimate | None:
+        """How long the caller will wait from `now` on; None if he does not wait (any more), and while nobody knows."""
+        caller = self._callers.get(call_id)
+        if caller is None or caller.talk is not None:
+            return None
+        return caller.queue.waits.estimate(caller.queue.place(caller, now), now)
 
     def waiting(self, queue_id: str) -> int:
         """How many wait in the queue, phones ringing for them or not. Raises UnknownQueueError."""

@@ -23,7 +23,7 @@ TOLD = "told"
 MOST_ABSENTEES = 1000
 LEAST_SPREAD = 0.1  # seconds
 
-Order = tuple[float, int]
+Order = tuple[float, ...]
 
 
 class Estimate(msgspec.Struct, frozen=True, gc=False):

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from acd.core.agents import AgentState
+from acd.core.backtest import Accuracy
 from acd.core.events import LeftCause
+from acd.core.expected_wait import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +23,8 @@ class QueueSnapshot(msgspec.Struct, frozen=True):
 
     `service_level` is answered within `service_level_seconds` / offered, None before the first caller.
     offered = waiting + answered + abandoned + overflowed + released.
+    `expected_wait` is that of one more caller behind all others, None for a queue with an agent ready and while nobody
+    knows. `estimators` has how good each way to tell is, and what callers were "told".
     """
 
     id: str
@@ -35,6 +39,8 @@ class QueueSnapshot(msgspec.Struct, frozen=True):
     released: int
     service_level: float | None
     service_level_seconds: float
+    expected_wait: Estimate | None = None
+    estimators: dict[str, Accuracy] = {}
 
 
 class AgentSnapshot(msgspec.Struct, frozen=True):
@@ -85,6 +91,8 @@ def _queue_snapshot(queue: Queue, states: dict[AgentState, int], now: float) -> 
         released=queue.left[LeftCause.RELEASED],
         service_level=queue.service_level,
         service_level_seconds=queue.profile.service_level_seconds,
+        expected_wait=None if states[AgentState.READY] else queue.waits.estimate(queue.last_place(now), now),
+        estimators=queue.waits.accuracy,
     )
 
 

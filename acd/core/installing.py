@@ -58,6 +58,8 @@ class Installing(Staff):
             self._seek_another(caller)
         for agent in sorted(touched, key=lambda agent: (agent.idle_since, agent.seq)):
             self._seek_caller(agent)
+        for queue in self._queues.values():
+            queue.count_serving(self._now)
         self._unsettled.update(dict.fromkeys(self._queues.values()))
         self._settle()
         return actions

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from acd.core.agents import AWAY
+from acd.core.estimators import Place
 from acd.core.events import LeftCause
+from acd.core.expected_wait import ExpectedWait
 from acd.core.lines import Line
 from acd.core.profiles import QueueProfile as QueueProfile  # noqa: PLC0414
 
@@ -100,8 +103,9 @@ class Caller:
 class Queue:
     """One queue: its line of callers, its agents, its classes, its counters.
 
-    `callers` are all who wait for an answer. `closing` is a queue that is no longer configured: it serves who is in
-    it. The counters obey offered = answered + len(callers) + the sum of `left`.
+    `callers` are all who wait for an answer, `seeking` how many of them seek an agent. `serving` counts the calls that
+    agents could take who are there. `closing` is a queue that is no longer configured: it serves who is in it. The
+    counters obey offered = answered + len(callers) + the sum of `left`.
     """
 
     __slots__ = (
@@ -118,7 +122,10 @@ class Queue:
         "offered",
         "profile",
         "reaches",
+        "seeking",
+        "serving",
         "strategy",
+        "waits",
     )
 
     def __init__(self, profile: QueueProfile) -> None:
@@ -129,6 +136,9 @@ class Queue:
         self.loaded = False
         self.closing = False
         self.logged_in = 0
+        self.serving = 0
+        self.seeking = 0
+        self.waits = ExpectedWait()
         self.offered = 0
         self.answered = 0
         self.answered_in_time = 0
@@ -169,6 +179,21 @@ class Queue:
         """The place among callers of several queues: an agent takes the smallest."""
         return order[0], (order[1] - now) * self.profile.weight
 
+    def count_serving(self, now: float) -> None:
+        """Count anew the calls that its agents could take at once."""
+        self.serving = sum(agent.profile.capacity for agent in self.members if agent.state not in AWAY)
+        self.waits.staffed(self.serving, now)
+
+    def place(self, caller: Caller, now: float) -> Place:
+        """Where a waiting caller stands among those who have no agent yet."""
+        offered = len(self.callers) - self.seeking
+        ahead = max(self.callers.ahead(caller.order, caller.seq) - offered, 0)
+        return Place(ahead + 1, max(self.seeking, ahead + 1), self._head_waited(now))
+
+    def last_place(self, now: float) -> Place:
+        """Where one more caller would stand behind all others."""
+        return Place(self.seeking + 1, self.seeking + 1, self._head_waited(now))
+
     def count_answer(self, waited_seconds: float) -> None:
         """Count a caller answered after `waited_seconds`."""
         self.answered += 1
@@ -179,6 +204,10 @@ class Queue:
     def service_level(self) -> float | None:
         """Callers answered within T / callers offered; None before the first caller."""
         return self.answered_in_time / self.offered if self.offered else None
+
+    def _head_waited(self, now: float) -> float:
+        head = self.callers.first()
+        return now - head[2].entered_at if head is not None else 0.0
 
     def _strategy(self) -> tuple[str, ...]:
         load = self.profile.under_load

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from acd import facts
 from acd.core.actions import Action, AgentChanged, Connected, Offer, Withdraw, WithdrawCause
-from acd.core.agents import MISSED, Agent, AgentState, Tie, Trigger
+from acd.core.agents import AWAY, MISSED, Agent, AgentState, Tie, Trigger
 from acd.core.events import FailCause
 from acd.core.lines import Agenda
 from acd.core.matching import CallerClass, Matcher
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from acd.core.queues import Caller, Queue
 
 RUNNERS_UP = 5  # how many of those who came next an offer tells
-_AWAY = frozenset((AgentState.LOGGED_OUT, AgentState.PAUSED))
 _UNANSWERED = frozenset((FailCause.NO_ANSWER, FailCause.UNREACHABLE))
 
 
@@ -50,8 +49,7 @@ class Ties:
         """Offer the caller to the best available agent, where all ring to all of them; or he waits to be sought."""
         kind = caller.kind
         if caller.queue.profile.ring_all:
-            caller.seeking = True
-            kind.seeking.add(caller.order, caller.seq, caller)
+            self._begin_seeking(caller)
             available = kind.idle.foremost(len(kind.idle))
             for score, _, agent in available:
                 self._offer(caller, agent, "agent", score, (), len(available))
@@ -63,8 +61,7 @@ class Ties:
             runners_up = tuple([(other.id, theirs) for theirs, _, other in best[1:]])
             self._offer(caller, agent, "agent", score, runners_up, len(kind.idle))
         else:
-            caller.seeking = True
-            kind.seeking.add(caller.order, caller.seq, caller)
+            self._begin_seeking(caller)
 
     def _seek_caller(self, agent: Agent) -> None:
         """Offer the agent the best caller of all his classes, or have him stand by in all of them."""
@@ -74,6 +71,9 @@ class Ties:
         if not heads:
             if not agent.listed:
                 self._matcher.enlist(agent)
+                for queue in agent.members:
+                    if not queue.seeking:
+                        queue.waits.idle(self._now)
             return
         if len(heads) > 1:
             heads.sort()
@@ -84,9 +84,16 @@ class Ties:
         self._offer(caller, agent, "caller", rank, runners_up, 1)
 
     @staticmethod
+    def _begin_seeking(caller: Caller) -> None:
+        caller.seeking = True
+        caller.queue.seeking += 1
+        caller.kind.seeking.add(caller.order, caller.seq, caller)
+
+    @staticmethod
     def _stop_seeking(caller: Caller) -> None:
         if caller.seeking:
             caller.seeking = False
+            caller.queue.seeking -= 1
             caller.kind.seeking.remove(caller.order, caller.seq)
 
     # Offers
@@ -102,7 +109,7 @@ class Ties:
     ) -> None:
         self._matcher.delist(agent)
         epoch = self._epoch = self._epoch + 1
-        tie = self._ties[epoch] = Tie(caller, agent, epoch)
+        tie = self._ties[epoch] = Tie(caller, agent, epoch, self._now)
         caller.offers.append(tie)
         agent.offer = tie
         agent.turn = epoch
@@ -178,6 +185,7 @@ class Ties:
         agent.idle_since = tie.connected_at = self._now
         tie.state = AgentState.TALKING
         queue.count_answer(waited_seconds)
+        queue.waits.answered(caller.id, self._now - tie.offered_at, self._now)
         self._show(agent)
         self._actions.append(Connected(caller.id, agent.id, tie.epoch, queue.id, waited_seconds))
         self._facts.append(facts.CallConnected(caller.id, agent.id, tie.epoch, queue.id, waited_seconds))
@@ -194,7 +202,9 @@ class Ties:
         seconds = agent.profile.wrap_up_seconds
         if seconds is None:
             seconds = queue.profile.wrap_up_seconds
-        if seconds > 0 and agent.wants_calls:
+        wraps = seconds > 0 and agent.wants_calls
+        queue.waits.handled(self._now - tie.offered_at + (seconds if wraps else 0.0))
+        if wraps:
             self._matcher.delist(agent)
             agent.wrapping = tie
             self._agenda.set(agent, self._now + seconds)
@@ -222,7 +232,7 @@ class Ties:
         tie = agent.talks[0] if agent.talks else agent.offer or agent.wrapping
         call_id, queue_id = (tie.caller.id, tie.caller.queue.id) if tie is not None else ("", "")
         self._facts.append(facts.AgentChanged(agent.id, old, new, self._now - since, agent.reason, call_id, queue_id))
-        if old in _AWAY or new in _AWAY:
+        if old in AWAY or new in AWAY:
             self._staff_changed(agent, old, new)
 
     def _staff_changed(self, agent: Agent, old: AgentState, new: AgentState) -> None:
@@ -231,4 +241,9 @@ class Ties:
             for queue in agent.members:
                 queue.logged_in += change
                 self._unsettled[queue] = None
+        change = agent.profile.capacity * ((new not in AWAY) - (old not in AWAY))
+        if change:
+            for queue in agent.members:
+                queue.serving += change
+                queue.waits.staffed(queue.serving, self._now)
         self._deserted += self._matcher.notice(agent, old, new)

@@ -32,6 +32,18 @@ class Waiting(Ties):
         if kind.ring > 0:
             self._tell_ring(caller)
         self._seek_agent(caller)
+        if not caller.offers:
+            self._foretell(caller)
+
+    def _foretell(self, caller: Caller) -> None:
+        """Have the queue say how long a caller will wait who found no agent."""
+        queue = caller.queue
+        place = queue.place(caller, self._now)
+        told = queue.waits.joined(caller.id, (*caller.order, caller.seq), place, self._now)
+        if told is not None:
+            self._facts.append(
+                facts.WaitEstimated(caller.id, queue.id, told.estimator, told.low, told.expected, told.high)
+            )
 
     def _seek_another(self, caller: Caller) -> None:
         """Let a caller whose offer ended seek the next agent, if no phone rings for him."""
@@ -61,6 +73,7 @@ class Waiting(Ties):
         position = queue.callers.ahead(caller.order, caller.seq) + 1
         self._facts.append(facts.CallLeft(caller.id, queue.id, cause, self._now - caller.since, position))
         self._leave(caller)
+        queue.waits.left(caller.id, self._now)
         return self._withdraw_all(caller, WithdrawCause.CALLER_LEFT)
 
     def _move(self, caller: Caller, queue: Queue, cause: str) -> None:
@@ -69,6 +82,7 @@ class Waiting(Ties):
         before.left[LeftCause.OVERFLOWED] += 1
         self._facts.append(facts.CallMoved(caller.id, before.id, queue.id, cause))
         self._leave(caller)
+        before.waits.left(caller.id, self._now)
         freed = self._withdraw_all(caller, WithdrawCause.CALLER_MOVED)
         self._enter(caller, queue)
         for agent in freed:
