@@ -183,8 +183,10 @@ def test_a_clock_that_steps_back_counts_no_time_twice() -> None:
     day.change("1001", "ready", at("10:30"))
     day.change("1001", "paused", at("10:40"))
     day.tell(facts.AgentChanged("1001", "paused", "ready", 60.0), at("10:35"))
-    day.tell(facts.AgentChanged("1001", "ready", "paused", 600.0), at("10:45"))
-    assert day.time("10:00").seconds == {"ready": 900}
+    day.tell(facts.AgentChanged("1001", "ready", "logged_out", 600.0), at("10:45"))
+    day.tell(facts.AgentChanged("1001", "logged_out", "ready", 60.0), at("10:44"))
+    day.tell(facts.AgentChanged("1001", "ready", "paused", 360.0), at("10:50"))
+    assert day.time("10:00").seconds == {"ready": 600 + 300 + 300}
 
 
 def test_in_time_is_by_the_threshold_of_the_queue_in_force() -> None:
