@@ -33,11 +33,12 @@ class Codec:
         self._decoders = {kind: msgspec.json.Decoder(fact) for kind, fact in kinds.items()}
 
     def encode(self, fact: Fact) -> str:
-        """Return the fields that are not at their default. What no text can hold is written with backslashes."""
-        try:
-            return _ENCODER.encode(fact).decode()
-        except UnicodeEncodeError:
-            return _ENCODER.encode(_storable(msgspec.to_builtins(fact))).decode()
+        """Return the fields that are not at their default. Raises UnicodeEncodeError for what no text can hold."""
+        return _ENCODER.encode(fact).decode()
+
+    def storable(self, fact: Fact) -> Fact:
+        """Return the fact with what no text can hold, which a peer may send, in backslashes as in the log's lines."""
+        return msgspec.convert(_storable(msgspec.to_builtins(fact)), type(fact))
 
     def decode(self, kind: str, version: int, data: str) -> Fact:
         """Return the fact that was written. Raises UnreadableError for a kind or fields that are not known."""
@@ -58,16 +59,10 @@ class Codec:
 
 
 def _storable(value: Any) -> Any:
-    """Write lone surrogates, which a peer may send, the way the log does."""
     if isinstance(value, str):
-        return text(value)
+        return value.encode(errors="backslashreplace").decode()
     if isinstance(value, dict):
-        return {text(key): _storable(item) for key, item in value.items()}
+        return {_storable(key): _storable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_storable(item) for item in value]
     return value
-
-
-def text(value: str) -> str:
-    """Return a text that UTF-8 can hold."""
-    return value.encode(errors="backslashreplace").decode()

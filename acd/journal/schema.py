@@ -23,8 +23,8 @@ CREATE TABLE fact (
     kind TEXT NOT NULL,
     version INTEGER NOT NULL,
     call TEXT,
-    agent TEXT,
-    data TEXT NOT NULL
+    data TEXT NOT NULL,
+    agent TEXT GENERATED ALWAYS AS (data ->> '$.agent') VIRTUAL
 );
 CREATE INDEX fact_by_call ON fact (call) WHERE call IS NOT NULL;
 CREATE INDEX fact_landmarks ON fact (kind) WHERE kind IN ({_LANDMARKS});
@@ -33,7 +33,7 @@ CREATE TRIGGER fact_is_not_changed BEFORE UPDATE ON fact BEGIN SELECT RAISE(ABOR
 _GUARD = "CREATE TRIGGER fact_is_not_deleted BEFORE DELETE ON fact BEGIN SELECT RAISE(ABORT, 'a fact stays'); END"
 ROWS = 50
 """At most so many are appended by one statement: the interpreter's lock changes hands at every statement."""
-_INSERT, _PLACES = "INSERT INTO fact (at, kind, version, call, agent, data) VALUES ", "(?, ?, ?, ?, ?, ?)"
+_INSERT, _PLACES = "INSERT INTO fact (at, kind, version, call, data) VALUES ", "(?, ?, ?, ?, ?)"
 INSERTS = [_INSERT + ", ".join([_PLACES] * rows) for rows in range(ROWS + 1)]
 """The statement that appends so many rows."""
 

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import structlog
 
+from acd.facts import KINDS
 from acd.journal import schema
-from acd.journal.codec import Codec, text
+from acd.journal.codec import Codec
 from acd.journal.schema import JournalError
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ LONGEST_PAUSE = 2.0
 RETENTION_SECONDS = 3600.0
 COMMIT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
+_OF_CALLS = frozenset(kind for kind in KINDS.values() if "call" in kind.__struct_fields__)
+
 Sync = Literal["full", "normal"]
-Row = tuple[float, str, int, str | None, str | None, str]
+Row = tuple[float, str, int, str | None, str]
 
 
 class JournalCounters(msgspec.Struct, frozen=True):
@@ -211,7 +214,7 @@ class SqliteJournal:
     def _run(self) -> None:
         while not self._closing or self._waiting:
             if self._wake.wait(ALIVE_SECONDS):
-                gather = max(self._commit_seconds - 2 * self._slowest, self._commit_seconds / 4)
+                gather = max(self._commit_seconds - self._slowest, self._commit_seconds / 4)
                 self._hurry.wait(max(self._since + gather - time.monotonic(), 0.0))
             since = self._since
             self._wake.clear()
@@ -244,11 +247,11 @@ class SqliteJournal:
 
     def _row(self, at: float, fact: Fact) -> Row | None:
         try:
-            call, agent = getattr(fact, "call", ""), getattr(fact, "agent", "")
-            data = self._codec.encode(fact)
-            if not (call + agent).isascii():
-                call, agent = text(call), text(agent)
-            return (float(at), fact.KIND, fact.VERSION, call or None, agent or None, data)
+            kind = type(fact)
+            call = fact.call if kind in _OF_CALLS else ""  # type: ignore[attr-defined]
+            return (float(at), kind.KIND, kind.VERSION, call or None, self._codec.encode(fact))
+        except UnicodeEncodeError:
+            return self._row(at, self._codec.storable(fact))
         except (TypeError, ValueError, AttributeError, RecursionError, msgspec.MsgspecError) as error:
             self._refused += 1
             self._log.error("journal.refused", fact=type(fact).__name__, error=str(error))
@@ -307,7 +310,7 @@ class SqliteJournal:
 
     def _note_commit(self, rows: Sequence[Row], seconds: float) -> None:
         self._written += len(rows)
-        self._slowest = max(seconds, self._slowest * 0.95)
+        self._slowest = max(seconds, self._slowest * 0.8)
         self._commits[bisect_left(COMMIT_BOUNDS, seconds)] += 1
         self._commit_sum += seconds
 
