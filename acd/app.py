@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -22,9 +22,8 @@ import uvloop
 
 from acd import facts, http
 from acd import log as logs
-from acd.core.agents import AgentProfile
-from acd.core.distributor import Distributor
-from acd.core.queues import QueueProfile
+from acd.changes import change_routes
+from acd.control import Control
 from acd.engine import Engine
 from acd.guide import guide
 from acd.journal.run import begin as begin_run
@@ -32,6 +31,7 @@ from acd.journal.schema import JournalError
 from acd.journal.store import SqliteJournal
 from acd.live import LiveFloor
 from acd.metrics import Metrics
+from acd.policy import agent_profiles, build_distributor, numbers_of, queue_profiles
 from acd.store import CdrStore, StoreError
 from acd.trace import SipTrace
 from ims_core.bindings_store import BindingsStore
@@ -53,11 +53,13 @@ from media.supervisor import MediaSupervisor
 
 if TYPE_CHECKING:
     from acd.config import Config
+    from acd.config.source import Source
     from acd.journal.recovery import Left
 
 log = structlog.get_logger()
 
 FAILED = 1
+TALKS_REMEMBERED = 20_000  # of which a caller's last agent is known after a start
 COLLECTOR_THRESHOLDS = (50_000, 20, 20)
 Listeners = dict[tuple[str, Address], str]
 
@@ -70,16 +72,17 @@ class Running(NamedTuple):
     """A server that accepts traffic: its real addresses and its parts."""
 
     engine: Engine
+    control: Control
     listeners: Listeners
     http: str | None
 
 
-def run(config: Config) -> int:
-    """Serve until SIGTERM or SIGINT; return the exit status."""
+def run(config: Config, source: Source) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit status. SIGHUP has ``source`` read anew."""
     logs.configure(config.log.level, config.log.format)
     _calm_collector()
     try:
-        uvloop.run(_serve(config))
+        uvloop.run(_serve(config, source))
     except CannotStart as error:
         print(error, file=sys.stderr)
         return FAILED
@@ -97,7 +100,7 @@ def _calm_collector() -> None:
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, source: Source) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
@@ -109,7 +112,8 @@ async def _serve(config: Config) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    async with start(config) as running:
+    async with start(config, source) as running:
+        loop.add_signal_handler(signal.SIGHUP, running.control.reload_soon)
         sip = [f"{transport.lower()}:{format_address(local)}" for transport, local in running.listeners]
         log.info("server.ready", domain=config.server.domain, sip=sip, http=running.http, pid=os.getpid())
         if config.log.format == "console":
@@ -121,8 +125,8 @@ async def _serve(config: Config) -> None:
 
 
 @asynccontextmanager
-async def start(config: Config) -> AsyncIterator[Running]:
-    """Serve while the context lasts. Raises ``CannotStart``."""
+async def start(config: Config, source: Source) -> AsyncIterator[Running]:
+    """Serve while the context lasts; ``source`` is where ``config`` came from. Raises ``CannotStart``."""
     async with AsyncExitStack() as cleanup:
         _make_directories(config)
         store = CdrStore(config.storage.cdr_url)
@@ -152,18 +156,21 @@ async def start(config: Config) -> AsyncIterator[Running]:
         engine, floor = _assemble(
             config, cleanup, stack=stack, media=media, store=store, journal=journal, listeners=listeners
         )
-        engine.dispatcher.begin(*profiles(config), left.wishes)
+        engine.last_agents.restore(await asyncio.to_thread(_last_talks, store))
+        cleanup.push_async_callback(engine.profiles.close)
+        engine.dispatcher.begin(queue_profiles(config), agent_profiles(config), left.wishes)
+        control = Control(engine, source)
         stack.attach(engine.node)
         engine.node.handle_timer()  # reports the bindings restored
         served = None
         if config.http.listen is not None:
-            app = http.create_app(floor, store, engine.metrics, config.http.token)
+            app = http.create_app(floor, store, engine.metrics, config.http.token, change_routes(control))
             try:
                 served = str(await cleanup.enter_async_context(http.serve(app, config.http.listen)))
             except http.HttpError as error:
                 raise CannotStart(f"http.listen: {error}") from None
         floor.open_for_calls = True
-        yield Running(engine, listeners, served)
+        yield Running(engine, control, listeners, served)
         floor.open_for_calls = False
 
 
@@ -204,9 +211,12 @@ def _assemble(
     for agent in config.agents.values():
         if agent.contact is not None:
             location.add(Binding(f"sip:{agent.id}@{config.server.domain}", agent.contact))
-    distributor = build_distributor(config, loop.time())
-    node = build_node(config, ids=ids, domains=domains, location=location, listeners=listeners)
+    distributor = build_distributor(config, loop.time(), random.Random(secrets.randbits(256)).random)
+    node = build_node(
+        lambda: engine.config if engine else config, ids=ids, domains=domains, location=location, listeners=listeners
+    )
     trace = SipTrace(calls=config.trace.calls, messages=config.trace.messages, utc=_utc) if config.trace.sip else None
+    engine: Engine | None = None
     thresholds = {queue.id: queue.service_level_seconds for queue in config.queues.values()}
     engine = Engine(
         config,
@@ -236,25 +246,29 @@ def _assemble(
 
 
 def build_node(
-    config: Config,
+    present: Callable[[], Config],
     *,
     ids: Ids,
     domains: Domains,
     location: Location,
     listeners: Listeners,
 ) -> Node:
-    """Build the SIP element of a configuration; needs a running event loop for its clock."""
+    """Build the SIP element of a configuration; needs a running event loop for its clock.
+
+    Who may register and which trunks there are is asked of ``present`` each time.
+    """
+    config = present()
     clock = asyncio.get_running_loop().time
     secret = secrets.token_bytes(16)
     authenticator = known_user = None
     if config.sip.authentication == "digest":
         authenticator = DigestAuthenticator(
             config.server.domain,
-            lambda user: account.password if (account := config.accounts.get(user)) else None,
+            lambda user: account.password if (account := present().accounts.get(user)) else None,
             secret,
             nonce_lifetime=config.registrar.nonce_seconds,
         )
-        known_user = config.accounts.__contains__
+        known_user = lambda user: user in present().accounts  # noqa: E731 - one of two
     registrar = Registrar(
         domains,
         location,
@@ -271,11 +285,9 @@ def build_node(
         domains,
         location,
         authenticator=authenticator,
-        is_trunk=lambda host: any(host in source for trunk in config.trunks.values() for source in trunk.sources),
+        is_trunk=lambda host: any(host in source for trunk in present().trunks.values() for source in trunk.sources),
     )
-    codes = config.feature_codes
-    numbers = [*config.numbers, *(getattr(codes, name) for name in codes.__struct_fields__)]
-    scscf = Scscf(domains, location, services=numbers, service="acd", known_user=known_user)
+    scscf = Scscf(domains, location, services=numbers_of(config), service="acd", known_user=known_user)
     timers = TimerValues(config.sip.t1_seconds, config.sip.t2_seconds, config.sip.t4_seconds)
     return Node(
         Endpoint(clock=clock, ids=ids, sent_by=listeners, timers=timers),
@@ -331,29 +343,13 @@ def _limits(config: Config) -> TransportLimits:
     )
 
 
-def profiles(config: Config) -> tuple[list[QueueProfile], list[AgentProfile]]:
-    """Return the queues and agents of a configuration as the distributor takes them."""
-    queues = [
-        QueueProfile(queue.id, queue.name, queue.ring_seconds, queue.wrap_up_seconds, queue.service_level_seconds)
-        for queue in config.queues.values()
-    ]
-    agents = [
-        AgentProfile(
-            agent.id,
-            agent.name,
-            tuple(agent.queues),
-            agent.wrap_up_seconds,
-            agent.refuse_delays.refused,
-            agent.always_ready,
-        )
-        for agent in config.agents.values()
-    ]
-    return queues, agents
-
-
-def build_distributor(config: Config, now: float) -> Distributor:
-    """Build the queues and agents of a configuration."""
-    return Distributor(*profiles(config), now)
+def _last_talks(store: CdrStore) -> dict[str, str]:
+    """Return whom callers talked to last; without a database that answers, nobody."""
+    try:
+        return store.last_talks(TALKS_REMEMBERED)
+    except StoreError as error:
+        log.warning("cdr.read_failed", error=str(error))
+        return {}
 
 
 def _utc() -> datetime:

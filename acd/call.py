@@ -25,6 +25,7 @@ from media.api import Digit, Lost, MediaEvent, MediaLeg, MediaUnavailable, NotAc
 if TYPE_CHECKING:
     from acd.agentleg import AgentLeg
     from acd.context import Context
+    from acd.core.actions import Divert
     from acd.leg import Leg
     from acd.record import CallRecord
 
@@ -55,7 +56,7 @@ class Call:
         self.id = record.id
         self.media: MediaLeg | None = None
         self.agent: Leg | None = None
-        self.connected: asyncio.Future[AgentLeg] | None = None
+        self.connected: asyncio.Future[AgentLeg | Divert] | None = None
         self.queued = False
         self.stage: Stage = "arrived"
         self.outcome_if_left = Outcome.ABANDONED

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
-from acd.config import Config, ConfigError, load
+from acd.config import Config, ConfigError
+from acd.config.source import Source
 
 WRONG = 2
 _OWN = {"demo": "acd.demo", "simulate": "acd.simulation.command"}  # commands with arguments of their own
@@ -33,13 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "version":
         return _print(f"ims-acd {version('ims-acd')} (Python {platform.python_version()})")
     try:
-        config = load(arguments.config, arguments.set)
+        source = Source(arguments.config, arguments.set)
+        config = source.read()
     except ConfigError as error:
         print(error, file=sys.stderr)
         return WRONG
     if arguments.command == "check":
         return _print(f"{arguments.config}: ok: {summary(config)}")
-    return int(import_module("acd.app").run(config) or 0)
+    return int(import_module("acd.app").run(config, source) or 0)
 
 
 def summary(config: Config) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from acd.config import Config
     from acd.core.distributor import Distributor
     from acd.core.events import Event
+    from acd.profiles import LastAgents, Profiles
     from acd.record import CallRecord
     from ims_core.errors import ServiceUnavailable
     from ims_core.flow import Flow
@@ -33,6 +34,8 @@ class Context(Protocol):
     loop: AbstractEventLoop
     node: Node
     media: Media
+    profiles: Profiles
+    last_agents: LastAgents
 
     @property
     def dispatcher(self) -> Switchboard:
@@ -50,6 +53,9 @@ class Context(Protocol):
 
     def way_to_user(self, user: str) -> tuple[str, Flow]:
         """Return the contact of a user's phone and the way there. Raises ``SipError`` when there is none."""
+
+    def is_open(self, queue_id: str) -> bool:
+        """Whether it is within the queue's hours now."""
 
     def recording_path(self, record: CallRecord) -> str:
         """Return where to record a call."""

@@ -12,7 +12,7 @@ import structlog
 from acd import facts
 from acd.agentleg import AgentLeg
 from acd.cdr import EndedBy, Outcome
-from acd.core.actions import Action, AgentChanged, Connected, Offer, Refused, Withdraw
+from acd.core.actions import Action, AgentChanged, Connected, Divert, Offer, Refused, Withdraw
 from acd.core.agents import AgentState
 from acd.core.events import AgentLoggedOut, AgentPaused, Event, FailCause, OfferFailed
 
@@ -195,6 +195,9 @@ class Dispatcher:
             case AgentChanged(agent_id, old, new, reason):
                 if old in _NOTABLE or new in _NOTABLE:
                     log.info("agent.changed", agent=agent_id, old=old, new=new, reason=reason)
+            case Divert(call_id, _, to, _, cause):
+                self._metrics.call_diverted(cause, to)
+                self._divert(call_id, action)
             case Refused(call_id, _):
                 call = self._calls.get(call_id)
                 if call is not None:
@@ -221,6 +224,13 @@ class Dispatcher:
         call.agent = leg
         if call.connected is not None and not call.connected.done():
             call.connected.set_result(leg)
+
+    def _divert(self, call_id: str, divert: Divert) -> None:
+        call = self._calls.get(call_id)
+        if call is not None:
+            call.queued = False
+            if call.connected is not None and not call.connected.done():
+                call.connected.set_result(divert)
 
     def _failed(self, leg: AgentLeg, reason: str) -> None:
         """Let go of an offer that came to nothing."""

@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import structlog
 
 from acd.call import Call
 from acd.cdr import Cdr, EndedBy, Outcome
+from acd.config.live import Installed, follow
 from acd.core.events import AgentBusy, AgentIdle, AgentRegistered, AgentUnregistered
 from acd.dispatcher import Dispatcher
+from acd.policy import agent_profiles, calendar_of, numbers_of, queue_profiles
+from acd.profiles import LastAgents, Profiles
 from acd.record import CallRecord
 from acd.services import feature_code, service_for
 from ims_core.errors import ServiceUnavailable, TemporarilyUnavailable
-from ims_core.location import BindingAdded, BindingRemoved, LocationEvent
+from ims_core.location import Binding, BindingAdded, BindingRemoved, LocationEvent, Removal
 
 if TYPE_CHECKING:
     from acd.call import Service
     from acd.config import Config
+    from acd.core.calendar import Calendar
     from acd.core.distributor import Distributor
     from acd.journal.port import Journal
     from acd.metrics import Metrics
@@ -79,12 +83,63 @@ class Engine:
         self._ids = ids
         self._unix = unix
         self._journal = journal
-        self._services: dict[str, Service] = {
-            number: service_for(served, config) for number, served in config.numbers.items()
-        }
+        self.profiles = Profiles(config.callers)
+        self.last_agents = LastAgents()
+        self._services: dict[str, Service] = {}
+        self._codes: set[str] = set()
+        self._agent_aors: dict[str, str] = {}
+        self._hours: dict[str, Calendar] = {}
+        self._serve(config)
+        node.services["acd"] = self.take
+
+    # Configuration ------------------------------------------------------------------------------------------
+
+    def _serve(self, config: Config) -> None:
+        """Have calls that come from now on served as ``config`` says."""
+        self.config = config
+        self._services = {number: service_for(served, config) for number, served in config.numbers.items()}
         self._codes = {getattr(config.feature_codes, name) for name in config.feature_codes.__struct_fields__}
         self._agent_aors = {f"sip:{agent}@{config.server.domain}": agent for agent in config.agents}
-        node.services["acd"] = self.take
+        calendars = {name: calendar_of(calendar) for name, calendar in config.calendars.items()}
+        self._hours = {queue.id: calendars[queue.hours] for queue in config.queues.values() if queue.hours is not None}
+
+    def install(self, wanted: Config, cause: Literal["reload", "api"]) -> Installed:
+        """Follow ``wanted``, as far as that goes without a restart, for calls that wait as well; none is lost."""
+        before = self.config
+        config, changed, needs_restart = follow(before, wanted)
+        self.metrics.serve(config.queues)
+        self._serve(config)
+        self.node.serve(numbers_of(config))
+        if config.callers != before.callers:
+            self.profiles.configure(config.callers)
+        self.dispatcher.install(queue_profiles(config), agent_profiles(config), cause)
+        self._meet_agents(before)
+        self.flush()
+        return Installed(self.dispatcher.distributor.policy, changed, needs_restart)
+
+    def _meet_agents(self, before: Config) -> None:
+        """Bind the contacts that are configured now, and tell of new agents whose phones are there already."""
+        location = self.node.location
+        for name in {*before.agents, *self.config.agents}:
+            old, new = before.agents.get(name), self.config.agents.get(name)
+            aor = f"sip:{name}@{self.config.server.domain}"
+            bound = location.bindings(aor)
+            if new is not None and old is None and bound:
+                self.dispatcher.tell(AgentRegistered(name))
+            contact = new.contact if new is not None else None
+            if contact == (old.contact if old is not None else None):
+                continue
+            if contact is not None:
+                location.add(Binding(aor, contact))
+            for binding in bound:
+                if binding.fixed:
+                    location.remove(binding, Removal.DEREGISTERED)
+        self.node.handle_timer()  # reports what became of the bindings
+
+    def is_open(self, queue_id: str) -> bool:
+        """Whether it is within the queue's hours now."""
+        hours = self._hours.get(queue_id)
+        return hours is None or hours.is_open(self._unix())
 
     # Calls --------------------------------------------------------------------------------------------------
 

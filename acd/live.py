@@ -70,6 +70,8 @@ class LiveFloor:
             sip_dropped=endpoint.dropped + self._stack.dropped,
             sip_unexpected=endpoint.unexpected,
             inputs_ignored={kind.value: count for kind, count in engine.dispatcher.distributor.counters.items()},
+            caller_lookups={source.value: count for source, count in engine.profiles.found.items()},
+            policy=engine.dispatcher.distributor.policy,
             floor=self._snapshot(),
             media=engine.media.counters(),
             cdr=self._store.counters(),

@@ -234,9 +234,7 @@ def _engine(readings: Readings) -> Iterator[Metric]:
 
 
 def _routing(readings: Readings) -> Iterator[Metric]:
-    yield _gauge(
-        "acd_policy", "The policy that calls are offered by: its number.", readings.policy
-    )
+    yield _gauge("acd_policy", "The policy that calls are offered by: its number.", readings.policy)
     found = {(source,): count for source, count in readings.caller_lookups.items()}
     yield _counter("acd_caller_lookups", "Look-ups of callers' profiles, by where they were found.", found, "source")
 

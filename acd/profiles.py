@@ -38,9 +38,9 @@ class Source(StrEnum):
     FAILED = "failed"  # no answer, or one that makes no sense
 
     @property
-    def is_fallback(self) -> bool:
-        """Whether something went wrong."""
-        return self in (Source.SLOW, Source.FAILED)
+    def for_log(self) -> str:
+        """The word of `acd.facts.CallerKnown` for it."""
+        return {Source.TABLE: "table", Source.HTTP: "http", Source.CACHE: "http"}.get(self, "fallback")
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from acd import facts
-from acd.cdr import EndedBy, Outcome
+from acd.cdr import Outcome
 from acd.config import Flow, Number, Queue, ToAnnouncement, ToEcho, ToFlow, ToQueue
+from acd.core.actions import Divert
 from acd.core.events import (
     AgentEvent,
     AgentLoggedIn,
@@ -20,6 +21,9 @@ from acd.core.events import (
     CallLeft,
     LeftCause,
 )
+from acd.overflowing import CLOSED, FULL, NOBODY, Farewell, divert, tell_and_release
+from acd.policy import Route, route_for, route_of
+from acd.profiles import Found, Source
 from ims_core.errors import Forbidden
 from media.numbers import say_agent, say_position
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from acd.agentleg import AgentLeg
     from acd.call import Call, Service
     from acd.config import Config
+    from acd.context import Context
 
 MUSIC_AFTER_SECONDS = 0.1  # who is connected sooner hears no snatch of music
 
@@ -34,10 +39,10 @@ MUSIC_AFTER_SECONDS = 0.1  # who is connected sooner hears no snatch of music
 def service_for(number: Number, config: Config) -> Service:
     """Return the service that a configured number stands for."""
     match number:
-        case ToQueue(queue=queue, priority=priority):
-            return partial(wait_for_agent, queue=config.queues[queue], priority=priority)
+        case ToQueue(queue=queue):
+            return partial(to_queue, number=route_of(number), queue=queue)
         case ToFlow(flow=flow):
-            return partial(menu, flow=config.flows[flow])
+            return partial(menu, number=route_of(number), flow=config.flows[flow])
         case ToEcho():
             return echo
         case ToAnnouncement(announcement=prompts):
@@ -60,14 +65,15 @@ async def announcement(call: Call, prompts: Sequence[str]) -> None:
     await call.play(prompts)
 
 
-async def menu(call: Call, flow: Flow) -> None:
+async def menu(call: Call, number: Route, flow: Flow) -> None:
     """Greet, let a digit choose a queue, and wait in it; without a choice, wait in the default queue."""
-    queues = call.context.config.queues
-    distributor = call.context.dispatcher.distributor
+    context = call.context
+    found = context.profiles.find(call.record.caller)
     call.stage = "menu"
     await call.answer()
-    if not any(distributor.has_agent_logged_in(queue) for queue in {*flow.choices.values(), flow.default}):
-        await tell_and_release(call, "nobody", Outcome.NO_AGENT, "nobody logged in")
+    away = [_turned_away(context, queue) for queue in (flow.default, *flow.choices.values())]
+    if None not in away and away[0] is not None:
+        await tell_and_release(call, *away[0])
         return
     await call.play(flow.greeting, interruptible=True)
     choice = None
@@ -78,48 +84,113 @@ async def menu(call: Call, flow: Flow) -> None:
         if choice is not None:
             break
         if digit is not None:
-            await call.play([f"{call.context.config.server.language}/invalid"], interruptible=True)
+            await call.play([f"{context.config.server.language}/invalid"], interruptible=True)
     call.record.tell(facts.MenuChose(call.id, choice or flow.default))
-    await wait_for_agent(call, queues[choice or flow.default])
+    await wait_for_agent(call, choice or flow.default, _route(call, number, await found))
 
 
-async def wait_for_agent(call: Call, queue: Queue, priority: int = 0) -> None:
-    """Wait in ``queue`` until an agent answers, then talk."""
+async def to_queue(call: Call, number: Route, queue: str) -> None:
+    """Wait in the queue that the number stands for, or that the caller's profile leads to."""
+    found = await call.context.profiles.find(call.record.caller)
+    await wait_for_agent(call, queue, _route(call, number, found))
+
+
+def _route(call: Call, number: Route, found: Found) -> Route:
+    """Note what is known of the caller, and say what follows from it."""
+    if found.source is not Source.NOWHERE:
+        known = found.profile
+        call.record.tell(
+            facts.CallerKnown(
+                call.id,
+                found.source.for_log,
+                known.vip,
+                known.segment or "",
+                known.language or "",
+                known.age_group or "",
+                known.agent or "",
+            )
+        )
+    return route_for(found.profile, number, call.context.config)
+
+
+async def wait_for_agent(call: Call, queue_id: str, route: Route) -> None:
+    """Wait in the queue until an agent answers, then talk."""
     context = call.context
-    distributor = context.dispatcher.distributor
-    if not distributor.has_agent_logged_in(queue.id):
-        call.record.tell(facts.CallTurnedAway(call.id, queue.id, "nobody logged in"))
-        await tell_and_release(call, "nobody", Outcome.NO_AGENT, "nobody logged in")
-        return
-    if distributor.waiting(queue.id) >= queue.max_waiting:
-        call.record.tell(facts.CallTurnedAway(call.id, queue.id, "queue full"))
-        await tell_and_release(call, "busy", Outcome.REJECTED, "queue full")
+    queue_id = route.queue or queue_id
+    away = _turned_away(context, queue_id)
+    if away is not None:
+        call.record.tell(facts.CallTurnedAway(call.id, queue_id, away[2]))
+        await tell_and_release(call, *away)
         return
     await call.answer()
+    queue = context.config.queues.get(queue_id)
+    if queue is None:  # it went while the caller was being answered
+        await tell_and_release(call, *NOBODY)
+        return
     call.stage = "waiting"
     call.connected = context.loop.create_future()
     call.queued = True
-    context.dispatcher.tell(CallArrived(call.id, queue.id, priority, number=call.record.dialled))
-    overdue = context.loop.call_later(queue.max_wait_seconds, _give_up, call.connected)
+    since = context.loop.time()
+    context.dispatcher.tell(_arrival(call, queue, route))
+    overdue = context.loop.call_later(queue.max_wait_seconds, _give_up, call, queue)
     try:
-        leg = await _entertain(call, queue)
-    except TimeoutError:
-        call.queued = False
-        context.dispatcher.tell(CallLeft(call.id, LeftCause.OVERFLOWED))
-        await tell_and_release(call, "busy", Outcome.WAITED_TOO_LONG, f"more than {queue.max_wait_seconds:g} s")
-        return
+        found = await _entertain(call, queue)
     finally:
         overdue.cancel()
-    await _connect(call, queue, leg)
+    if isinstance(found, Divert):
+        await divert(call, found, priority=route.priority, waited=context.loop.time() - since)
+    else:
+        await _connect(call, found)
 
 
-def _give_up(connected: asyncio.Future[AgentLeg]) -> None:
-    if not connected.done():
-        connected.set_exception(TimeoutError())
+def _give_up(call: Call, queue: Queue) -> None:
+    if call.connected is not None and not call.connected.done():
+        call.queued = False
+        call.context.dispatcher.tell(CallLeft(call.id, LeftCause.OVERFLOWED))
+        call.connected.set_result(Divert(call.id, queue.id, "release", "", "waited"))
 
 
-async def _entertain(call: Call, queue: Queue) -> AgentLeg:
-    """Play welcome, music and positions until an agent has answered."""
+def _arrival(call: Call, queue: Queue, route: Route) -> CallArrived:
+    """Say whom the caller waits for; the account manager comes before the agent he talked to last."""
+    context = call.context
+    wishes = (
+        (route.manager, queue.prefer_agent_seconds),
+        (context.last_agents.of(call.record.caller), queue.prefer_last_agent_seconds),
+    )
+    for agent_id, seconds in wishes:
+        agent = context.config.agents.get(agent_id)
+        if seconds and agent is not None and queue.id in agent.queues:
+            break
+    else:
+        agent_id, seconds = "", 0.0
+    return CallArrived(
+        call.id,
+        queue.id,
+        route.priority,
+        route.needs,
+        prefers=agent_id,
+        patience_seconds=seconds,
+        number=call.record.dialled,
+    )
+
+
+def _turned_away(context: Context, queue_id: str) -> Farewell | None:
+    """Say why a caller is not let into the queue; where an overflow rule speaks of it, that decides instead."""
+    queue, distributor = context.config.queues.get(queue_id), context.dispatcher.distributor
+    if queue is None:
+        return NOBODY
+    ruled = {rule.when for rule in queue.overflow}
+    if "closed" not in ruled and not context.is_open(queue_id):
+        return CLOSED
+    if "no_agent" not in ruled and not distributor.has_agent_logged_in(queue_id):
+        return NOBODY
+    if "length" not in ruled and distributor.waiting(queue_id) >= queue.max_waiting:
+        return FULL
+    return None
+
+
+async def _entertain(call: Call, queue: Queue) -> AgentLeg | Divert:
+    """Play welcome, music and positions until an agent has answered, or a rule sends the caller elsewhere."""
     assert call.connected is not None
     if not queue.welcome and not queue.announce_position_seconds:
         music = call.context.loop.call_later(MUSIC_AFTER_SECONDS, call.music, queue.music)
@@ -145,26 +216,20 @@ async def _play_while_waiting(call: Call, queue: Queue) -> None:
             await call.play(say_position(position, context.config.server.language))
 
 
-async def _connect(call: Call, queue: Queue, leg: AgentLeg) -> None:
+async def _connect(call: Call, leg: AgentLeg) -> None:
     """Say who answers (工号播报), then let the two talk."""
     context = call.context
     call.stage = "talking"
-    if queue.announce_agent:
+    context.last_agents.note(call.record.caller, leg.agent_id)
+    queue = context.config.queues.get(call.record.queue or "")
+    if queue is None or queue.announce_agent:
         await call.play(say_agent(leg.agent_id, context.config.server.language))
     assert call.media is not None
     assert leg.media is not None
-    recording = context.recording_path(call.record) if queue.record else None
+    recording = context.recording_path(call.record) if queue is None or queue.record else None
     call.media.bridge(leg.media, record=recording)
     call.record.tell(facts.CallBridged(call.id, recording or ""))
     await call.talk()
-
-
-async def tell_and_release(call: Call, prompt: str, outcome: Outcome, reason: str) -> None:
-    """Tell the caller why nobody will answer: in early media if the call is not answered, a 480 or BYE following."""
-    call.outcome_if_left = outcome
-    if call.record.has("call.answered") or await call.early_media():
-        await call.play([f"{call.context.config.server.language}/{prompt}"])
-    call.record.end(EndedBy.SYSTEM, outcome, reason)
 
 
 async def feature_code(call: Call, code: str, agent_id: str) -> None:

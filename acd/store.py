@@ -225,6 +225,16 @@ class CdrStore:
             raise StoreError(f"{_without_password(self._url)}: {_first_line(error)}") from error
         return found
 
+    def last_talks(self, limit: int) -> dict[str, str]:
+        """Return agents by the callers of the latest `limit` talks, the latest last. Raises StoreError."""
+        query = sa.select(cdrs.c.caller, cdrs.c.agent).where(cdrs.c.connected.is_not(None), cdrs.c.caller != "")
+        try:
+            with self._opened.connect() as connection:
+                rows = connection.execute(query.order_by(cdrs.c.ended.desc(), cdrs.c.id.desc()).limit(limit)).all()
+        except SQLAlchemyError as error:
+            raise StoreError(f"{_without_password(self._url)}: {_first_line(error)}") from error
+        return {row.caller: row.agent for row in reversed(rows)}
+
     @property
     def _opened(self) -> sa.Engine:
         if self._engine is None:

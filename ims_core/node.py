@@ -10,7 +10,7 @@ to send is taken with ``data_to_send()`` after every input, also after a service
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from ims_core.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
@@ -105,6 +105,10 @@ class Node:
     def call(self, flow: Flow, on_event: EventHandler) -> OutgoingCall:
         """Make a session that can call through ``flow``."""
         return self.ua.outgoing(flow, on_event)
+
+    def serve(self, numbers: Iterable[str]) -> None:
+        """Take calls to these numbers for the application server from now on."""
+        self._roles.scscf.serve(numbers)
 
     # Outputs ------------------------------------------------------------------------------------------------
 

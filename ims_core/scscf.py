@@ -36,6 +36,10 @@ class Scscf:
         self._to_service = ToService(service)
         self._known_user = known_user
 
+    def serve(self, services: Iterable[str]) -> None:
+        """Hand over these numbers from now on."""
+        self._services = frozenset(services)
+
     def route(self, request: Request) -> Decision:
         """Decide about an admitted request outside any dialog. Raises a ``SipError`` to refuse it."""
         target = request.target

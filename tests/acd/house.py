@@ -19,12 +19,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from acd.app import build_distributor, build_node
+from acd.app import build_node
 from acd.cdr import Cdr
-from acd.config import Config, load
+from acd.config import Config
+from acd.config.source import Source
+from acd.control import Control
 from acd.engine import Engine
 from acd.journal.port import MemoryJournal
 from acd.metrics import Metrics, Readings
+from acd.policy import build_distributor
 from acd.store import StoreCounters
 from ims_core.endpoint import AckReceived, CancelReceived, Endpoint, RequestFailed, RequestReceived, ResponseReceived
 from ims_core.flow import Address, Flow
@@ -269,8 +272,10 @@ class Records:
 class House:
     """The server and its phones; use it as a context."""
 
-    def __init__(self, *overrides: str, seed: int = 1) -> None:
-        self.config: Config = load(CONFIG, ["storage.dir=/nonexistent", "sip.authentication=off", *overrides])
+    def __init__(self, *overrides: str, seed: int = 1, config: Path = CONFIG) -> None:
+        self.source = Source(config, ["storage.dir=/nonexistent", "sip.authentication=off", *overrides])
+        self.config: Config = self.source.read()
+        self.random = random.Random(seed)
         self.loop = VirtualLoop()
         self.ids = Ids(random.Random(seed).getrandbits)
         self.media = SlowMedia(default_seconds=0.4)
@@ -299,9 +304,11 @@ class House:
 
     async def _build(self) -> None:
         listeners = {("UDP", SERVER): "127.0.0.1:5060"}
-        distributor = build_distributor(self.config, self.loop.time())
+        distributor = build_distributor(self.config, self.loop.time(), self.random.random)
         domains = Domains("ims.example", ["127.0.0.1:5060"])
-        node = build_node(self.config, ids=self.ids, domains=domains, location=self.location, listeners=listeners)
+        node = build_node(
+            lambda: self.config, ids=self.ids, domains=domains, location=self.location, listeners=listeners
+        )
         self.server.node = node
         self.engine = Engine(
             self.config,
@@ -317,6 +324,7 @@ class House:
             journal=self.journal,
         )
         node.on_location = self.engine.on_location
+        self.control = Control(self.engine, self.source)
 
     def unix(self) -> float:
         """The time of day, in unix seconds."""

@@ -8,6 +8,7 @@ import pytest
 
 from acd.cli import main
 from acd.config import Config
+from acd.config.source import Source
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DEMO = str(CONFIGS / "demo.toml")
@@ -19,7 +20,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """The configurations that `serve` was called with, in place of a server."""
     configs: list[Config] = []
 
-    def run(config: Config) -> int:
+    def run(config: Config, source: Source) -> int:
+        assert source.read() == config
         configs.append(config)
         return 3
 

@@ -1,0 +1,76 @@
+"""What becomes of a caller who does not wait, or not any longer: an overflow rule or the queue's limits say so."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from acd import facts
+from acd.cdr import EndedBy, Outcome
+from acd.externalleg import ExternalLeg
+
+if TYPE_CHECKING:
+    from acd.call import Call
+    from acd.core.actions import Divert
+
+Farewell = tuple[str, Outcome, str]
+"""The prompt that tells the caller, the outcome of the call, and the reason in words."""
+
+CLOSED: Farewell = ("closed", Outcome.CLOSED, "outside the queue's hours")
+NOBODY: Farewell = ("nobody", Outcome.NO_AGENT, "nobody logged in")
+FULL: Farewell = ("busy", Outcome.REJECTED, "queue full")
+_RELEASES: dict[str, Farewell] = {
+    "closed": CLOSED,
+    "no_agent": NOBODY,
+    "length": FULL,
+    "expected_wait": ("busy", Outcome.REJECTED, "too long to wait"),
+    "waited": ("busy", Outcome.WAITED_TOO_LONG, "waited too long"),
+}
+
+
+async def divert(call: Call, to: Divert, *, priority: int, waited: float) -> None:
+    """Do what the rule says with a caller who is out of the queues."""
+    call.stage = "announcement"
+    match to.to:
+        case "announcement":
+            call.outcome_if_left = Outcome.OVERFLOWED
+            await call.play([to.where])
+            call.record.end(EndedBy.SYSTEM, Outcome.OVERFLOWED, to.cause)
+        case "callback" if call.record.caller:
+            owed = facts.CallbackOwed(call.id, to.queue, call.record.caller, priority, waited)
+            call.record.tell(owed)
+            await tell_and_release(call, "call-back", Outcome.CALLBACK, to.cause)
+        case "external":
+            await _call_outside(call, to)
+        case _:
+            await tell_and_release(call, *_RELEASES.get(to.cause, FULL))
+
+
+async def _call_outside(call: Call, to: Divert) -> None:
+    """Call somebody outside for the caller, who hears music until there is an answer."""
+    context = call.context
+    leg = ExternalLeg(context, call, to.where)
+    call.stage, call.agent = "waiting", leg
+    queue = context.config.queues.get(to.queue)
+    call.music(queue.music if queue is not None else None)
+    leg.start()
+    await asyncio.wait((leg.outcome_known,), timeout=context.config.sip.ring_seconds)
+    failure = leg.outcome_known.result() if leg.outcome_known.done() else "no answer"
+    if failure is not None:
+        call.agent = None
+        await leg.release()
+        await tell_and_release(call, "busy", Outcome.REJECTED, f"{to.where}: {failure}")
+        return
+    call.stage, call.outcome_if_left = "talking", Outcome.EXTERNAL
+    assert call.media is not None
+    assert leg.media is not None
+    call.media.bridge(leg.media, record=None)
+    await call.talk()
+
+
+async def tell_and_release(call: Call, prompt: str, outcome: Outcome, reason: str) -> None:
+    """Tell the caller why nobody will answer: in early media if the call is not answered, a 480 or BYE following."""
+    call.outcome_if_left = outcome
+    if call.record.has("call.answered") or await call.early_media():
+        await call.play([f"{call.context.config.server.language}/{prompt}"])
+    call.record.end(EndedBy.SYSTEM, outcome, reason)
