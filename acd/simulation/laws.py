@@ -23,20 +23,24 @@ class LawBroken(Exception):
 
 
 class AgentBook:
-    """The agents' state intervals, as the facts tell them: each begins where the one before it ended.
+    """The agents' state intervals and talks, as the facts tell them: each interval begins where the last one ended.
 
     So an agent's intervals add up to his shift, which `check` compares with who talked to whom.
     """
 
-    kinds = (facts.AgentChanged.KIND,)
+    kinds = (facts.AgentChanged.KIND, facts.TalkEnded.KIND)
 
     def __init__(self, distributor: Distributor, now: float) -> None:
+        self.talked = 0.0
         self._states = {agent.id: (agent.state.value, now) for agent in distributor.snapshot(now).agents}
         self._spent: Counter[tuple[str, str]] = Counter()
         self._start = now
 
     def append(self, fact: facts.Fact, at: float) -> None:
         """Take what happened. Raises LawBroken where an interval does not follow upon the one before."""
+        if isinstance(fact, facts.TalkEnded):
+            self.talked += fact.talked
+            return
         assert isinstance(fact, facts.AgentChanged)
         state, since = self._states[fact.agent]
         if fact.old != state or fact.lasted != at - since:
@@ -71,9 +75,12 @@ def check(world: World, book: AgentBook) -> None:
     _equal("abandoned, by callers and by queues", outcomes[Outcome.ABANDONED], sum(q.abandoned for q in queues))
     waits = sum(caller.waited if caller.outcome else now - caller.at for caller in world.callers)
     _equal("waits of all callers = length of the queue over time (Little)", waits, world.waiting_seconds)
+    going_on = sum(now - (caller.at + caller.waited) for caller in world.talks.values())
+    _equal("talks told + talks going on = talks over time", book.talked + going_on, world.talking_seconds)
     spent = book.seconds(now)
-    talking = sum(by_state.get(state, 0.0) for by_state in spent.values() for state in _IN_CALL)
-    _equal("talks of all agents = talks of all callers", talking, world.talking_seconds)
+    if all(world.distributor.agent(agent_id).profile.capacity == 1 for agent_id in spent):
+        talking = sum(by_state.get(state, 0.0) for by_state in spent.values() for state in _IN_CALL)
+        _equal("agents talking over time = talks over time", talking, world.talking_seconds)
     for agent_id, by_state in spent.items():
         _equal(f"states of {agent_id} = the shift", sum(by_state.values()), now - world.start)
 

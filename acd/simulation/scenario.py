@@ -95,8 +95,8 @@ class Phones:
         self._miss = refuse + ignore
         self._chance = chance
 
-    def ring(self, agent_id: str) -> tuple[float, FailCause | None]:
-        """Return after how many seconds the phone is taken (None), refused, or never taken: infinity."""
+    def ring(self, agent_id: str, now: float) -> tuple[float, FailCause | None]:
+        """Let a phone ring: return after how many seconds it is taken (None) or refused; infinity: it rings out."""
         if self._miss:
             chance = self._chance()
             if chance < self._refuse:

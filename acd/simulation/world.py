@@ -76,7 +76,7 @@ class World:
         for observer in observers:
             for kind in observer.kinds:
                 self._listeners.setdefault(facts.KINDS[kind], []).append(observer.append)
-        self._inside: dict[str, Caller] = {}
+        self.inside: dict[str, Caller] = {}
         self._numbers = count()
         self._heap: list[tuple[float, int, Callable[[Any, float], None], Any]] = []
         self._performers: dict[type[Action], Callable[[Any, float], None]] = {
@@ -95,7 +95,7 @@ class World:
     @property
     def is_empty(self) -> bool:
         """Whether nobody waits or talks and nobody will come."""
-        return not (self._inside or self.talks or self._more)
+        return not (self.inside or self.talks or self._more)
 
     def run(self, until: float) -> None:
         """Let everything happen that happens by `until`, and set the clock there."""
@@ -165,7 +165,7 @@ class World:
         if not self.distributor.has_agent_logged_in(queue):
             self._turn_away(caller, Outcome.NO_AGENT, now)
             return
-        self._inside[call_id] = caller
+        self.inside[call_id] = caller
         self.waiting += 1
         self._act(self.distributor.handle(caller.arrival, now), now)
         if caller.outcome is None and caller.patience < inf:
@@ -177,10 +177,10 @@ class World:
         self._note(facts.CallEnded(caller.arrival.call_id, outcome, EndedBy.SYSTEM), now)
 
     def _refused(self, refused: Refused, now: float) -> None:
-        self._leave(self._inside[refused.call_id], Outcome.DRAINED, now)
+        self._leave(self.inside[refused.call_id], Outcome.DRAINED, now)
 
     def _divert(self, divert: Divert, now: float) -> None:
-        self._leave(self._inside[divert.call_id], Outcome.REJECTED, now)
+        self._leave(self.inside[divert.call_id], Outcome.REJECTED, now)
 
     def _hang_up(self, caller: Caller, now: float) -> None:
         if caller.outcome is None:
@@ -188,7 +188,7 @@ class World:
 
     def _leave(self, caller: Caller, outcome: Outcome, now: float, news: CallLeft | None = None) -> None:
         """Let a caller go without an answer; `news` is for a distributor that does not know."""
-        del self._inside[caller.arrival.call_id]
+        del self.inside[caller.arrival.call_id]
         self.waiting -= 1
         caller.outcome, caller.waited = outcome, now - caller.at
         if news is not None:
@@ -199,11 +199,11 @@ class World:
     # Phones
 
     def _ring(self, offer: Offer, now: float) -> None:
-        if offer.call_id not in self._inside:
+        if offer.call_id not in self.inside:
             raise LawBroken(f"at {now:.3f} s {offer.call_id}, who does not wait, is offered to {offer.agent_id}")
         self._take_hand(offer.agent_id, now)
         self.ringing[offer.call_id, offer.agent_id] = offer
-        delay, failure = self._phones.ring(offer.agent_id)
+        delay, failure = self._phones.ring(offer.agent_id, now)
         if delay < inf:
             self._at(now + delay, self._fail if failure else self._pick_up, (offer, failure))
 
@@ -235,7 +235,7 @@ class World:
             raise LawBroken(
                 f"at {now:.3f} s {connected.call_id} talks to {connected.agent_id}, whose phone did not ring"
             )
-        caller = self._inside.pop(connected.call_id)
+        caller = self.inside.pop(connected.call_id)
         self.waiting -= 1
         caller.outcome, caller.waited, caller.answered_by = Outcome.ANSWERED, now - caller.at, connected.agent_id
         self.talks[connected.call_id] = caller
