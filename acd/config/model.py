@@ -36,6 +36,7 @@ from acd.config.values import (
     SomeSeconds,
     Subdirectory,
     Text,
+    Timezone,
     UserName,
     Users,
     Workers,
@@ -50,6 +51,7 @@ class Server(Struct, frozen=True, kw_only=True):
     domain: Domain
     drain_seconds: Seconds = 30.0
     language: Literal["en", "zh"] = "en"
+    timezone: Timezone = Timezone("UTC")
 
 
 class Sip(Struct, frozen=True, kw_only=True):
