@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib.resources import files
 
-from acd.config.fitting import check_routing, refers
+from acd.config.fitting import check_reachable, check_routing, refers
 from acd.config.mistakes import Mistakes
 from acd.config.model import Config, Sections, ToAnnouncement, ToFlow, ToQueue
 from acd.config.reader import Path
@@ -136,6 +136,8 @@ def _agents(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> N
         path: Path = ("agents", written[name])
         if agent.always_ready and agent.contact is None:
             mistakes.report((*path, "contact"), "a SIP URI, because always_ready is true; the key is missing")
+        if agent.contact is not None:
+            check_reachable(agent.contact, config, (*path, "contact"), mistakes)
         account = config.accounts.get(name)
         if account is not None and "agent" not in account.roles:
             mistakes.report(path, f'the role agent in the account "{name}"')

@@ -7,10 +7,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from acd.config.model import ToFlow, ToQueue
+from ims_core.errors import SipError
+from ims_core.uri import parse_uri
 
 if TYPE_CHECKING:
     from acd.config.mistakes import Mistakes
-    from acd.config.model import Config
+    from acd.config.model import Config, Sections
     from acd.config.reader import Path
     from acd.config.routing import AgentTable, Calendar, Callers, Needs, Queue
 
@@ -28,6 +30,25 @@ def _listed(names: Iterable[str]) -> str:
     if not listed:
         return "none is defined"
     return f"defined: {', '.join(listed[:8])}" + (", ..." if len(listed) > 8 else "")
+
+
+def check_reachable(uri: str, config: Sections, path: Path, mistakes: Mistakes, *, or_domain: bool = False) -> None:
+    """Report a SIP URI that no request can be sent to; with `or_domain` it may name a user of the domain."""
+    try:
+        parsed = parse_uri(uri)
+    except SipError:
+        mistakes.report(path, 'a SIP URI, like "sip:1001@192.0.2.1:5060"', uri)
+        return
+    if or_domain and parsed.host == str(config.server.domain).lower():
+        return
+    if not parsed.has_ip_host:
+        place = "at an IP address or in the domain" if or_domain else "at an IP address"
+        mistakes.report(path, f"a SIP URI {place}, because names of hosts are not looked up", uri)
+    elif not any(
+        (listener.transport.upper(), ":" in listener.host) == (parsed.transport, ":" in parsed.host)
+        for listener in config.sip.listen
+    ):
+        mistakes.report(path, "a transport and a version of IP that sip.listen has", uri)
 
 
 def check_routing(config: Config, mistakes: Mistakes) -> None:
@@ -61,6 +82,8 @@ def _queue(config: Config, queue: Queue, path: Path, mistakes: Mistakes) -> None
         if rule.to is not None and rule.to.kind == "queue":
             others = {name: other for name, other in config.queues.items() if name != queue.id}
             refers(rule.to.where, others, "another queue", (*at, "to"), mistakes)
+        if rule.to is not None and rule.to.kind == "external":
+            check_reachable(rule.to.where, config, (*at, "to"), mistakes, or_domain=True)
         if rule.above and rule.when not in BY_AMOUNT:
             mistakes.report(
                 (*at, "above"), f'no number, because there is nothing to count when "{rule.when}"', rule.above
