@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -96,7 +95,7 @@ def _parse_cseq(text: str) -> CSeq:
     raise BadRequest("Malformed CSeq")
 
 
-class NameAddr(NamedTuple):
+class NameAddr(Struct, frozen=True, gc=False):
     """A ``name-addr`` or ``addr-spec`` with its header parameters: From, To, Contact, Route … (20.10)."""
 
     display: str

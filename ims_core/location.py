@@ -49,7 +49,7 @@ class Domains:
         return f"sip:{uri.user}{self._suffix}" if self.serves(uri) else None
 
 
-class Binding:
+class Binding(Struct, eq=False, gc=False):
     """One contact of an address-of-record. Read it freely; only ``Location`` changes it.
 
     ``contact`` is the URI as registered, ``expires_at`` an instant in seconds (``inf``: fixed by configuration).
@@ -57,41 +57,22 @@ class Binding:
     names the sender itself, else as its URI says. ``q`` is None when the phone named none, which counts as 1.
     ``instance`` is the ``+sip.instance`` value (RFC 5626), ``path`` the Path values (RFC 3327). ``written`` is the
     Contact value that said all this, empty when it came among others. ``number`` is different for every binding of
-    one ``Location``.
+    one ``Location``, ``due`` the second at which that looks whether it has expired.
     """
 
-    __slots__ = (
-        "aor", "by_flow", "call_id", "contact", "cseq", "due", "expires_at", "flow", "instance", "number", "path", "q",
-        "written",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        aor: str,
-        contact: str,
-        flow: Flow | None = None,
-        *,
-        by_flow: bool = True,
-        call_id: str = "",
-        cseq: int = 0,
-        expires_at: float = inf,
-        q: float | None = None,
-        instance: str = "",
-        path: tuple[str, ...] = (),
-        written: str = "",
-    ) -> None:
-        self.aor = aor
-        self.contact = contact
-        self.flow = flow
-        self.by_flow = by_flow
-        self.call_id = call_id
-        self.cseq = cseq
-        self.expires_at = expires_at
-        self.q = q
-        self.instance = instance
-        self.path = path
-        self.written = written
-        self.number = self.due = 0
+    aor: str
+    contact: str
+    flow: Flow | None = None
+    by_flow: bool = True
+    call_id: str = ""
+    cseq: int = 0
+    expires_at: float = inf
+    q: float | None = None
+    instance: str = ""
+    path: tuple[str, ...] = ()
+    written: str = ""
+    number: int = 0
+    due: int = 0
 
     @property
     def uri(self) -> Uri:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
-from typing import NamedTuple
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 from ims_core.errors import BadRequest, UnsupportedScheme
 
 DEFAULT_PORTS = {"sip": 5060, "sips": 5061}
 
 
-class Uri(NamedTuple):
+class Uri(Struct, frozen=True, gc=False):
     """A parsed URI; ``text`` is what was on the wire and what is sent on.
 
     ``host`` is lower case, without the brackets of an IPv6 reference; ``user`` is unescaped. For ``tel:`` the
