@@ -26,6 +26,7 @@ from acd.changes import change_routes
 from acd.control import Control
 from acd.engine import Engine
 from acd.guide import guide
+from acd.journal.queue_log_file import QueueLogFile
 from acd.journal.run import begin as begin_run
 from acd.journal.schema import JournalError
 from acd.journal.store import SqliteJournal
@@ -39,7 +40,7 @@ from ims_core.digest import DigestAuthenticator
 from ims_core.endpoint import Endpoint
 from ims_core.flow import Address, format_address
 from ims_core.ids import Ids
-from ims_core.location import Binding, Domains, Location, LocationEvent
+from ims_core.location import Domains, Location, LocationEvent
 from ims_core.node import Node, Roles
 from ims_core.pcscf import Pcscf
 from ims_core.registrar import Registrar
@@ -182,7 +183,13 @@ async def _begin_run(config: Config, store: CdrStore) -> tuple[SqliteJournal, Le
         sync=config.journal.sync,
         keep_days=config.journal.keep_days,
     )
-    begin = partial(begin_run, node=config.server.domain, software=f"ims-acd {version('ims-acd')}", now=time.time())
+    begin = partial(
+        begin_run,
+        node=config.server.domain,
+        software=f"ims-acd {version('ims-acd')}",
+        now=time.time(),
+        queue_log=QueueLogFile(config.storage.queue_log_path) if config.journal.queue_log else None,
+    )
     try:
         return journal, await asyncio.to_thread(begin, journal, store)
     except JournalError as error:
@@ -208,9 +215,6 @@ def _assemble(
     location = Location()
     bindings = BindingsStore(config.storage.path / "bindings.sqlite", clock=loop.time)
     bindings.restore(location, list(listeners))
-    for agent in config.agents.values():
-        if agent.contact is not None:
-            location.add(Binding(f"sip:{agent.id}@{config.server.domain}", agent.contact))
     distributor = build_distributor(config, loop.time(), random.Random(secrets.randbits(256)).random)
     node = build_node(
         lambda: engine.config if engine else config, ids=ids, domains=domains, location=location, listeners=listeners

@@ -28,13 +28,14 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
 
     `crashed_at`, in unix seconds, is None after a run that ended in good order. `calls` are the entries of each call
     under way then, `ended` those of calls that had ended lately and whose CDR may be missing, `agents` how the agents
-    stood who were not logged out. `wishes` and `owed` hold whatever the end was.
+    stood who were not logged out, `policy` what was in force. `wishes` and `owed` hold whatever the end was.
     """
 
     crashed_at: float | None = None
     calls: tuple[tuple[Entry, ...], ...] = ()
     ended: tuple[tuple[Entry, ...], ...] = ()
     agents: dict[str, Standing] = {}
+    policy: facts.PolicyInstalled | None = None
     wishes: dict[str, facts.AgentWished] = {}
     owed: dict[str, facts.CallbackOwed] = {}
 
@@ -48,6 +49,7 @@ def survey(log: Reader, now: float) -> Left:
     if started is None or (stopped is not None and stopped.seq > started.seq):
         return Left(wishes=wished, owed=promised)
     stood = log.latest("floor.stood")
+    policy = log.latest("policy.installed")
     floor, seen = Floor(), dict[str, None]()
     begin = max(started.seq, stood.seq if stood is not None else 0)
     for entry in log.entries(after=begin - 1):
@@ -60,6 +62,7 @@ def survey(log: Reader, now: float) -> Left:
         calls=tuple(tuple(log.call(call)) for call in floor.calls),
         ended=tuple(tuple(log.call(call)) for call in seen if call not in floor.calls),
         agents=floor.agents,
+        policy=policy.fact if policy is not None and isinstance(policy.fact, facts.PolicyInstalled) else None,
         wishes=wished,
         owed=promised,
     )

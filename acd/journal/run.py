@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from acd.cdr import Cdr
+    from acd.journal.queue_log_file import QueueLogFile
     from acd.journal.store import SqliteJournal
 
 FLUSH_SECONDS = 30.0
@@ -35,7 +36,15 @@ class Records(Protocol):
         """Wait until all is written; false if that took longer than `timeout` seconds."""
 
 
-def begin(journal: SqliteJournal, cdrs: Records, *, node: str, software: str, now: float) -> Left:
+def begin(
+    journal: SqliteJournal,
+    cdrs: Records,
+    *,
+    node: str,
+    software: str,
+    now: float,
+    queue_log: QueueLogFile | None = None,
+) -> Left:
     """Open the log, close a run that crashed, note the start of this one and return what holds from before.
 
     Waits for the disk. Raises JournalError, and StoreError when the CDRs cannot be read.
@@ -59,7 +68,12 @@ def begin(journal: SqliteJournal, cdrs: Records, *, node: str, software: str, no
             agents=len(left.agents),
             complete=written,
         )
-    journal.write([*closing(left), (now, facts.ServerStarted(node, software))])
+    told = [*closing(left), (now, facts.ServerStarted(node, software))]
+    journal.write(told)
+    if queue_log is not None:
+        queue_log.resume(left)
+        queue_log.write(told)
+        journal.after_commit = queue_log.write
     log.info("journal.opened", journal=str(journal.path), wishes=len(left.wishes), owed=len(left.owed))
     journal.start()
     return left

@@ -66,8 +66,8 @@ class SqliteJournal:
     """The log of one engine in the file `path`. Call `open` first and `close` at the end.
 
     `append` may be called from the event loop; everything else waits for the disk, so call it from a thread. Facts
-    older than `keep_days` are deleted (0: never), but for the kinds in `schema.KEPT`. `after_commit` is told the facts
-    written, with their times, in the thread of the writer. `unix` is the clock of the stamps.
+    older than `keep_days` are deleted (0: never), but for the kinds in `schema.KEPT`. `after_commit`, once it is set, is
+    told the facts written, with their times, in the thread of the writer. `unix` is the clock of the stamps.
     """
 
     def __init__(
@@ -78,7 +78,6 @@ class SqliteJournal:
         sync: Sync = "full",
         keep_days: float = 0.0,
         limit: int = 100_000,
-        after_commit: Callable[[Sequence[tuple[float, Fact]]], None] | None = None,
         unix: Callable[[], float] = time.time,
         connect: Callable[[Path, Sync], sqlite3.Connection] = schema.connect,
     ) -> None:
@@ -87,7 +86,7 @@ class SqliteJournal:
         self._sync = sync
         self._keep_seconds = keep_days * 86_400.0
         self._limit = limit
-        self._after_commit = after_commit
+        self.after_commit: Callable[[Sequence[tuple[float, Fact]]], None] | None = None
         self._unix = unix
         self._connect = connect
         self._codec = Codec()
@@ -239,8 +238,11 @@ class SqliteJournal:
         if self._overflowing and len(waiting) < self._limit // 2:
             self._overflowing = False
             self._log.warning("journal.accepted_again", dropped=self._overflowed)
-        if self._after_commit is not None:
-            self._after_commit(batch)
+        if self.after_commit is not None:
+            try:
+                self.after_commit(batch)
+            except Exception:
+                self._log.exception("journal.follower_failed")
         with self._progress:
             self._done += len(batch)
             self._progress.notify_all()
