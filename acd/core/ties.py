@@ -113,11 +113,7 @@ class Ties:
         caller.offers.append(tie)
         agent.offer = tie
         agent.turn = epoch
-        self._show(agent)
         queue = caller.queue
-        ring_seconds = queue.profile.ring_seconds
-        self._agenda.set(tie, self._now + ring_seconds)
-        self._actions.append(Offer(caller.id, agent.id, epoch, ring_seconds))
         self._facts.append(
             facts.OfferMade(
                 caller.id,
@@ -133,6 +129,10 @@ class Ties:
                 len(queue.callers),
             )
         )
+        self._show(agent)
+        ring_seconds = queue.profile.ring_seconds
+        self._agenda.set(tie, self._now + ring_seconds)
+        self._actions.append(Offer(caller.id, agent.id, epoch, ring_seconds))
 
     def _withdraw(self, tie: Tie, cause: WithdrawCause) -> None:
         """End an offer; the two have yet to be told to seek others."""
@@ -156,7 +156,8 @@ class Ties:
         self._part(tie)
         agent.missed += cause in _UNANSWERED
         if 0 < agent.profile.pause_after_missed <= agent.missed:
-            self._wish(agent, Trigger.PAUSE, MISSED, MISSED)
+            agent.missed = 0
+            self._wish(agent, Trigger.PAUSE, MISSED, "missed")
             self._matcher.delist(agent)
         self._show(agent)
         delay = agent.profile.delay_after(cause)
@@ -186,9 +187,9 @@ class Ties:
         tie.state = AgentState.TALKING
         queue.count_answer(waited_seconds)
         queue.waits.answered(caller.id, self._now - tie.offered_at, self._now)
+        self._facts.append(facts.CallConnected(caller.id, agent.id, tie.epoch, queue.id, waited_seconds))
         self._show(agent)
         self._actions.append(Connected(caller.id, agent.id, tie.epoch, queue.id, waited_seconds))
-        self._facts.append(facts.CallConnected(caller.id, agent.id, tie.epoch, queue.id, waited_seconds))
         return self._withdraw_all(caller, WithdrawCause.ANSWERED_ELSEWHERE) if caller.offers else []
 
     def _end_talk(self, tie: Tie) -> None:
@@ -204,8 +205,8 @@ class Ties:
             seconds = queue.profile.wrap_up_seconds
         wraps = seconds > 0 and agent.wants_calls
         queue.waits.handled(self._now - tie.offered_at + (seconds if wraps else 0.0))
+        self._matcher.delist(agent)
         if wraps:
-            self._matcher.delist(agent)
             agent.wrapping = tie
             self._agenda.set(agent, self._now + seconds)
         self._show(agent)
