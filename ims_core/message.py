@@ -48,6 +48,7 @@ KEYS: dict[str, str] = {
     **{spelling: name.lower() for name in _NAMES for spelling in (name, name.lower(), name.upper())},
     **{spelling: name for short, name in _COMPACT.items() for spelling in (short, short.upper())},
 }
+_PARSED = frozenset(("from", "to", "cseq", "call-id"))
 TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
 
 
@@ -65,9 +66,12 @@ class Message(Struct, kw_only=True, eq=False, gc=False):
     _from_tag: str | None = None
     _to_tag: str | None = None
 
-    def _forget(self) -> None:
-        """Drop what was parsed: a header line has changed."""
-        self._via = self._from = self._to = self._cseq = self._call_id = self._from_tag = self._to_tag = None
+    def _forget(self, key: str) -> None:
+        """Drop what was parsed of the lines of that name: one has changed."""
+        if key == "via":
+            self._via = None
+        elif key in _PARSED:
+            self._from = self._to = self._cseq = self._call_id = self._from_tag = self._to_tag = None
 
     @property
     def start_line(self) -> str:
@@ -189,9 +193,10 @@ class Message(Struct, kw_only=True, eq=False, gc=False):
 
     def prepend(self, name: str, value: str) -> None:
         """Put a header line before all others: how Via, Record-Route and Route are pushed."""
-        self.keys.insert(0, canonical(name))
+        key = canonical(name)
+        self.keys.insert(0, key)
         self.lines.insert(0, f"{name}: {value}")
-        self._forget()
+        self._forget(key)
 
     def set(self, name: str, value: str) -> None:
         """Replace the first line of that name and drop the others; append when there is none."""
@@ -201,10 +206,10 @@ class Message(Struct, kw_only=True, eq=False, gc=False):
             return
         first = self.keys.index(key)
         self.lines[first] = f"{name}: {value}"
-        while key in self.keys[first + 1 :]:
+        while self.keys.count(key) > 1:
             position = self.keys.index(key, first + 1)
             del self.keys[position], self.lines[position]
-        self._forget()
+        self._forget(key)
 
     def remove(self, name: str) -> None:
         """Drop every line of that name."""
@@ -212,7 +217,7 @@ class Message(Struct, kw_only=True, eq=False, gc=False):
         while key in self.keys:
             position = self.keys.index(key)
             del self.keys[position], self.lines[position]
-        self._forget()
+        self._forget(key)
 
     def pop_value(self, name: str) -> str | None:
         """Take the first value of that name off the message: how a Via or Route is consumed."""
@@ -220,20 +225,20 @@ class Message(Struct, kw_only=True, eq=False, gc=False):
         if key not in self.keys:
             return None
         position = self.keys.index(key)
-        first, *rest = split_values(self.value_at(position)) or [""]
-        if rest:
-            self.lines[position] = f"{name}: {', '.join(rest)}"
+        values = split_values(self.value_at(position)) or [""]
+        if len(values) > 1:
+            self.lines[position] = f"{name}: {', '.join(values[1:])}"
         else:
             del self.keys[position], self.lines[position]
-        self._forget()
-        return first
+        self._forget(key)
+        return values[0]
 
     def replace_top_via(self, value: str) -> None:
         """Put ``value`` in the place of the topmost Via value, leaving the others as they are."""
         position = self.keys.index("via")
         rest = split_values(self.value_at(position))[1:]
         self.lines[position] = "Via: " + ", ".join([value, *rest])
-        self._forget()
+        self._via = None
 
     def set_body(self, body: bytes, content_type: str) -> None:
         """Set the body with its Content-Type; Content-Length follows when encoded."""
