@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from litestar import patch, post
 from litestar.exceptions import ClientException, NotFoundException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import PathParameter
+from litestar.params import JSONBody, PathParameter
 from msgspec import Struct
 
 from acd.config.live import Installed
@@ -50,12 +50,12 @@ def change_routes(control: Control) -> Sequence[HTTPRouteHandler]:
         return await control.reload("api")
 
     @patch("/api/v1/queues/{queue_id:str}", summary="Change a queue", responses=problems(400, 404))
-    async def change_queue(queue_id: Name, data: dict[str, Any]) -> Installed:
+    async def change_queue(queue_id: Name, data: JSONBody[dict[str, Any]]) -> Installed:
         """Put these keys of the configuration in place of the queue's, until the configuration is read anew."""
         return await _change("queues", queue_id, data)
 
     @patch("/api/v1/agents/{agent_id:str}", summary="Change an agent", responses=problems(400, 404))
-    async def change_agent(agent_id: Name, data: dict[str, Any]) -> Installed:
+    async def change_agent(agent_id: Name, data: JSONBody[dict[str, Any]]) -> Installed:
         """Put these keys of the configuration in place of the agent's, until the configuration is read anew."""
         return await _change("agents", agent_id, data)
 
@@ -66,7 +66,7 @@ def change_routes(control: Control) -> Sequence[HTTPRouteHandler]:
         sync_to_thread=False,
         responses=problems(400, 404),
     )
-    def force(agent_id: Name, data: Force) -> Done:
+    def force(agent_id: Name, data: JSONBody[Force]) -> Done:
         """Decide for the agent, as if he had done so himself; a talk is finished first."""
         try:
             control.force(agent_id, data.state, data.reason)
@@ -81,7 +81,7 @@ def change_routes(control: Control) -> Sequence[HTTPRouteHandler]:
         sync_to_thread=False,
         responses=problems(400, 404, 409),
     )
-    def move(call_id: Name, data: Move) -> Done:
+    def move(call_id: Name, data: JSONBody[Move]) -> Done:
         """Let the caller wait there with the place of his arrival."""
         try:
             control.move(call_id, data.queue)

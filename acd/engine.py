@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -23,7 +23,7 @@ from ims_core.location import Binding, BindingAdded, BindingRemoved, LocationEve
 
 if TYPE_CHECKING:
     from acd.call import Service
-    from acd.config import Config
+    from acd.config import Agent, Config
     from acd.core.calendar import Calendar
     from acd.core.distributor import Distributor
     from acd.journal.port import Journal
@@ -90,6 +90,7 @@ class Engine:
         self._agent_aors: dict[str, str] = {}
         self._hours: dict[str, Calendar] = {}
         self._serve(config)
+        self._bind_contacts({})
         node.services["acd"] = self.take
 
     # Configuration ------------------------------------------------------------------------------------------
@@ -113,19 +114,21 @@ class Engine:
         if config.callers != before.callers:
             self.profiles.configure(config.callers)
         self.dispatcher.install(queue_profiles(config), agent_profiles(config), cause)
-        self._meet_agents(before)
+        for agent in config.agents.keys() - before.agents.keys():
+            if f"sip:{agent}@{config.server.domain}" in self.node.location:  # the phone was there before its agent
+                self.dispatcher.tell(AgentRegistered(agent))
+        self._bind_contacts(before.agents)
+        self.node.handle_timer()  # reports what became of the bindings
         self.flush()
         return Installed(self.dispatcher.distributor.policy, changed, needs_restart)
 
-    def _meet_agents(self, before: Config) -> None:
-        """Bind the contacts that are configured now, and tell of new agents whose phones are there already."""
+    def _bind_contacts(self, before: Mapping[str, Agent]) -> None:
+        """Bind the contacts that are configured now, in place of those that were."""
         location = self.node.location
-        for name in {*before.agents, *self.config.agents}:
-            old, new = before.agents.get(name), self.config.agents.get(name)
+        for name in {**before, **self.config.agents}:
+            old, new = before.get(name), self.config.agents.get(name)
             aor = f"sip:{name}@{self.config.server.domain}"
             bound = location.bindings(aor)
-            if new is not None and old is None and bound:
-                self.dispatcher.tell(AgentRegistered(name))
             contact = new.contact if new is not None else None
             if contact == (old.contact if old is not None else None):
                 continue
@@ -134,7 +137,6 @@ class Engine:
             for binding in bound:
                 if binding.fixed:
                     location.remove(binding, Removal.DEREGISTERED)
-        self.node.handle_timer()  # reports what became of the bindings
 
     def is_open(self, queue_id: str) -> bool:
         """Whether it is within the queue's hours now."""
