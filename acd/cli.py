@@ -2,8 +2,11 @@
 
     ims-acd serve --config FILE [--set section.key=value ...]   run until SIGTERM
     ims-acd check --config FILE [--set section.key=value ...]   say whether the configuration can be used
+    ims-acd kpis --config FILE [--by agent ...]                 key figures of a period, from the event log
     ims-acd demo [...]                                          show five callers and two agents
     ims-acd simulate --config FILE --arrivals EXPR [...]        the engine on a virtual clock: figures and a plot
+    ims-acd explain CALL --config FILE                          why a call was offered to whom
+    ims-acd queue-log --config FILE [--since TIME] [...]        the event log in the form of Asterisk's queue_log
     ims-acd version
 
 Exit status: 0 all went well, 1 it did not, 2 the command line or the configuration is wrong, with one line for
@@ -21,12 +24,17 @@ from acd.config import Config, ConfigError
 from acd.config.source import Source
 
 WRONG = 2
-_OWN = {"demo": "acd.demo", "simulate": "acd.simulation.command"}  # commands with arguments of their own
+# The commands with arguments of their own.
+_OWN = {"demo": "acd.demo", "kpis": "acd.kpi.command", "simulate": "acd.simulation.command"}
+
+_JOURNAL = {"explain": "tell why a call was offered to whom", "queue-log": "print the log as Asterisk's queue_log"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (default: those of the process) and return the exit status."""
     arguments, rest = _parser().parse_known_args(argv)
+    if arguments.command in _JOURNAL:
+        return int(import_module("acd.journal.command").main(rest, arguments.command))
     if arguments.command in _OWN:
         return int(import_module(_OWN[arguments.command]).main(rest) or 0)
     if rest:
@@ -69,8 +77,11 @@ def _parser() -> argparse.ArgumentParser:
             metavar="SECTION.KEY=VALUE",
             help="use this value in place of the file's; may be repeated",
         )
+    commands.add_parser("kpis", help="print key figures from the event log", add_help=False)
     commands.add_parser("demo", help="show a few calls on this host", add_help=False)
     commands.add_parser("simulate", help="run the engine on a virtual clock", add_help=False)
+    for name, purpose in _JOURNAL.items():
+        commands.add_parser(name, help=purpose, add_help=False)
     commands.add_parser("version", help="print the version")
     return parser
 

@@ -37,3 +37,15 @@ class MemoryJournal:
     def append(self, fact: Fact, at: float) -> None:
         """Keep the fact."""
         self.entries.append(Entry(len(self.entries) + 1, at, fact))
+
+
+class Tee:
+    """Several journals that are told the same."""
+
+    def __init__(self, *journals: Journal) -> None:
+        self._journals = journals
+
+    def append(self, fact: Fact, at: float) -> None:
+        """Tell each of them, in their order."""
+        for journal in self._journals:
+            journal.append(fact, at)

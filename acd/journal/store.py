@@ -66,8 +66,8 @@ class SqliteJournal:
     """The log of one engine in the file `path`. Call `open` first and `close` at the end.
 
     `append` may be called from the event loop; everything else waits for the disk, so call it from a thread. Facts
-    older than `keep_days` are deleted (0: never), but for the kinds in `schema.KEPT`. `after_commit`, once it is set, is
-    told the facts written, with their times, in the thread of the writer. `unix` is the clock of the stamps.
+    older than `keep_days` are deleted (0: never), but for the kinds in `schema.KEPT`. `after_commit`, once set, is told
+    the facts written, with their times, in the thread of the writer. `unix` is the clock of the stamps.
     """
 
     def __init__(
@@ -241,7 +241,7 @@ class SqliteJournal:
         if self.after_commit is not None:
             try:
                 self.after_commit(batch)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the log goes on whoever follows it
                 self._log.exception("journal.follower_failed")
         with self._progress:
             self._done += len(batch)
