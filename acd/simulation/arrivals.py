@@ -18,7 +18,7 @@ from acd.simulation.draws import KINDS, Draw, ReadLines, constant, draw, lines_o
 from acd.simulation.expressions import Expression, rate, time_of_day
 
 if TYPE_CHECKING:
-    from random import Random
+    from acd.simulation.chance import Random
 
 HOUR, DAY = 3600.0, 86400.0
 

@@ -11,6 +11,10 @@ expressions
   --staff      20   20@8-16:30   5@22-6,queue=sales
   Durations are in seconds, or as 3min, 0.5h; files may hold comments after #.
 
+--replay lives through a day of the event log under --config: callers, talks, patience and the agents' presence are
+taken from it (who was answered is given a patience beyond what he waited, who was not a talk like the others'), and
+the table shows the figures of the log beside those of the replay.
+
 The n-th caller of each --arrivals comes at the same time with the same service and patience whatever the
 configuration says, so that two configurations with the same seed are compared on the same days. Callers arrive for
 --hours; then it goes on until the last one is gone. Exit status 1: a law of conservation was broken, a defect of ours.
@@ -30,46 +34,45 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from acd.config import Config, ConfigError, load
-from acd.core.distributor import Distributor
-from acd.kpi.policy import Policy
-from acd.policy import agent_profiles, queue_profiles
-from acd.simulation import demand, figures, report, staff
-from acd.simulation.draws import draw
-from acd.simulation.expressions import Expression, ExpressionError, seconds
+from acd.config import ConfigError, load
+from acd.simulation import figures, report
+from acd.simulation.expressions import ExpressionError, seconds
 from acd.simulation.laws import LawBroken
-from acd.simulation.run import Day, Run, live
-from acd.simulation.scenario import Phones, together
+from acd.simulation.plans import Drawn, Plan, Replayed
+from acd.simulation.run import Run, live
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from acd.simulation.chance import Chance
+
 BROKEN, WRONG = 1, 2
 MOST_HOURS = 24.0 * 366
-HOUR = 3600.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Simulate what the arguments say and print it; return the exit status."""
-    options = _parser().parse_args(argv)
-    options.service = options.service or ["exponential:180"]
-    options.patience = options.patience or ["never"]
+    parser = _parser()
+    options = parser.parse_args(argv)
+    _complete(parser, options)
     began = time.process_time()
     try:
         config = load(options.config, options.set)
-        plan = _Plan(config, options)
-        runs = [plan.run(number) for number in range(1, options.replications + 1)]
+        plan: Plan = Drawn(config, options) if options.replay is None else Replayed(config, options)
+        runs = [live(plan.day(_chance(options.seed, number))) for number in range(1, options.replications + 1)]
     except (ConfigError, ExpressionError) as error:
         print(error, file=sys.stderr)
         return WRONG
     except LawBroken as error:
         print(f"a law of conservation is broken: {error}", file=sys.stderr)
         return BROKEN
+    runs_made = {"replications": options.replications, "seed": options.seed}
     told = report.Told(
-        made=plan.made(),
+        made={"configuration": options.config, **plan.made(), **runs_made},
         callers=sum(len(run.callers) for run in runs),
         cpu_seconds=time.process_time() - began,
         scopes=figures.over([figures.values(run) for run in runs]),
+        recorded=plan.recorded(),
         thresholds={queue.id: queue.service_level_seconds for queue in config.queues.values()},
     )
     print(report.document(told) if options.json else report.table(told))
@@ -78,84 +81,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-class _Plan:
-    """What the options ask for, understood; each replication draws a day of its own from it."""
-
-    def __init__(self, config: Config, options: argparse.Namespace) -> None:
-        self._config = config
-        self._options = options
-        self._kinds = demand.kinds(config, options.arrivals, options.service, options.patience, _read_lines)
-        answer = Expression(options.answer)
-        self._answer = draw(answer, _read_lines)
-        answer.close()
-        self._shifts = [staff.shift(text, config) for text in options.staff]
-        self._start = options.start.timestamp()
-        self.time_of_day = (options.start - options.start.replace(hour=0, minute=0, second=0)).total_seconds()
-        self._end = self._start + options.hours * HOUR
-        if options.warm_up >= options.hours * HOUR:
-            raise ExpressionError("--warm-up: nothing is left of --hours to be counted")
-        self._policy = Policy(
-            {queue.id: queue.service_level_seconds for queue in config.queues.values()},
-            {
-                queue: tuple(agent.id for agent in config.agents.values() if queue in agent.queues)
-                for queue in config.queues
-            },
-        )
-
-    def run(self, replication: int) -> Run:
-        """Live through one day. Raises LawBroken and ExpressionError."""
-        options = self._options
-        shifts = staff.attendance(self._shifts, self._config, self._start, self._end, self.time_of_day)
-
-        def chance(name: str) -> Random:
-            return Random(f"{options.seed} {replication} {name}")
-
-        streams = [kind.stream(index, chance, self.time_of_day) for index, kind in enumerate(self._kinds, 1)]
-        return live(
-            Day(
-                distributor=_build(self._config, self._start, chance("policy")),
-                callers=together(streams, self._start, self._end),
-                phones=Phones(
-                    self._answer(chance("answer")),
-                    refuse=options.refuse,
-                    ignore=options.no_answer,
-                    chance=chance("refuse").random,
-                ),
-                agenda=shifts,
-                start=self._start,
-                counted_from=self._start + options.warm_up,
-                end=self._end,
-                policy=self._policy,
-            )
-        )
-
-    def made(self) -> dict[str, object]:
-        """How the figures were made."""
-        options = self._options
-        made = {
-            "configuration": options.config,
-            "arrivals": "; ".join(options.arrivals),
-            "service": "; ".join(options.service),
-            "patience": "; ".join(options.patience),
-            "answer": options.answer,
-            "staff": "; ".join(options.staff) or "all agents",
-            "hours": options.hours,
-            "warm-up seconds": options.warm_up,
-            "replications": options.replications,
-            "seed": options.seed,
-            "start": options.start.isoformat(),
-        }
-        if options.refuse or options.no_answer:
-            made |= {"refuse": options.refuse, "no answer": options.no_answer}
-        return made
+def _chance(seed: int, replication: int) -> Chance:
+    return lambda name: Random(f"{seed} {replication} {name}")
 
 
-def _build(config: Config, now: float, chance: Random) -> Distributor:
-    return Distributor(queue_profiles(config), agent_profiles(config), now, random=chance.random)
+_DRAWN = ("arrivals", "service", "patience", "answer", "refuse", "no_answer", "staff", "warm_up")
 
 
-def _read_lines(name: str) -> list[str]:
-    return Path(name).read_text(encoding="utf-8-sig").splitlines()
+def _complete(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Check that options go together, and put in the defaults of those that are drawn from."""
+    if options.replay is not None:
+        for name in _DRAWN:
+            if getattr(options, name):
+                parser.error(f"--{name.replace('_', '-')} is not for --replay, which takes it from the log")
+        return
+    if not options.arrivals:
+        parser.error("--arrivals or --replay is needed")
+    options.service = options.service or ["exponential:180"]
+    options.patience = options.patience or ["never"]
+    options.answer = options.answer or "0"
+    options.hours = options.hours or 24.0
 
 
 def _plot(file: Path, runs: list[Run], told: report.Told, time_of_day: float) -> int:
@@ -183,15 +128,16 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--config", required=True, metavar="FILE", help="the configuration, a TOML file")
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="use this value in place of the file's")
-    add("--arrivals", action="append", required=True, metavar="EXPR", help="who calls; may be repeated")
+    add("--arrivals", action="append", default=[], metavar="EXPR", help="who calls; may be repeated")
     add("--service", action="append", default=[], metavar="EXPR", help="how long talks take; default exponential:180")
     add("--patience", action="append", default=[], metavar="EXPR", help="when callers give up; default never")
-    add("--answer", default="constant:0", metavar="EXPR", help="how long agents' phones ring; default constant:0")
+    add("--answer", metavar="EXPR", help="how long agents' phones ring; default 0")
     add("--refuse", type=_share, default=0.0, metavar="P", help="the share of offers that agents refuse; default 0")
     add("--no-answer", type=_share, default=0.0, metavar="P", help="the share of offers that ring out; default 0")
     add("--staff", action="append", default=[], metavar="SHIFT", help="who is there when; default all agents, always")
-    add("--hours", type=_hours, default=24.0, metavar="H", help="how long callers arrive; default 24")
-    add("--start", type=_instant, default="2026-01-05T00:00", metavar="WHEN", help="as 2026-01-05T08:00 (UTC)")
+    add("--hours", type=_hours, metavar="H", help="how long callers arrive; default 24, or all of the log")
+    add("--start", type=_instant, metavar="WHEN", help="as 2026-01-05T08:00 (UTC); default: that Monday, or the log's")
+    add("--replay", type=Path, metavar="LOG", help="live through a day of an event log (journal.sqlite) again")
     add("--warm-up", type=_duration, default=0.0, metavar="TIME", help="not counted at the start; default 0")
     add(
         "--replications",

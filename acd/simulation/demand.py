@@ -14,17 +14,17 @@ import msgspec
 from acd.config import ToFlow, ToQueue
 from acd.core.events import CallArrived
 from acd.core.needs import Needs, needs
-from acd.policy import both, needs_of
+from acd.policy import Route, both, route_of
 from acd.simulation.arrivals import Arrivals, arrivals
 from acd.simulation.draws import Draw, ReadLines, draw
 from acd.simulation.expressions import Expression, ExpressionError
 from acd.simulation.scenario import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from random import Random
+    from collections.abc import Sequence
 
     from acd.config import Config
+    from acd.simulation.chance import Chance
 
 
 class Entrance(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ class Kind(msgspec.Struct, frozen=True):
     service: Draw
     patience: Draw
 
-    def stream(self, index: int, chance: Callable[[str], Random], time_of_day: float) -> Stream:
+    def stream(self, index: int, chance: Chance, time_of_day: float) -> Stream:
         """Begin to draw them, each property from a source of chance of its own, which is found by its name."""
         return Stream(
             f"{index}-",
@@ -84,26 +84,27 @@ def kinds(
 
 def _entrance(expression: Expression, config: Config) -> Entrance:
     number, queue = expression.take("number"), expression.take("queue")
-    priority, wanted = 0, needs()
+    route = Route()
     if number is not None:
-        match config.numbers.get(number):
-            case ToQueue() as target:
+        target = config.numbers.get(number)
+        match target:
+            case ToQueue():
                 queue = queue or target.queue
-                priority, wanted = target.priority, needs_of(target.needs)
-            case ToFlow(flow=flow):
-                queue = queue or config.flows[flow].default
+            case ToFlow():
+                queue = queue or config.flows[target.flow].default
             case None:
                 raise expression.error(f"no number {number} is configured")
             case _:
                 raise expression.error(f"number {number} leads to no queue")
+        route = route_of(target)
     if queue is None:
         if len(config.queues) != 1:
             raise expression.error("say number= or queue=, there are several queues")
         queue = next(iter(config.queues))
     if queue not in config.queues:
         raise expression.error(f"no queue {queue} is configured")
-    priority += expression.whole("priority", default=0)
-    return Entrance(queue, number or "", priority, both(wanted, _skills(expression)))
+    priority = route.priority + expression.whole("priority", default=0)
+    return Entrance(queue, number or "", priority, both(route.needs, _skills(expression)))
 
 
 def _skills(expression: Expression) -> Needs:

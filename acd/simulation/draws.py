@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from acd.simulation.expressions import Expression, seconds
 
 if TYPE_CHECKING:
-    from random import Random
+    from acd.simulation.chance import Random
 
 Sampler = Callable[[], float]
 Draw = Callable[["Random"], Sampler]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from math import ceil
 from statistics import fmean
@@ -55,25 +55,22 @@ def names() -> Mapping[str, tuple[str, str]]:
 
 def values(run: Run) -> dict[str, Values]:
     """The figures of one run by queue; `ALL` is all of them together."""
-    waits = _waits(run)
+    waits: dict[str, list[float]] = {}
+    for caller in run.counted:
+        if caller.outcome is Outcome.ANSWERED:
+            waits.setdefault(caller.arrival.queue, []).append(caller.waited)
+    return values_of(run.items, waits)
+
+
+def values_of(items: Iterable[Item], waits: Mapping[str, Sequence[float]]) -> dict[str, Values]:
+    """The figures in the items for all and for each queue, `waits` being those of the answered by queue."""
     everybody = sorted(chain(*waits.values()))
-    return {
-        item.id or ALL: _values(item, sorted(waits.get(item.id, ())) if item.id else everybody) for item in run.items
-    }
+    return {item.id or ALL: _values(item, sorted(waits.get(item.id, ())) if item.id else everybody) for item in items}
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:
     """The smallest of the values that this share of them does not exceed; None of none."""
     return ordered[max(0, ceil(share * len(ordered)) - 1)] if ordered else None
-
-
-def _waits(run: Run) -> dict[str, list[float]]:
-    """The waits of the answered, by the queue in which they took their first place."""
-    waits: dict[str, list[float]] = {}
-    for caller in run.counted:
-        if caller.outcome is Outcome.ANSWERED:
-            waits.setdefault(caller.arrival.queue, []).append(caller.waited)
-    return waits
 
 
 def _values(item: Item, waits: Sequence[float]) -> Values:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from acd.simulation.figures import ALL, Figure
+from acd.simulation.figures import ALL, Figure, Values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,12 +18,16 @@ _ALWAYS = frozenset(("offered", "answered", "abandoned", "abandonment_rate", "se
 
 
 class Told(msgspec.Struct, frozen=True):
-    """A finished simulation: how it was made, one phrase each, the callers in it, and the figures by queue."""
+    """A finished simulation: how it was made, one phrase each, the callers in it, and the figures by queue.
+
+    `recorded` are those of the day that was lived through again, where there was one.
+    """
 
     made: Mapping[str, object]
     callers: int
     cpu_seconds: float
     scopes: Mapping[str, Mapping[str, Figure]]
+    recorded: Mapping[str, Values]
     thresholds: Mapping[str, float]
 
 
@@ -39,7 +43,8 @@ def document(told: Told) -> str:
         "cpu_seconds": round(told.cpu_seconds, 3),
         "service_level_seconds": told.thresholds,
     }
-    return json.dumps({"simulation": made, "queues": queues}, indent=2)
+    recorded = {"recorded": told.recorded} if told.recorded else {}
+    return json.dumps({"simulation": made, "queues": queues, **recorded}, indent=2)
 
 
 def table(told: Told) -> str:
@@ -49,23 +54,44 @@ def table(told: Told) -> str:
     lines.append(f"{told.callers:,} callers, {speed:,.0f} per CPU second; the laws of conservation hold exactly")
     busy = [scope for scope, figures in told.scopes.items() if figures["offered"].mean or figures["turned_away"].mean]
     for scope in busy if len(busy) != 2 else busy[1:]:  # of one queue, all queues say the same
-        lines += ["", *_section(scope, told.scopes[scope], told.thresholds.get(scope))]
+        heading = (
+            "All queues" if scope == ALL else f"Queue {scope} (service level: {told.thresholds.get(scope, 0):g} s)"
+        )
+        if told.recorded:
+            lines += ["", *_compared(heading, told.scopes[scope], told.recorded.get(scope, {}))]
+        else:
+            lines += ["", *_section(heading, told.scopes[scope])]
     return "\n".join(lines)
 
 
-def _section(scope: str, figures: Mapping[str, Figure], threshold: float | None) -> list[str]:
-    heading = "All queues" if scope == ALL else f"Queue {scope}"
-    if threshold is not None:
-        heading += f" (service level: {threshold:g} s)"
+def _section(heading: str, figures: Mapping[str, Figure]) -> list[str]:
     rows = [(heading, "mean", "95 % interval", "99 % interval")]
+    rows += [
+        (
+            f"  {figure.name}",
+            shown(figure.mean, figure.unit),
+            _interval(figure.ci95, figure.unit),
+            _interval(figure.ci99, figure.unit),
+        )
+        for name, figure in figures.items()
+        if figure.mean or name in _ALWAYS
+    ]
+    return aligned(rows)
+
+
+def _compared(heading: str, figures: Mapping[str, Figure], recorded: Values) -> list[str]:
+    rows = [(heading, "recorded", "replayed", "95 % interval", "difference")]
     for name, figure in figures.items():
-        if figure.mean or name in _ALWAYS:
+        was, now = recorded.get(name), figure.mean
+        if was or now or name in _ALWAYS:
+            change = "-" if was is None or now is None else shown(now - was, figure.unit, sign="+")
             rows.append(
                 (
                     f"  {figure.name}",
-                    shown(figure.mean, figure.unit),
+                    shown(was, figure.unit),
+                    shown(now, figure.unit),
                     _interval(figure.ci95, figure.unit),
-                    _interval(figure.ci99, figure.unit),
+                    change,
                 )
             )
     return aligned(rows)
@@ -85,19 +111,19 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def shown(value: float | None, unit: str) -> str:
-    """Return a figure as people read it."""
+def shown(value: float | None, unit: str, *, sign: str = "") -> str:
+    """Return a figure as people read it, with `sign` "+" always with its sign."""
     if value is None:
         return "-"
     match unit:
         case "share":
-            return f"{100 * value:.2f} %"
+            return f"{100 * value:{sign}.2f} %"
         case "seconds":
-            return f"{value:.2f} s"
+            return f"{value:{sign}.2f} s"
         case "calls":
-            return f"{value:.1f}"
+            return f"{value:{sign}.1f}"
         case _:
-            return f"{value:.2f}"
+            return f"{value:{sign}.2f}"
 
 
 def _interval(found: Interval | None, unit: str) -> str:

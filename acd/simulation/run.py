@@ -11,15 +11,16 @@ from acd.kpi.grid import WHOLE, Grid
 from acd.kpi.report import Query, items
 from acd.simulation.laws import AgentBook, LawBroken, check
 from acd.simulation.scenario import Caller, Phones
-from acd.simulation.world import World
+from acd.simulation.world import Observer, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from acd.core.distributor import Distributor
     from acd.core.events import Event
     from acd.kpi.policy import Policy
     from acd.kpi.report import Item
+    from acd.simulation.gate import Gate
 
 PATIENCE_WITH_THE_END = 86400.0  # seconds after the last arrival in which everybody still there must be gone
 
@@ -39,6 +40,7 @@ class Day(msgspec.Struct, frozen=True):
     counted_from: float
     end: float
     policy: Policy
+    gates: Mapping[str, Gate] = {}
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -57,14 +59,28 @@ class Run(msgspec.Struct, frozen=True):
         return [caller for caller in self.callers if caller.at >= self.counted_from]
 
 
-def live(day: Day, watch: Callable[[World], None] | None = None, every: float = 600.0) -> Run:
+def live(
+    day: Day,
+    watch: Callable[[World], None] | None = None,
+    every: float = 600.0,
+    observers: Iterable[Observer] = (),
+) -> Run:
     """Let the engine live through a day.
 
-    `watch` sees the floor `every` so many seconds. Raises LawBroken when a law of conservation does not hold.
+    `watch` sees the floor `every` so many seconds, `observers` are told the facts. Raises LawBroken when a law of
+    conservation does not hold.
     """
     book = AgentBook(day.distributor, day.start)
     fold = Fold(Grid(WHOLE), start=day.counted_from, end=day.end, policy=day.policy)
-    world = World(day.distributor, day.callers, day.phones, day.agenda, start=day.start, observers=(book, fold))
+    world = World(
+        day.distributor,
+        day.callers,
+        day.phones,
+        day.agenda,
+        start=day.start,
+        gates=day.gates,
+        observers=(book, fold, *observers),
+    )
     if watch is None:
         world.run(day.end)
     else:

@@ -18,15 +18,17 @@ from acd.cdr import EndedBy, Outcome
 from acd.core.actions import Action, Connected, Divert, Offer, Refused, Withdraw
 from acd.core.agents import AgentState
 from acd.core.events import CallEnded, CallLeft, Event, FailCause, LeftCause, OfferAnswered, OfferFailed
+from acd.simulation.gate import Gate, outcome_of
 from acd.simulation.laws import LawBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from acd.core.distributor import Distributor
     from acd.simulation.scenario import Caller, Phones
 
 
+OPEN = Gate()
 MONDAY = 1767571200.0  # 2026-01-05 00:00 UTC
 
 
@@ -44,8 +46,9 @@ class Observer(Protocol):
 class World:
     """A floor on a virtual clock, in unix seconds from `start` on.
 
-    `callers` are in the order of arrival; `agenda` is what agents do, by the clock, in any order.
-    `observers` are told the facts with their time, as the event log is.
+    `callers` are in the order of arrival; `agenda` is what agents do, by the clock, in any order. `gates` stand before
+    the queues; where there is none, a caller is let in if an agent is logged in. `observers` are told the facts with
+    their time, as the event log is.
 
     A clock of today (2004 to 2038) counts in steps of 2**-22 s, so that differences of instants, and sums of them up
     to 2**31 s, are exact numbers: the laws of conservation need no tolerance.
@@ -59,6 +62,7 @@ class World:
         agenda: Iterable[tuple[float, Event]] = (),
         *,
         start: float = MONDAY,
+        gates: Mapping[str, Gate] | None = None,
         observers: Iterable[Observer] = (),
     ) -> None:
         self.distributor = distributor
@@ -72,6 +76,7 @@ class World:
         self.hands: dict[str, int] = {}
         self._coming = iter(callers)
         self._phones = phones
+        self._gates = gates or {}
         self._listeners: dict[type[facts.Fact], list[Callable[[facts.Fact, float], object]]] = {}
         for observer in observers:
             for kind in observer.kinds:
@@ -162,8 +167,9 @@ class World:
         self.callers.append(caller)
         call_id, queue = caller.arrival.call_id, caller.arrival.queue
         self._note(facts.CallArrived(call_id, "", caller.number, ""), now)
-        if not self.distributor.has_agent_logged_in(queue):
-            self._turn_away(caller, Outcome.NO_AGENT, now)
+        refused = self._gates.get(queue, OPEN).refuses(self.distributor, queue, now)
+        if refused is not None:
+            self._turn_away(caller, refused, now)
             return
         self.inside[call_id] = caller
         self.waiting += 1
@@ -180,7 +186,12 @@ class World:
         self._leave(self.inside[refused.call_id], Outcome.DRAINED, now)
 
     def _divert(self, divert: Divert, now: float) -> None:
-        self._leave(self.inside[divert.call_id], Outcome.REJECTED, now)
+        caller = self.inside[divert.call_id]
+        outcome = outcome_of(divert)
+        if outcome is Outcome.CALLBACK:
+            waited = caller.arrival.waited_seconds + now - caller.at
+            self._note(facts.CallbackOwed(divert.call_id, divert.queue, "", caller.arrival.priority, waited), now)
+        self._leave(caller, outcome, now)
 
     def _hang_up(self, caller: Caller, now: float) -> None:
         if caller.outcome is None:
