@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from acd import facts
@@ -116,4 +117,5 @@ class Fold:
         self._agents.log_out(at)
 
     def _policy_installed(self, fact: facts.PolicyInstalled, _at: float) -> None:
-        self._timeline.install(read_policy(fact.document))
+        with suppress(ValueError):  # as another version may have written it: the one before holds on
+            self._timeline.install(read_policy(fact.document))

@@ -31,8 +31,11 @@ def count(log: Reader, query: Query, now: float) -> tuple[list[Interval], tuple[
     return fold.intervals(max(now, query.start)), fold.thresholds
 
 
-def refold(log: Reader, folds: Sequence[Fold], *, since: float, until: float) -> None:
-    """Give folds that count from `since` up to `until` the facts that they need. Raises JournalError."""
+def refold(log: Reader, folds: Sequence[Fold], *, since: float, until: float, last: int | None = None) -> None:
+    """Give folds that count from `since` up to `until` the facts that they need, none after number `last`.
+
+    Raises JournalError.
+    """
 
     def append(entry: Entry) -> None:
         for fold in folds:
@@ -42,14 +45,16 @@ def refold(log: Reader, folds: Sequence[Fold], *, since: float, until: float) ->
     installed = log.latest(facts.PolicyInstalled.KIND, before=begin)
     if installed is not None:
         append(installed)
-    last = 0
+    reached = 0
     for number, entry in enumerate(log.entries(after=begin - 1, kinds=folds[0].kinds)):
+        if last is not None and entry.seq > last:
+            return
         append(entry)
-        last = entry.seq
+        reached = entry.seq
         if entry.at >= until and number % _LOOK_EVERY == 0 and all(fold.complete() for fold in folds):
             break
     for entry in log.landmarks(facts.CallbackSettled.KIND):
-        if entry.seq > last:
+        if entry.seq > reached:
             append(entry)
 
 

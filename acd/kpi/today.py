@@ -36,9 +36,9 @@ class Today:
         self._quarters.append(fact, at)
         self._days.append(fact, at)
 
-    def restore(self, log: Reader, now: float) -> None:
-        """Take from the log what has been told today. Waits for the disk. Raises JournalError."""
-        refold(log, (self._quarters, self._days), since=self._since, until=now)
+    def restore(self, log: Reader, now: float, *, last: int | None = None) -> None:
+        """Take what the log tells of today, up to entry `last`. Waits for the disk. Raises JournalError."""
+        refold(log, (self._quarters, self._days), since=self._since, until=now, last=last)
 
     def report(self, query: Query, now: float) -> list[Item] | None:
         """Return the figures asked for; None if they are not of today, or are to be cut finer: read the log then."""

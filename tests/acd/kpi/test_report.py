@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from acd import facts
+from acd.journal.port import Journal
 from acd.journal.reader import Reader
 from acd.journal.store import SqliteJournal
 from acd.kpi.asking import ask
-from acd.kpi.fold import Fold
 from acd.kpi.reading import report
 from acd.kpi.report import Item
 from acd.kpi.today import Today
@@ -25,9 +25,9 @@ POLICY = (
 NOW = at("12:00")
 
 
-def story(fold: Fold | Today | None = None) -> Day:
+def story(journal: Journal | None = None) -> Day:
     """Two agents log in at eight; six call sales before nine, one of them by another number, one calls support."""
-    day = Day(fold)
+    day = Day(journal)
     day.tell(facts.ServerStarted("acd", "1"), at("00:00:01"))
     day.tell(facts.PolicyInstalled(1, POLICY), at("00:00:02"))
     day.change("1001", "ready", at("08:00"))
@@ -59,11 +59,15 @@ def story(fold: Fold | Today | None = None) -> Day:
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     path = tmp_path / "journal.sqlite"
+    write(path, [(when, fact) for fact, when in story().told])
+    return path
+
+
+def write(path: Path, told: list[tuple[float, facts.Fact]]) -> None:
     journal = SqliteJournal(path)
     journal.open()
-    journal.write([(when, fact) for fact, when in story().told])
+    journal.write(told)
     journal.close()
-    return path
 
 
 def read(log: Path, now: float = NOW, zone: str = "UTC", **wanted: Any) -> list[Item]:
@@ -230,7 +234,5 @@ def test_at_midnight_a_new_day_begins() -> None:
 
 def test_an_empty_log_has_no_figures(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    journal = SqliteJournal(path)
-    journal.open()
-    journal.close()
+    write(path, [])
     assert read(path) == []
