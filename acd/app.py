@@ -26,10 +26,14 @@ from acd.changes import change_routes
 from acd.control import Control
 from acd.engine import Engine
 from acd.guide import guide
+from acd.journal.port import Tee
 from acd.journal.queue_log_file import QueueLogFile
+from acd.journal.routes import journal_routes
 from acd.journal.run import begin as begin_run
 from acd.journal.schema import JournalError
-from acd.journal.store import SqliteJournal
+from acd.journal.store import JournalCounters, SqliteJournal
+from acd.kpi.api import kpis
+from acd.kpi.live import LiveFigures
 from acd.live import LiveFloor
 from acd.metrics import Metrics
 from acd.policy import agent_profiles, build_distributor, numbers_of, queue_profiles
@@ -55,6 +59,7 @@ from media.supervisor import MediaSupervisor
 if TYPE_CHECKING:
     from acd.config import Config
     from acd.config.source import Source
+    from acd.journal.port import Journal
     from acd.journal.recovery import Left
 
 log = structlog.get_logger()
@@ -154,9 +159,20 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         stack = Stack(_limits(config))
         cleanup.push_async_callback(stack.close)
         listeners = await _bind(stack, config)
+        figures = LiveFigures(config.storage.journal_path, config.server.timezone, time.time)
         engine, floor = _assemble(
-            config, cleanup, stack=stack, media=media, store=store, journal=journal, listeners=listeners
+            config,
+            cleanup,
+            stack=stack,
+            media=media,
+            store=store,
+            journal=Tee(journal, figures),
+            figures=figures,
+            log_counters=journal.counters,
+            listeners=listeners,
         )
+        recalling = asyncio.create_task(_recall(figures), name="figures")
+        cleanup.push_async_callback(asyncio.wait, [recalling])
         engine.last_agents.restore(await asyncio.to_thread(_last_talks, store))
         cleanup.push_async_callback(engine.profiles.close)
         engine.dispatcher.begin(queue_profiles(config), agent_profiles(config), left.wishes)
@@ -165,7 +181,8 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         engine.node.handle_timer()  # reports the bindings restored
         served = None
         if config.http.listen is not None:
-            app = http.create_app(floor, store, engine.metrics, config.http.token, change_routes(control))
+            routes = [*change_routes(control), *journal_routes(journal), kpis(figures)]
+            app = http.create_app(floor, store, engine.metrics, config.http.token, routes)
             try:
                 served = str(await cleanup.enter_async_context(http.serve(app, config.http.listen)))
             except http.HttpError as error:
@@ -198,6 +215,15 @@ async def _begin_run(config: Config, store: CdrStore) -> tuple[SqliteJournal, Le
         raise CannotStart(f"storage.cdr: {error}") from None
 
 
+async def _recall(figures: LiveFigures) -> None:
+    """Have the figures of today begin at midnight, while calls are taken already."""
+    try:
+        figures.resume(await asyncio.to_thread(figures.recall))
+    except JournalError as error:
+        log.warning("figures.not_recalled", error=str(error))
+        figures.resume(None)
+
+
 def _assemble(
     config: Config,
     cleanup: AsyncExitStack,
@@ -205,7 +231,9 @@ def _assemble(
     stack: Stack,
     media: MediaSupervisor,
     store: CdrStore,
-    journal: SqliteJournal,
+    journal: Journal,
+    figures: LiveFigures,
+    log_counters: Callable[[], JournalCounters],
     listeners: Listeners,
 ) -> tuple[Engine, LiveFloor]:
     """Put the parts together and start to take what comes in."""
@@ -215,12 +243,12 @@ def _assemble(
     location = Location()
     bindings = BindingsStore(config.storage.path / "bindings.sqlite", clock=loop.time)
     bindings.restore(location, list(listeners))
+    engine: Engine | None = None
     distributor = build_distributor(config, loop.time(), random.Random(secrets.randbits(256)).random)
     node = build_node(
         lambda: engine.config if engine else config, ids=ids, domains=domains, location=location, listeners=listeners
     )
     trace = SipTrace(calls=config.trace.calls, messages=config.trace.messages, utc=_utc) if config.trace.sip else None
-    engine: Engine | None = None
     thresholds = {queue.id: queue.service_level_seconds for queue in config.queues.values()}
     engine = Engine(
         config,
@@ -235,7 +263,7 @@ def _assemble(
         unix=time.time,
         journal=journal,
     )
-    live = LiveFloor(engine, stack, store, trace)
+    live = LiveFloor(engine, stack, store, trace, figures, log_counters)
 
     def on_location(event: LocationEvent) -> None:
         if not event.binding.fixed:

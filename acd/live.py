@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from acd.http import AgentView, CallView
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from acd.call import Call
     from acd.core.floor import FloorSnapshot, QueueSnapshot
     from acd.engine import Engine
+    from acd.journal.store import JournalCounters
+    from acd.kpi.live import LiveFigures
     from acd.store import CdrStore
     from acd.trace import SipTrace
     from ims_core.stack import Stack
@@ -21,12 +23,22 @@ if TYPE_CHECKING:
 class LiveFloor:
     """Answers ``acd.http.Floor`` and the scrapes from memory. ``open_for_calls`` is set once all listeners are."""
 
-    def __init__(self, engine: Engine, stack: Stack, store: CdrStore, trace: SipTrace | None) -> None:
+    def __init__(  # noqa: PLR0917
+        self,
+        engine: Engine,
+        stack: Stack,
+        store: CdrStore,
+        trace: SipTrace | None,
+        figures: LiveFigures,
+        log_counters: Callable[[], JournalCounters],
+    ) -> None:
         self.open_for_calls = False
         self._engine = engine
         self._stack = stack
         self._store = store
         self._trace = trace
+        self._figures = figures
+        self._log_counters = log_counters
 
     def calls(self) -> Sequence[CallView]:
         """Return the calls under way, the oldest first."""
@@ -72,9 +84,11 @@ class LiveFloor:
             inputs_ignored={kind.value: count for kind, count in engine.dispatcher.distributor.counters.items()},
             caller_lookups={source.value: count for source, count in engine.profiles.found.items()},
             policy=engine.dispatcher.distributor.policy,
+            today=self._figures.day(),
             floor=self._snapshot(),
             media=engine.media.counters(),
             cdr=self._store.counters(),
+            journal=self._log_counters(),
         )
 
     def _snapshot(self) -> FloorSnapshot:

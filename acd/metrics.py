@@ -7,15 +7,16 @@ no more than adding to an int. Labels take values from closed sets: never a numb
 
 from __future__ import annotations
 
+import math
 import platform
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -23,6 +24,9 @@ from acd.cdr import Cdr, Outcome
 from acd.core.agents import AgentState
 from acd.core.events import Forced
 from acd.core.floor import FloorSnapshot
+from acd.journal.store import COMMIT_BOUNDS, JournalCounters
+from acd.kpi.definitions import KPIS, SERVICE_LEVELS
+from acd.kpi.report import Item
 from acd.store import StoreCounters
 from media.api import MediaCounters
 
@@ -41,7 +45,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
 
     `sip_messages` by (direction "in" or "out", method, "request" or a status class as "2xx"), `sip_dropped` by
     reason, `sip_unexpected` by (machine, state, event), `inputs_ignored` (of the distributor) by kind, `caller_lookups`
-    by source.
+    by source. `today` are the key figures of the day, an item for each queue.
     """
 
     ready: bool = False
@@ -58,9 +62,11 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     inputs_ignored: Mapping[str, int] = {}
     caller_lookups: Mapping[str, int] = {}
     policy: int = 0
+    today: Sequence[Item] = ()
     floor: FloorSnapshot = FloorSnapshot((), ())
     media: MediaCounters = MediaCounters()
     cdr: StoreCounters = StoreCounters(0, 0, 0, 0)
+    journal: JournalCounters = JournalCounters()
 
 
 class Metrics:
@@ -189,9 +195,11 @@ class Metrics:
             "acd_config_refused", "Configurations with mistakes, not followed at run time.", {(): self._refused_changes}
         )
         yield from _floor(readings)
+        yield from _kpis(readings.today)
         yield from _sip(readings)
         yield from _media(readings.media)
         yield from _cdr(readings.cdr)
+        yield from _journal(readings.journal)
 
 
 class _Scrape(Collector):
@@ -268,6 +276,23 @@ def _floor(readings: Readings) -> Iterator[Metric]:
     yield _counter("acd_inputs_ignored", "Late or repeated inputs that changed nothing, by kind.", ignored, "kind")
 
 
+def _kpis(today: Sequence[Item]) -> Iterator[Metric]:
+    """Show each key figure as it is defined; a queue in which one has no denominator yet has none."""
+    for kpi in KPIS.values():
+        figures = {(item.id,): getattr(item.kpis, kpi.name) for item in today}
+        yield _gauge(f"acd_kpi_{kpi.name}", f"{kpi.title} today: {kpi.formula}", _known(figures), "queue")
+    variants = ", ".join(f"{kpi.name}: {kpi.formula.rstrip('.')}" for kpi in SERVICE_LEVELS.values())
+    levels = {
+        (item.id, variant): getattr(item.service_levels[0], variant) for item in today for variant in SERVICE_LEVELS
+    }
+    definition = f"Service level today, T being the queue's service_level_seconds, by variant; {variants}."
+    yield _gauge("acd_kpi_service_level", definition, _known(levels), "queue", "variant")
+
+
+def _known(figures: Mapping[Any, float | None]) -> Values:
+    return {key: figure for key, figure in figures.items() if figure is not None}
+
+
 def _sip(readings: Readings) -> Iterator[Metric]:
     messages: Tally[tuple[str, ...]] = Tally()
     for (direction, method, kind), count in readings.sip_messages.items():
@@ -338,3 +363,22 @@ def _cdr(cdr: StoreCounters) -> Iterator[Metric]:
     yield _counter("acd_cdr_written", "CDRs written.", {(): cdr.written})
     yield _counter("acd_cdr_dropped", "CDRs lost: no room to wait, or not storable.", {(): cdr.dropped})
     yield _counter("acd_cdr_write_failures", "Failed attempts to write CDRs.", {(): cdr.failures})
+
+
+def _journal(journal: JournalCounters) -> Iterator[Metric]:
+    yield _gauge("acd_journal_waiting", "Events in memory that are still to be written.", journal.waiting)
+    yield _counter("acd_journal_written", "Events written to the log.", {(): journal.written})
+    yield _counter("acd_journal_dropped", "Events lost: no room to wait, or not storable.", {(): journal.dropped})
+    yield _counter("acd_journal_failures", "Failed attempts to write to the log.", {(): journal.failures})
+    yield _gauge(
+        "acd_journal_at_risk_seconds",
+        "How long the first event of the latest commit had waited to be safe.",
+        journal.at_risk_seconds,
+    )
+    total, buckets = 0, list[tuple[str, float]]()
+    for bound, count in zip((*COMMIT_BOUNDS, math.inf), journal.commits, strict=True):
+        total += count
+        buckets.append(("+Inf" if bound == math.inf else str(bound), total))
+    yield HistogramMetricFamily(
+        "acd_journal_commit_seconds", "Time of each commit to the log.", buckets, journal.commit_seconds
+    )

@@ -49,6 +49,8 @@ SHELLS = {
     "acd.externalleg": "the wait for an external number",
     "acd.http": "the HTTP socket",
     "acd.journal.store": "a thread that writes facts to disk",
+    "acd.kpi.api": "the thread that reads the log",
+    "acd.kpi.command": "the clock that says which day is today",
     "acd.leg": "the task that calls somebody",
     "acd.live": "what runs now, for scrapes and the API",
     "acd.log": "the clock of log lines",

@@ -8,6 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from acd.cdr import Cdr, EndedBy, Outcome
 from acd.core.agents import AgentState
 from acd.core.floor import AgentSnapshot, FloorSnapshot, QueueSnapshot
+from acd.kpi.policy import Policy
+from acd.kpi.report import Query, items
+from acd.kpi.tally import Calls, Interval
 from acd.metrics import Metrics, Readings
 from acd.store import StoreCounters
 from media.api import MediaCounters
@@ -35,6 +38,11 @@ FLOOR = FloorSnapshot(
         for name, state in (("1001", AgentState.READY), ("1002", AgentState.TALKING))
     ),
 )
+CALLS = Calls()
+CALLS.offered, CALLS.answered, CALLS.answered_in_time, CALLS.answer_seconds = 10, 8, 5, 100.0
+INTERVAL = Interval(NOON.timestamp(), NOON.timestamp() + 900, Policy({"sales": 12.0}))
+INTERVAL.queues["sales"] = CALLS
+TODAY = items([INTERVAL], (), Query(start=INTERVAL.start, end=INTERVAL.end))
 READINGS = Readings(
     ready=True,
     calls=3,
@@ -53,6 +61,7 @@ READINGS = Readings(
     sip_unexpected={("invite_server", "completed", "ack"): 1},
     inputs_ignored={"stale_answer": 2},
     floor=FLOOR,
+    today=TODAY,
     media=MediaCounters(packets_received=100, packets_lost=2, worker_restarts=1, workers=2, workers_healthy=1, legs=4),
     cdr=StoreCounters(queued=1, written=2, dropped=3, failures=4),
 )
@@ -116,6 +125,10 @@ def metrics() -> Metrics:
         ("acd_queue_abandoned_total", {"queue": "sales"}, 1),
         ("acd_queue_agents", {"queue": "sales", "state": "talking"}, 1),
         ("acd_queue_agents", {"queue": "sales", "state": "paused"}, 0),
+        ("acd_kpi_answer_rate", {"queue": "sales"}, 0.8),
+        ("acd_kpi_average_speed_of_answer_seconds", {"queue": "sales"}, 12.5),
+        ("acd_kpi_service_level", {"queue": "sales", "variant": "of_offered"}, 0.5),
+        ("acd_kpi_service_level", {"queue": "sales", "variant": "of_answered"}, 0.625),
         ("acd_agents", {"state": "ready"}, 1),
         ("acd_agents", {"state": "wrap_up"}, 0),
         ("acd_rtp_packets_total", {"direction": "in"}, 100),
@@ -130,6 +143,11 @@ def metrics() -> Metrics:
 )
 def test_a_scrape_shows_the_readings(metrics: Metrics, name: str, labels: dict[str, str], expected: float) -> None:
     assert value(metrics, name, **labels) == expected
+
+
+def test_a_figure_without_denominator_has_no_sample(metrics: Metrics) -> None:
+    assert "acd_kpi_average_handling_seconds" in metrics.render()[0].decode()
+    assert not [name for name, _ in samples(metrics) if name == "acd_kpi_average_handling_seconds"]
 
 
 def test_methods_that_nobody_defined_share_one_label(metrics: Metrics) -> None:
