@@ -52,32 +52,30 @@ MOST_HOURS = 24.0 * 366
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Simulate what the arguments say and print it; return the exit status."""
-    parser = _parser()
-    options = parser.parse_args(argv)
-    _complete(parser, options)
+    given = options(argv)
     began = time.process_time()
     try:
-        config = load(options.config, options.set)
-        plan: Plan = Drawn(config, options) if options.replay is None else Replayed(config, options)
-        runs = [live(plan.day(_chance(options.seed, number))) for number in range(1, options.replications + 1)]
+        config = load(given.config, given.set)
+        plan: Plan = Drawn(config, given) if given.replay is None else Replayed(config, given)
+        runs = [live(plan.day(_chance(given.seed, number))) for number in range(1, given.replications + 1)]
     except (ConfigError, ExpressionError) as error:
         print(error, file=sys.stderr)
         return WRONG
     except LawBroken as error:
         print(f"a law of conservation is broken: {error}", file=sys.stderr)
         return BROKEN
-    runs_made = {"replications": options.replications, "seed": options.seed}
+    runs_made = {"replications": given.replications, "seed": given.seed}
     told = report.Told(
-        made={"configuration": options.config, **plan.made(), **runs_made},
+        made={"configuration": given.config, **plan.made(), **runs_made},
         callers=sum(len(run.callers) for run in runs),
         cpu_seconds=time.process_time() - began,
         scopes=figures.over([figures.values(run) for run in runs]),
         recorded=plan.recorded(),
         thresholds={queue.id: queue.service_level_seconds for queue in config.queues.values()},
     )
-    print(report.document(told) if options.json else report.table(told))
-    if options.plot is not None:
-        return _plot(options.plot, runs, told, plan.time_of_day)
+    print(report.document(told) if given.json else report.table(told))
+    if given.plot is not None:
+        return _plot(given.plot, runs, told, plan.time_of_day)
     return 0
 
 
@@ -88,19 +86,22 @@ def _chance(seed: int, replication: int) -> Chance:
 _DRAWN = ("arrivals", "service", "patience", "answer", "refuse", "no_answer", "staff", "warm_up")
 
 
-def _complete(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Check that options go together, and put in the defaults of those that are drawn from."""
-    if options.replay is not None:
+def options(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options, complete and fitting together. Raises SystemExit with a sentence for what is wrong."""
+    parser = _parser()
+    given = parser.parse_args(argv)
+    if given.replay is not None:
         for name in _DRAWN:
-            if getattr(options, name):
+            if getattr(given, name):
                 parser.error(f"--{name.replace('_', '-')} is not for --replay, which takes it from the log")
-        return
-    if not options.arrivals:
+        return given
+    if not given.arrivals:
         parser.error("--arrivals or --replay is needed")
-    options.service = options.service or ["exponential:180"]
-    options.patience = options.patience or ["never"]
-    options.answer = options.answer or "0"
-    options.hours = options.hours or 24.0
+    given.service = given.service or ["exponential:180"]
+    given.patience = given.patience or ["never"]
+    given.answer = given.answer or "0"
+    given.hours = given.hours or 24.0
+    return given
 
 
 def _plot(file: Path, runs: list[Run], told: report.Told, time_of_day: float) -> int:
