@@ -68,12 +68,15 @@ def survey(log: Reader, now: float) -> Left:
     )
 
 
-def closing(left: Left) -> list[tuple[float, facts.Fact]]:
-    """Return the facts that close the run, with their times: none if it did not crash."""
+def closing(left: Left, exists: Callable[[str], bool]) -> list[tuple[float, facts.Fact]]:
+    """Return the facts that close the run, with their times: none if it did not crash.
+
+    `exists` tells of the file of a recording whether it is there.
+    """
     at = left.crashed_at
     if at is None:
         return []
-    ends = [fact for entries in left.calls for fact in _ends(entries, at)]
+    ends = [fact for entries in left.calls for fact in _ends(entries, at, exists)]
     gone = [
         facts.AgentChanged(agent, standing.state, AWAY, max(at - standing.since, 0.0))
         for agent, standing in left.agents.items()
@@ -81,19 +84,17 @@ def closing(left: Left) -> list[tuple[float, facts.Fact]]:
     return [(at, fact) for fact in (*ends, *gone)]
 
 
-def records(left: Left, exists: Callable[[str], bool]) -> list[Cdr]:
-    """Return the CDRs of the calls that were under way or had ended lately. `exists` tells of a recording's file."""
-    folds = [fold_call(entries) for entries in left.ended]
-    for entries in left.calls:
-        fold = fold_call(entries)
-        if fold is not None and left.crashed_at is not None:
-            for fact in _ends(entries, left.crashed_at, exists):
-                fold.apply(fact, left.crashed_at)
-        folds.append(fold)
-    return [fold.cdr() for fold in folds if fold is not None and fold.ended is not None]
+def records(left: Left, closed_by: Iterable[tuple[float, facts.Fact]]) -> list[Cdr]:
+    """Return the CDRs of the calls that had ended lately, and of those that the facts `closed_by` end."""
+    folds = {fold.id: fold for entries in (*left.ended, *left.calls) if (fold := fold_call(entries)) is not None}
+    for at, fact in closed_by:
+        fold = folds.get(getattr(fact, "call", ""))
+        if fold is not None:
+            fold.apply(fact, at)
+    return [fold.cdr() for fold in folds.values() if fold.ended is not None]
 
 
-def _ends(entries: tuple[Entry, ...], at: float, exists: Callable[[str], bool] = lambda _: False) -> list[facts.Fact]:
+def _ends(entries: tuple[Entry, ...], at: float, exists: Callable[[str], bool]) -> list[facts.Fact]:
     """Return the facts that end a call at `at`, where its entries leave it."""
     fold = fold_call(entries)
     if fold is None:

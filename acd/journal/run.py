@@ -52,8 +52,9 @@ def begin(
     journal.open()
     with Reader(journal.path) as reader:
         left = survey(reader, now)
+    closed_by = closing(left, lambda path: Path(path).is_file())
     if left.crashed_at is not None:
-        found = records(left, lambda path: Path(path).is_file())
+        found = records(left, closed_by)
         known = cdrs.known([cdr.id for cdr in found])
         missing = [cdr for cdr in found if cdr.id not in known]
         for cdr in missing:
@@ -68,7 +69,7 @@ def begin(
             agents=len(left.agents),
             complete=written,
         )
-    told = [*closing(left), (now, facts.ServerStarted(node, software))]
+    told = [*closed_by, (now, facts.ServerStarted(node, software))]
     journal.write(told)
     if queue_log is not None:
         queue_log.resume(left)
