@@ -123,17 +123,16 @@ def parse_name_addr(text: str) -> NameAddr:
     return _parse_remembered(text)
 
 
-# Most addresses: nothing quoted, no white space but in a display name.
-_PLAIN_ADDRESS = re.compile(r'([^"<>;,:]*)<([^\s"<>]+)>((?:;[^\s"<>;,]+)*)')
+# Most addresses: nothing escaped, nothing quoted but a display name, no white space elsewhere.
+_PLAIN_ADDRESS = re.compile(r'(?:"([^"\\]*)"\s*|([^"<>;,:]*))<([^\s"<>]+)>((?:;[^\s"<>;,]+)*)')
 
 
 def _parse_name_addr(text: str) -> NameAddr:
     plain = _PLAIN_ADDRESS.fullmatch(text)
     if plain is not None:
-        display, uri, tail = plain.groups()
-        if not tail:
-            return NameAddr(display.strip(), uri, {})
-        return NameAddr(display.strip(), uri, parse_params(tail.split(";")[1:]))
+        quoted, display, uri, tail = plain.groups()
+        display = display.strip() if quoted is None else quoted
+        return NameAddr(display, uri, parse_params(tail.split(";")[1:]) if tail else {})
     text = text.strip()
     opening = _outside_quotes(text, "<") if '"' in text else text.find("<")
     if opening < 0:  # without angle brackets, parameters belong to the header (20.10)

@@ -341,9 +341,10 @@ def error_response(request: Request, error: SipError, *, to_tag: str) -> Respons
 def _plain_tag(address: str) -> str | None:
     """Return the tag of an address that shows it plainly; None: it has to be parsed."""
     before, found, tag = address.rpartition(";tag=")
-    if not found or '"' in before or not TOKEN.issuperset(tag):
+    if not found or not before.endswith(">") or not TOKEN.issuperset(tag):
         return None
-    return tag if before.endswith(">") else None
+    # a quoted display name that says ";tag=" itself may not be cut in two
+    return tag if '"' not in before or ("\\" not in before and before.count('"') == 2) else None
 
 
 def _unfold(value: str) -> str:

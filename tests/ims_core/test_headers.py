@@ -76,6 +76,8 @@ def test_malformed_cseqs_are_refused(text: str) -> None:
         ("sip:a@b;tag=1", "", "sip:a@b", {"tag": "1"}),
         ('sip:a@b;note="x;tag=2";tag=1', "", "sip:a@b", {"note": "x;tag=2", "tag": "1"}),
         ("Alice Liddell <sip:a@b>", "Alice Liddell", "sip:a@b", {}),
+        ('"a <b>; c: d, e" <sip:a@b>;tag=1', "a <b>; c: d, e", "sip:a@b", {"tag": "1"}),
+        ('""<sip:a@b>', "", "sip:a@b", {}),
         (
             '"Mr. \\"A\\" <b>, c" <sip:a@b>;q=0.5 ; expires = 60',
             'Mr. "A" <b>, c',

@@ -268,6 +268,26 @@ def test_a_tag_in_to_is_kept(to: str) -> None:
     assert response_to(request, 200, to_tag="t").get("To") == to
 
 
+@rfc("3261-19.3")
+@pytest.mark.parametrize(
+    ("value", "tag"),
+    [
+        ("<sip:bob@ims.example>;tag=1", "1"),
+        ('"Bob" <sip:bob@ims.example>;tag=1', "1"),
+        ('"Bob \\"B\\"" <sip:bob@ims.example>;tag=1', "1"),
+        ('"b>;tag=2" <sip:bob@ims.example>;tag=1', "1"),
+        ('"b>;tag=2" <sip:bob@ims.example>', ""),
+        ('<sip:bob@ims.example>;note="b>;tag=2"', ""),
+        ("<sip:bob@ims.example>;TAG=1", "1"),
+        ("<sip:bob@ims.example>;tag=1;x=y", "1"),
+        ("sip:bob@ims.example;tag=1", "1"),
+    ],
+)
+def test_a_tag_is_found_however_it_is_written(value: str, tag: str) -> None:
+    request = parse_message(message_bytes(head=[*HEAD[:3], f"From: {value}", *HEAD[4:]]))
+    assert (request.from_tag, request.from_.tag) == (tag, tag)
+
+
 def test_what_only_looks_like_a_tag_is_none() -> None:
     to = '"x;tag=1" <sip:tag@ims.example;tag=a>'
     request = parse_message(message_bytes(head=[*HEAD[:4], f"To: {to}", *HEAD[5:]]))
