@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ims_core.dialog import Dialog
 from ims_core.errors import BadRequest, RequestPending, SipError
+from ims_core.headers import parse_name_addr
 from ims_core.message import Request, Response
 from ims_core.session import (
     ALLOW,
@@ -44,16 +45,19 @@ class OutgoingCall(Session):
     def start(self, target: str, *, caller: str, callee: str, sdp: bytes, headers: Headers = ()) -> None:
         """Send the INVITE to ``target`` through ``flow``; ``caller`` and ``callee`` are name-addrs without tags."""
         ids = self.context.endpoint.ids
-        invite = Request("INVITE", target)
         call_id, tag = ids.call_id(), ids.tag()
-        invite.add("Max-Forwards", "70")
-        invite.add("From", f"{caller};tag={tag}")
-        invite.add("To", callee)
-        invite.add("Call-ID", call_id)
-        invite.add("CSeq", "1 INVITE")
-        self.contact = self.context.contact_for(self.flow, invite.from_.uri.user)
-        invite.add("Contact", self.contact)
-        invite.add("Allow", ALLOW)
+        self.contact = self.context.contact_for(self.flow, parse_name_addr(caller).uri.user)
+        lines = [
+            "Max-Forwards: 70",
+            f"From: {caller};tag={tag}",
+            f"To: {callee}",
+            f"Call-ID: {call_id}",
+            "CSeq: 1 INVITE",
+            f"Contact: {self.contact}",
+            f"Allow: {ALLOW}",
+        ]
+        keys = ["max-forwards", "from", "to", "call-id", "cseq", "contact", "allow"]
+        invite = Request("INVITE", target, keys=keys, lines=lines)
         for name, value in headers:
             invite.add(name, value)
         if sdp:
