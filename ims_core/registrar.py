@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache
-from math import ceil
-from typing import NamedTuple
+from math import ceil, inf
+
+from msgspec import Struct
 
 from ims_core.digest import DigestAuthenticator, Outcome, Unauthorized
 from ims_core.errors import (
@@ -31,7 +32,7 @@ USERS_REMEMBERED = 16_384
 REMEMBERED_LENGTH = 256
 
 
-class _Wish(NamedTuple):
+class _Wish(Struct, frozen=True, gc=False):
     """What a request asks for one contact: ``held`` is its binding if there is one, ``lifetime`` in seconds."""
 
     uri: Uri
@@ -140,8 +141,10 @@ class Registrar:
             if wish.held is not None and wish.held.call_id == call_id and wish.held.cseq >= cseq:
                 raise SipError("CSeq out of order")
         path = tuple(request.values("Path")) if "path" in request.keys else ()
-        for uri, held, lifetime, q, instance in wishes:
-            if not lifetime:
+        written = contact if len(contacts) == 1 else ""
+        for wish in wishes:
+            held, uri = wish.held, wish.uri
+            if not wish.lifetime:
                 if held is not None:
                     self._location.remove(held, Removal.DEREGISTERED)
                 continue
@@ -152,11 +155,11 @@ class Registrar:
                 by_flow=_names_sender(uri, request.via, flow),
                 call_id=call_id,
                 cseq=cseq,
-                expires_at=now + lifetime,
-                q=q,
-                instance=instance,
+                expires_at=now + wish.lifetime,
+                q=wish.q,
+                instance=wish.instance,
                 path=path,
-                written=contacts[0] if len(contacts) == 1 else "",
+                written=written,
             )
             if held is None:
                 self._location.add(new)
@@ -212,11 +215,14 @@ class Registrar:
         return wishes
 
     def _check_room(self, aor: str, wishes: list[_Wish]) -> None:
+        held = len(self._location.bindings(aor))
+        if held + len(wishes) <= self._max_contacts:
+            return
         gained = sum(
             1 if wish.held is None and wish.lifetime else -1 if not wish.lifetime and wish.held else 0
             for wish in wishes
         )
-        if gained > 0 and len(self._location.bindings(aor)) + gained > self._max_contacts:
+        if gained > 0 and held + gained > self._max_contacts:
             raise Forbidden("Too many contacts")
 
     def _lifetime(self, contact: NameAddr, default: str | None) -> int:
@@ -235,7 +241,7 @@ class Registrar:
         """Step 8: the 200 with all current bindings."""
         response = response_to(request, 200, to_tag=self._ids.tag())
         for binding in self._location.bindings(aor):
-            left = self._max_expires if binding.fixed else ceil(binding.expires_at - now)
+            left = self._max_expires if binding.expires_at == inf else ceil(binding.expires_at - now)
             if left <= 0:  # about to be dropped
                 continue
             value = f"Contact: <{binding.contact}>;expires={left}"
