@@ -1,4 +1,4 @@
-"""The small expressions of the command line: `kind:value,key=value,...`.
+"""The small expressions of the command line: `kind`, `kind:value,key=value,...`, or `kind,key=value,...`.
 
     exponential:180    lognormal:mean=180,cv=1.2    poisson:rate=120/h,number=10001    hourly:20,40,90,60
 
@@ -14,6 +14,7 @@ from math import isfinite
 from typing import Final
 
 _UNITS: Final = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_KIND_ENDS: Final = re.compile(r"[:,]")
 _DURATION: Final = re.compile(r"([0-9]*\.?[0-9]+)\s*(s|min|h|d)?")
 _RATE: Final = re.compile(r"([0-9]*\.?[0-9]+)/([0-9]*)(s|min|h|d)")
 _TIME_OF_DAY: Final = re.compile(r"([0-9]{1,2})(?::([0-5][0-9]))?")
@@ -31,7 +32,7 @@ class Expression:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.kind, _, rest = text.strip().partition(":")
+        self.kind, rest = (*_KIND_ENDS.split(text.strip(), maxsplit=1), "")[:2]
         self.values: list[str] = []
         self._named: dict[str, str] = {}
         for part in filter(None, (piece.strip() for piece in rest.split(","))):
