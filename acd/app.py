@@ -244,7 +244,8 @@ def _assemble(
     bindings = BindingsStore(config.storage.path / "bindings.sqlite", clock=loop.time)
     bindings.restore(location, list(listeners))
     engine: Engine | None = None
-    distributor = build_distributor(config, loop.time(), random.Random(secrets.randbits(256)).random)
+    chance = random.Random(secrets.randbits(256)).random
+    distributor = build_distributor(config, loop.time(), chance, epoch=time.time() - loop.time())
     node = build_node(
         lambda: engine.config if engine else config, ids=ids, domains=domains, location=location, listeners=listeners
     )

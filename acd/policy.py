@@ -75,9 +75,12 @@ def needs_of(written: configured.Needs) -> Needs:
     return needs(written.required, written.preferred, written.excluded)
 
 
-def build_distributor(config: Config, now: float, random: Callable[[], float]) -> Distributor:
-    """Build the queues and agents of a configuration; ``random`` returns numbers from 0 to below 1."""
-    return Distributor(queue_profiles(config), agent_profiles(config), now, random=random)
+def build_distributor(config: Config, now: float, random: Callable[[], float], *, epoch: float = 0.0) -> Distributor:
+    """Build the queues and agents of a configuration.
+
+    ``random`` returns numbers from 0 to below 1; ``epoch`` added to the clock of ``now`` gives unix seconds.
+    """
+    return Distributor(queue_profiles(config), agent_profiles(config), now, random=random, epoch=epoch)
 
 
 def queue_profiles(config: Config) -> list[QueueProfile]:

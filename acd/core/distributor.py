@@ -6,7 +6,8 @@ is done in layers, each knowing only those below:
     Distributor   what is said of calls, and what may be asked
     Installing    other queues and agents while calls wait
     Staff         what is said of agents
-    Waiting       where each caller waits and for whom: rings, load, the way from queue to queue
+    Waiting       where each caller waits and for whom: rings, load, the way from queue to queue and out of them
+    Outlook       what a caller has before him: the expected wait, opening hours, the rule that fits
     Ties          offers and talks, and the two searches that make them
     Matcher       the lines in which callers and agents stand for these searches
 
@@ -43,7 +44,8 @@ class Distributor(Installing):
 
     After each `handle`, `handle_timer` and `install` perform the actions in order and take the facts, then call
     `handle_timer` at `next_deadline()` at the latest. `now` is in seconds and must not run backwards; `since` in
-    snapshots is on the same clock. `random` returns numbers from 0 to below 1 and is needed for strategies of chance.
+    snapshots is on the same clock. `random` returns numbers from 0 to below 1 and is needed for strategies of chance;
+    `epoch` added to `now` gives unix seconds, for opening hours.
     Raises what `install` raises.
     """
 
@@ -55,9 +57,10 @@ class Distributor(Installing):
         *,
         random: Random | None = None,
         policy: int = 1,
+        epoch: float = 0.0,
     ) -> None:
         super().__init__(now, random)
-        self._callers: dict[str, Caller] = {}
+        self._to_unix = epoch
         self._arrivals = 0
         self._draining = False
         self._handlers: dict[type[events.Event], Callable[[Any], None]] = {
@@ -264,7 +267,9 @@ class Distributor(Installing):
             self._show(thing)
             self._seek_caller(thing)
         elif isinstance(thing, Caller):
-            self._widen(thing)
+            self._look(thing)
+        elif isinstance(thing, Queue):
+            self._turn_hours(thing)
 
     def _queue(self, queue_id: str) -> Queue:
         try:

@@ -31,7 +31,6 @@ class Installing(Staff):
     def __init__(self, now: float, random: Random | None) -> None:
         super().__init__(now, random or _no_chance)
         self._has_chance = random is not None
-        self._queues: dict[str, Queue] = {}
 
     def install(
         self, queues: Iterable[QueueProfile], agents: Iterable[AgentProfile], now: float, policy: int | None = None
@@ -101,6 +100,8 @@ class Installing(Staff):
         for queue in before.values():
             queue.closing = True
             self._queues[queue.id] = queue
+        for queue in self._queues.values():
+            self._adopt_rules(queue)
         return changed
 
     def _dissolve(self, queue: Queue) -> list[Caller]:
@@ -126,12 +127,15 @@ class Installing(Staff):
         self._join(caller, kind)
         if before != kind.ring:
             self._tell_ring(caller)
+        if self._apply_rules(caller):
+            return
         if not caller.offers or caller.queue.profile.ring_all:
             self._seek_agent(caller)
 
     def _drop(self, queue: Queue) -> None:
         """Let go of a closed queue that is empty."""
         del self._queues[queue.id]
+        self._agenda.set(queue, None)
         for agent in tuple(queue.members):
             self._matcher.delist(agent)
             self._matcher.leave(agent, queue)

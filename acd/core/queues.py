@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from acd.core.agents import Agent, Tie
     from acd.core.events import CallArrived
     from acd.core.matching import CallerClass, ClassKey
+    from acd.core.overflow import OverflowRule
     from acd.core.profiles import Membership, Ring
 
 Order = tuple[float, float]
@@ -104,7 +105,8 @@ class Queue:
     """One queue: its line of callers, its agents, its classes, its counters.
 
     `callers` are all who wait for an answer, `seeking` how many of them seek an agent. `serving` counts the calls that
-    agents could take who are there. `closing` is a queue that is no longer configured: it serves who is in it. The
+    agents could take who are there. `rules` are those of its overflow rules that lead somewhere; it is `open`, or not,
+    until `turns_at`, in unix seconds. `closing` is a queue that is no longer configured: it serves who is in it. The
     counters obey offered = answered + len(callers) + the sum of `left`.
     """
 
@@ -114,17 +116,22 @@ class Queue:
         "callers",
         "classes",
         "closing",
+        "due",
+        "entry",
         "id",
         "left",
         "loaded",
         "logged_in",
         "members",
         "offered",
+        "open",
         "profile",
         "reaches",
+        "rules",
         "seeking",
         "serving",
         "strategy",
+        "turns_at",
         "waits",
     )
 
@@ -139,6 +146,11 @@ class Queue:
         self.serving = 0
         self.seeking = 0
         self.waits = ExpectedWait()
+        self.rules: tuple[OverflowRule, ...] = ()
+        self.open = True
+        self.turns_at: float | None = None
+        self.due: float | None = None
+        self.entry = 0
         self.offered = 0
         self.answered = 0
         self.answered_in_time = 0
@@ -186,9 +198,10 @@ class Queue:
 
     def place(self, caller: Caller, now: float) -> Place:
         """Where a waiting caller stands among those who have no agent yet."""
-        offered = len(self.callers) - self.seeking
+        arriving = not caller.seeking and not caller.offers
+        offered = len(self.callers) - self.seeking - arriving
         ahead = max(self.callers.ahead(caller.order, caller.seq) - offered, 0)
-        return Place(ahead + 1, max(self.seeking, ahead + 1), self._head_waited(now))
+        return Place(ahead + 1, max(self.seeking + arriving, ahead + 1), self._head_waited(now))
 
     def last_place(self, now: float) -> Place:
         """Where one more caller would stand behind all others."""

@@ -5,21 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acd import facts
-from acd.core.actions import WithdrawCause
+from acd.core.actions import Divert, WithdrawCause
 from acd.core.events import LeftCause
+from acd.core.outlook import Outlook
+from acd.core.overflow import OverflowRule, Target, When
 from acd.core.queues import PREFERRED, Caller, Queue
-from acd.core.ties import Ties
 
 if TYPE_CHECKING:
     from acd.core.agents import Agent
     from acd.core.matching import CallerClass
+    from acd.core.policies import Random
+
+_NOBODY_SERVES = frozenset((When.NO_AGENT, When.CLOSED))
 
 
-class Waiting(Ties):
-    """The part of the distributor that knows where each caller waits and for whom."""
+class Waiting(Outlook):
+    """The part of the distributor that knows where each caller waits and for whom. `_callers` are all, by call id."""
+
+    def __init__(self, now: float, random: Random) -> None:
+        super().__init__(now, random)
+        self._callers: dict[str, Caller] = {}
 
     def _enter(self, caller: Caller, queue: Queue) -> None:
-        """Give a caller his place in a queue and seek an agent."""
+        """Give a caller his place in a queue and seek an agent, unless a rule has him go elsewhere at once."""
         caller.queue = queue
         caller.left.add(queue.id)
         caller.order = queue.order(caller.priority, caller.since)
@@ -31,23 +39,25 @@ class Waiting(Ties):
         self._join(caller, kind)
         if kind.ring > 0:
             self._tell_ring(caller)
+        rule = self._rule_on_arrival(caller)
+        if rule is not None:
+            self._obey(caller, rule)
+            return
         self._seek_agent(caller)
         if not caller.offers:
             self._foretell(caller)
 
-    def _foretell(self, caller: Caller) -> None:
-        """Have the queue say how long a caller will wait who found no agent."""
-        queue = caller.queue
-        place = queue.place(caller, self._now)
-        told = queue.waits.joined(caller.id, (*caller.order, caller.seq), place, self._now)
-        if told is not None:
-            self._facts.append(
-                facts.WaitEstimated(caller.id, queue.id, told.estimator, told.low, told.expected, told.high)
-            )
-
     def _seek_another(self, caller: Caller) -> None:
-        """Let a caller whose offer ended seek the next agent, if no phone rings for him."""
-        if not caller.seeking and not caller.offers:
+        """Let a caller whose offer ended seek the next agent, if no phone rings for him and no rule was put off."""
+        if caller.offers:
+            return
+        if caller.overdue:
+            caller.overdue = False
+            rule = self._rule_while_waiting(caller)
+            if rule is not None:
+                self._obey(caller, rule)
+                return
+        if not caller.seeking:
             self._seek_agent(caller)
 
     def _stand(self, caller: Caller) -> None:
@@ -88,15 +98,54 @@ class Waiting(Ties):
         for agent in freed:
             self._seek_caller(agent)
 
+    # Rules
+
+    def _obey(self, caller: Caller, rule: OverflowRule) -> None:
+        """Send a caller on to another queue, or out of the queues."""
+        if rule.to is Target.QUEUE:
+            self._move(caller, self._queues[rule.where], rule.when)
+            return
+        queue = caller.queue
+        self._facts.append(facts.CallDiverted(caller.id, queue.id, rule.when, rule.to, rule.where))
+        freed = self._left(caller, LeftCause.RELEASED if rule.to is Target.RELEASE else LeftCause.OVERFLOWED)
+        del self._callers[caller.id]
+        self._actions.append(Divert(caller.id, queue.id, rule.to, rule.where, rule.when))
+        for agent in freed:
+            self._seek_caller(agent)
+
+    def _apply_rules(self, caller: Caller) -> bool:
+        """Look whether a caller is to go; true if he went. While one phone rings for him alone, that is put off."""
+        if caller.offers and not caller.seeking:
+            caller.overdue = True
+            return False
+        rule = self._rule_while_waiting(caller)
+        if rule is None:
+            return False
+        self._obey(caller, rule)
+        return True
+
+    def _look(self, caller: Caller) -> None:
+        """Do what time brings for a waiting caller: a rule, a wider ring."""
+        if not self._apply_rules(caller):
+            self._widen(caller)
+            self._agenda.set(caller, self._next_look(caller))
+
+    def _look_at_all(self, queue: Queue) -> None:
+        """Apply the rules to all who wait in a queue that nobody serves now, or that has closed."""
+        if not queue.callers or (queue.open and queue.logged_in):
+            return
+        if any(rule.when in _NOBODY_SERVES for rule in queue.rules):
+            for caller in tuple(queue.callers):
+                if caller.queue is queue and caller.id in self._callers:
+                    self._apply_rules(caller)
+
     # Classes and rings
 
     def _join(self, caller: Caller, kind: CallerClass) -> None:
         caller.kind = kind
         caller.ring = kind.ring
         kind.size += 1
-        profile = caller.queue.profile
-        if profile.rings or kind.ring == PREFERRED:
-            self._agenda.set(caller, self._next_look(caller))
+        self._agenda.set(caller, self._next_look(caller))
 
     def _quit(self, caller: Caller) -> None:
         kind = caller.kind
@@ -125,11 +174,15 @@ class Waiting(Ties):
         return kind
 
     def _next_look(self, caller: Caller) -> float | None:
-        """When the caller's ring may widen for the time he has waited."""
+        """When the caller's ring may widen, or a rule may fit, for the time he has waited."""
+        instant = self._next_rule(caller)
         if caller.ring == PREFERRED:
-            return caller.patience_until
-        rings = caller.queue.profile.rings[caller.ring :]
-        return caller.since + rings[0].after_seconds if rings else None
+            wider = caller.patience_until
+        elif rings := caller.queue.profile.rings[caller.ring :]:
+            wider = caller.since + rings[0].after_seconds
+        else:
+            return instant
+        return wider if instant is None else min(instant, wider)
 
     def _widen(self, caller: Caller) -> None:
         """Move a caller on to the ring that he should be in by now; there he seeks anew unless a phone rings."""
@@ -159,6 +212,7 @@ class Waiting(Ties):
                         self._widen(caller)
             unsettled, self._unsettled = self._unsettled, {}
             for queue in unsettled:
+                self._look_at_all(queue)
                 self._weigh(queue)
 
     def _weigh(self, queue: Queue) -> None:

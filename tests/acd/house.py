@@ -304,7 +304,7 @@ class House:
 
     async def _build(self) -> None:
         listeners = {("UDP", SERVER): "127.0.0.1:5060"}
-        distributor = build_distributor(self.config, self.loop.time(), self.random.random)
+        distributor = build_distributor(self.config, self.loop.time(), self.random.random, epoch=START.timestamp())
         domains = Domains("ims.example", ["127.0.0.1:5060"])
         node = build_node(
             lambda: self.config, ids=self.ids, domains=domains, location=self.location, listeners=listeners
