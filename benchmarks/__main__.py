@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import memory, message, profile
+from benchmarks import memory, message, profile, simulation
 from benchmarks.figures import comparisons
 from benchmarks.processes import REPOSITORY, BenchmarkError, temporary_directory
 from benchmarks.report import Single, save, table
 from benchmarks.sampling import Figure, Result, Scale, Side
 
 QUICK = Scale(rounds=1, share=0.4)
-SINGLES = ("message", "memory")
+SINGLES = ("message", "memory", "simulate")
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -62,6 +62,12 @@ def own_figures(names: Sequence[str], scale: Scale) -> list[Single]:
                 found.append(Single("memory", title, unit, memory.per_waiting_call(directory)))
         except BenchmarkError as error:
             found.append(Single("memory", title, unit, None, str(error)))
+    if "simulate" in names:
+        title, unit = f"simulated calls (mark {simulation.MARK:,}, wish {simulation.WISH:,})", "per CPU second"
+        try:
+            found.append(Single("simulate", title, unit, simulation.calls_per_cpu_second(scale.seconds(16.0))))
+        except BenchmarkError as error:
+            found.append(Single("simulate", title, unit, None, str(error)))
     return found
 
 
