@@ -18,14 +18,12 @@ from acd.core.events import (
     AgentPaused,
     AgentReady,
     CallArrived,
-    CallLeft,
-    LeftCause,
 )
 from acd.overflowing import CLOSED, FULL, NOBODY, Farewell, divert, tell_and_release
 from acd.policy import Route, route_for, route_of
 from acd.profiles import Found, Source
 from ims_core.errors import Forbidden
-from media.numbers import say_agent, say_position
+from media.numbers import say_agent, say_position, say_wait
 
 if TYPE_CHECKING:
     from acd.agentleg import AgentLeg
@@ -132,22 +130,11 @@ async def wait_for_agent(call: Call, queue_id: str, route: Route) -> None:
     call.queued = True
     since = context.loop.time()
     context.dispatcher.tell(_arrival(call, queue, route))
-    overdue = context.loop.call_later(queue.max_wait_seconds, _give_up, call, queue)
-    try:
-        found = await _entertain(call, queue)
-    finally:
-        overdue.cancel()
+    found = await _entertain(call, queue)
     if isinstance(found, Divert):
         await divert(call, found, priority=route.priority, waited=context.loop.time() - since)
     else:
         await _connect(call, found)
-
-
-def _give_up(call: Call, queue: Queue) -> None:
-    if call.connected is not None and not call.connected.done():
-        call.queued = False
-        call.context.dispatcher.tell(CallLeft(call.id, LeftCause.OVERFLOWED))
-        call.connected.set_result(Divert(call.id, queue.id, "release", "", "waited"))
 
 
 def _arrival(call: Call, queue: Queue, route: Route) -> CallArrived:
@@ -213,7 +200,16 @@ async def _play_while_waiting(call: Call, queue: Queue) -> None:
         await asyncio.sleep(queue.announce_position_seconds or 3600.0)
         position = context.dispatcher.distributor.position(call.id)
         if position is not None and queue.announce_position_seconds:
-            await call.play(say_position(position, context.config.server.language))
+            await call.play([*say_position(position, context.config.server.language), *_wait(call, queue)])
+
+
+def _wait(call: Call, queue: Queue) -> list[str]:
+    """Return what tells the caller how long it will take: nothing while nobody knows."""
+    context = call.context
+    if not queue.announce_wait:
+        return []
+    wait = context.dispatcher.distributor.expected_wait(call.id, context.loop.time())
+    return say_wait(wait.low, wait.high, context.config.server.language) if wait is not None else []
 
 
 async def _connect(call: Call, leg: AgentLeg) -> None:

@@ -104,6 +104,7 @@ class Queue(Struct, frozen=True, kw_only=True):
     welcome: tuple[Prompt, ...] = ()
     music: PromptOrNone = "music/hold"
     announce_position_seconds: Seconds = 30.0
+    announce_wait: bool = True
     announce_agent: bool = True
     record: bool = True
 
