@@ -158,6 +158,8 @@ class Dispatcher:
         for fact in noted:
             if type(fact) is facts.OfferFailed and (detail := self._failures.pop(fact.epoch, "")):
                 fact = msgspec.structs.replace(fact, detail=detail)  # noqa: PLW2901 - the same, in more words
+            elif type(fact) is facts.CallMoved:
+                self._metrics.call_moved(fact.cause, fact.to)
             append(fact, now)
             call = calls.get(getattr(fact, "call", ""))
             if call is not None:

@@ -51,7 +51,7 @@ class Server(Program):
         self.sip = (LOOPBACK, sip_port)
         self.http_port = http_port
         self.storage = directory / "var"
-        file = directory / config
+        self.config = file = directory / config
         text = (ROOT / "configs" / config).read_text()
         for old, new in (changes or {}).items():
             assert old in text, old
@@ -110,7 +110,20 @@ class Server(Program):
 
     def get(self, path: str) -> tuple[int, str]:
         """Return status and body; status 0 when nobody answers."""
-        request = urllib.request.Request(f"http://{LOOPBACK}:{self.http_port}{path}")
+        return self._request(urllib.request.Request(f"http://{LOOPBACK}:{self.http_port}{path}"))
+
+    def change(self, method: str, path: str, body: object = None) -> tuple[int, Record]:
+        """Send a request that changes something; returns status and answer."""
+        request = urllib.request.Request(
+            f"http://{LOOPBACK}:{self.http_port}/api/v1/{path}",
+            method=method,
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        status, answer = self._request(request)
+        return status, json.loads(answer)
+
+    def _request(self, request: urllib.request.Request) -> tuple[int, str]:
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
                 return response.status, response.read().decode()
