@@ -19,9 +19,9 @@ from ims_core.flow import Address, Flow
 from ims_core.incoming import IncomingCall
 from ims_core.message import METHODS
 from ims_core.outgoing import OutgoingCall
-from ims_core.proxy import Forwarding, Proxy, next_route
+from ims_core.proxy import Proxy, next_route
 from ims_core.routing import HERE, Forward
-from ims_core.session import ALLOW, Session
+from ims_core.session import ALLOW
 from ims_core.uri import parse_uri
 from ims_core.useragent import UserAgent, check_required
 
@@ -228,25 +228,19 @@ class Node:
         except SipError:  # nobody can be told
             self.endpoint.dropped["stray ACK"] += 1
 
+    # The user of a transaction is a session or a forwarding, or nobody when it is over.
+
     def _on_cancel(self, event: CancelReceived) -> None:
-        if isinstance(event.transaction.user, Forwarding):
-            self.proxy.receive_cancel(event)
-        else:
-            self.ua.receive_cancel(event)
+        if (user := event.transaction.user) is not None:
+            user.cancelled(event.transaction, event.request)
 
     def _on_response(self, event: ResponseReceived) -> None:
-        user = event.transaction.user
-        if isinstance(user, Forwarding):
-            self.proxy.receive_response(event)
-        elif isinstance(user, Session):
-            self.ua.receive_response(event)
+        if (user := event.transaction.user) is not None:
+            user.receive_response(event.transaction, event.response)
 
     def _on_failure(self, event: RequestFailed) -> None:
-        user = event.transaction.user
-        if isinstance(user, Forwarding):
-            self.proxy.request_failed(event)
-        elif isinstance(user, Session):
-            self.ua.request_failed(event)
+        if (user := event.transaction.user) is not None:
+            user.request_failed(event.transaction, event.cause)
 
 
 def _is_ipv6(host: str) -> bool:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ims_core.errors import BadExtension, BadRequest, Forbidden, TooManyHops
 from ims_core.headers import parse_name_addr, split_values
 from ims_core.message import Request, Response, response_to
+from ims_core.transactions import TIMEOUT
 
 if TYPE_CHECKING:
-    from ims_core.endpoint import CancelReceived, Endpoint, RequestFailed, ResponseReceived
+    from ims_core.endpoint import Endpoint
     from ims_core.flow import Address, Flow
     from ims_core.transactions import ClientTransaction, ServerTransaction
     from ims_core.uri import Uri
@@ -91,19 +92,6 @@ class Proxy:
         """Pass on, once, the ACK to a 2xx. Raises ``SipError``."""
         copy = self._copy(request, _hops_left(request), request.uri)
         self.endpoint.send_ack(copy, self._follow_route(copy))
-
-    def receive_cancel(self, event: CancelReceived) -> None:
-        """Cancel every branch of an INVITE that its sender gave up (16.10)."""
-        event.transaction.user.cancel()
-
-    def receive_response(self, event: ResponseReceived) -> None:
-        """Take a response from one of the branches (16.7)."""
-        event.transaction.user.receive(event.transaction, event.response)
-
-    def request_failed(self, event: RequestFailed) -> None:
-        """Take a branch without response for a 408, or for a 503 when it could not be sent (16.8, 16.9)."""
-        forwarding: Forwarding = event.transaction.user
-        forwarding.receive(event.transaction, forwarding.own_response(408 if event.cause == "timeout" else 503))
 
     def _copy(self, request: Request, hops: int, uri: str) -> Request:
         copy = request.copy()
@@ -185,7 +173,15 @@ class Forwarding:
             if not status:
                 self._proxy.endpoint.cancel(branch)
 
-    def receive(self, branch: ClientTransaction, response: Response) -> None:
+    def cancelled(self, transaction: ServerTransaction, request: Request) -> None:
+        """Cancel every branch: the sender gave the INVITE up (16.10)."""
+        self.cancel()
+
+    def request_failed(self, branch: ClientTransaction, cause: str) -> None:
+        """Take a branch without response for a 408, or for a 503 when it could not be sent (16.8, 16.9)."""
+        self.receive_response(branch, self._own_response(408 if cause == TIMEOUT else 503))
+
+    def receive_response(self, branch: ClientTransaction, response: Response) -> None:
         """Take one response through the steps of 16.7."""
         status = response.status
         is_invite = branch.request.method == "INVITE"
@@ -211,7 +207,7 @@ class Forwarding:
         if all(self._branches.values()):
             self._conclude(is_invite=is_invite)
 
-    def own_response(self, status: int) -> Response:
+    def _own_response(self, status: int) -> Response:
         """Make a response of this proxy; its Via stands for the one that ``_pass_back`` takes off."""
         response = response_to(self.transaction.request, status, to_tag=self._proxy.endpoint.ids.tag())
         response.prepend("Via", "SIP/2.0/UDP proxy.invalid")
@@ -228,7 +224,7 @@ class Forwarding:
             self._proxy.endpoint.abandon(self.transaction)  # RFC 4320 4.2: no 408, its sender times out as well
             return
         if best.status == 503:
-            best = self.own_response(500)  # step 6: a 503 says nothing about this proxy
+            best = self._own_response(500)  # step 6: a 503 says nothing about this proxy
         elif best.status in _CHALLENGES and len(self._challenges) > 1:
             best = self._with_all_challenges(best)
         self._pass_back(best)
