@@ -295,7 +295,8 @@ class Response(Message, eq=False, gc=False):
         return Response(self.status, self.reason, keys=self.keys.copy(), lines=self.lines.copy(), body=self.body)
 
 
-_COPIED = frozenset(("via", "from", "to", "call-id", "cseq", "timestamp"))
+_COPIED = frozenset(("via", "from", "to", "call-id", "cseq"))
+_COPIED_TO_TRYING = _COPIED | {"timestamp"}  # 8.2.6.1
 
 
 def response_to(
@@ -311,14 +312,11 @@ def response_to(
     ``to_tag`` is added to a To without a tag; it must be given for every status but 100.
     """
     keys, lines = [], []
+    copied = _COPIED if status != 100 else _COPIED_TO_TRYING
     for key, line in zip(request.keys, request.lines, strict=True):
-        if key in _COPIED:
-            if key == "to" and to_tag and not _has_tag(line):
-                line = f"{line};tag={to_tag}"  # noqa: PLW2901 - the copied line, changed
-            elif key == "timestamp" and status != 100:
-                continue
+        if key in copied:
             keys.append(key)
-            lines.append(line)
+            lines.append(f"{line};tag={to_tag}" if key == "to" and to_tag and not _has_tag(line) else line)
     response = Response(status, REASONS.get(status, "") if reason is None else reason, keys=keys, lines=lines)
     for name, value in headers:
         response.add(name, value)
