@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from acd.cdr import Cdr, Outcome
 from acd.core.agents import AgentState
 from acd.core.events import Forced
-from acd.core.floor import FloorSnapshot
+from acd.core.floor import FloorSnapshot, QueueSnapshot
 from acd.journal.store import COMMIT_BOUNDS, JournalCounters
 from acd.kpi.definitions import KPIS, SERVICE_LEVELS
 from acd.kpi.report import Item
@@ -195,6 +195,7 @@ class Metrics:
             "acd_config_refused", "Configurations with mistakes, not followed at run time.", {(): self._refused_changes}
         )
         yield from _floor(readings)
+        yield from _expected_wait(readings.floor.queues)
         yield from _kpis(readings.today)
         yield from _sip(readings)
         yield from _media(readings.media)
@@ -274,6 +275,33 @@ def _floor(readings: Readings) -> Iterator[Metric]:
     yield _gauge("acd_agents", "Agents, by state.", {(state.value,): states[state] for state in AgentState}, "state")
     ignored = {(str(kind),): count for kind, count in readings.inputs_ignored.items()}
     yield _counter("acd_inputs_ignored", "Late or repeated inputs that changed nothing, by kind.", ignored, "kind")
+
+
+def _expected_wait(queues: Iterable[QueueSnapshot]) -> Iterator[Metric]:
+    estimates = {
+        (queue.id, bound): getattr(queue.expected_wait, bound)
+        for queue in queues
+        if queue.expected_wait is not None
+        for bound in ("low", "expected", "high")
+    }
+    yield _gauge(
+        "acd_expected_wait_seconds",
+        "The wait of one more caller: expected, and from low to high in four cases of five; nothing while not known.",
+        estimates,
+        "queue",
+        "bound",
+    )
+    good = {(queue.id, name): accuracy for queue in queues for name, accuracy in queue.estimators.items()}
+    labels = "queue", "estimator"
+    scored = {key: accuracy.scored for key, accuracy in good.items()}
+    yield _counter("acd_expected_wait_scored", "Estimates that were compared with the wait that came.", scored, *labels)
+    for name, attribute, definition in (
+        ("error_seconds", "error_seconds", "The mean absolute error of the last hundred or so estimates."),
+        ("bias_seconds", "bias_seconds", "Their mean error; above 0 for waits shorter than expected."),
+        ("coverage_ratio", "coverage", "The share of waits within the range that was given; 0.8 is intended."),
+    ):
+        figures = _known({key: getattr(accuracy, attribute) for key, accuracy in good.items()})
+        yield _gauge(f"acd_expected_wait_{name}", definition, figures, *labels)
 
 
 def _kpis(today: Sequence[Item]) -> Iterator[Metric]:

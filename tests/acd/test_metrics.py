@@ -7,6 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from acd.cdr import Cdr, EndedBy, Outcome
 from acd.core.agents import AgentState
+from acd.core.backtest import Accuracy
+from acd.core.expected_wait import Estimate
 from acd.core.floor import AgentSnapshot, FloorSnapshot, QueueSnapshot
 from acd.kpi.policy import Policy
 from acd.kpi.report import Query, items
@@ -31,6 +33,11 @@ FLOOR = FloorSnapshot(
             released=1,
             service_level=0.5,
             service_level_seconds=12.0,
+            expected_wait=Estimate(30.0, 60.0, 100.0, "queue_length"),
+            estimators={
+                "told": Accuracy(scored=7, error_seconds=20.0, bias_seconds=-3.0, coverage=0.75),
+                "queue_length": Accuracy(scored=0, error_seconds=None, bias_seconds=None, coverage=None),
+            },
         ),
     ),
     agents=tuple(
@@ -224,3 +231,19 @@ def test_promtool_has_no_complaint(readings: Readings) -> None:
     page, _ = metrics.render()
     result = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, timeout=60, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+
+
+def test_the_expected_wait_and_how_good_it_is() -> None:
+    found = samples(Metrics({"sales": 12.0}, lambda: READINGS))
+    shown = {key: value for key, value in found.items() if key[0].startswith("acd_expected_wait")}
+    sales, told = ("queue", "sales"), ("estimator", "told")
+    assert shown == {
+        ("acd_expected_wait_seconds", (("bound", "low"), sales)): 30.0,
+        ("acd_expected_wait_seconds", (("bound", "expected"), sales)): 60.0,
+        ("acd_expected_wait_seconds", (("bound", "high"), sales)): 100.0,
+        ("acd_expected_wait_scored_total", (told, sales)): 7.0,
+        ("acd_expected_wait_scored_total", (("estimator", "queue_length"), sales)): 0.0,
+        ("acd_expected_wait_error_seconds", (told, sales)): 20.0,
+        ("acd_expected_wait_bias_seconds", (told, sales)): -3.0,
+        ("acd_expected_wait_coverage_ratio", (told, sales)): 0.75,
+    }
