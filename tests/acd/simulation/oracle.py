@@ -14,20 +14,24 @@ from random import Random
 from acd.cdr import Outcome
 from acd.core.distributor import Distributor
 from acd.core.events import CallArrived
+from acd.core.overflow import OverflowRule, Target, When
 from acd.core.profiles import AgentProfile, QueueProfile
 from acd.simulation import laws
-from acd.simulation.draws import constant, exponential
+from acd.simulation.draws import exponential, never
 from acd.simulation.scenario import Caller, Phones
 from acd.simulation.world import MONDAY, World
 from tests.acd.simulation.formulas import steady_state
 
 SERVICE = 180.0
-QUEUE = QueueProfile("q", "Queue", wrap_up_seconds=0)
+WAITING = QueueProfile("q", "Queue", wrap_up_seconds=0)
+NO_WAITING = QueueProfile(
+    "q", "Queue", wrap_up_seconds=0, overflow=(OverflowRule(When.LENGTH, Target.RELEASE, above=0),)
+)
 
 
-def floor(agents: int) -> Distributor:
+def floor(agents: int, queue: QueueProfile = WAITING) -> Distributor:
     profiles = [AgentProfile(f"a{n}", f"Agent {n}", ("q",), always_ready=True) for n in range(agents)]
-    return Distributor([QUEUE], profiles, MONDAY)
+    return Distributor([queue], profiles, MONDAY)
 
 
 def play(distributor: Distributor, callers: Iterator[Caller]) -> World:
@@ -40,11 +44,16 @@ def play(distributor: Distributor, callers: Iterator[Caller]) -> World:
 
 
 def steady(seed: int, load: float, agents: int, callers: int, patience: float = inf) -> list[Caller]:
-    """The callers of one replication who are measured; `patience` is the mean one, infinity that of Erlang C."""
+    """The callers of one replication who are measured.
+
+    `patience` is the mean one; with infinity it is Erlang's C. With 0 callers are patient, but the queue overflows at
+    length 0: Erlang's B.
+    """
     random = Random(f"steady {seed} {load} {agents} {callers} {patience}")
     service = exponential(SERVICE)(random)
-    patient = (exponential(patience) if 0 < patience < inf else constant(patience))(random)
+    patient = (exponential(patience) if 0 < patience < inf else never)(random)
     shares = steady_state(load, agents, SERVICE / patience) if patience else steady_state(load, agents, most=agents)
+    queue = WAITING if patience else NO_WAITING
     there = random.choices(range(len(shares)), shares)[0]
 
     def measured() -> Iterator[Caller]:
@@ -57,7 +66,7 @@ def steady(seed: int, load: float, agents: int, callers: int, patience: float = 
     before = (
         Caller(CallArrived(f"b{n}", "q"), MONDAY, service(), inf if n < agents else patient()) for n in range(there)
     )
-    return play(floor(agents), chain(before, measured())).callers[there:]
+    return play(floor(agents, queue), chain(before, measured())).callers[there:]
 
 
 def waits(caller: Caller) -> float:
@@ -70,6 +79,10 @@ def wait(caller: Caller) -> float:
 
 def abandons(caller: Caller) -> float:
     return caller.outcome is Outcome.ABANDONED
+
+
+def is_blocked(caller: Caller) -> float:
+    return caller.outcome is Outcome.REJECTED
 
 
 def answered_in_20(caller: Caller) -> float:

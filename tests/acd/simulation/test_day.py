@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from random import Random
 
+from acd import facts
 from acd.cdr import Outcome
 from acd.core.agents import Agent, AgentState
 from acd.core.distributor import Distributor
@@ -21,6 +22,7 @@ from acd.core.events import (
     FailCause,
 )
 from acd.core.needs import ANYBODY, Needs, needs
+from acd.core.overflow import OverflowRule, Target, When
 from acd.core.profiles import AgentProfile, Membership, QueueProfile, Ring
 from acd.kpi.policy import NO_POLICY
 from acd.simulation.draws import exponential, lognormal
@@ -33,9 +35,30 @@ CALLS = 10_000
 WANTS: list[Needs] = [ANYBODY, ANYBODY, ANYBODY, needs({"en": 1}), needs({"en": 3}), needs({"vip": 1}, {"en": 1})]
 
 QUEUES = [
-    QueueProfile("sales", "Sales", ageing_seconds=60, rings=(Ring(15, drop=("vip",)), Ring(40, relax=2, levels=2))),
-    QueueProfile("support", "Support", ring_seconds=12, wrap_up_seconds=15, strategy=("tiers", "least_occupied")),
-    QueueProfile("alarm", "Alarm", ring_seconds=8, wrap_up_seconds=0, ring_all=True, weight=5),
+    QueueProfile(
+        "sales",
+        "Sales",
+        ageing_seconds=60,
+        rings=(Ring(15, drop=("vip",)), Ring(40, relax=2, levels=2)),
+        overflow=(OverflowRule(When.EXPECTED_WAIT, Target.CALLBACK, above=150),),
+    ),
+    QueueProfile(
+        "support",
+        "Support",
+        ring_seconds=12,
+        wrap_up_seconds=15,
+        strategy=("tiers", "least_occupied"),
+        overflow=(OverflowRule(When.WAITED, Target.QUEUE, "sales", above=60),),
+    ),
+    QueueProfile(
+        "alarm",
+        "Alarm",
+        ring_seconds=8,
+        wrap_up_seconds=0,
+        ring_all=True,
+        weight=5,
+        overflow=(OverflowRule(When.LENGTH, Target.EXTERNAL, "tel:119", above=2),),
+    ),
 ]
 AGENTS = [
     AgentProfile(
@@ -116,8 +139,19 @@ def lives(seed: int, phones: Mortals) -> Iterator[tuple[float, Event]]:
 class Invariants:
     """Everything that must hold between two events, by looking at all; `seen` says what it has been tried on."""
 
+    kinds = (facts.CallMoved.KIND,)
+
     def __init__(self) -> None:
         self.seen: Counter[str] = Counter()
+        self.moved: dict[str, str] = {}
+
+    def append(self, fact: facts.Fact, _at: float) -> None:
+        assert isinstance(fact, facts.CallMoved)
+        self.moved[fact.call] = fact.to
+
+    def queue_of(self, caller: Caller) -> QueueProfile:
+        name = self.moved.get(caller.arrival.call_id, caller.arrival.queue)
+        return next(queue for queue in QUEUES if queue.id == name)
 
     def __call__(self, world: World) -> None:
         self.world = world
@@ -150,7 +184,7 @@ class Invariants:
             self.seen[agent.state] += 1
         several = Counter(call_id for call_id, _ in self.world.ringing)
         for call_id, count in several.items():
-            assert count == 1 or self.world.inside[call_id].arrival.queue == "alarm", "two offers of one caller"
+            assert count == 1 or self.queue_of(self.world.inside[call_id]).ring_all, "two offers of one caller"
 
     def _no_agent_is_stuck(self, agents: list[Agent]) -> None:
         for agent in agents:
@@ -168,28 +202,29 @@ class Invariants:
         for call_id, caller in waiting.items():
             if call_id not in ringing:
                 self.seen["waiting without an offer"] += 1
-                able = [agent.id for agent in free if may_take(agent.profile, caller, self.world.now)]
+                able = [
+                    agent.id for agent in free if may_take(agent.profile, caller, self.queue_of(caller), self.world.now)
+                ]
                 assert not able, f"{call_id} waits while {able} are free"
 
     def _positions_are_1_to_n(self, waiting: dict[str, Caller]) -> None:
         for queue in QUEUES:
-            positions = [self.distributor.position(id_) for id_, c in waiting.items() if c.arrival.queue == queue.id]
+            positions = [self.distributor.position(id_) for id_, c in waiting.items() if self.queue_of(c) is queue]
             assert sorted(position or 0 for position in positions) == list(range(1, len(positions) + 1))
 
     def _counters_conserve(self, waiting: dict[str, Caller]) -> None:
-        by_queue = Counter(caller.arrival.queue for caller in waiting.values())
+        by_queue = Counter(self.queue_of(caller).id for caller in waiting.values())
         for queue in self.distributor.snapshot(self.world.now).queues:
             assert queue.waiting == by_queue[queue.id]
             gone = queue.answered + queue.abandoned + queue.overflowed + queue.released
             assert queue.offered == gone + queue.waiting
 
 
-def may_take(agent: AgentProfile, caller: Caller, now: float) -> bool:
+def may_take(agent: AgentProfile, caller: Caller, queue: QueueProfile, now: float) -> bool:
     """Whether an agent may be offered a caller, one who is still waiting for a preferred agent excepted."""
     arrival, waited = caller.arrival, now - caller.at
     if arrival.prefers and waited < arrival.patience_seconds:
         return False
-    queue = next(queue for queue in QUEUES if queue.id == arrival.queue)
     member = agent.memberships.get(queue.id)
     if member is None:
         return False
@@ -207,13 +242,16 @@ def test_every_invariant_holds_on_a_day_of_ten_thousand_calls() -> None:
     invariants = Invariants()
 
     day = Day(distributor, callers(1), phones, agenda, MONDAY, MONDAY, MONDAY + DAY, NO_POLICY)
-    run = live(day, invariants, every=20.0)
+    run = live(day, invariants, every=20.0, observers=[invariants])
     outcomes = Counter(caller.outcome for caller in run.callers)
     assert len(run.callers) == CALLS
     assert outcomes[None] == 0
     assert sum(outcomes.values()) == CALLS
     assert outcomes[Outcome.ANSWERED] > 0.7 * CALLS
     assert outcomes[Outcome.ABANDONED] > 0.02 * CALLS
+    assert len(invariants.moved) > 50
+    assert outcomes[Outcome.EXTERNAL] > 5
+    assert outcomes[Outcome.CALLBACK] > 5
     # The day had it all: without these the invariants would have held of nothing.
     for state in (AgentState.RESERVED, AgentState.TALKING, AgentState.WRAP_UP, AgentState.PAUSED, AgentState.BUSY):
         assert invariants.seen[state] > 100, state
