@@ -1,4 +1,5 @@
-"""The HTTP interface: what goes on now, what went on, and whether all is well. `acd.changes` has what changes it.
+"""The HTTP interface: what goes on now, what went on, and whether all is well. `acd.changes` has what changes it,
+`acd.kpi.api` the key figures.
 
     GET /healthz  /readyz  /metrics  /schema
     GET /api/v1/calls  /api/v1/queues  /api/v1/agents  /api/v1/cdrs?limit=&offset=
