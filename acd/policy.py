@@ -106,10 +106,11 @@ def queue_profiles(config: Config) -> list[QueueProfile]:
 
 
 def overflow_rules(queue: configured.Queue) -> tuple[OverflowRule, ...]:
-    """Return the rules of a queue, after them those that every queue has: closed, full, waited too long."""
+    """Return the rules of a queue, after them those that every queue has: full, waited too long.
+
+    A queue closes to new callers only (`acd.services`): who waits is served, unless a rule says otherwise.
+    """
     rules = [OverflowRule(When(rule.when), Target(rule.to.kind), rule.to.where, rule.above) for rule in queue.overflow]
-    if queue.hours is not None:
-        rules.append(OverflowRule(When.CLOSED, Target.RELEASE))
     rules.append(OverflowRule(When.LENGTH, Target.RELEASE, above=queue.max_waiting))
     rules.append(OverflowRule(When.WAITED, Target.RELEASE, above=queue.max_wait_seconds))
     return tuple(rules)

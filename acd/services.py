@@ -167,8 +167,8 @@ def _turned_away(context: Context, queue_id: str) -> Farewell | None:
     if queue is None:
         return NOBODY
     ruled = {rule.when for rule in queue.overflow}
-    if "closed" not in ruled and not context.is_open(queue_id):
-        return CLOSED
+    if not context.is_open(queue_id):
+        return None if "closed" in ruled else CLOSED
     if "no_agent" not in ruled and not distributor.has_agent_logged_in(queue_id):
         return NOBODY
     if "length" not in ruled and distributor.waiting(queue_id) >= queue.max_waiting:

@@ -342,7 +342,11 @@ class House:
 
     def phone(self, user: str) -> Phone:
         """Put up a phone that is not registered."""
-        phone = Phone(self, user, next(self._ports))
+        return self.phone_at(user, next(self._ports))
+
+    def phone_at(self, user: str, port: int) -> Phone:
+        """Put up a phone at a port of 127.0.0.1."""
+        phone = Phone(self, user, port)
         self.parties[phone.address] = phone
         return phone
 
