@@ -9,6 +9,7 @@ from statistics import fmean
 import pytest
 
 from acd import facts
+from acd.cdr import Outcome
 from acd.cli import main as ims_acd
 from acd.config import load
 from acd.core.events import AgentLoggedIn, AgentLoggedOut, AgentRegistered, Event
@@ -246,3 +247,35 @@ def test_the_installed_command_explains_itself() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     for word in ("--arrivals", "--replay", "lognormal:mean=180,cv=1.2", "conservation", "--plot"):
         assert word in done.stdout
+
+
+# What stands before a queue
+
+
+def test_who_comes_to_a_closed_or_full_queue_is_turned_away(tmp_path: Path) -> None:
+    hours = '\n[calendars.day]\nweekly = { mon-sun = ["01:00-02:00"] }\n'
+    config = write_config(
+        tmp_path,
+        lambda text: (
+            text.replace('name = "Sales"', 'name = "Sales"\nhours = "day"').replace(
+                'name = "Support"', 'name = "Support"\nmax_waiting = 2'
+            )
+            + hours
+        ),
+    )
+    arrivals = ["--arrivals", "poisson:60/h,queue=sales", "--arrivals", "poisson:200/h,queue=support"]
+    run = live(plan("--config", config, *arrivals, "--hours", "3").day(chance()))
+    by_hour = {
+        n: {c.outcome for c in run.callers if c.arrival.queue == "sales" and hour_of(c.at) == n} for n in range(3)
+    }
+    assert by_hour[0] == by_hour[2] == {Outcome.CLOSED}
+    assert Outcome.CLOSED not in by_hour[1]
+    full = sum(c.outcome is Outcome.REJECTED for c in run.callers)
+    assert full > 50
+    counted = {item.id: item.counts.turned_away for item in run.items}
+    assert counted["support"] == full
+    assert counted["sales"] == sum(c.outcome is Outcome.CLOSED for c in run.callers)
+
+
+def hour_of(at: float) -> float:
+    return (at - MONDAY) // HOUR
