@@ -1,9 +1,8 @@
-"""The HTTP interface: what goes on now, what went on, and whether all is well. `acd.changes` has what changes it,
-`acd.kpi.api` the key figures.
+"""The HTTP interface: what goes on now, what went on, and whether all is well. `acd.changes` has what changes it.
 
     GET /healthz  /readyz  /metrics  /schema
     GET /api/v1/calls  /api/v1/queues  /api/v1/agents  /api/v1/cdrs?limit=&offset=
-    GET /api/v1/calls/{id}/ladder
+    GET /api/v1/calls/{id}/ladder  /api/v1/kpis (in `acd.kpi.api`)
 
 With a token configured everything but the two probes wants `Authorization: Bearer <token>`. Errors are problem
 bodies (RFC 9457). It is served in the event loop of the engine, so whatever waits is done in a thread.
