@@ -111,7 +111,8 @@ def _check(message: Message, malformed: str) -> None:
         raise BadRequest(f"Missing {missing.title()} header")
     if malformed:
         raise BadRequest(malformed)
-    if len(present) != len(keys):
+    repeated = len(keys) - len(present)
+    if repeated and repeated != keys.count("via") - 1:  # more than the Vias of several hops
         for name in ONCE_ONLY:
             if keys.count(name) > 1:
                 raise BadRequest(f"Several {name.title()} headers")

@@ -76,14 +76,14 @@ class Proxy:
             for route in reversed(target.route):
                 copy.prepend("Route", route)
             if request.method in _DIALOG_FORMING:
-                self._record_route(copy, came_by, flow)
+                self._record_route(copy, self._token(request.call_id), came_by, flow)
             forwarding.send(copy, flow)
 
     def forward_within_dialog(self, transaction: ServerTransaction, request: Request) -> None:
         """Forward a request along the Route that our Record-Route made (16.12). Raises ``SipError``."""
         hops = _hops_left(request)
         copy = self._copy(request, hops, request.uri)
-        flow = self._follow_route(copy)
+        flow = self._follow_route(copy, self._token(request.call_id))
         forwarding = Forwarding(self, transaction)
         self.active.add(forwarding)
         forwarding.send(copy, flow)
@@ -91,7 +91,7 @@ class Proxy:
     def forward_ack(self, request: Request) -> None:
         """Pass on, once, the ACK to a 2xx. Raises ``SipError``."""
         copy = self._copy(request, _hops_left(request), request.uri)
-        self.endpoint.send_ack(copy, self._follow_route(copy))
+        self.endpoint.send_ack(copy, self._follow_route(copy, self._token(request.call_id)))
 
     def _copy(self, request: Request, hops: int, uri: str) -> Request:
         copy = request.copy()
@@ -99,22 +99,21 @@ class Proxy:
         copy.set("Max-Forwards", str(hops))
         return copy
 
-    def _record_route(self, request: Request, came_by: Flow, leaves_by: Flow) -> None:
+    def _record_route(self, request: Request, token: str, came_by: Flow, leaves_by: Flow) -> None:
         """Stay in the path; when the transport changes, with one URI for each side (RFC 5658 section 3.3)."""
-        token = self._token(request.call_id)
         sides = [came_by] if (came_by[:2] == leaves_by[:2]) else [came_by, leaves_by]
         for side in sides:
             parameter = "" if side.transport == "UDP" else f";transport={side.transport.lower()}"
             host = self._advertised[side.transport, side.local]
             request.prepend("Record-Route", f"<sip:{token}@{host}{parameter};lr>")
 
-    def _follow_route(self, request: Request) -> Flow:
-        """Take our own URIs off the Route and return the way to what comes next (16.4, 16.12)."""
-        token = None
+    def _follow_route(self, request: Request, token: str) -> Flow:
+        """Take our own URIs off the Route, which carry ``token``, and return the way to what comes next (16.12)."""
+        found = None
         while (route := next_route(request)) is not None and self._is_local(route):
-            token = route.user
+            found = route.user
             request.pop_value("Route")
-        if token is None or not hmac.compare_digest(token.encode(), self._token(request.call_id).encode()):
+        if found is None or not hmac.compare_digest(found.encode(), token.encode()):
             raise Forbidden("Not a dialog of this proxy")
         return self._flow_for(route.text if route else request.uri)
 
