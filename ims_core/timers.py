@@ -29,9 +29,10 @@ class TimerQueue(Generic[Item]):
         """Hand ``item`` back ``delay`` seconds after ``now``; calls must come in order of ``now``."""
         deadline = now + delay
         queue = self._queues.get(delay)
-        if queue is None:
-            queue = self._queues[delay] = deque()
-        queue.append((deadline, item))
+        if queue is not None:  # somebody waits in it, and for an earlier deadline
+            queue.append((deadline, item))
+            return
+        self._queues[delay] = deque(((deadline, item),))
         if self._next is None or deadline < self._next:
             self._next = deadline
 
