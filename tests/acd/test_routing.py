@@ -193,6 +193,25 @@ def test_a_remote_agent_needs_no_registration(make_house: MakeHouse) -> None:
         house.assert_nothing_left()
 
 
+def test_an_agent_may_have_two_calls_at_a_time(make_house: MakeHouse) -> None:
+    with make_house('[agents.a1]\nqueues = "sales"\ncapacity = 2\n') as house:
+        agent = house.agent("a1")
+        callers = [house.phone(name) for name in ("ann", "ben", "cat")]
+        for caller in callers:
+            caller.dial("100")
+            house.run(2.0)
+        assert answered(agent) == ["ann", "ben"]
+        callers[0].hang_up()
+        house.run(2.0)
+        assert answered(agent) == ["ann", "ben", "cat"]
+        for caller in callers:
+            caller.hang_up()
+        house.settle()
+        assert [cdr.outcome for cdr in house.records.cdrs] == [Outcome.ANSWERED] * 3
+        assert house.agent_states["a1"] == "ready"
+        house.assert_nothing_left()
+
+
 def test_all_agents_ring_at_once_and_one_gets_the_call(make_house: MakeHouse) -> None:
     text = '[queues.all]\nname = "All"\nring_all = true\n[numbers.300]\nqueue = "all"\n'
     with make_house(text + agents(a1="", a2="", a3="")) as house:
