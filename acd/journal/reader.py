@@ -4,6 +4,7 @@
         for entry in log.entries(since=midnight):
             ...
 
+What is in the tail only (`acd.journal.tail`) is read as well, but for landmarks, which are in the database at once.
 Everything here waits for the disk: call it from a thread. Facts of kinds that this version does not know are skipped
 and counted in `unreadable`.
 """
@@ -18,6 +19,7 @@ from acd.journal import schema
 from acd.journal.codec import Codec, UnreadableError
 from acd.journal.port import Entry
 from acd.journal.schema import JournalError
+from acd.journal.tail import Row, read_tail, tail_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 CHUNK = 2_000
 SKEW_SECONDS = 60.0  # an entry may be told so much later than it happened, see `Entry`
 
-_COLUMNS = "SELECT seq, at, kind, version, data FROM fact"
+_COLUMNS = "SELECT seq, at, kind, version, call, data FROM fact"
 
 
 class Reader:
@@ -73,17 +75,28 @@ class Reader:
         last = self._seq(until + SKEW_SECONDS) if until is not None else None
         places = ", ".join("?" * len(kinds))
         where = f"AND kind IN ({places})" if kinds else ""
+        tail = self._tail()
+
+        def wanted(at: float) -> bool:
+            return (since is None or at >= since) and (until is None or at < until)
+
         while rows := self._rows(f"WHERE seq > ? {where} ORDER BY seq LIMIT {CHUNK}", after, *kinds):
             for row in rows:
                 if last is not None and row[0] >= last:
                     return
-                if (since is None or row[1] >= since) and (until is None or row[1] < until):
+                if wanted(row[1]):
                     yield from self._entry(row)
             after = rows[-1][0]
+        for row in tail:
+            if row[0] > after and (not kinds or row[2] in kinds) and wanted(row[1]):
+                yield from self._entry(row)
 
     def call(self, call_id: str) -> list[Entry]:
         """Return the entries of one call, in order; none for a call that is not known."""
-        return self._read("WHERE call = ? ORDER BY seq", call_id)
+        tail = [row for row in self._tail() if row[4] == call_id]
+        found = self._read("WHERE call = ? ORDER BY seq", call_id)
+        last = found[-1].seq if found else 0
+        return [*found, *(entry for row in tail if row[0] > last for entry in self._entry(row))]
 
     def latest(self, kind: str, before: int | None = None) -> Entry | None:
         """Return the last entry of this kind, which is one of `schema.LANDMARKS`, with a `seq` below `before`."""
@@ -98,7 +111,7 @@ class Reader:
 
     def last(self) -> tuple[int, float]:
         """Return the number of the last entry and when it happened; (0, 0.0) for an empty log."""
-        rows = self._rows("ORDER BY seq DESC LIMIT 1")
+        rows = self._tail()[-1:] or self._rows("ORDER BY seq DESC LIMIT 1")
         return (rows[0][0], rows[0][1]) if rows else (0, 0.0)
 
     def alive(self) -> float:
@@ -114,7 +127,14 @@ class Reader:
         except sqlite3.Error as error:
             raise JournalError(f"{self._path}: {error}") from None
 
-    def _rows(self, where: str, *values: object) -> list[tuple[int, float, str, int, str]]:
+    def _tail(self) -> list[Row]:
+        """Return the rows of the tail; to be read before the database, into which they may be moved meanwhile."""
+        try:
+            return read_tail(tail_file(self._path))
+        except OSError as error:
+            raise JournalError(f"{self._path}: {error.strerror}") from None
+
+    def _rows(self, where: str, *values: object) -> list[Row]:
         try:
             return self._database.execute(f"{_COLUMNS} {where}", values).fetchall()
         except sqlite3.Error as error:
@@ -123,8 +143,8 @@ class Reader:
     def _read(self, where: str, *values: object) -> list[Entry]:
         return [entry for row in self._rows(where, *values) for entry in self._entry(row)]
 
-    def _entry(self, row: tuple[int, float, str, int, str]) -> Iterator[Entry]:
-        seq, at, kind, version, data = row
+    def _entry(self, row: Row) -> Iterator[Entry]:
+        seq, at, kind, version, _, data = row
         try:
             fact: Fact = self._codec.decode(kind, version, data)
         except UnreadableError:

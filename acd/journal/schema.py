@@ -33,7 +33,7 @@ CREATE TRIGGER fact_is_not_changed BEFORE UPDATE ON fact BEGIN SELECT RAISE(ABOR
 _GUARD = "CREATE TRIGGER fact_is_not_deleted BEFORE DELETE ON fact BEGIN SELECT RAISE(ABORT, 'a fact stays'); END"
 ROWS = 50
 """At most so many are appended by one statement: the interpreter's lock changes hands at every statement."""
-_INSERT, _PLACES = "INSERT INTO fact (at, kind, version, call, data) VALUES ", "(?, ?, ?, ?, ?)"
+_INSERT, _PLACES = "INSERT INTO fact (seq, at, kind, version, call, data) VALUES ", "(?, ?, ?, ?, ?, ?)"
 INSERTS = [_INSERT + ", ".join([_PLACES] * rows) for rows in range(ROWS + 1)]
 """The statement that appends so many rows."""
 

@@ -1,8 +1,9 @@
 """The event log in SQLite: facts are handed over without waiting, a thread writes them many at a time.
 
 What is at risk at any moment is what was handed over within the last `commit_seconds`: the writer gathers for as long
-as its latest commits leave of that time, then writes all of it in one transaction. With `sync` "full" a commit is on
-the disk, and a power cut loses no more than a crash of the process; with "normal" it is with the operating system.
+as its latest commits take of that time, then adds all of it to the end of a plain file (`acd.journal.tail`). What
+gathers there is moved into the database after `SETTLE_SECONDS`. With `sync` "full" it is on the disk then, and a power
+cut loses no more than a crash of the process; with "normal" it is with the operating system.
 
 A disk that is slow or fails delays nobody: facts wait in memory, further ones than `limit` are counted and dropped,
 and the writer tries again until it succeeds. One process at a time has the log open.
@@ -11,6 +12,7 @@ and the writer tries again until it succeeds. One process at a time has the log 
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import sqlite3
 import threading
@@ -28,14 +30,16 @@ from acd.facts import KINDS
 from acd.journal import schema
 from acd.journal.codec import Codec
 from acd.journal.schema import JournalError
+from acd.journal.tail import Row, Tail, read_tail, tail_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from acd.facts import Fact
 
+SETTLE_SECONDS = 1.0
 ALIVE_SECONDS = 2.0  # how often the log says that its server lives
-BATCH = 1_000  # facts in one transaction
+BATCH = 1_000  # facts made safe at a time
 LONGEST_PAUSE = 2.0
 RETENTION_SECONDS = 3600.0
 COMMIT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -43,7 +47,6 @@ COMMIT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _OF_CALLS = frozenset(kind for kind in KINDS.values() if "call" in kind.__struct_fields__)
 
 Sync = Literal["full", "normal"]
-Row = tuple[float, str, int, str | None, str]
 
 
 class JournalCounters(msgspec.Struct, frozen=True):
@@ -80,36 +83,40 @@ class SqliteJournal:
         limit: int = 100_000,
         unix: Callable[[], float] = time.time,
         connect: Callable[[Path, Sync], sqlite3.Connection] = schema.connect,
+        make_tail: Callable[[Path, bool], Tail] = Tail,
     ) -> None:
         self.path = path
+        self.after_commit: Callable[[Sequence[tuple[float, Fact]]], None] | None = None
         self._commit_seconds = commit_seconds
-        self._sync = sync
+        self._sync: Sync = sync
         self._keep_seconds = keep_days * 86_400.0
         self._limit = limit
-        self.after_commit: Callable[[Sequence[tuple[float, Fact]]], None] | None = None
         self._unix = unix
         self._connect = connect
+        self._make_tail = make_tail
         self._codec = Codec()
         self._log = structlog.get_logger().bind(journal=str(path))
         self._lock: int | None = None
         self._database: sqlite3.Connection | None = None
+        self._tail: Tail | None = None
+        self._seq = 0
         self._waiting: deque[tuple[float, Fact]] = deque()
+        self._unsettled: list[Row] = []
+        self._settle_at = math.inf
+        self._settle_pause = 0.0
         self._awake = False
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._closing = False
-        self._give_up_at = float("inf")
+        self._give_up_at = math.inf
         self._progress = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        self._accepted = self._done = self._written = self._refused = self._overflowed = self._given_up = (
-            self._failures
-        ) = 0
+        self._accepted = self._taken = self._done = self._written = 0
+        self._refused = self._overflowed = self._given_up = self._failures = 0
         self._overflowing = False
         self._commits = [0] * (len(COMMIT_BOUNDS) + 1)
-        self._commit_sum = self._slowest = self._at_risk = 0.0
-        self._since = 0.0
-        self._alive_at = 0.0
-        self._retained_at = 0.0
+        self._commit_sum = self._usual = self._at_risk = 0.0
+        self._since = self._alive_at = self._retained_at = 0.0
 
     # Its life -----------------------------------------------------------------------------------------------
 
@@ -119,14 +126,20 @@ class SqliteJournal:
             self._lock = os.open(schema.lock_file(self.path), os.O_CREAT | os.O_RDWR, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._unlock()
+            self._release()
             raise JournalError(f"{self.path}: another server writes this log") from None
         except OSError as error:
             raise JournalError(f"{self.path}: {error.strerror}") from None
         try:
             self._database = self._connect(self.path, self._sync)
+            (self._seq,) = self._database.execute("SELECT coalesce(max(seq), 0) FROM fact").fetchone()
+            found = [row for row in read_tail(tail_file(self.path)) if row[0] > self._seq]
+            self._insert(self._database, found)
+            self._seq = found[-1][0] if found else self._seq
+            self._tail = self._make_tail(tail_file(self.path), self._sync == "full")
+            self._tail.clear()
         except (sqlite3.Error, OSError, JournalError) as error:
-            self._unlock()
+            self._release()
             raise error if isinstance(error, JournalError) else JournalError(f"{self.path}: {error}") from None
 
     def start(self) -> None:
@@ -158,7 +171,7 @@ class SqliteJournal:
             self._wake.set()
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until all that was appended is written; false if that took longer than `timeout` seconds."""
+        """Wait until all that was appended is in the database; false if that took longer than `timeout` seconds."""
         target = self._accepted
         self._hurry.set()
         self._wake.set()
@@ -173,8 +186,7 @@ class SqliteJournal:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout + 1.0)
-        self._disconnect()
-        self._unlock()
+        self._release()
         lost = len(self._waiting) + self._given_up
         if lost:
             self._log.error("journal.lost", facts=lost)
@@ -198,7 +210,12 @@ class SqliteJournal:
             self._overflowing = True
             self._log.error("journal.dropped", waiting=len(self._waiting), limit=self._limit)
 
-    def _unlock(self) -> None:
+    def _release(self) -> None:
+        """Let go of the files."""
+        self._disconnect()
+        if self._tail is not None:
+            self._tail.close()
+            self._tail = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -211,30 +228,32 @@ class SqliteJournal:
     # In the thread of the writer ----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self._closing or self._waiting:
-            if self._wake.wait(ALIVE_SECONDS):
-                gather = max(self._commit_seconds - self._slowest, self._commit_seconds / 4)
+        while not self._closing or self._waiting or self._unsettled:
+            if self._wake.wait(min(max(self._settle_at - time.monotonic(), 0.0), ALIVE_SECONDS)):
+                gather = max(self._commit_seconds - 2 * self._usual, self._commit_seconds / 4)
                 self._hurry.wait(max(self._since + gather - time.monotonic(), 0.0))
-            since = self._since
+            since, worked = self._since, bool(self._waiting)
+            hurried = self._hurry.is_set()
             self._wake.clear()
             self._hurry.clear()
             self._awake = False  # who appends from here on wakes again
-            worked = bool(self._waiting)
-            while self._waiting and time.monotonic() < self._give_up_at:
+            while self._waiting and len(self._unsettled) < self._limit and time.monotonic() < self._give_up_at:
                 self._write_batch()
             if worked:
                 self._at_risk = time.monotonic() - since
+            if time.monotonic() >= self._settle_at or (hurried and not self._settle_pause):
+                self._settle()
             if time.monotonic() >= self._give_up_at:
                 return
             self._say_alive()
             self._forget()
 
     def _write_batch(self) -> None:
-        """Write the facts that wait, trying again for as long as the disk fails."""
+        """Make facts that wait safe, and tell who follows the log."""
         waiting = self._waiting
         batch = [waiting.popleft() for _ in range(min(len(waiting), BATCH))]
-        rows = [row for at, fact in batch if (row := self._row(at, fact)) is not None]
-        self._commit_or_retry(rows)
+        self._save([row for at, fact in batch if (row := self._row(at, fact)) is not None])
+        self._taken += len(batch)
         if self._overflowing and len(waiting) < self._limit // 2:
             self._overflowing = False
             self._log.warning("journal.accepted_again", dropped=self._overflowed)
@@ -243,43 +262,38 @@ class SqliteJournal:
                 self.after_commit(batch)
             except Exception:  # noqa: BLE001 - the log goes on whoever follows it
                 self._log.exception("journal.follower_failed")
-        with self._progress:
-            self._done += len(batch)
-            self._progress.notify_all()
 
     def _row(self, at: float, fact: Fact) -> Row | None:
         try:
             kind = type(fact)
-            call = fact.call if kind in _OF_CALLS else ""  # type: ignore[attr-defined]
-            return (float(at), kind.KIND, kind.VERSION, call or None, self._codec.encode(fact))
+            call = str(fact.call) if kind in _OF_CALLS else ""  # type: ignore[attr-defined]
+            row = (self._seq + 1, _finite(at), kind.KIND, kind.VERSION, call or None, self._codec.encode(fact))
         except UnicodeEncodeError:
             return self._row(at, self._codec.storable(fact))
         except (TypeError, ValueError, AttributeError, RecursionError, msgspec.MsgspecError) as error:
             self._refused += 1
             self._log.error("journal.refused", fact=type(fact).__name__, error=str(error))
             return None
+        self._seq += 1
+        return row
 
-    def _commit_or_retry(self, rows: list[Row]) -> None:
+    def _save(self, rows: list[Row]) -> None:
+        """Add rows to the tail, trying again while the disk fails; giving up when closed and out of time."""
+        assert self._tail is not None
         failed, pause = 0, self._commit_seconds
-        while True:
+        while rows:
             began = time.monotonic()
             try:
-                if self._database is None:
-                    self._database = self._connect(self.path, self._sync)
-                self._insert(self._database, rows)
-            except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError):
-                self._insert_singly(rows)
-                return
-            except (sqlite3.Error, OSError, JournalError) as error:
+                self._tail.append(rows)
+            except OSError as error:
                 failed += 1
                 self._failures += 1
-                self._disconnect()
                 if failed == 1:
                     self._log.error("journal.write_failed", error=str(error), facts=len(rows))
             else:
                 if failed:
                     self._log.info("journal.write_recovered", attempts=failed + 1)
-                self._note_commit(rows, time.monotonic() - began)
+                self._saved(rows, time.monotonic() - began)
                 return
             if time.monotonic() >= self._give_up_at:
                 self._given_up += len(rows)
@@ -287,14 +301,42 @@ class SqliteJournal:
             time.sleep(min(pause, max(self._give_up_at - time.monotonic(), 0.0)))
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _insert_singly(self, rows: list[Row]) -> None:
-        """Write what can be written of rows of which one cannot."""
-        if len(rows) > 1:
-            for row in rows:
-                self._commit_or_retry([row])
-        else:
-            self._refused += 1
-            self._log.error("journal.refused", fact=rows[0][1], error="not storable")
+    def _saved(self, rows: list[Row], seconds: float) -> None:
+        if not self._unsettled:
+            self._settle_at = time.monotonic() + SETTLE_SECONDS
+        self._unsettled += rows
+        if not self._settle_pause and any(row[2] in schema.LANDMARKS for row in rows):
+            self._settle_at = 0.0  # what is looked for in the database alone
+        self._written += len(rows)
+        self._usual += (seconds - self._usual) / 8
+        self._commits[bisect_left(COMMIT_BOUNDS, seconds)] += 1
+        self._commit_sum += seconds
+
+    def _settle(self) -> None:
+        """Move what the tail holds into the database; when that fails, later."""
+        assert self._tail is not None
+        try:
+            if self._unsettled:
+                if self._database is None:
+                    self._database = self._connect(self.path, self._sync)
+                self._insert(self._database, self._unsettled)
+                self._tail.clear()
+        except (sqlite3.Error, OSError, JournalError) as error:
+            self._failures += 1
+            self._disconnect()
+            if not self._settle_pause:
+                self._log.error("journal.settle_failed", error=str(error), facts=len(self._unsettled))
+            self._settle_pause = min(max(self._settle_pause * 2, self._commit_seconds), LONGEST_PAUSE)
+            self._settle_at = time.monotonic() + self._settle_pause
+            return
+        if self._settle_pause:
+            self._settle_pause = 0.0
+            self._log.info("journal.settle_recovered", facts=len(self._unsettled))
+        self._unsettled.clear()
+        self._settle_at = math.inf
+        with self._progress:
+            self._done = self._taken
+            self._progress.notify_all()
 
     def _insert(self, database: sqlite3.Connection, rows: Sequence[Row]) -> None:
         if not rows:
@@ -309,12 +351,6 @@ class SqliteJournal:
             if database.in_transaction:
                 database.execute("ROLLBACK")
             raise
-
-    def _note_commit(self, rows: Sequence[Row], seconds: float) -> None:
-        self._written += len(rows)
-        self._slowest = max(seconds, self._slowest * 0.8)
-        self._commits[bisect_left(COMMIT_BOUNDS, seconds)] += 1
-        self._commit_sum += seconds
 
     def _say_alive(self) -> None:
         now = time.monotonic()
@@ -338,3 +374,9 @@ class SqliteJournal:
             self._log.error("journal.retention_failed", error=str(error))
         else:
             self._log.info("journal.shortened", facts=count)
+
+
+def _finite(at: float) -> float:
+    if not math.isfinite(at):
+        raise ValueError(f"{at} is no time")
+    return float(at)

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from acd.journal.port import Entry
 from acd.journal.reader import Reader
 from acd.journal.schema import JournalError
 from acd.journal.store import COMMIT_BOUNDS, SqliteJournal, Sync
+from acd.journal.tail import Row, Tail, read_tail, tail_file
 from tests.acd.test_cdr_store import until
 
 NOON = 1_740_830_400.0
@@ -46,45 +47,44 @@ def read(file: Path) -> list[Entry]:
 
 
 class Disk:
-    """A disk that can be slow, and can fail: connections made through it obey."""
+    """A disk that can be slow, and can fail: what is opened through it obeys."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
-        self.broken = False
-        self.commits = 0
+        self.broken = self.database_broken = False
+        self.saves = 0
 
-    def connect(self, path: Path, sync: Sync) -> Any:
-        if self.broken:
+    def connect(self, path: Path, sync: Sync) -> sqlite3.Connection:
+        if self.database_broken:
             raise sqlite3.OperationalError("disk I/O error")
-        return _Slow(schema.connect(path, sync), self)
+        return schema.connect(path, sync)
+
+    def tail(self, path: Path, sync: bool) -> Tail:
+        return _Tail(path, sync, self)
 
 
-class _Slow:
-    def __init__(self, database: sqlite3.Connection, disk: Disk) -> None:
-        self._database = database
+class _Tail(Tail):
+    def __init__(self, path: Path, sync: bool, disk: Disk) -> None:
+        super().__init__(path, sync)
         self._disk = disk
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._database, name)
-
-    def execute(self, sql: str, *values: Any) -> Any:
-        if sql == "COMMIT":
-            self._disk.gate.wait(10)
-            if self._disk.broken:
-                raise sqlite3.OperationalError("disk I/O error")
-            self._disk.commits += 1
-        return self._database.execute(sql, *values)
+    def append(self, rows: Sequence[Row]) -> None:
+        self._disk.gate.wait(10)
+        if self._disk.broken:
+            raise OSError("disk I/O error")
+        self._disk.saves += 1
+        super().append(rows)
 
 
 @pytest.fixture
-def disk(file: Path) -> Disk:
+def disk() -> Disk:
     return Disk()
 
 
 @pytest.fixture
 def slow(file: Path, disk: Disk) -> Iterator[SqliteJournal]:
-    journal = SqliteJournal(file, limit=10, commit_seconds=0.01, connect=disk.connect)
+    journal = SqliteJournal(file, limit=10, commit_seconds=0.01, connect=disk.connect, make_tail=disk.tail)
     journal.open()
     journal.start()
     yield journal
@@ -150,7 +150,7 @@ def test_a_slow_disk_delays_nobody(slow: SqliteJournal, disk: Disk, file: Path) 
     disk.gate.set()
     assert slow.flush()
     assert slow.counters().written == 11
-    assert disk.commits == 2
+    assert disk.saves == 2
     slow.append(ARRIVED, NOON)
     assert slow.flush()
     assert len(read(file)) == 12
@@ -176,6 +176,62 @@ def test_a_disk_that_stays_broken_does_not_hold_up_the_end(slow: SqliteJournal, 
     with capture_logs() as lines:
         assert not slow.close(timeout=0.05)
     assert [line["facts"] for line in lines if line["event"] == "journal.lost"] == [2]
+
+
+def test_a_database_that_fails_leaves_the_facts_safe_in_the_tail(slow: SqliteJournal, disk: Disk, file: Path) -> None:
+    slow.append(ARRIVED, NOON)
+    assert slow.flush()
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("ALTER TABLE fact RENAME TO hidden")
+    disk.database_broken = True
+    with capture_logs() as lines:
+        slow.append(facts.CallAnswered("c1"), NOON)
+        assert not slow.flush(timeout=0.2)
+        assert slow.counters().written == 2
+        assert [row[0] for row in read_tail(tail_file(file))] == [2]
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("ALTER TABLE hidden RENAME TO fact")
+        disk.database_broken = False
+        assert slow.flush()
+    assert [entry.fact for entry in read(file)] == [ARRIVED, facts.CallAnswered("c1")]
+    assert read_tail(tail_file(file)) == []
+    assert [line["event"] for line in lines] == ["journal.settle_failed", "journal.settle_recovered"]
+
+
+def test_what_is_in_the_tail_only_is_read_and_taken_over(file: Path) -> None:
+    journal = SqliteJournal(file)
+    journal.open()
+    journal.write([(NOON, ARRIVED)])
+    assert journal.close()
+    answered = (2, NOON + 1, "call.answered", 1, "c1", '{"call":"c1"}')
+    bridged = (3, NOON + 2, "call.bridged", 1, "c2", '{"call":"c2"}')
+    tail = Tail(tail_file(file), False)
+    tail.append([(1, NOON, "call.answered", 1, "c1", '{"call":"it is in the database"}'), answered, bridged])
+    tail.close()
+    with tail_file(file).open("ab") as torn:
+        torn.write(b'[4,1.0,"call.answ')
+    expected = [ARRIVED, facts.CallAnswered("c1"), facts.CallBridged("c2")]
+    for _ in range(2):
+        with Reader(file) as log:
+            assert [(entry.seq, entry.fact) for entry in log.entries()] == list(enumerate(expected, 1))
+            assert [entry.seq for entry in log.call("c1")] == [1, 2]
+            assert [entry.seq for entry in log.entries(NOON + 1, NOON + 2)] == [2]
+            assert [entry.seq for entry in log.entries(kinds=("call.bridged",))] == [3]
+            assert log.last() == (3, NOON + 2)
+        journal = SqliteJournal(file)
+        journal.open()
+        assert read_tail(tail_file(file)) == []
+        assert journal.close()
+
+
+def test_a_landmark_is_in_the_database_at_once(file: Path) -> None:
+    journal = SqliteJournal(file, commit_seconds=0.01)
+    journal.open()
+    journal.start()
+    journal.append(facts.AgentWished("1001", "paused"), NOON)
+    until(lambda: journal.counters().written == 1 and read_tail(tail_file(file)) == [])
+    assert [entry.seq for entry in read(file)] == [1]
+    assert journal.close()
 
 
 def test_closing_writes_what_waits(file: Path) -> None:
