@@ -21,16 +21,20 @@ if TYPE_CHECKING:
 
 
 class Gate(msgspec.Struct, frozen=True):
-    """Who is turned away from a queue: whoever comes outside its `hours`, with no agent there, or when it is full."""
+    """Who is turned away from a queue: whoever comes outside its `hours`, with no agent there, or when it is full.
+
+    Where the queue `rules_closed`, its own rule decides about whoever comes outside its hours.
+    """
 
     hours: Calendar | None = None
+    rules_closed: bool = False
     needs_agent: bool = True
     max_waiting: float = inf
 
     def refuses(self, distributor: Distributor, queue: str, now: float) -> Outcome | None:
         """Return why a caller is not let in at `now` (unix seconds), None if he is."""
         if self.hours is not None and not self.hours.is_open(now):
-            return Outcome.CLOSED
+            return None if self.rules_closed else Outcome.CLOSED
         if self.needs_agent and not distributor.has_agent_logged_in(queue):
             return Outcome.NO_AGENT
         if self.max_waiting < inf and distributor.waiting(queue) >= self.max_waiting:
@@ -43,9 +47,9 @@ def gates(config: Config) -> dict[str, Gate]:
     found = {}
     for queue in config.queues.values():
         ruled = {rule.when for rule in queue.overflow}
-        closes = queue.hours is not None and "closed" not in ruled
         found[queue.id] = Gate(
-            calendar_of(config.calendars[queue.hours]) if closes and queue.hours is not None else None,
+            calendar_of(config.calendars[queue.hours]) if queue.hours is not None else None,
+            "closed" in ruled,
             "no_agent" not in ruled,
             inf if "length" in ruled else queue.max_waiting,
         )

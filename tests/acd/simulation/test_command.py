@@ -277,5 +277,16 @@ def test_who_comes_to_a_closed_or_full_queue_is_turned_away(tmp_path: Path) -> N
     assert counted["sales"] == sum(c.outcome is Outcome.CLOSED for c in run.callers)
 
 
+def test_where_a_rule_speaks_of_it_the_rule_decides(tmp_path: Path) -> None:
+    rule = 'overflow = [{ when = "closed", to = "announcement:en/goodbye" }]'
+    hours = '\n[calendars.day]\nweekly = { mon-sun = ["01:00-02:00"] }\n'
+    config = write_config(
+        tmp_path, lambda text: text.replace('name = "Sales"', f'name = "Sales"\nhours = "day"\n{rule}') + hours
+    )
+    nobody = ["--arrivals", "poisson:60/h,queue=sales", "--staff", "1@2-3", "--hours", "1"]
+    run = live(plan("--config", config, *nobody).day(chance()))
+    assert {caller.outcome for caller in run.callers} == {Outcome.OVERFLOWED}
+
+
 def hour_of(at: float) -> float:
     return (at - MONDAY) // HOUR
