@@ -208,13 +208,14 @@ class Installing(Staff):
 
     def _assign(self, agent: Agent) -> None:
         """Have an agent, who is in no line, serve the queues of his profile, and those closing that he served."""
+        served = {} if agent.removed else {queue: member for queue, member in agent.members.items() if queue.closing}
         for queue in tuple(agent.members):
-            if not queue.closing or agent.removed:
-                self._deserted += self._matcher.leave(agent, queue)
+            self._deserted += self._matcher.leave(agent, queue)
             self._unsettled[queue] = None
         if not agent.removed:
-            for queue_id, member in agent.profile.memberships.items():
-                self._matcher.join(agent, self._queues[queue_id], member)
+            served |= {self._queues[queue_id]: member for queue_id, member in agent.profile.memberships.items()}
+        for queue, member in served.items():
+            self._matcher.join(agent, queue, member)
 
     def _dismiss(self, agent: Agent) -> None:
         """Let go of an agent who is no longer configured, once he talks to nobody."""

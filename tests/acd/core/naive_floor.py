@@ -51,6 +51,8 @@ class BookedAgent:
     open: float = 0.0
     keeps_idle: bool = False
     missed: int = 0
+    rests_until: float = 0.0  # after an offer that came to nothing
+    wraps_until: float = 0.0  # wrap-up, which one talk may leave behind while another goes on
     bound: bool = False
     wish: AgentState = AgentState.READY
     outside: set[str] = field(default_factory=set)
@@ -78,6 +80,7 @@ class NaiveFloor:
     def __init__(self) -> None:
         self.now = 0.0
         self.queues: dict[str, QueueProfile] = {}
+        self.queues_ever: dict[str, QueueProfile] = {}
         self.profiles: dict[str, AgentProfile] = {}
         self.closed: set[str] = set()
         self.kept: dict[str, dict[str, Membership]] = {}  # by agent: queues that are closed and not yet empty
@@ -101,6 +104,7 @@ class NaiveFloor:
             served = self.serves(agent_id)
             self.kept[agent_id] = {queue: member for queue, member in served.items() if queue in closed}
         self.queues = {queue: self.queues[queue] for queue in closed} | fresh
+        self.queues_ever |= fresh
         self.profiles = {agent.id: agent for agent in agents}
         for agent_id in self.kept.keys() - self.profiles.keys():
             del self.kept[agent_id]
@@ -122,7 +126,7 @@ class NaiveFloor:
                 del self.agents[agent_id]
         for queue in [queue for queue in self.closed if not self.waiting(queue)]:
             self.closed.remove(queue)
-            del self.queues[queue]
+            del self.queues[queue], self.tallies[queue]
             for kept in self.kept.values():
                 kept.pop(queue, None)
 
@@ -193,7 +197,9 @@ class NaiveFloor:
 
     def available(self, agent_id: str) -> bool:
         agent, profile = self.agents[agent_id], self.profiles.get(agent_id)
-        if profile is None or agent.offer or agent_id in self.delayed or len(agent.talks) >= profile.capacity:
+        if profile is None or agent.offer or len(agent.talks) >= profile.capacity:
+            return False
+        if self.now < agent.wraps_until or (agent_id in self.delayed and self.now < agent.rests_until):
             return False
         return agent.state is AgentState.READY or (bool(agent.talks) and agent.standing is AgentState.READY)
 
@@ -280,6 +286,8 @@ class NaiveFloor:
         assert not call.agent, "an offer of a caller who talks"
         assert not call.offers or queue.ring_all, "two offers of one caller"
         assert not agent.offer, "two offers to one agent"
+        assert self.available(agent.id), "an offer to an agent who is not available"
+        assert self.now >= agent.rests_until, "an offer to an agent who is to be left alone"
         assert self.eligible(agent.id, call), "an offer to an agent who may not be"
         assert fact.epoch > max((a.last_offer for a in self.agents.values()), default=0), "an epoch used twice"
         assert (fact.queue, fact.ring, fact.waiting) == (call.queue, call.ring, len(self.waiting(call.queue)))
@@ -305,7 +313,6 @@ class NaiveFloor:
         queue = self.queues[call.queue]
         strategy = self.strategy(queue)
         rivals = {a: self.score(a, call, strategy) for a in self.agents if self.available(a) and self.eligible(a, call)}
-        assert fact.agent in rivals, "an offer to an agent who is not available"
         if queue.ring_all:
             assert fact.runners_up == ()
             return
@@ -329,6 +336,7 @@ class NaiveFloor:
     def _failed(self, fact: facts.OfferFailed) -> None:
         agent = self._part(fact.call, fact.agent, fact.epoch)
         agent.keeps_idle = False
+        agent.rests_until = self.now + self.profiles[fact.agent].delay_after(FailCause(fact.cause))
         agent.missed += fact.cause in {FailCause.NO_ANSWER, FailCause.UNREACHABLE}
 
     def _withdrawn(self, fact: facts.OfferWithdrawn) -> None:
@@ -345,7 +353,6 @@ class NaiveFloor:
         agent.taken += 1
         agent.idle_since = self.now
         agent.talks.append(call.id)
-        assert len(agent.talks) <= self.profiles[agent.id].capacity or self.installing
         self.tallies[call.queue].answered += 1
 
     def _talked(self, fact: facts.TalkEnded) -> None:
@@ -355,6 +362,9 @@ class NaiveFloor:
         agent.keeps_idle = False
         agent.unsure = True
         assert 0 <= fact.held <= fact.talked
+        wrap_up = self.queues_ever[fact.queue].wrap_up_seconds
+        if agent.bound and agent.wish is AgentState.READY:
+            agent.wraps_until = self.now + wrap_up
         del self.calls[fact.call]
 
     def _left(self, fact: facts.CallLeft) -> None:
@@ -367,11 +377,10 @@ class NaiveFloor:
     def _wished(self, fact: facts.AgentWished) -> None:
         agent = self.agents[fact.agent]
         agent.wish = AgentState(fact.wish)
-        limit = self.profiles[fact.agent].pause_after_missed
+        agent.rests_until = agent.wraps_until = 0.0
         assert (fact.cause == "missed") is (fact.reason == MISSED)
         if fact.cause == "missed":
-            assert limit, "paused though nobody asked for it"
-            assert agent.missed >= limit
+            assert 0 < self.profiles[fact.agent].pause_after_missed <= agent.missed, "paused without need"
         agent.missed = 0
 
     def _changed(self, fact: facts.AgentChanged) -> None:
@@ -386,6 +395,8 @@ class NaiveFloor:
             if not agent.keeps_idle:
                 agent.idle_since = self.now
             agent.unsure = True
+        elif agent.state not in OFFERED | IN_CALL:
+            agent.rests_until = 0.0
         agent.keeps_idle = False
 
 

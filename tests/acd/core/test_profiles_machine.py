@@ -54,8 +54,11 @@ any_index = st.integers(0, 1 << 16)
 levels = st.dictionaries(st.sampled_from(SKILLS), st.integers(1, 3), max_size=2)
 strategies = st.lists(st.sampled_from(sorted(POLICIES)), min_size=1, max_size=3, unique=True).map(tuple)
 some_needs = st.one_of(
-    st.just(needs()), st.builds(needs, levels, levels, st.lists(st.sampled_from(SKILLS), max_size=1))
+    st.just(needs()),
+    st.builds(needs, levels),
+    st.builds(needs, levels, levels, st.lists(st.sampled_from(SKILLS), max_size=1)),
 )
+patience = st.sampled_from([0.0, 6.0, 6.0])
 
 
 @st.composite
@@ -92,8 +95,8 @@ def queues(draw: st.DrawFn, queue_id: str) -> QueueProfile:
 
 @st.composite
 def floors(draw: st.DrawFn) -> tuple[list[QueueProfile], list[AgentProfile]]:
-    queue_ids = draw(st.permutations(["red", "green", "blue"]))[: draw(st.integers(1, 3))]
-    agent_ids = draw(st.permutations(AGENTS))[: draw(st.integers(1, 5))]
+    queue_ids = draw(st.permutations(["red", "green", "blue"]))[: draw(st.sampled_from([1, 1, 2, 2, 3]))]
+    agent_ids = draw(st.permutations(AGENTS))[: draw(st.integers(2, 5))]
     members = st.builds(Membership, st.sampled_from(queue_ids), st.integers(1, 3), st.sampled_from([0.5, 1.0, 4.0]))
     profiles = st.builds(
         AgentProfile,
@@ -124,13 +127,14 @@ class ProfilesMachine(RuleBasedStateMachine):
         self.arrivals = 0
         self.now = 0.0
 
-    @initialize(floor=floors(), present=st.booleans(), seed=any_index)
-    def open(self, floor: tuple[list[QueueProfile], list[AgentProfile]], present: bool, seed: int) -> None:
+    @initialize(floor=floors(), absent=st.integers(0, 2), seed=any_index)
+    def open(self, floor: tuple[list[QueueProfile], list[AgentProfile]], absent: int, seed: int) -> None:
         self.distributor = Distributor(*floor, random=Random(seed).random)
         self.book.install(*floor)
         self.number()
         self.after([])
-        for agent in floor[1] if present else ():
+        for agent in floor[1][absent:]:
+            self.now += 1.0
             self.bind(AGENTS.index(agent.id), present=True)
 
     # What is done
@@ -142,13 +146,9 @@ class ProfilesMachine(RuleBasedStateMachine):
         return actions
 
     def before(self) -> None:
-        resting = {
-            a: self.distributor.agent(a).due
-            for a in self.book.agents
-            if self.distributor.agent(a).wrapping is None and self.distributor.agent(a).due is not None
-        }
+        resting = {a: due for a in self.book.agents if (due := self.distributor.agent(a).due) is not None}
         self.book.now = self.now
-        self.book.ending = {agent for agent, due in resting.items() if due is not None and due <= self.now}
+        self.book.ending = {agent for agent, due in resting.items() if due <= self.now}
         self.book.delayed = resting.keys() - self.book.ending
 
     def number(self) -> None:
@@ -194,8 +194,8 @@ class ProfilesMachine(RuleBasedStateMachine):
         queue=any_index,
         priority=st.sampled_from([0, 0, 1, 2]),
         wanted=some_needs,
-        prefers=st.sampled_from(["", "", "", *AGENTS]),
-        patience_seconds=st.sampled_from([0.0, 6.0]),
+        prefers=st.sampled_from(["", *AGENTS]),
+        patience_seconds=patience,
         waited_seconds=st.sampled_from([0.0, 0.0, 8.0]),
     )
     def arrive(self, queue: int, priority: int, wanted: Needs, **kept: Any) -> None:
@@ -205,6 +205,11 @@ class ProfilesMachine(RuleBasedStateMachine):
         self.book.arriving = event
         self.tell(event)
         assert call_id in self.book.calls
+
+    @rule(queue=any_index, priority=st.integers(0, 1), number=st.integers(1, 4))
+    def several_arrive(self, queue: int, priority: int, number: int) -> None:
+        for _ in range(number):
+            self.arrive(queue, priority, needs())
 
     @precondition(lambda self: self.book.calls)
     @rule(index=any_index, cause=st.sampled_from(LeftCause))
@@ -258,6 +263,12 @@ class ProfilesMachine(RuleBasedStateMachine):
         actions = self.tell(OfferFailed(offer.call_id, offer.agent_id, offer.epoch, cause))
         assert live or actions == []
 
+    @rule(late=any_index)
+    def all_answer(self, late: int) -> None:
+        for offer in reversed(self.offers) if late % 2 else tuple(self.offers):
+            if self.is_live(offer):
+                self.tell(OfferAnswered(offer.call_id, offer.agent_id, offer.epoch))
+
     def an_offer(self, late: int) -> Offer:
         live = [offer for offer in self.offers if self.is_live(offer)]
         found = live if live and late % 4 else self.offers
@@ -271,24 +282,41 @@ class ProfilesMachine(RuleBasedStateMachine):
 
     @rule(agent=st.integers(0, 4), present=st.booleans())
     def bind(self, agent: int, present: bool) -> None:
-        if AGENTS[agent] in self.book.agents:
-            self.book.agents[AGENTS[agent]].bound = present
+        booked = self.booked(AGENTS[agent])
+        if booked.bound is not present:
+            booked.bound = present
+            self.disturb(booked)
+            if not present:
+                booked.wraps_until = 0.0
         self.tell(AgentRegistered(AGENTS[agent]) if present else AgentUnregistered(AGENTS[agent]))
+
+    def booked(self, agent: str) -> BookedAgent:
+        return self.book.agents.get(agent, BookedAgent(agent))
+
+    @staticmethod
+    def disturb(booked: BookedAgent) -> None:
+        if booked.talks:
+            booked.rests_until = 0.0
 
     @rule(agent=st.sampled_from(AGENTS), event=st.sampled_from([AgentReady, AgentReady, AgentLoggedOut, AgentPaused]))
     def wish(self, agent: str, event: type[AgentReady]) -> None:
+        if event is AgentReady:
+            self.booked(agent).rests_until = self.booked(agent).wraps_until = 0.0
         self.tell(event(agent))
 
     @rule(agent=st.sampled_from(AGENTS), state=st.sampled_from(Forced))
     def force(self, agent: str, state: Forced) -> None:
-        if state is Forced.READY and agent in self.book.agents:
-            self.book.agents[agent].outside.clear()
+        if state is Forced.READY:
+            self.booked(agent).outside.clear()
+            self.booked(agent).rests_until = self.booked(agent).wraps_until = 0.0
         self.tell(AgentForced(agent, state, "meeting"))
 
     @rule(agent=st.sampled_from(AGENTS), present=st.booleans())
     def dial_out(self, agent: str, present: bool) -> None:
-        if agent in self.book.agents:
-            (self.book.agents[agent].outside.add if present else self.book.agents[agent].outside.discard)("x")
+        booked = self.booked(agent)
+        if present is not bool(booked.outside):
+            booked.outside ^= {"x"}
+            self.disturb(booked)
         self.tell(AgentBusy(agent, "x") if present else AgentIdle(agent, "x"))
 
     @rule(floor=floors())
@@ -405,11 +433,11 @@ class ProfilesMachine(RuleBasedStateMachine):
             assert agent.state is agent.standing
 
 
-@pytest.mark.parametrize("length", [15, 60], ids=["short", "long"])
+@pytest.mark.parametrize("length", [20, 50], ids=["short", "long"])
 def test_floors_of_all_kinds_keep_their_promises(length: int) -> None:
     run_state_machine_as_test(
         ProfilesMachine,
         settings=settings(
-            max_examples=3000 // length, stateful_step_count=length, deadline=None, derandomize=True, database=None
+            max_examples=4000 // length, stateful_step_count=length, deadline=None, derandomize=True, database=None
         ),
     )
