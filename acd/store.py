@@ -233,7 +233,10 @@ class CdrStore:
                 rows = connection.execute(query.order_by(cdrs.c.ended.desc(), cdrs.c.id.desc()).limit(limit)).all()
         except SQLAlchemyError as error:
             raise StoreError(f"{_without_password(self._url)}: {_first_line(error)}") from error
-        return {row.caller: row.agent for row in reversed(rows)}
+        talks: dict[str, str] = {}
+        for row in rows:
+            talks.setdefault(row.caller, row.agent)
+        return dict(reversed(talks.items()))
 
     @property
     def _opened(self) -> sa.Engine:

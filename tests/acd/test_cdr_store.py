@@ -102,6 +102,17 @@ def test_the_latest_come_first_and_pages_follow_each_other(store: CdrStore) -> N
     assert store.recent(2, 6) == []
 
 
+def test_whom_callers_talked_to_last(store: CdrStore) -> None:
+    store.submit(cdr(1, caller="ann", agent="1001", connected=NOON))
+    store.submit(cdr(2, caller="ben", agent="1002", connected=NOON))
+    store.submit(cdr(3, caller="ann", agent="1003", connected=NOON))
+    store.submit(cdr(4, caller="ann", agent="1004"))  # was rung only
+    store.submit(cdr(5, caller="", agent="1005", connected=NOON))
+    assert store.flush()
+    assert list(store.last_talks(10).items()) == [("ben", "1002"), ("ann", "1003")]
+    assert store.last_talks(1) == {"ann": "1003"}
+
+
 def test_instants_are_kept_in_utc(store: CdrStore, file: Path) -> None:
     there = NOON.astimezone(timezone(timedelta(hours=8)))
     store.submit(cdr(arrived=there))
