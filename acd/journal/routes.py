@@ -3,7 +3,6 @@
 GET /api/v1/calls/{id}/routing
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -28,22 +27,20 @@ def journal_routes(journal: SqliteJournal) -> Sequence[HTTPRouteHandler]:
     @get(
         "/api/v1/calls/{call_id:str}/routing",
         summary="Why a call was offered to whom",
+        sync_to_thread=True,
         responses=problems(400, 404, 503),
     )
-    async def routing(call_id: Annotated[str, PathParameter(description="the id of the call")]) -> Routing:
+    def routing(call_id: Annotated[str, PathParameter(description="the id of the call")]) -> Routing:
         """Explain every offer of a call, under way or ended, with the candidates and what kept the others out."""
-        found = await asyncio.to_thread(read, call_id)
-        if found is None:
-            raise NotFoundException("the log knows no call with this id")
-        return found
-
-    def read(call_id: str) -> Routing | None:
         journal.flush()
         try:
             with Reader(journal.path) as reader:
-                return explain(reader, call_id)
+                found = explain(reader, call_id)
         except JournalError as error:
             log.warning("journal.read_failed", error=str(error))
             raise HTTPException(status_code=503, detail="the event log does not answer") from None
+        if found is None:
+            raise NotFoundException("the log knows no call with this id")
+        return found
 
     return [routing]

@@ -1,7 +1,7 @@
 """The event log in SQLite: facts are handed over without waiting, a thread writes them many at a time.
 
 What is at risk at any moment is what was handed over within the last `commit_seconds`: the writer gathers for as long
-as its latest commits take of that time, then adds all of it to the end of a plain file (`acd.journal.tail`). What
+as its latest commits leave of that time, then adds all of it to the end of a plain file (`acd.journal.tail`). What
 gathers there is moved into the database after `SETTLE_SECONDS`. With `sync` "full" it is on the disk then, and a power
 cut loses no more than a crash of the process; with "normal" it is with the operating system.
 
