@@ -214,9 +214,10 @@ class WaitEstimated(Fact, frozen=True, gc=False):
 class OfferMade(Fact, frozen=True, gc=False):
     """The agent is reserved for the caller and his phone is to ring.
 
-    `score` is what the queue's strategy compared, smaller is better; `runners_up` are the next best with theirs.
-    `idle` counts the agents that could have been offered, `waiting` the callers waiting in the queue. `sought` is
-    "agent" when the caller sought an agent, "caller" when the agent had become free.
+    `sought` is "agent" when the caller sought an agent: then `score` is what the queue's strategy compared, and
+    `runners_up` are the next best agents with theirs. It is "caller" when the agent had become free: then they are
+    the place of the caller, the priority's first, then the weighted wait's, and the next best callers. Smaller is
+    better in either. `idle` counts the agents that could have been offered, `waiting` the callers in the queue.
     """
 
     KIND: ClassVar[str] = "offer.made"

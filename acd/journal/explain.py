@@ -30,6 +30,15 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     score: dict[str, float]
 
 
+class Rival(msgspec.Struct, frozen=True, kw_only=True):
+    """A caller whom the agent could have taken: of the highest priority the one with the longest weighted wait."""
+
+    call: str
+    chosen: bool
+    priority: float
+    weighted_wait_seconds: float
+
+
 class Excluded(msgspec.Struct, frozen=True, kw_only=True):
     """An agent of the queue who was not offered the call, and why; `seconds` is how long that had lasted, if known."""
 
@@ -44,7 +53,8 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """One offer. `ring` -1 is the wait for the preferred agent; `result` is what became of it, None if nothing yet.
 
     `could` is how many agents could have been offered, those not named among the `candidates` too. `sought` is
-    "agent" when the caller sought an agent, "caller" when the agent had become free.
+    "agent" when the caller sought an agent. It is "caller" when the agent had become free: then he is the only
+    candidate, and `callers` are those who were first in their lines, the chosen one first.
     """
 
     at: datetime
@@ -60,6 +70,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     sought: str
     could: int
     candidates: tuple[Candidate, ...]
+    callers: tuple[Rival, ...]
     excluded: tuple[Excluded, ...]
     result: str | None = None
     result_seconds: float | None = None
@@ -202,7 +213,9 @@ def _explained(entry: Entry, place: Entry | None, moment: _Moment, result: tuple
             agent=agent, name=name, chosen=agent == offer.agent, score=dict(zip(names, score, strict=False))
         )
 
-    ranked = ((offer.agent, offer.score), *offer.runners_up)
+    by_agent = offer.sought == "agent"
+    ranked = ((offer.agent, offer.score), *offer.runners_up) if by_agent else ((offer.agent, ()),)
+    callers = () if by_agent else ((offer.call, offer.score), *offer.runners_up)
     named = {agent for agent, _ in ranked}
     others = [
         _excluded(agent, member, queue, offer, queued, moment, entry.at)
@@ -223,6 +236,13 @@ def _explained(entry: Entry, place: Entry | None, moment: _Moment, result: tuple
         sought=offer.sought,
         could=max(offer.idle, len(ranked)),
         candidates=tuple(candidate(agent, score) for agent, score in ranked),
+        callers=tuple(
+            Rival(
+                call=call, chosen=call == offer.call, priority=0.0 - score[0], weighted_wait_seconds=_seconds(-score[1])
+            )
+            for call, score in callers
+            if len(score) > 1
+        ),
         excluded=tuple(others),
         result=result[0] if result is not None else None,
         result_seconds=_seconds(result[1] - entry.at) if result is not None else None,

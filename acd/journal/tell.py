@@ -40,15 +40,23 @@ def _offer(number: int, total: int, offer: Explained) -> Iterator[str]:
     needs += [f"preferred {', '.join(wished)}"] if wished else []
     by = ", then ".join(offer.strategy)
     yield f"    policy {offer.policy}: by {by}" + (f"; {'; '.join(needs)}" if needs else "")
-    yield f"    {_number(offer.could, 'agent')} could take it:"
+    many = len(offer.callers) > 1
+    if offer.sought == "agent":
+        yield f"    {_number(offer.could, 'agent')} could take it:"
+    else:
+        yield f"    {offer.agent} had become free" + (", and these were first in their lines:" if many else "")
     people: list[Candidate | Excluded] = [*offer.candidates, *offer.excluded]
     width = max(len(_called(person)) for person in people) + 2
     best = offer.candidates[0]
-    for candidate in offer.candidates:
+    for candidate in offer.candidates if offer.sought == "agent" else ():
         mark = "->" if candidate.chosen else "  "
         yield f"     {mark} {_person(candidate, width)}{_compared(candidate, best)}"
+    for rival in offer.callers if many else ():
+        mark = "->" if rival.chosen else "  "
+        rank = f"priority {rival.priority:g}, {rival.weighted_wait_seconds:.1f} s by weight"
+        yield f"     {mark} call {rival.call}: {rank}"
     unnamed = offer.could - len(offer.candidates)
-    if unnamed > 0:
+    if unnamed > 0 and offer.sought == "agent":
         yield f"        and {unnamed} more"
     if offer.excluded:
         yield "    the others:"

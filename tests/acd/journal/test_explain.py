@@ -41,7 +41,7 @@ def changed(agent: str, new: str, reason: str = "", call: str = "") -> facts.Age
 
 def offer(agent: str, epoch: int, ring: int = 0) -> facts.OfferMade:
     return facts.OfferMade(
-        "c1", agent, epoch, "sales", 4, ring, "caller", (1.0, 50.0), (("1003", (1.0, 62.5)),), idle=3, waiting=2
+        "c1", agent, epoch, "sales", 4, ring, "agent", (1.0, 50.0), (("1003", (1.0, 62.5)),), idle=3, waiting=2
     )
 
 
@@ -101,7 +101,7 @@ def test_each_offer_tells_its_candidates_and_scores(routing: Routing) -> None:
         ("1003", "Cleo", False),
     ]
     assert first.candidates[0].score == {"tiers": 1.0, "longest_idle": 50.0}
-    assert (first.policy, first.ring, first.sought, first.could, first.waiting) == (4, 0, "caller", 3, 2)
+    assert (first.policy, first.ring, first.sought, first.could, first.waiting) == (4, 0, "agent", 3, 2)
     assert (first.waited_seconds, first.required) == (32.0, {"en": 5})
     assert (first.result, first.result_seconds) == ("busy (486 Busy Here)", 1.0)
     assert (second.result, second.result_seconds) == ("answered", 2.0)
@@ -138,6 +138,27 @@ def test_an_agent_who_is_waited_for_keeps_the_others_out(file: Path) -> None:
     assert routing.offers[0].result is None
 
 
+def test_an_agent_who_had_become_free_chose_among_callers(file: Path) -> None:
+    rivals = (("c7", (-2.0, -10.0)), ("c9", (0.0, -90.0)))
+    sought = facts.OfferMade("c1", "1001", 2, "sales", 4, 0, "caller", (-2.0, -32.0), rivals, idle=1, waiting=2)
+    write(file, (*TOLD[:-6], (8, sought)))
+    routing = explained(file)
+    assert routing is not None
+    (offer,) = routing.offers
+    assert [(person.agent, person.score) for person in offer.candidates] == [("1001", {})]
+    assert [(rival.call, rival.chosen, rival.priority, rival.weighted_wait_seconds) for rival in offer.callers] == [
+        ("c1", True, 2.0, 32.0),
+        ("c7", False, 2.0, 10.0),
+        ("c9", False, 0.0, 90.0),
+    ]
+    assert tell(routing).splitlines()[6:10] == [
+        "    1001 had become free, and these were first in their lines:",
+        "     -> call c1: priority 2, 32.0 s by weight",
+        "        call c7: priority 2, 10.0 s by weight",
+        "        call c9: priority 0, 90.0 s by weight",
+    ]
+
+
 def test_a_restart_forgets_how_agents_stood(file: Path) -> None:
     write(file, ((0, changed("1002", "ready")), *TOLD[:2], *TOLD[-8:]))
     routing = explained(file)
@@ -166,7 +187,7 @@ def test_the_page_for_people(routing: Routing) -> None:
         "  alice dialled 10001 at 2025-03-01 12:00:05 UTC; ended: answered",
         "",
         "12:00:08.000  Offer 1 of 2: 1001, busy (486 Busy Here) after 1.0 s",
-        "    queue sales, waited 32.0 s, 2 callers waiting, ring 0; the agent sought a caller",
+        "    queue sales, waited 32.0 s, 2 callers waiting, ring 0; the caller sought an agent",
         "    policy 4: by tiers, then longest_idle; required en 5",
         "    3 agents could take it:",
         "     -> 1001 (Anna)  tiers 1, first by longest_idle",
