@@ -124,7 +124,7 @@ def calendar_of(calendar: configured.Calendar) -> Calendar:
     """Return opening hours as the distributor reads them."""
     by_day = {day: hours for days, hours in calendar.weekly.items() for day in days}
     return Calendar(
-        calendar.timezone,
+        str(calendar.timezone),
         tuple(tuple(Hours(stretch.start, stretch.end) for stretch in by_day.get(day, ())) for day in DAYS),
         {
             date: tuple(Hours(stretch.start, stretch.end) for stretch in hours)

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -13,6 +14,8 @@ from acd import facts
 from acd.cdr import Outcome
 from acd.config import ConfigError
 from acd.control import NotNow, NotThere
+from acd.core.profiles import AgentProfile, QueueProfile
+from acd.policy import agent_profiles, queue_profiles
 from tests.acd.house import House
 
 BASE = """
@@ -151,6 +154,29 @@ def test_numbers_and_remote_agents_come_and_go(changing: Changing) -> None:
         assert "r1" not in house.agent_states
         assert list(house.location) == []
         house.assert_nothing_left()
+
+
+def test_all_of_a_policy_can_be_told_to_the_log(changing: Changing) -> None:
+    everything = """
+        strategy = ["tiers", "random"]
+        ring_all = true
+        rings = [{ after_seconds = 5, levels = 2, drop = "french" }]
+        under_load = { from_waiting = 5, strategy = "ordered", ring = 1 }
+        overflow = [{ when = "closed", to = "queue:other" }]
+        hours = "office"
+        [calendars.office]
+        timezone = "Asia/Shanghai"
+        weekly = { mon-fri = "08:00-18:00" }
+        holidays = { 2026-10-01 = [], 2026-10-02 = "22:00-02:00" }
+        """
+    agents = AGENTS + "skills = { french = 1 }\nrefuse_delay_seconds = { busy = 1 }\npause_after_missed = 2\n"
+    with changing.house as house:
+        changing.reload(agents, BASE + everything.replace("strategy", '[queues.new]\nname = "New"\nstrategy', 1))
+        (fact,) = [entry.fact for entry in house.journal.entries if isinstance(entry.fact, facts.PolicyInstalled)]
+        document = msgspec.json.decode(fact.document)
+        queues = msgspec.convert(document["queues"], list[QueueProfile])
+        assert queues == queue_profiles(house.engine.config)
+        assert msgspec.convert(document["agents"], list[AgentProfile]) == agent_profiles(house.engine.config)
 
 
 def test_what_needs_a_restart_is_named_and_left_as_it_is(changing: Changing) -> None:
