@@ -59,7 +59,7 @@ def _parse_hop(text: str) -> tuple[str, str, int | None]:
         protocol = f"{name}/{version}/{transport}"
     name, _, version_and_transport = protocol.partition("/")
     version, _, transport = version_and_transport.partition("/")
-    if name.upper() != "SIP" or version != "2.0" or not transport:
+    if name.upper() != "SIP" or version != "2.0" or not transport or '"' in transport:
         raise BadRequest("Malformed Via")
     return transport.upper(), *split_host_port(sent_by.strip().replace(" ", ""))
 

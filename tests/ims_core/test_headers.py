@@ -47,7 +47,10 @@ def test_white_space_around_the_parts_of_a_via_is_legal(text: str, transport: st
 
 @pytest.mark.parametrize(
     "text",
-    ["", "SIP/2.0", "SIP/2.0/UDP", "SIP/2.0/UDP ", "SIP/3.0/UDP a", "HTTP/2.0/UDP a", "SIP/2.0/UDP a:b", "SIP\t2.0 a"],
+    [
+        *("", "SIP/2.0", "SIP/2.0/UDP", "SIP/2.0/UDP ", "SIP/3.0/UDP a", "HTTP/2.0/UDP a", "SIP/2.0/UDP a:b"),
+        *("SIP\t2.0 a", 'SIP/2.0/U" a:5060;branch=z9hG4bKa', 'SIP/2.0/UDP "a";branch=z9hG4bKa'),
+    ],
 )
 def test_malformed_vias_are_refused(text: str) -> None:
     with pytest.raises(BadRequest):
