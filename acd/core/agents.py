@@ -70,12 +70,14 @@ class Trigger(StrEnum):
 
 
 _S = AgentState
+# A member is looked up faster in the module than in its class.
+_READY, _PAUSED, _LOGGED_OUT, _WRAP_UP = _S.READY, _S.PAUSED, _S.LOGGED_OUT, _S.WRAP_UP
+_RESERVED, _RINGING, _TALKING = _S.RESERVED, _S.RINGING, _S.TALKING
 OFFERED: Final = frozenset({_S.RESERVED, _S.RINGING})
 IN_CALL: Final = frozenset({_S.TALKING, _S.HOLD, _S.CONSULTING})
 WORKING: Final = IN_CALL | {_S.WRAP_UP}
 AWAY: Final = frozenset({_S.LOGGED_OUT, _S.PAUSED})
-OPEN: Final = OFFERED | {_S.READY}
-BUSIEST: Final = (_S.TALKING, _S.CONSULTING, _S.HOLD)
+_BUSIEST: Final = (_S.TALKING, _S.CONSULTING, _S.HOLD)
 
 MISSED: Final = "missed calls"
 
@@ -104,7 +106,7 @@ class Tie:
         self.agent = agent
         self.epoch = epoch
         self.offered_at = now
-        self.state = AgentState.RESERVED
+        self.state = _RESERVED
         self.due: float | None = None
         self.entry = 0
         self.connected_at = 0.0
@@ -113,25 +115,27 @@ class Tie:
 
     def turn(self, state: AgentState, now: float) -> None:
         """Let the talk go on, hold or wait for a consultation, and keep account of the time the caller was on hold."""
-        if self.state is AgentState.TALKING:
+        if self.state is _TALKING:
             self.held_at = now
-        elif state is AgentState.TALKING:
+        elif state is _TALKING:
             self.held_seconds += now - self.held_at
         self.state = state
 
     def end(self, now: float) -> tuple[float, float]:
         """Return for how long the two were connected, and how much of it on hold."""
-        self.turn(AgentState.TALKING, now)
+        if self.state is not _TALKING:
+            self.turn(_TALKING, now)
         return now - self.connected_at, self.held_seconds
 
 
 class Agent:
     """One agent.
 
-    `since` is the start of the state, `idle_since` when he was last free of work; `seq` is unique, in the order of the
-    configuration. `offer` is what rings or is about to, `talks` the calls he is in. `classes` are the classes of
-    callers that he may be offered; while he is `listed` as available, `places` has his score in each of them.
-    `wrapping` is the talk he wraps up. `due` is the end of wrap-up or of the delay after an offer that came to nothing.
+    `standing` is the state he has, or will have, with no occupation. `since` is the start of the state, `idle_since`
+    when he was last free of work; `seq` is unique, in the order of the configuration. `offer` is what rings or is about
+    to, `talks` the calls he is in. `classes` are the classes of callers that he may be offered; while he is `listed` as
+    available, `places` has his score in each of them. `wrapping` is the talk he wraps up. `due` is the end of wrap-up
+    or of the delay after an offer that came to nothing.
     """
 
     __slots__ = (
@@ -156,6 +160,7 @@ class Agent:
         "removed",
         "seq",
         "since",
+        "standing",
         "state",
         "talked_seconds",
         "talks",
@@ -185,22 +190,13 @@ class Agent:
         self._wish = AgentState.READY
         self._pause_reason = ""
         self._outside: set[str] = set()
-        self.state = self.standing
+        self.standing = self.state = self._stand()
         self.reason = ""
 
     @property
     def bound(self) -> bool:
         """Whether a phone of his can be reached."""
         return (self._registered or self.profile.always_ready) and not self.removed
-
-    @property
-    def standing(self) -> AgentState:
-        """The state he has, or will have, with no occupation."""
-        if not self.bound:
-            return AgentState.LOGGED_OUT
-        if self._wish is AgentState.READY and self._outside:
-            return AgentState.BUSY
-        return self._wish
 
     @property
     def wish(self) -> tuple[AgentState, str]:
@@ -217,7 +213,7 @@ class Agent:
         """Whether he can be offered a call now."""
         if self.due is not None or self.offer is not None or len(self.talks) >= self.profile.capacity:
             return False
-        return self.state is AgentState.READY or (bool(self.talks) and self.standing is AgentState.READY)
+        return self.state is _READY or (bool(self.talks) and self.standing is _READY)
 
     @property
     def caller(self) -> Caller | None:
@@ -256,39 +252,53 @@ class Agent:
                 self._outside.add(detail)
             case Trigger.VACATED:
                 self._outside.discard(detail)
+        self.standing = self._stand()
         return before != (self.bound, self._wish, self._pause_reason, len(self._outside))
 
     def forget_outside(self) -> bool:
         """Take all calls outside the queues for ended; false if there were none."""
         had = bool(self._outside)
         self._outside.clear()
+        self.standing = self._stand()
         return had
+
+    def follow(self, profile: AgentProfile | None) -> None:
+        """Work by another profile from now on; with None he is to be gone when his talk is over."""
+        self.removed = profile is None
+        self.profile = profile or self.profile
+        self.standing = self._stand()
 
     def update(self, now: float, *, keep_idle: bool = False) -> bool:
         """Make the state that of the busiest tie, of wrap-up, or the standing; false if nothing visible changed.
 
         Idle time counts from the moment he became ready, unless with `keep_idle`: what he came back from was not his.
         """
-        new = self._occupation() or self.standing
-        reason = self._pause_reason if new is AgentState.PAUSED else ""
+        if self.talks:
+            new = self.talks[0].state if len(self.talks) == 1 else self._busiest()
+        elif self.offer is not None:
+            new = self.offer.state
+        else:
+            new = _WRAP_UP if self.wrapping is not None else self.standing
+        reason = self._pause_reason if new is _PAUSED else ""
         old = self.state
         if new is old and reason == self.reason:
             return False
-        if old in WORKING:
-            self.worked_seconds += now - self.since
-        elif old in OPEN:
+        if old is _READY or old is _RESERVED or old is _RINGING:
             self.open_seconds += now - self.since
-        if new is AgentState.READY and not keep_idle:
+        elif old in WORKING:
+            self.worked_seconds += now - self.since
+        if new is _READY and not keep_idle:
             self.idle_since = now
         self.state, self.reason, self.since = new, reason, now
         return True
 
-    def _occupation(self) -> AgentState | None:
-        if self.talks:
-            if len(self.talks) == 1:
-                return self.talks[0].state
-            states = [tie.state for tie in self.talks]
-            return next(state for state in BUSIEST if state in states)
-        if self.offer is not None:
-            return self.offer.state
-        return AgentState.WRAP_UP if self.wrapping is not None else None
+    def _stand(self) -> AgentState:
+        if not self.bound:
+            return _LOGGED_OUT
+        if self._outside and self._wish is _READY:
+            return AgentState.BUSY
+        return self._wish
+
+    def _busiest(self) -> AgentState:
+        states = [tie.state for tie in self.talks]
+        return next(state for state in _BUSIEST if state in states)

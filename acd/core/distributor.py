@@ -161,8 +161,8 @@ class Distributor(Installing):
                 event.number,
                 event.priority,
                 event.waited_seconds,
-                dict(needs.required),
-                dict(needs.preferred),
+                dict(needs.required) if needs.required else {},
+                dict(needs.preferred) if needs.preferred else {},
                 needs.excluded,
                 event.prefers,
             )
@@ -191,7 +191,8 @@ class Distributor(Installing):
             self.counters[Ignored.UNKNOWN_CALL] += 1
         elif caller.talk is not None:
             self._end_talk(caller.talk)
-            self._dismiss(caller.talk.agent)
+            if caller.talk.agent.removed:
+                self._dismiss(caller.talk.agent)
         else:
             for agent in self._left(caller, cause):
                 self._seek_caller(agent)
@@ -241,7 +242,8 @@ class Distributor(Installing):
             self._leave(tie.caller)
             for agent in self._connect(tie):
                 self._seek_caller(agent)
-            self._seek_caller(tie.agent)
+            if tie.agent.profile.capacity > 1:
+                self._seek_caller(tie.agent)
 
     def _offer_failed(self, event: events.OfferFailed) -> None:
         tie = self._tie(event)

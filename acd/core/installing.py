@@ -92,7 +92,7 @@ class Installing(Staff):
             queue = before.pop(profile.id, None)
             if queue is None:
                 queue = Queue(profile)
-            elif queue.profile != profile:
+            elif queue.profile != profile or queue.closing:
                 queue.adopt(profile)
                 changed.append(queue)
             queue.closing = False
@@ -127,10 +127,9 @@ class Installing(Staff):
         self._join(caller, kind)
         if before != kind.ring:
             self._tell_ring(caller)
-        if self._apply_rules(caller):
-            return
         if not caller.offers or caller.queue.profile.ring_all:
-            self._seek_agent(caller)
+            self._seek(caller)
+            self._apply_rules(caller)
 
     def _drop(self, queue: Queue) -> None:
         """Let go of a closed queue that is empty."""
@@ -154,7 +153,9 @@ class Installing(Staff):
         """Return the agents of now whose lines change: for their queues, their profile or their place in the order."""
         wanted = {profile.id: profile for profile in profiles}
         found = {agent: None for queue in changed for agent in queue.members}
-        found |= {agent: None for agent in self._agents.values() if wanted.get(agent.id) != agent.profile}
+        found |= {
+            agent: None for agent in self._agents.values() if agent.removed or wanted.get(agent.id) != agent.profile
+        }
         last = -1
         for profile in profiles:
             agent = self._agents.get(profile.id)
@@ -171,6 +172,7 @@ class Installing(Staff):
         """Employ, change and dismiss agents; return the callers whose offers ended by it."""
         before = self._agents
         self._agents = {}
+        known = set(touched)
         orphans = []
         last = -1
         for profile in profiles:
@@ -182,14 +184,13 @@ class Installing(Staff):
                 self._assign(agent)
             else:
                 last = agent.seq = max(last + 1, agent.seq)
-                if agent.profile != profile or agent.removed:
-                    agent.profile = profile
-                    agent.removed = False
+                if agent in known:
+                    agent.follow(profile)
                     orphans += self._reassign(agent)
             self._agents[profile.id] = agent
         for agent in before.values():
             self._agents[agent.id] = agent
-            agent.removed = True
+            agent.follow(None)
             orphans += self._reassign(agent)
             self._dismiss(agent)
         return orphans
@@ -219,7 +220,7 @@ class Installing(Staff):
 
     def _dismiss(self, agent: Agent) -> None:
         """Let go of an agent who is no longer configured, once he talks to nobody."""
-        if agent.removed and not agent.talks:
+        if not agent.talks:
             del self._agents[agent.id]
 
 

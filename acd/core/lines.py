@@ -36,10 +36,11 @@ class Line(Generic[K, T]):
 
     def remove(self, key: K, seq: int) -> None:
         """Take out the member that was added under this key. Raises KeyError if there is none."""
-        index = bisect_left(self._entries, (key, seq))
-        if index == len(self._entries) or self._entries[index][:2] != (key, seq):
+        entries = self._entries
+        index = bisect_left(entries, (key, seq))
+        if index == len(entries) or entries[index][1] != seq or entries[index][0] != key:
             raise KeyError((key, seq))
-        del self._entries[index]
+        del entries[index]
 
     def first(self) -> tuple[K, int, T] | None:
         """The foremost (key, seq, member), or None if the line is empty."""

@@ -36,15 +36,17 @@ class Outlook(Ties):
     def _rule_on_arrival(self, caller: Caller) -> OverflowRule | None:
         """Return the rule by which a caller does not begin to wait; what he would wait is 0 with an agent at hand."""
         queue = caller.queue
-        if not queue.rules:
+        rules = queue.rules
+        if not rules or (caller.kind.idle and queue.open):
             return None
         length, expected_wait = (0, 0.0) if caller.kind.idle else (len(queue.callers), self._expected_wait(caller))
         plight = Plight(self._now, self._now, queue.logged_in > 0, queue.open, length, expected_wait)
-        return decide(queue.rules, plight, caller.left)
+        return decide(rules, plight, caller.left)
 
     def _rule_while_waiting(self, caller: Caller) -> OverflowRule | None:
         """Return the rule by which a caller waits no longer."""
-        return decide(caller.queue.rules, self._plight(caller), caller.left)
+        rules = caller.queue.rules
+        return decide(rules, self._plight(caller), caller.left) if rules else None
 
     def _next_rule(self, caller: Caller) -> float | None:
         """When the rules are to be looked at again if nothing happens."""

@@ -98,19 +98,24 @@ class Strategy:
     is ever repeated, and each pick is among all who are there, in proportion to their weights.
     """
 
-    __slots__ = ("_fixed", "_picked", "_random", "_rate")
+    __slots__ = ("_fixed", "_picked", "_random", "_rate", "by_chance")
 
     def __init__(self, names: Sequence[str], random: Random) -> None:
         chance = [name for name in names if name in BY_CHANCE]
         before = names[: names.index(chance[0])] if chance else names
         self._fixed = tuple(FIXED[name] for name in before)
         self._rate = BY_CHANCE[chance[0]] if chance else None  # what follows could only decide a tie, and there is none
+        self.by_chance = bool(chance)
         self._random = random
         self._picked: dict[Score, float] = {}
 
     def score(self, agent: Agent, member: Membership, needs: Needs) -> Score:
         """What is compared; smaller is better."""
-        score = tuple([policy(agent, member, needs) for policy in self._fixed])
+        fixed = self._fixed
+        if len(fixed) == 1:
+            score: Score = (fixed[0](agent, member, needs),)
+        else:
+            score = tuple([policy(agent, member, needs) for policy in fixed])
         if self._rate is None:
             return score
         start = self._picked.get(score, 0.0)
@@ -118,7 +123,7 @@ class Strategy:
 
     def picked(self, score: Score) -> None:
         """Note who was chosen; those who arrive later race from there on."""
-        if self._rate is not None:
+        if self.by_chance:
             if len(self._picked) >= _PREFIXES:
                 del self._picked[next(iter(self._picked))]
             self._picked[score[:-1]] = score[-1]

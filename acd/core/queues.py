@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from acd.core.profiles import Membership, Ring
 
 Order = tuple[float, float]
+NOWHERE = frozenset[str]()
 PREFERRED = -1  # the ring before the first: the preferred agent alone
 
 
@@ -49,9 +50,8 @@ class Caller:
 
     `since` is the beginning of the wait that counts, `entered_at` that of the wait in this queue; `order` and `seq`
     are his place among those who wait. He stands in the class `kind` as of ring `ring`, and in its line while he is
-    `seeking` an agent. `offers` are the ties with the
-    agents who are rung for him, `talk` the one with who answered. `due` is when his case is looked at again;
-    `overdue` that this was to happen while a phone rang. `left` are the queues he was in, the present one too.
+    `seeking` an agent. `offers` are the ties with the agents who are rung for him, `talk` the one with who answered.
+    `due` is when his case is looked at again. `left` are the queues he was in, the present one too.
     """
 
     __slots__ = (
@@ -65,7 +65,6 @@ class Caller:
         "number",
         "offers",
         "order",
-        "overdue",
         "patience_until",
         "prefers",
         "priority",
@@ -97,8 +96,7 @@ class Caller:
         self.talk: Tie | None = None
         self.due: float | None = None
         self.entry = 0
-        self.overdue = False
-        self.left: set[str] = set()
+        self.left = NOWHERE
 
 
 class Queue:
@@ -119,6 +117,7 @@ class Queue:
         "due",
         "entry",
         "id",
+        "itself",
         "left",
         "loaded",
         "logged_in",
@@ -137,6 +136,7 @@ class Queue:
 
     def __init__(self, profile: QueueProfile) -> None:
         self.id = profile.id
+        self.itself = frozenset((profile.id,))
         self.callers: Line[Order, Caller] = Line()
         self.classes: dict[ClassKey, CallerClass] = {}
         self.members: dict[Agent, Membership] = {}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from acd.core.queues import Caller, Queue
 
 RUNNERS_UP = 5  # how many of those who came next an offer tells
+_LOGGED_OUT, _PAUSED = AgentState.LOGGED_OUT, AgentState.PAUSED
 _UNANSWERED = frozenset((FailCause.NO_ANSWER, FailCause.UNREACHABLE))
 
 
@@ -57,7 +58,8 @@ class Ties:
         best = kind.idle.foremost(1 + RUNNERS_UP)
         if best:
             score, _, agent = best[0]
-            kind.strategy.picked(score)
+            if kind.strategy.by_chance:
+                kind.strategy.picked(score)
             runners_up = tuple([(other.id, theirs) for theirs, _, other in best[1:]])
             self._offer(caller, agent, "agent", score, runners_up, len(kind.idle))
         else:
@@ -233,7 +235,7 @@ class Ties:
         tie = agent.talks[0] if agent.talks else agent.offer or agent.wrapping
         call_id, queue_id = (tie.caller.id, tie.caller.queue.id) if tie is not None else ("", "")
         self._facts.append(facts.AgentChanged(agent.id, old, new, self._now - since, agent.reason, call_id, queue_id))
-        if old in AWAY or new in AWAY:
+        if old is _LOGGED_OUT or new is _LOGGED_OUT or old is _PAUSED or new is _PAUSED:
             self._staff_changed(agent, old, new)
 
     def _staff_changed(self, agent: Agent, old: AgentState, new: AgentState) -> None:

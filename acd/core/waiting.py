@@ -29,7 +29,7 @@ class Waiting(Outlook):
     def _enter(self, caller: Caller, queue: Queue) -> None:
         """Give a caller his place in a queue and seek an agent, unless a rule has him go elsewhere at once."""
         caller.queue = queue
-        caller.left.add(queue.id)
+        caller.left |= queue.itself
         caller.order = queue.order(caller.priority, caller.since)
         caller.entered_at = self._now
         queue.offered += 1
@@ -43,22 +43,26 @@ class Waiting(Outlook):
         if rule is not None:
             self._obey(caller, rule)
             return
-        self._seek_agent(caller)
+        self._seek(caller)
         if not caller.offers:
             self._foretell(caller)
 
+    def _seek(self, caller: Caller) -> None:
+        """Seek an agent, and as long as there is none look again when the time waited brings something."""
+        self._seek_agent(caller)
+        if caller.seeking:
+            self._agenda.set(caller, self._next_look(caller))
+
     def _seek_another(self, caller: Caller) -> None:
-        """Let a caller whose offer ended seek the next agent, if no phone rings for him and no rule was put off."""
-        if caller.offers:
+        """Let a caller whose only offer ended seek the next agent, or do what time has brought meanwhile."""
+        if caller.seeking or caller.offers:
             return
-        if caller.overdue:
-            caller.overdue = False
-            rule = self._rule_while_waiting(caller)
-            if rule is not None:
-                self._obey(caller, rule)
-                return
-        if not caller.seeking:
-            self._seek_agent(caller)
+        rule = self._rule_while_waiting(caller)
+        if rule is not None:
+            self._obey(caller, rule)
+        else:
+            self._widen(caller)
+            self._seek(caller)
 
     def _stand(self, caller: Caller) -> None:
         queue = caller.queue
@@ -70,8 +74,10 @@ class Waiting(Outlook):
         """Take a caller out of his queue; his offers are left alone."""
         queue = caller.queue
         queue.callers.remove(caller.order, caller.seq)
-        self._stop_seeking(caller)
-        self._agenda.set(caller, None)
+        if caller.seeking:
+            self._stop_seeking(caller)
+        if caller.due is not None:
+            self._agenda.set(caller, None)
         self._quit(caller)
         if queue.profile.under_load is not None or queue.closing:
             self._unsettled[queue] = None
@@ -114,21 +120,19 @@ class Waiting(Outlook):
             self._seek_caller(agent)
 
     def _apply_rules(self, caller: Caller) -> bool:
-        """Look whether a caller is to go; true if he went. While one phone rings for him alone, that is put off."""
-        if caller.offers and not caller.seeking:
-            caller.overdue = True
-            return False
-        rule = self._rule_while_waiting(caller)
+        """Look whether a caller is to go; true if he went. While a phone rings for him alone, that is put off."""
+        rule = self._rule_while_waiting(caller) if caller.seeking else None
         if rule is None:
             return False
         self._obey(caller, rule)
         return True
 
     def _look(self, caller: Caller) -> None:
-        """Do what time brings for a waiting caller: a rule, a wider ring."""
-        if not self._apply_rules(caller):
+        """Do what time brings for a caller who seeks: a rule, a wider ring."""
+        if caller.seeking and not self._apply_rules(caller):
             self._widen(caller)
-            self._agenda.set(caller, self._next_look(caller))
+            if caller.seeking:
+                self._agenda.set(caller, self._next_look(caller))
 
     def _look_at_all(self, queue: Queue) -> None:
         """Apply the rules to all who wait in a queue that nobody serves now, or that has closed."""
@@ -145,7 +149,6 @@ class Waiting(Outlook):
         caller.kind = kind
         caller.ring = kind.ring
         kind.size += 1
-        self._agenda.set(caller, self._next_look(caller))
 
     def _quit(self, caller: Caller) -> None:
         kind = caller.kind
@@ -162,13 +165,15 @@ class Waiting(Outlook):
                 return kind
             if not kind.size:
                 self._matcher.forget(kind)
+        rings = queue.profile.rings
+        if not rings:
+            return self._matcher.find(queue, caller.needs, 0)
         ring = max(ring, queue.least_ring)
-        for number, next_ring in enumerate(queue.profile.rings, 1):
+        for number, next_ring in enumerate(rings, 1):
             if number > ring and caller.since + next_ring.after_seconds <= self._now:
                 ring = number
-        last = len(queue.reaches) - 1
         kind = self._matcher.find(queue, caller.needs, ring)
-        while not kind.present and ring < last:
+        while not kind.present and ring < len(rings):
             ring += 1
             kind = self._matcher.find(queue, caller.needs, ring)
         return kind
@@ -195,7 +200,7 @@ class Waiting(Outlook):
         self._join(caller, kind)
         self._tell_ring(caller)
         if seeking:
-            self._seek_agent(caller)
+            self._seek(caller)
 
     def _tell_ring(self, caller: Caller) -> None:
         self._facts.append(facts.RingWidened(caller.id, caller.queue.id, caller.ring))
