@@ -191,9 +191,13 @@ class NaiveFloor:
             found.append(points[name])
         return tuple(found)
 
-    def strategy(self, queue: QueueProfile) -> tuple[str, ...]:
+    def strategies(self, queue: QueueProfile) -> set[tuple[str, ...]]:
+        """The strategy of the load before this event, and that of the load it has brought."""
         load = queue.under_load
-        return load.strategy if load and load.strategy and self.loaded[queue.id] else queue.strategy
+        return {
+            load.strategy if load and load.strategy and loaded else queue.strategy
+            for loaded in (self.loaded[queue.id], self._loaded_now(queue))
+        }
 
     def available(self, agent_id: str) -> bool:
         agent, profile = self.agents[agent_id], self.profiles.get(agent_id)
@@ -311,18 +315,21 @@ class NaiveFloor:
 
     def _check_agent(self, fact: facts.OfferMade, call: BookedCall) -> None:
         queue = self.queues[call.queue]
-        strategy = self.strategy(queue)
-        rivals = {a: self.score(a, call, strategy) for a in self.agents if self.available(a) and self.eligible(a, call)}
         if queue.ring_all:
             assert fact.runners_up == ()
-            return
+        else:
+            strategies = self.strategies(queue)
+            assert any(self._is_best(fact, call, strategy) for strategy in strategies), "another would have been better"
+
+    def _is_best(self, fact: facts.OfferMade, call: BookedCall, strategy: tuple[str, ...]) -> bool:
+        rivals = {a: self.score(a, call, strategy) for a in self.agents if self.available(a) and self.eligible(a, call)}
         sure = {a: score for a, score in rivals.items() if not self.agents[a].unsure}
-        assert all(rivals[fact.agent] <= score for score in sure.values()), "another agent would have been better"
         assert len(sure) <= fact.idle <= len(rivals)
         assert len(fact.runners_up) == min(5, fact.idle - 1)
         if len(sure) == len(rivals) and len(rivals[fact.agent]) == len(strategy):  # neither doubt nor chance
             best = sorted(rivals.items(), key=lambda rival: (rival[1], self.numbered[rival[0]]))
-            assert [(fact.agent, fact.score), *fact.runners_up] == best[:6]
+            return [(fact.agent, fact.score), *fact.runners_up] == best[:6]
+        return all(rivals[fact.agent] <= score for score in sure.values())
 
     def _part(self, call_id: str, agent_id: str, epoch: int) -> BookedAgent:
         call, agent = self.calls.get(call_id), self.agents[agent_id]
@@ -395,6 +402,7 @@ class NaiveFloor:
             if not agent.keeps_idle:
                 agent.idle_since = self.now
             agent.unsure = True
+            agent.wraps_until = 0.0  # the talk was in a queue that is no more
         elif agent.state not in OFFERED | IN_CALL:
             agent.rests_until = 0.0
         agent.keeps_idle = False
