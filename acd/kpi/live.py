@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from acd.facts import ServerStarted
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from acd.kpi.report import Item, Query
 
 
+MOST_UNTOLD: Final = 1_000
+
+
 class LiveFigures:
     """Answers `acd.kpi.api.Figures` and the metrics, and is a journal: tell it every fact.
 
     `path` is the log, `zone` where the day begins, `now` the clock in unix seconds. Until `resume` is given what
-    `recall` has read of the day before this run began, facts wait, and every answer is read from the log.
+    `recall` has read of the day before this run began, facts wait, and every answer is read from the log. Afterwards
+    they wait until somebody asks, or there are `MOST_UNTOLD`: many in one go cost a fraction of each by itself.
     """
 
     def __init__(self, path: Path, zone: str, now: Callable[[], float]) -> None:
@@ -45,21 +49,29 @@ class LiveFigures:
 
     def resume(self, today: Today | None) -> None:
         """Go on from there; None: that is not to be had, so every answer comes from the log."""
-        if today is not None:
-            for fact, at in self._untold or ():
-                today.append(fact, at)
-        self._today, self._untold = today, None
+        self._today = today
+        if today is None:
+            self._untold = None
 
     def append(self, fact: Fact, at: float) -> None:
         """Take the next fact."""
-        if self._today is not None:
-            self._today.append(fact, at)
-        elif self._untold is not None:
-            self._untold.append((fact, at))
+        untold = self._untold
+        if untold is not None:
+            untold.append((fact, at))
+            if len(untold) >= MOST_UNTOLD and self._today is not None:
+                self._tell(self._today)
 
     def today(self, query: Query) -> list[Item] | None:
         """Answer from memory; None if that does not reach."""
-        return None if self._today is None else self._today.report(query, self.now())
+        if self._today is None:
+            return None
+        self._tell(self._today)
+        return self._today.report(query, self.now())
+
+    def _tell(self, today: Today) -> None:
+        for fact, at in self._untold or ():
+            today.append(fact, at)
+        self._untold = []
 
     def day(self) -> list[Item]:
         """Return the day so far by queue, nothing before it is known."""
