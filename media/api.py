@@ -134,6 +134,12 @@ class MediaLeg(Protocol):
     def echo(self) -> None:
         """Send the peer's own audio back."""
 
+    def measure(self) -> Awaitable[LegReport]:
+        """Report on the time since this was called last, or since the leg was opened; what `close` reports begins here.
+
+        For a leg that outlives calls. What it returns need not be awaited.
+        """
+
     def close(self) -> Awaitable[LegReport]:
         """Free the port and report; calling it again returns the same report."""
 

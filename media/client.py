@@ -91,6 +91,10 @@ class WorkerLeg:
         """Send the peer's own audio back."""
         self.worker.send(control.Echo(self.number))
 
+    def measure(self) -> asyncio.Future[LegReport]:
+        """Report since the last time, and begin anew."""
+        return self._closing or self.worker.measure(self)
+
     def close(self) -> asyncio.Future[LegReport]:
         """Free the port and report."""
         if self._closing is None:
@@ -117,6 +121,7 @@ class WorkerClient(asyncio.Protocol):
         self._on_closed = on_closed
         self._numbers = itertools.count(1)
         self._closing: dict[int, asyncio.Future[LegReport]] = {}
+        self._measuring: deque[asyncio.Future[LegReport]] = deque()  # they are answered in order
         self._frames = control.FrameReader()
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
@@ -130,6 +135,7 @@ class WorkerClient(asyncio.Protocol):
         self._perform: dict[type[control.Report], Callable[..., None]] = {
             control.Ready: self._readied,
             control.Provided: self._provided,
+            control.Measured: self._measured,
             control.Closed: self._closed,
             control.Heartbeat: self._beaten,
             control.Complained: self._complained,
@@ -175,10 +181,20 @@ class WorkerClient(asyncio.Protocol):
         """Ask for the leg's end; the future holds its report."""
         future: asyncio.Future[LegReport] = self.loop.create_future()
         if self.legs.pop(leg.number, None) is None or self._gone:
-            future.set_result(LegReport(basis="the media worker was lost"))
+            future.set_result(_LOST)
         else:
             self._closing[leg.number] = future
             self.send(control.Close(leg.number), soon=False)
+        return future
+
+    def measure(self, leg: WorkerLeg) -> asyncio.Future[LegReport]:
+        """Ask how the leg fared since the last time; the future holds its report."""
+        future: asyncio.Future[LegReport] = self.loop.create_future()
+        if self._gone:
+            future.set_result(_LOST)
+        else:
+            self._measuring.append(future)
+            self.send(control.Measure(leg.number), soon=False)
         return future
 
     def send(self, command: control.Command, *, soon: bool = True) -> None:
@@ -211,10 +227,12 @@ class WorkerClient(asyncio.Protocol):
         for leg in legs.values():
             leg.tell(Lost("the media worker was lost"))
         self._refuse_waiting("The media worker was lost.")
-        closing, self._closing = self._closing, {}
-        for future in closing.values():
+        asked = (*self._closing.values(), *self._measuring)
+        self._closing.clear()
+        self._measuring.clear()
+        for future in asked:
             if not future.done():
-                future.set_result(LegReport(basis="the media worker was lost"))
+                future.set_result(_LOST)
         if not self.ready.done():
             self.ready.set_exception(MediaUnavailable("The media worker ended before it was ready."))
         self._on_closed()
@@ -296,6 +314,10 @@ class WorkerClient(asyncio.Protocol):
         if future is not None and not future.done():
             future.set_result(report.report)
 
+    def _measured(self, report: control.Measured) -> None:
+        if self._measuring and not (future := self._measuring.popleft()).done():
+            future.set_result(report.report)
+
     def _beaten(self, report: control.Heartbeat) -> None:
         self.counters = report.counters
 
@@ -309,6 +331,9 @@ class WorkerClient(asyncio.Protocol):
         log.debug("media_worker.readied", prompts=report.prompts)
         if not self.ready.done():
             self.ready.set_result(None)
+
+
+_LOST: Final = LegReport(basis="the media worker was lost")
 
 
 def _forget(_: MediaEvent) -> None:

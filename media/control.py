@@ -1,8 +1,8 @@
 """What engine and worker say to each other: msgspec structs, msgpack, each behind four octets of length.
 
 Legs are small integers chosen by the engine. Ports are bound by the worker before they are needed: the engine asks
-with `Provide` for some to have in stock, so that a leg is opened without waiting. Only `Provide` and `Close` are
-answered; everything else is sent and forgotten, in order.
+with `Provide` for some to have in stock, so that a leg is opened without waiting. Only `Provide`, `Measure` and
+`Close` are answered; everything else is sent and forgotten, in order.
 """
 
 from __future__ import annotations
@@ -91,6 +91,12 @@ class Provide(msgspec.Struct, frozen=True, array_like=True, tag=10):
     count: int
 
 
+class Measure(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """Report on the leg and begin a new account; answered by Measured."""
+
+    leg: int
+
+
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=20):
     """The worker serves; `mistakes` are prompts that cannot be played."""
 
@@ -107,6 +113,13 @@ class Provided(msgspec.Struct, frozen=True, array_like=True, tag=21):
 
 class Closed(msgspec.Struct, frozen=True, array_like=True, tag=23):
     """The leg is gone."""
+
+    leg: int
+    report: LegReport
+
+
+class Measured(msgspec.Struct, frozen=True, array_like=True, tag=30):
+    """How the leg fared since it was measured last, or opened."""
 
     leg: int
     report: LegReport
@@ -154,8 +167,8 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=28):
     counters: MediaCounters
 
 
-Command = Start | Open | Configure | Play | Stop | Bridge | Unbridge | Echo | Close | Provide
-Report = Ready | Provided | Closed | Pressed | Finished | TimedOut | Failed | Heartbeat | Complained
+Command = Start | Open | Configure | Play | Stop | Bridge | Unbridge | Echo | Close | Provide | Measure
+Report = Ready | Provided | Measured | Closed | Pressed | Finished | TimedOut | Failed | Heartbeat | Complained
 
 _encoder = msgspec.msgpack.Encoder()
 command_decoder: Final[msgspec.msgpack.Decoder[Command]] = msgspec.msgpack.Decoder(Command)

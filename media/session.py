@@ -7,17 +7,17 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from media.account import Account
 from media.api import Digit, LegReport, Lost, MediaEvent, PlayFinished, RtpTimeout
 from media.dtmf import DigitReceiver
 from media.g711 import TRANSCODE
 from media.poller import Poller
 from media.prompts import FRAME_SAMPLES, Playlist
-from media.quality import NOTHING_RECEIVED, rate
 from media.recording import Recording
 from media.rtp import CLOCK_RATE, HEADER, HEADER_SIZE, MARKER, PLAIN, Reception, Sender, payload_range
 from media.rtpsocket import LARGEST_PACKET, RtpSocket, packet, view
 from media.stream import EVENTS, Stream
-from media.ticker import TICK_SECONDS, Ticker
+from media.ticker import Ticker
 
 _NOT_RELAYED: Final = [-1] * 256
 TOTALS: Final = (
@@ -48,6 +48,7 @@ class Session:
     """
 
     __slots__ = (
+        "_account",
         "_channel",
         "_digits",
         "_heard_at",
@@ -88,6 +89,7 @@ class Session:
         self.routes = _NOT_RELAYED
         self.octets_received = self.digits = self.invalid = self.unsent = 0
         self.closed = False
+        self._account = Account()
         self._ticker = ticker
         self._listener = listener
         self._digits = DigitReceiver()
@@ -215,23 +217,14 @@ class Session:
         )
 
     def report(self, recording: str | None = None) -> LegReport:
-        """Tell how the leg fared."""
-        reception = self.reception
-        loss = 100 * reception.lost / max(reception.expected, reception.received, 1)
-        delay = TICK_SECONDS * 1000 + 2 * reception.jitter_ms
-        rating = rate(self.stream.codec, loss, delay) if reception.received else NOTHING_RECEIVED
-        return LegReport(
-            codec=self.stream.codec,
-            packets_sent=self.sender.packets,
-            packets_received=reception.received,
-            lost=reception.lost,
-            jitter_ms=round(reception.jitter_ms, 2),
-            loss_percent=round(loss, 3),
-            r_factor=rating.r,
-            mos=rating.mos,
-            basis=rating.basis,
-            recording=recording,
-        )
+        """Tell how the leg fared since it was measured last, or opened."""
+        return self._account.report(self.stream.codec, self.reception, self.sender, recording)
+
+    def measure(self) -> LegReport:
+        """Return the report up to now, and begin a new one."""
+        report = self.report()
+        self._account.settle(self.reception, self.sender)
+        return report
 
     def tick(self) -> None:
         """Send the next frame of the playlist."""

@@ -123,6 +123,13 @@ class FakeLeg:
             self.part()
             self.echoing = True
 
+    def measure(self) -> asyncio.Future[LegReport]:
+        """Report what a test put there."""
+        self.calls.append(Call("measure"))
+        future: asyncio.Future[LegReport] = asyncio.get_running_loop().create_future()
+        future.set_result(self.report)
+        return future
+
     async def close(self) -> LegReport:
         """Report; `report` is what a test put there, with the recording added."""
         self.calls.append(Call("close"))

@@ -70,6 +70,7 @@ class Worker:
             control.Echo: self._echo,
             control.Close: self._close,
             control.Provide: self._provide,
+            control.Measure: self._measure,
         }
 
     def handle(self, command: control.Command) -> None:
@@ -176,6 +177,10 @@ class Worker:
     def _echo(self, command: control.Echo) -> None:
         if session := self._sessions.get(command.leg):
             session.echo()
+
+    def _measure(self, command: control.Measure) -> None:
+        session = self._sessions.get(command.leg)
+        self._post(control.Measured(command.leg, session.measure() if session is not None else LegReport()))
 
     def _close(self, command: control.Close) -> None:
         leg = command.leg

@@ -17,9 +17,11 @@ COMMANDS: list[control.Command] = [
     control.Bridge(1, 2, "/tmp/call.wav"),
     control.Close(1),
     control.Provide(64),
+    control.Measure(1),
 ]
 REPORTS: list[control.Report] = [
     control.Provided((20_000, 20_002), ""),
+    control.Measured(1, LegReport(codec="PCMU", lost=2)),
     control.Closed(1, LegReport(codec="PCMU", mos=4.4)),
     control.Pressed(1, "#"),
     control.Heartbeat(MediaCounters(legs=3)),

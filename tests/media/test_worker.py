@@ -483,6 +483,28 @@ async def test_the_report_tells_loss_and_quality(bench: Bench) -> None:
     assert 1 < report.mos < 2
 
 
+async def test_a_leg_that_is_measured_tells_of_each_part_of_its_life(bench: Bench) -> None:
+    a, leg, port = bench.leg()
+    for number in range(50):
+        if number == 25:
+            a.sequence, a.timestamp = a.sequence + 10, a.timestamp + 1600
+        a.send(port)
+    await until(lambda: bench.counters().packets_received == 50)
+    bench.handle(control.Measure(leg))
+    bench.handle(control.Measure(leg))
+    for _ in range(20):
+        a.send(port)
+    await until(lambda: bench.counters().packets_received == 70)
+    bench.handle(control.Measure(leg), control.Close(leg), control.Measure(leg))
+    reports = [report.report for report in bench.of(control.Measured)]
+    assert [(report.packets_received, report.lost) for report in reports] == [(50, 10), (0, 0), (20, 0), (0, 0)]
+    assert [report.mos is None for report in reports] == [False, True, False, True]
+    assert reports[2].loss_percent == 0, "a loss counts where it happened, and only there"
+    assert bench.of(control.Closed)[0].report.packets_received == 0
+    assert bench.counters().packets_received == 70
+    assert bench.counters().packets_lost == 10, "totals go on"
+
+
 async def test_quality_is_unknown_where_nothing_was_received(bench: Bench) -> None:
     _, leg, _ = bench.leg()
     bench.handle(control.Close(leg))
