@@ -26,11 +26,10 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import structlog
 
-from acd.facts import KINDS
 from acd.journal import schema
 from acd.journal.codec import Codec
 from acd.journal.schema import JournalError
-from acd.journal.tail import Row, Tail, read_tail, tail_file
+from acd.journal.tail import Line, Row, Tail, encode, read_tail, tail_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +43,7 @@ LONGEST_PAUSE = 2.0
 RETENTION_SECONDS = 3600.0
 COMMIT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
-_OF_CALLS = frozenset(kind for kind in KINDS.values() if "call" in kind.__struct_fields__)
+_UNSTORABLE = (TypeError, ValueError, AttributeError, RecursionError, msgspec.MsgspecError)
 
 Sync = Literal["full", "normal"]
 
@@ -101,7 +100,7 @@ class SqliteJournal:
         self._tail: Tail | None = None
         self._seq = 0
         self._waiting: deque[tuple[float, Fact]] = deque()
-        self._unsettled: list[Row] = []
+        self._unsettled: list[Line] = []
         self._settle_at = math.inf
         self._settle_pause = 0.0
         self._awake = False
@@ -150,12 +149,12 @@ class SqliteJournal:
     def write(self, facts: Iterable[tuple[float, Fact]]) -> None:
         """Write facts in one transaction before `start`, all or none of them. Raises JournalError."""
         assert self._database is not None
-        rows = [row for at, fact in facts if (row := self._row(at, fact)) is not None]
+        lines, _ = self._number(list(facts))
         try:
-            self._insert(self._database, rows)
+            self._insert(self._database, list(map(self._row, lines)))
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{self.path}: {error}") from None
-        self._written += len(rows)
+        self._written += len(lines)
 
     def append(self, fact: Fact, at: float) -> None:
         """Take a fact that happened at `at`; never waits and never raises. Without room it is counted and dropped."""
@@ -252,7 +251,7 @@ class SqliteJournal:
         """Make facts that wait safe, and tell who follows the log."""
         waiting = self._waiting
         batch = [waiting.popleft() for _ in range(min(len(waiting), BATCH))]
-        self._save([row for at, fact in batch if (row := self._row(at, fact)) is not None])
+        self._save(*self._number(batch))
         self._taken += len(batch)
         if self._overflowing and len(waiting) < self._limit // 2:
             self._overflowing = False
@@ -263,51 +262,63 @@ class SqliteJournal:
             except Exception:  # noqa: BLE001 - the log goes on whoever follows it
                 self._log.exception("journal.follower_failed")
 
-    def _row(self, at: float, fact: Fact) -> Row | None:
+    def _number(self, batch: Sequence[tuple[float, Fact]]) -> tuple[list[Line], bytes]:
+        """Give facts their places, and return them as lines of the tail; what cannot be stored gets none."""
         try:
-            kind = type(fact)
-            call = str(fact.call) if kind in _OF_CALLS else ""  # type: ignore[attr-defined]
-            row = (self._seq + 1, _finite(at), kind.KIND, kind.VERSION, call or None, self._codec.encode(fact))
-        except UnicodeEncodeError:
-            return self._row(at, self._codec.storable(fact))
-        except (TypeError, ValueError, AttributeError, RecursionError, msgspec.MsgspecError) as error:
+            lines = [_line(seq, at, fact) for seq, (at, fact) in enumerate(batch, self._seq + 1)]
+            data = encode(lines)
+        except _UNSTORABLE:
+            return self._number([told for at, fact in batch if (told := self._storable(at, fact)) is not None])
+        self._seq += len(lines)
+        return lines, data
+
+    def _storable(self, at: float, fact: Fact) -> tuple[float, Fact] | None:
+        """Return the fact, in backslashes what no text can hold; None for one that cannot be stored."""
+        try:
+            try:
+                encode([_line(0, at, fact)])
+            except UnicodeEncodeError:
+                fact = self._codec.storable(fact)
+        except _UNSTORABLE as error:
             self._refused += 1
             self._log.error("journal.refused", fact=type(fact).__name__, error=str(error))
             return None
-        self._seq += 1
-        return row
+        return at, fact
 
-    def _save(self, rows: list[Row]) -> None:
-        """Add rows to the tail, trying again while the disk fails; giving up when closed and out of time."""
+    def _row(self, line: Line) -> Row:
+        return (*line[:5], self._codec.encode(line[5]))
+
+    def _save(self, lines: list[Line], data: bytes) -> None:
+        """Add lines to the tail, trying again while the disk fails; giving up when closed and out of time."""
         assert self._tail is not None
         failed, pause = 0, self._commit_seconds
-        while rows:
+        while lines:
             began = time.monotonic()
             try:
-                self._tail.append(rows)
+                self._tail.append(data)
             except OSError as error:
                 failed += 1
                 self._failures += 1
                 if failed == 1:
-                    self._log.error("journal.write_failed", error=str(error), facts=len(rows))
+                    self._log.error("journal.write_failed", error=str(error), facts=len(lines))
             else:
                 if failed:
                     self._log.info("journal.write_recovered", attempts=failed + 1)
-                self._saved(rows, time.monotonic() - began)
+                self._saved(lines, time.monotonic() - began)
                 return
             if time.monotonic() >= self._give_up_at:
-                self._given_up += len(rows)
+                self._given_up += len(lines)
                 return
             time.sleep(min(pause, max(self._give_up_at - time.monotonic(), 0.0)))
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _saved(self, rows: list[Row], seconds: float) -> None:
+    def _saved(self, lines: list[Line], seconds: float) -> None:
         if not self._unsettled:
             self._settle_at = time.monotonic() + SETTLE_SECONDS
-        self._unsettled += rows
-        if not self._settle_pause and any(row[2] in schema.LANDMARKS for row in rows):
+        self._unsettled += lines
+        if not self._settle_pause and any(line[2] in schema.LANDMARKS for line in lines):
             self._settle_at = 0.0  # what is looked for in the database alone
-        self._written += len(rows)
+        self._written += len(lines)
         self._usual += (seconds - self._usual) / 8
         self._commits[bisect_left(COMMIT_BOUNDS, seconds)] += 1
         self._commit_sum += seconds
@@ -319,7 +330,7 @@ class SqliteJournal:
             if self._unsettled:
                 if self._database is None:
                     self._database = self._connect(self.path, self._sync)
-                self._insert(self._database, self._unsettled)
+                self._insert(self._database, list(map(self._row, self._unsettled)))
                 self._tail.clear()
         except (sqlite3.Error, OSError, JournalError) as error:
             self._failures += 1
@@ -376,7 +387,7 @@ class SqliteJournal:
             self._log.info("journal.shortened", facts=count)
 
 
-def _finite(at: float) -> float:
+def _line(seq: int, at: float, fact: Fact) -> Line:
     if not math.isfinite(at):
         raise ValueError(f"{at} is no time")
-    return float(at)
+    return seq, float(at), fact.KIND, fact.VERSION, getattr(fact, "call", None) or None, fact

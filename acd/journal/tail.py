@@ -12,11 +12,15 @@ from pathlib import Path
 
 import msgspec
 
+from acd.facts import Fact
+
+Line = tuple[int, float, str, int, str | None, Fact]
+"""A fact as it goes into the file: seq, at, kind, version, call, and itself."""
 Row = tuple[int, float, str, int, str | None, str]
-"""A fact as it is stored: seq, at, kind, version, call, data."""
+"""A fact as the database has it: the same, the last being its fields as JSON text."""
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(Row)
+_DECODER = msgspec.json.Decoder(tuple[int, float, str, int, str | None, msgspec.Raw])
 
 
 def tail_file(path: Path) -> Path:
@@ -33,10 +37,16 @@ def read_tail(path: Path) -> list[Row]:
     rows = []
     for line in lines:
         try:
-            rows.append(_DECODER.decode(line))
+            seq, at, kind, version, call, data = _DECODER.decode(line)
         except msgspec.MsgspecError:
             break
+        rows.append((seq, at, kind, version, call, bytes(data).decode()))
     return rows
+
+
+def encode(lines: Sequence[Line]) -> bytes:
+    """Return lines as they stand in the file. Raises what msgspec raises for values that JSON or UTF-8 cannot hold."""
+    return _ENCODER.encode_lines(lines)
 
 
 class Tail:
@@ -50,9 +60,8 @@ class Tail:
         self._size = 0
         self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o644)
 
-    def append(self, rows: Sequence[Row]) -> None:
-        """Make these rows safe."""
-        data = _ENCODER.encode_lines(rows)
+    def append(self, data: bytes) -> None:
+        """Make these lines safe."""
         try:
             written = os.write(self._file, data)
             if written < len(data):
@@ -65,7 +74,7 @@ class Tail:
         self._size += len(data)
 
     def clear(self) -> None:
-        """Forget the rows: the database has them."""
+        """Forget the lines: the database has them."""
         os.ftruncate(self._file, 0)
         self._size = 0
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from acd.journal.port import Entry
 from acd.journal.reader import Reader
 from acd.journal.schema import JournalError
 from acd.journal.store import COMMIT_BOUNDS, SqliteJournal, Sync
-from acd.journal.tail import Row, Tail, read_tail, tail_file
+from acd.journal.tail import Tail, encode, read_tail, tail_file
 from tests.acd.test_cdr_store import until
 
 NOON = 1_740_830_400.0
@@ -69,12 +69,12 @@ class _Tail(Tail):
         super().__init__(path, sync)
         self._disk = disk
 
-    def append(self, rows: Sequence[Row]) -> None:
+    def append(self, data: bytes) -> None:
         self._disk.gate.wait(10)
         if self._disk.broken:
             raise OSError("disk I/O error")
         self._disk.saves += 1
-        super().append(rows)
+        super().append(data)
 
 
 @pytest.fixture
@@ -203,10 +203,11 @@ def test_what_is_in_the_tail_only_is_read_and_taken_over(file: Path) -> None:
     journal.open()
     journal.write([(NOON, ARRIVED)])
     assert journal.close()
-    answered = (2, NOON + 1, "call.answered", 1, "c1", '{"call":"c1"}')
-    bridged = (3, NOON + 2, "call.bridged", 1, "c2", '{"call":"c2"}')
+    known = (1, NOON, "call.answered", 1, "c1", facts.CallAnswered("it is in the database"))
+    answered = (2, NOON + 1, "call.answered", 1, "c1", facts.CallAnswered("c1"))
+    bridged = (3, NOON + 2, "call.bridged", 1, "c2", facts.CallBridged("c2"))
     tail = Tail(tail_file(file), False)
-    tail.append([(1, NOON, "call.answered", 1, "c1", '{"call":"it is in the database"}'), answered, bridged])
+    tail.append(encode([known, answered, bridged]))
     tail.close()
     with tail_file(file).open("ab") as torn:
         torn.write(b'[4,1.0,"call.answ')
