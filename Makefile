@@ -61,9 +61,10 @@ bench: packages-bench $(VENV)/.installed-bench  ## the table of figures next to 
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 .PHONY: prompts
-prompts: packages-prompts $(VENV)/.installed-dev  ## make the spoken prompts and the music anew
+prompts: packages-prompts $(VENV)/.installed-dev  ## make the spoken prompts, the music and the tones anew
 	$(BIN)/python scripts/make_prompts.py
 	$(BIN)/python scripts/make_music.py
+	$(BIN)/python scripts/make_tones.py
 
 .PHONY: conformance
 conformance: $(VENV)/.installed-dev  ## write docs/conformance.md from the marks of the tests

@@ -17,6 +17,7 @@ PROMPTS = ROOT / "media" / "prompts"
 TEXTS = tomllib.loads((PROMPTS / "texts.toml").read_text(encoding="utf-8"))
 SPOKEN = sorted(f"{lang}/{name}" for lang, table in TEXTS.items() for name in table["texts"])
 MUSIC = "music/hold"
+TONES = ("tones/call", "tones/silence")
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 
@@ -40,9 +41,9 @@ def phonemes(voice: str, text: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
 
-def test_the_files_are_those_of_the_table_and_the_music() -> None:
+def test_the_files_are_those_of_the_table_the_music_and_the_tones() -> None:
     found = sorted(path.relative_to(PROMPTS).with_suffix("").as_posix() for path in PROMPTS.rglob("*.wav"))
-    assert found == sorted([*SPOKEN, MUSIC])
+    assert found == sorted([*SPOKEN, MUSIC, *TONES])
     assert sum(path.stat().st_size for path in PROMPTS.rglob("*.wav")) < 4_000_000
 
 
@@ -84,6 +85,14 @@ def test_the_music_is_level_in_the_telephone_band_and_long_enough() -> None:
     spectrum = np.abs(np.fft.rfft(sound)) ** 2
     hertz = np.fft.rfftfreq(len(sound), 1 / 8000)
     assert spectrum[(hertz > 190) & (hertz < 3400)].sum() / spectrum.sum() > 0.99
+
+
+def test_the_tone_before_a_call_is_short_and_as_loud_as_music() -> None:
+    tone, silence = (load(PROMPTS / f"{name}.wav") for name in TONES)
+    assert 0.2 <= len(tone) / 8000 <= 0.4
+    assert len(tone) % 160 == len(silence) % 160 == 0
+    assert dbfs(np.mean(tone**2)) == pytest.approx(-23, abs=0.5)
+    assert not silence.any()
 
 
 def test_the_music_loops_without_a_click() -> None:
