@@ -79,7 +79,7 @@ class Divert(msgspec.Struct, frozen=True, gc=False):
 
 
 class AgentChanged(msgspec.Struct, frozen=True, gc=False):
-    """The agent's state changed. `reason` says why when `new` is paused, else it is empty."""
+    """The agent's state changed. `reason` says why he is paused or hindered (busy), else it is empty."""
 
     agent_id: str
     old: AgentState

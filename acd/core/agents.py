@@ -2,10 +2,11 @@
 
 An agent has a *standing* and an *occupation*.
 
-The standing is what he would be with no call at hand. It follows from three facts that change independently
-of the queues' calls: whether his phone has a binding, his last wish (ready, paused, logged out), and the calls he
-is in outside the queues. No binding means logged out whatever the wish, and the wish outlives the binding: who
-paused or logged out and registers anew is paused or logged out still.
+The standing is what he would be with no call at hand. It follows from four facts that change independently
+of the queues' calls: whether his phone has a binding, his last wish (ready, paused, logged out), the calls he
+is in outside the queues, and what else hinders him (a leg to his phone that is to be open and is not). No binding
+means logged out whatever the wish, and the wish outlives the binding: who paused or logged out and registers anew is
+paused or logged out still.
 
 The occupation is what his ties with callers make of him: an offer is reserved, then rings; a talk goes on, is on
 hold, or waits while he consults a colleague; after it comes wrap-up. While there is one it is the state. When it ends,
@@ -33,13 +34,13 @@ from acd.core.profiles import AgentProfile as AgentProfile  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from acd.core.matching import CallerClass
-    from acd.core.policies import Score
+    from acd.core.policies import Key
     from acd.core.profiles import Membership
     from acd.core.queues import Caller, Queue
 
 
 class AgentState(StrEnum):
-    """What an agent is doing, as seen from outside. BUSY is a call outside the queues."""
+    """What an agent is doing, as seen from outside. BUSY is a call outside the queues, or what hinders him."""
 
     LOGGED_OUT = "logged_out"
     READY = "ready"
@@ -65,6 +66,8 @@ class Trigger(StrEnum):
     PAUSE = "pause"
     OCCUPIED = "occupied"
     VACATED = "vacated"
+    HINDERED = "hindered"
+    UNHINDERED = "unhindered"
 
     __hash__ = str.__hash__
 
@@ -72,6 +75,7 @@ class Trigger(StrEnum):
 _S = AgentState
 # A member is looked up faster in the module than in its class.
 _READY, _PAUSED, _LOGGED_OUT, _WRAP_UP = _S.READY, _S.PAUSED, _S.LOGGED_OUT, _S.WRAP_UP
+_BUSY = _S.BUSY
 _RESERVED, _RINGING, _TALKING = _S.RESERVED, _S.RINGING, _S.TALKING
 OFFERED: Final = frozenset({_S.RESERVED, _S.RINGING})
 IN_CALL: Final = frozenset({_S.TALKING, _S.HOLD, _S.CONSULTING})
@@ -134,11 +138,12 @@ class Agent:
     `standing` is the state he has, or will have, with no occupation. `since` is the start of the state, `idle_since`
     when he was last free of work; `seq` is unique, in the order of the configuration. `offer` is what rings or is about
     to, `talks` the calls he is in. `classes` are the classes of callers that he may be offered; while he is `listed` as
-    available, `places` has his score in each of them. `wrapping` is the talk he wraps up. `due` is the end of wrap-up
+    available, `places` has what he stands there by. `wrapping` is the talk he wraps up. `due` is the end of wrap-up
     or of the delay after an offer that came to nothing.
     """
 
     __slots__ = (
+        "_hindrance",
         "_outside",
         "_pause_reason",
         "_registered",
@@ -175,7 +180,7 @@ class Agent:
         self.seq = seq
         self.members: dict[Queue, Membership] = {}
         self.classes: dict[CallerClass, Membership] = {}
-        self.places: dict[CallerClass, Score] = {}
+        self.places: dict[CallerClass, Key] = {}
         self.since = self.idle_since = now
         self.due: float | None = None
         self.entry = 0
@@ -189,6 +194,7 @@ class Agent:
         self._registered = False
         self._wish = AgentState.READY
         self._pause_reason = ""
+        self._hindrance = ""
         self._outside: set[str] = set()
         self.standing = self.state = self._stand()
         self.reason = ""
@@ -233,10 +239,10 @@ class Agent:
     def restand(self, trigger: Trigger, detail: str = "") -> bool:
         """Record what `trigger` says about the standing, the state aside; false if that was known.
 
-        `detail` is the pause reason for PAUSE and the call id for OCCUPIED and VACATED. Pausing does not log
+        `detail` is the reason for PAUSE and HINDERED and the call id for OCCUPIED and VACATED. Pausing does not log
         in: after LOG_OUT only MAKE_READY changes the wish.
         """
-        before = (self.bound, self._wish, self._pause_reason, len(self._outside))
+        before = (self.bound, self._wish, self._pause_reason, len(self._outside), self._hindrance)
         match trigger:
             case Trigger.BOUND:
                 self._registered = True
@@ -252,8 +258,12 @@ class Agent:
                 self._outside.add(detail)
             case Trigger.VACATED:
                 self._outside.discard(detail)
+            case Trigger.HINDERED:
+                self._hindrance = detail
+            case Trigger.UNHINDERED:
+                self._hindrance = ""
         self.standing = self._stand()
-        return before != (self.bound, self._wish, self._pause_reason, len(self._outside))
+        return before != (self.bound, self._wish, self._pause_reason, len(self._outside), self._hindrance)
 
     def forget_outside(self) -> bool:
         """Take all calls outside the queues for ended; false if there were none."""
@@ -279,7 +289,7 @@ class Agent:
             new = self.offer.state
         else:
             new = _WRAP_UP if self.wrapping is not None else self.standing
-        reason = self._pause_reason if new is _PAUSED else ""
+        reason = self._pause_reason if new is _PAUSED else self._hindrance if new is _BUSY else ""
         old = self.state
         if new is old and reason == self.reason:
             return False
@@ -295,8 +305,8 @@ class Agent:
     def _stand(self) -> AgentState:
         if not self.bound:
             return _LOGGED_OUT
-        if self._outside and self._wish is _READY:
-            return AgentState.BUSY
+        if (self._outside or self._hindrance) and self._wish is _READY:
+            return _BUSY
         return self._wish
 
     def _busiest(self) -> AgentState:

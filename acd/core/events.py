@@ -161,6 +161,19 @@ class AgentIdle(msgspec.Struct, frozen=True, gc=False):
     call_id: str = ""
 
 
+class AgentHindered(msgspec.Struct, frozen=True, gc=False):
+    """An agent who wants calls cannot be given any now, for this reason: the leg kept open to his phone is down."""
+
+    agent_id: str
+    reason: str
+
+
+class AgentUnhindered(msgspec.Struct, frozen=True, gc=False):
+    """Nothing hinders him any more."""
+
+    agent_id: str
+
+
 class Forced(StrEnum):
     """The states a supervisor may put an agent into."""
 
@@ -195,6 +208,8 @@ AgentEvent = (
     | AgentPaused
     | AgentBusy
     | AgentIdle
+    | AgentHindered
+    | AgentUnhindered
 )
 TalkEvent = CallHeld | CallConsulting | CallRetrieved
 Event = CallArrived | CallMoved | CallLeft | CallEnded | TalkEvent | OfferEvent | AgentEvent | AgentForced | Draining

@@ -24,6 +24,8 @@ TRIGGERS: dict[type[events.AgentEvent], Trigger] = {
     events.AgentPaused: Trigger.PAUSE,
     events.AgentBusy: Trigger.OCCUPIED,
     events.AgentIdle: Trigger.VACATED,
+    events.AgentHindered: Trigger.HINDERED,
+    events.AgentUnhindered: Trigger.UNHINDERED,
 }
 
 _FORCED = {
@@ -37,9 +39,10 @@ _WITHDRAW_CAUSES = {
     Trigger.LOG_OUT: WithdrawCause.AGENT_LOGGED_OUT,
     Trigger.PAUSE: WithdrawCause.AGENT_PAUSED,
     Trigger.OCCUPIED: WithdrawCause.AGENT_BUSY,
+    Trigger.HINDERED: WithdrawCause.AGENT_BUSY,
 }
 
-_SPARES_WRAP_UP = frozenset((Trigger.BOUND, Trigger.OCCUPIED, Trigger.VACATED))
+_SPARES_WRAP_UP = frozenset((Trigger.BOUND, Trigger.OCCUPIED, Trigger.VACATED, Trigger.HINDERED, Trigger.UNHINDERED))
 
 
 class Staff(Waiting):
@@ -56,7 +59,7 @@ class Staff(Waiting):
             self.counters[Ignored.UNKNOWN_AGENT] += 1
             return
         detail = ""
-        if isinstance(event, events.AgentPaused):
+        if isinstance(event, events.AgentPaused | events.AgentHindered):
             detail = event.reason
         elif isinstance(event, events.AgentBusy | events.AgentIdle):
             detail = event.call_id

@@ -4,14 +4,18 @@ from collections.abc import Callable
 
 import pytest
 
+from acd.core.actions import AgentChanged
 from acd.core.agents import Agent, AgentState, Trigger
 from acd.core.events import (
     AgentBusy,
+    AgentForced,
+    AgentHindered,
     AgentIdle,
     AgentLoggedOut,
     AgentPaused,
     AgentReady,
     AgentRegistered,
+    AgentUnhindered,
     AgentUnregistered,
     CallConsulting,
     CallEnded,
@@ -20,12 +24,13 @@ from acd.core.events import (
     CallRetrieved,
     Event,
     FailCause,
+    Forced,
     OfferAnswered,
     OfferFailed,
     OfferRinging,
 )
 from acd.core.profiles import AgentProfile
-from tests.acd.core.virtual_floor import Floor, agent
+from tests.acd.core.virtual_floor import Floor, agent, pairs
 
 RING, ANSWER = OfferRinging("c1", "ann", 1), OfferAnswered("c1", "ann", 1)
 # How an agent whose phone is bound gets into each state; the first call is offered under epoch 1.
@@ -175,6 +180,36 @@ def test_phone_is_busy_until_its_last_outside_call_is_over() -> None:
         assert ann.restand(Trigger.VACATED, call_id) is known
         standings.append(ann.standing)
     assert standings == [AgentState.BUSY, AgentState.BUSY, AgentState.READY]
+
+
+@pytest.mark.parametrize("state", list(AgentState))
+def test_who_is_hindered_is_as_one_who_is_in_a_call_outside(state: AgentState) -> None:
+    occupied, hindered = floor_in(state), floor_in(state)
+    cut_short = occupied.tell(AgentBusy("ann", "y"))
+    assert [type(action) for action in hindered.tell(AgentHindered("ann", "leg closed"))] == (
+        [type(action) for action in cut_short] or ([AgentChanged] if state is AgentState.BUSY else [])
+    )
+    assert hindered.state("ann") is occupied.state("ann")
+    assert hindered.distributor.agent("ann").reason == ("leg closed" if hindered.state("ann") == "busy" else "")
+
+
+def test_a_supervisor_who_makes_ready_does_not_clear_what_hinders() -> None:
+    floor = floor_in(AgentState.BUSY)
+    floor.tell(AgentHindered("ann", "leg closed"))
+    floor.tell(AgentForced("ann", Forced.READY))
+    assert floor.state("ann") is AgentState.BUSY
+    assert floor.arrive("c1") == []
+    assert pairs(floor.tell(AgentUnhindered("ann"))) == [("c1", "ann")]
+
+
+def test_who_is_hindered_in_a_talk_takes_no_call_after_it() -> None:
+    floor = floor_in(AgentState.TALKING)
+    floor.arrive("c2")
+    floor.tell(AgentHindered("ann", "leg closed"))
+    floor.tell(CallEnded("c1"))
+    assert floor.state("ann") is AgentState.WRAP_UP
+    floor.run_until(100.0)
+    assert floor.state("ann") is AgentState.BUSY
 
 
 def test_reason_is_told_only_while_paused() -> None:

@@ -16,12 +16,14 @@ from acd.core.agents import AgentState
 from acd.core.distributor import Distributor, Ignored
 from acd.core.events import (
     AgentBusy,
+    AgentHindered,
     AgentIdle,
     AgentLoggedIn,
     AgentLoggedOut,
     AgentPaused,
     AgentReady,
     AgentRegistered,
+    AgentUnhindered,
     AgentUnregistered,
     CallArrived,
     CallEnded,
@@ -136,7 +138,9 @@ class FloorMachine(RuleBasedStateMachine):
                     agent = self.agents[action.agent_id]
                     assert action.old is agent.state
                     assert (action.old, agent.shown_reason) != (action.new, action.reason)
-                    assert action.reason == (agent.reason if action.new is AgentState.PAUSED else "")
+                    hindrance = "no leg" if "no leg" in agent.outside else ""
+                    reasons = {AgentState.PAUSED: agent.reason, AgentState.BUSY: hindrance}
+                    assert action.reason == reasons.get(action.new, "")
                     agent.state, agent.shown_reason = action.new, action.reason
                 case Refused():
                     assert self.draining
@@ -280,6 +284,13 @@ class FloorMachine(RuleBasedStateMachine):
         else:
             self.agents[agent_id].outside.discard(call_id)
             self.tell(AgentIdle(agent_id, call_id))
+
+    @rule(agent_id=agent_ids, hindered=st.booleans())
+    def hinder(self, agent_id: str, hindered: bool) -> None:
+        self.agents[agent_id].outside.discard("no leg")
+        if hindered:
+            self.agents[agent_id].outside.add("no leg")
+        self.tell(AgentHindered(agent_id, "no leg") if hindered else AgentUnhindered(agent_id))
 
     # Time
 
