@@ -32,11 +32,19 @@ class Line(Generic[K, T]):
 
     def add(self, key: K, seq: int, member: T) -> None:
         """Put `member` in its place."""
-        insort(self._entries, (key, seq, member))
+        entries = self._entries
+        entry = (key, seq, member)
+        if not entries or entries[-1] < entry:  # who comes last mostly stands last
+            entries.append(entry)
+        else:
+            insort(entries, entry)
 
     def remove(self, key: K, seq: int) -> None:
         """Take out the member that was added under this key. Raises KeyError if there is none."""
         entries = self._entries
+        if entries and entries[0][1] == seq:  # who goes mostly stood first
+            del entries[0]
+            return
         index = bisect_left(entries, (key, seq))
         if index == len(entries) or entries[index][1] != seq or entries[index][0] != key:
             raise KeyError((key, seq))

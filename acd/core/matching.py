@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from acd.core.agents import AgentState
 from acd.core.lines import Line
-from acd.core.policies import Score, Strategy
+from acd.core.policies import Key, Strategy
 from acd.core.queues import PREFERRED, Caller, Order, Queue
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class CallerClass:
         self.present = 0
         self.members: dict[Agent, Membership] = {}
         self.seeking: Line[Order, Caller] = Line()
-        self.idle: Line[Score, Agent] = Line()
+        self.idle: Line[Key, Agent] = Line()
         self.strategy = Strategy(queue.strategy, random)
 
     def admits(self, agent: Agent, member: Membership) -> bool:
@@ -156,14 +156,14 @@ class Matcher:
         """Take an agent out of all lines."""
         if agent.listed:
             agent.listed = False
-            for kind, score in agent.places.items():
-                kind.idle.remove(score, agent.seq)
+            for kind, key in agent.places.items():
+                kind.idle.remove(key, agent.seq)
             agent.places.clear()
 
     @staticmethod
     def _place(kind: CallerClass, agent: Agent, member: Membership) -> None:
-        score = agent.places[kind] = kind.strategy.score(agent, member, kind.needs)
-        kind.idle.add(score, agent.seq, agent)
+        key = agent.places[kind] = kind.strategy.key(agent, member, kind.needs)
+        kind.idle.add(key, agent.seq, agent)
 
     @staticmethod
     def heads(agent: Agent, now: float) -> list[tuple[Order, int, Caller]]:

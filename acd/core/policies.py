@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Random = Callable[[], float]
 
 Score = tuple[float, ...]
+Key = Score | float  # what lines are sorted by: the number alone where one policy decides, which is found faster
 
 _PREFIXES = 1024
 
@@ -98,32 +99,36 @@ class Strategy:
     is ever repeated, and each pick is among all who are there, in proportion to their weights.
     """
 
-    __slots__ = ("_fixed", "_picked", "_random", "_rate", "by_chance")
+    __slots__ = ("_alone", "_fixed", "_picked", "_random", "_rate", "by_chance")
 
     def __init__(self, names: Sequence[str], random: Random) -> None:
         chance = [name for name in names if name in BY_CHANCE]
         before = names[: names.index(chance[0])] if chance else names
         self._fixed = tuple(FIXED[name] for name in before)
+        self._alone = self._fixed[0] if len(self._fixed) == 1 and not chance else None
         self._rate = BY_CHANCE[chance[0]] if chance else None  # what follows could only decide a tie, and there is none
         self.by_chance = bool(chance)
         self._random = random
         self._picked: dict[Score, float] = {}
 
-    def score(self, agent: Agent, member: Membership, needs: Needs) -> Score:
+    def key(self, agent: Agent, member: Membership, needs: Needs) -> Key:
         """What is compared; smaller is better."""
-        fixed = self._fixed
-        if len(fixed) == 1:
-            score: Score = (fixed[0](agent, member, needs),)
-        else:
-            score = tuple([policy(agent, member, needs) for policy in fixed])
+        if self._alone is not None:
+            return self._alone(agent, member, needs)
+        score = tuple([policy(agent, member, needs) for policy in self._fixed])
         if self._rate is None:
             return score
         start = self._picked.get(score, 0.0)
         return (*score, start - log(1.0 - self._random()) / self._rate(member))
 
-    def picked(self, score: Score) -> None:
-        """Note who was chosen; those who arrive later race from there on."""
-        if self.by_chance:
-            if len(self._picked) >= _PREFIXES:
-                del self._picked[next(iter(self._picked))]
-            self._picked[score[:-1]] = score[-1]
+    def picked(self, key: Key) -> None:
+        """Note who was chosen, where chance plays a part; those who arrive later race from there on."""
+        assert isinstance(key, tuple)
+        if len(self._picked) >= _PREFIXES:
+            del self._picked[next(iter(self._picked))]
+        self._picked[key[:-1]] = key[-1]
+
+
+def score_of(key: Key) -> Score:
+    """Return what was compared, policy by policy."""
+    return key if isinstance(key, tuple) else (key,)

@@ -15,6 +15,7 @@ from acd.core.agents import AWAY, MISSED, Agent, AgentState, Tie, Trigger
 from acd.core.events import FailCause
 from acd.core.lines import Agenda
 from acd.core.matching import CallerClass, Matcher
+from acd.core.policies import score_of
 
 if TYPE_CHECKING:
     from acd.core.policies import Random, Score
@@ -52,16 +53,16 @@ class Ties:
         if caller.queue.profile.ring_all:
             self._begin_seeking(caller)
             available = kind.idle.foremost(len(kind.idle))
-            for score, _, agent in available:
-                self._offer(caller, agent, "agent", score, (), len(available))
+            for key, _, agent in available:
+                self._offer(caller, agent, "agent", score_of(key), (), len(available))
             return
         best = kind.idle.foremost(1 + RUNNERS_UP)
         if best:
-            score, _, agent = best[0]
+            key, _, agent = best[0]
             if kind.strategy.by_chance:
-                kind.strategy.picked(score)
-            runners_up = tuple([(other.id, theirs) for theirs, _, other in best[1:]])
-            self._offer(caller, agent, "agent", score, runners_up, len(kind.idle))
+                kind.strategy.picked(key)
+            runners_up = tuple([(other.id, score_of(theirs)) for theirs, _, other in best[1:]])
+            self._offer(caller, agent, "agent", score_of(key), runners_up, len(kind.idle))
         else:
             self._begin_seeking(caller)
 

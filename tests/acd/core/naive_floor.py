@@ -388,7 +388,7 @@ class NaiveFloor:
         assert (fact.cause == "missed") is (fact.reason == MISSED)
         if fact.cause == "missed":
             assert 0 < self.profiles[fact.agent].pause_after_missed <= agent.missed, "paused without need"
-        agent.missed = 0
+            agent.missed = 0
 
     def _changed(self, fact: facts.AgentChanged) -> None:
         agent = self.agents[fact.agent]
