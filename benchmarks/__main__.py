@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import memory, message, profile, simulation
+from benchmarks import decisions, memory, message, profile, simulation
 from benchmarks.figures import comparisons
 from benchmarks.processes import REPOSITORY, BenchmarkError, temporary_directory
 from benchmarks.report import Single, save, table
@@ -62,6 +62,12 @@ def own_figures(names: Sequence[str], scale: Scale) -> list[Single]:
                 found.append(Single("memory", title, unit, memory.per_waiting_call(directory)))
         except BenchmarkError as error:
             found.append(Single("memory", title, unit, None, str(error)))
+    if "decisions" in names:
+        per_second, dearest = decisions.whole_events(scale.seconds(5.0))
+        found += [
+            Single("events", "the same decisions with all that belongs to the event", "per CPU second", per_second),
+            Single("events_p99", "one of them, p99 (wish below 1000)", "µs of CPU", dearest),
+        ]
     if "simulate" in names:
         title, unit = f"simulated calls (mark {simulation.MARK:,}, wish {simulation.WISH:,})", "per CPU second"
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import loads, ours, peers
+from benchmarks import decisions, loads, ours, peers
 from benchmarks.sampling import Figure
 
 
@@ -61,5 +61,15 @@ def comparisons(environment: ours.Environment) -> list[Figure]:
             ours=loads.relayed_packets(worker, 50),
             theirs=loads.relayed_packets(peers.rtpengine, 50),
             value=lambda sample: sample.share_of_a_core,
+        ),
+        Figure(
+            name="decisions",
+            title=f"decision, p99: {decisions.WAITING:,} waiting, {decisions.AGENTS:,} agents",
+            peer="plain scan",
+            unit="µs of CPU each",
+            mark=decisions.MARK,
+            ours=decisions.searches,
+            theirs=decisions.scans,
+            value=lambda sample: sample.cost,
         ),
     ]
