@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from math import ceil
+from math import ceil, inf
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -95,4 +95,6 @@ def over(runs: Sequence[Mapping[str, Values]]) -> dict[str, dict[str, Figure]]:
 def _figure(name: str, runs: list[float | None]) -> Figure:
     known = [value for value in runs if value is not None]
     title, unit = _NAMES[name]
-    return Figure(title, unit, fmean(known) if known else None, interval(known, 0.95), interval(known, 0.99), runs)
+    most = 1.0 if unit == "share" else inf
+    ci95, ci99 = interval(known, 0.95, 0.0, most), interval(known, 0.99, 0.0, most)
+    return Figure(title, unit, fmean(known) if known else None, ci95, ci99, runs)

@@ -7,7 +7,7 @@ independent runs do not.
 from __future__ import annotations
 
 from functools import cache
-from math import atan2, cos, pi, sin, sqrt
+from math import atan2, cos, inf, pi, sin, sqrt
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,12 +25,15 @@ class Interval(NamedTuple):
         return isinstance(value, float | int) and self.low <= value <= self.high
 
 
-def interval(values: Sequence[float], confidence: float) -> Interval | None:
-    """Return the interval that contains the true mean with this probability; None of fewer than two values."""
+def interval(values: Sequence[float], confidence: float, least: float = -inf, most: float = inf) -> Interval | None:
+    """Return the interval that contains the true mean with this probability; None of fewer than two values.
+
+    What is measured lies between `least` and `most`, and so does the interval: what is cut off cannot be the mean.
+    """
     if len(values) < 2:
         return None
     mean, half = fmean(values), t_quantile((1 + confidence) / 2, len(values) - 1) * stdev(values) / sqrt(len(values))
-    return Interval(mean - half, mean + half)
+    return Interval(max(mean - half, least), min(mean + half, most))
 
 
 @cache

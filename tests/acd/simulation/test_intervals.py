@@ -24,3 +24,4 @@ def test_an_interval_by_hand() -> None:
     assert 2 in found
     assert 5 not in found
     assert interval([1], 0.95) is None
+    assert interval([1, 2, 3], 0.95, 1.5, 2.5) == (1.5, 2.5)  # of what cannot lie beyond
