@@ -1,6 +1,6 @@
 """A distributor on a virtual clock, for tests that tell small stories."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from acd.core.actions import Action, Offer, Withdraw, WithdrawCause
 from acd.core.agents import AgentState
@@ -26,8 +26,14 @@ def agent(agent_id: str, *queues: str, wrap_up: float | None = None, delay: floa
 class Floor:
     """A distributor on a virtual clock; its agents' phones do only what the test says."""
 
-    def __init__(self, *agents: AgentProfile, registered: bool = True) -> None:
-        self.distributor = Distributor([SALES, SUPPORT], agents)
+    def __init__(
+        self,
+        *agents: AgentProfile,
+        registered: bool = True,
+        queues: Sequence[QueueProfile] = (SALES, SUPPORT),
+        random: Callable[[], float] | None = None,
+    ) -> None:
+        self.distributor = Distributor(queues, agents, random=random)
         self.now = 0.0
         if registered:
             for profile in agents:
