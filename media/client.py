@@ -58,7 +58,7 @@ class WorkerLeg:
 
     def accept(self, answer: str) -> None:
         """Take the peer's answer to our offer. Raises NotAcceptable."""
-        self.worker.send(control.Configure(self.number, self.negotiation.take_answer(answer)))
+        self.worker.send(control.Configure(self.number, self.negotiation.take_answer(answer)), soon=False)
 
     async def reoffer(self, offer: str | None) -> str:
         """Answer a new offer, or make our current one again. Raises NotAcceptable."""
@@ -173,7 +173,7 @@ class WorkerClient(asyncio.Protocol):
             self._ask_for_ports()
         leg = WorkerLeg(self, next(self._numbers), leg_id, negotiation, on_event)
         self.legs[leg.number] = leg
-        self.send(control.Open(leg.number, negotiation.port, negotiation.stream))
+        self.send(control.Open(leg.number, negotiation.port, negotiation.stream), soon=False)
         leg.local_sdp = negotiation.offer() if offer is None else negotiation.answer()
         return leg
 
