@@ -30,12 +30,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from acd.core.profiles import AgentProfile as AgentProfile  # noqa: PLC0414
-
 if TYPE_CHECKING:
     from acd.core.matching import CallerClass
     from acd.core.policies import Key
-    from acd.core.profiles import Membership
+    from acd.core.profiles import AgentProfile, Membership
     from acd.core.queues import Caller, Queue
 
 

@@ -9,14 +9,13 @@ from acd.core.estimators import Place
 from acd.core.events import LeftCause
 from acd.core.expected_wait import ExpectedWait
 from acd.core.lines import Line
-from acd.core.profiles import QueueProfile as QueueProfile  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from acd.core.agents import Agent, Tie
     from acd.core.events import CallArrived
     from acd.core.matching import CallerClass, ClassKey
     from acd.core.overflow import OverflowRule
-    from acd.core.profiles import Membership, Ring
+    from acd.core.profiles import Membership, QueueProfile, Ring
 
 Order = tuple[float, float]
 NOWHERE = frozenset[str]()
