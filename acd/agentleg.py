@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from acd.core.events import FailCause, OfferAnswered, OfferFailed, OfferRinging
-from acd.leg import Caller, Leg
+from acd.leg import Caller, CallLeg
 
 if TYPE_CHECKING:
     from acd.context import Context
@@ -22,7 +22,7 @@ _CAUSES = {
 }
 
 
-class AgentLeg(Leg):
+class AgentLeg(CallLeg):
     """One offer of ``call`` to ``agent_id``, numbered ``epoch``; the leg of the talk once it is answered.
 
     What becomes of it is told to the dispatcher; before it is told of a failure ``on_failed`` is called

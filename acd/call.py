@@ -17,16 +17,16 @@ import structlog
 from acd import facts
 from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
+from acd.leg import answer_reoffer, take_answer
 from ims_core.errors import NotAcceptableHere, ServiceUnavailable, SipError
 from ims_core.incoming import IncomingCall
 from ims_core.session import Acknowledged, Ended, InfoReceived, Reoffered, Session, SessionEvent
 from media.api import Digit, Lost, MediaEvent, MediaLeg, MediaUnavailable, NotAcceptable, PlayFinished, RtpTimeout
 
 if TYPE_CHECKING:
-    from acd.agentleg import AgentLeg
     from acd.context import Context
     from acd.core.actions import Divert
-    from acd.leg import Leg
+    from acd.leg import Offered, Talker
     from acd.record import CallRecord
 
 Service = Callable[["Call"], Awaitable[None]]
@@ -55,8 +55,8 @@ class Call:
         self.record = record
         self.id = record.id
         self.media: MediaLeg | None = None
-        self.agent: Leg | None = None
-        self.connected: asyncio.Future[AgentLeg | Divert] | None = None
+        self.agent: Talker | None = None
+        self.connected: asyncio.Future[Offered | Divert] | None = None
         self.queued = False
         self.stage: Stage = "arrived"
         self.outcome_if_left = Outcome.ABANDONED
@@ -206,7 +206,7 @@ class Call:
             self.incoming.reject(refusal.status, refusal.reason, refusal.headers)
         self.incoming.hang_up(reason)
         context.flush()
-        closing = [leg.close() if leg else None for leg in (self.media, self.agent and self.agent.media)]
+        closing = [side.close() if side else None for side in (self.media, self.agent)]
         record.close(*[await report if report else None for report in closing])
         self._on_finished(self)
         self.agent = self.connected = None  # they know the call: without a cycle it is freed at once
@@ -288,12 +288,7 @@ class Call:
 
     def take_answer(self, leg: MediaLeg | None, sdp: bytes) -> None:
         """Take the answer in the ACK of a re-INVITE that carried no offer (RFC 3261 section 14.1)."""
-        if leg is None or not sdp:
-            return
-        try:
-            leg.accept(sdp.decode(errors="replace"))
-        except NotAcceptable as error:
-            log.info("answer.refused", call=self.id, reason=str(error))
+        take_answer(leg, sdp, call=self.id)
 
     def _in_background(self, work: Coroutine[object, object, None]) -> None:
         task = self.context.loop.create_task(work)
@@ -301,19 +296,9 @@ class Call:
         task.add_done_callback(self._reoffers.discard)
 
     async def _answer_reoffer(self, session: Session, leg: MediaLeg | None, sdp: bytes) -> None:
-        if leg is None:
-            session.refuse_offer(NotAcceptableHere())
-            return
-        text = sdp.decode(errors="replace")
-        try:
-            answer = await leg.reoffer(text or None)
-        except NotAcceptable as error:
-            session.refuse_offer(NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),)))
-        else:
-            session.accept_offer(answer.encode())
-            if self.agent is not None and self.queued:
-                held = "a=sendonly" in text or "a=inactive" in text
-                self.context.dispatcher.tell(CallHeld(self.id) if held else CallRetrieved(self.id))
+        held = await answer_reoffer(session, leg, sdp)
+        if held is not None and self.agent is not None and self.queued:
+            self.context.dispatcher.tell(CallHeld(self.id) if held else CallRetrieved(self.id))
         self.context.flush()
 
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from acd.cdr import EndedBy, Outcome
-from acd.leg import Caller, Leg
+from acd.leg import Caller, CallLeg
 from ims_core.uri import parse_uri
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ims_core.flow import Flow
 
 
-class ExternalLeg(Leg):
+class ExternalLeg(CallLeg):
     """A call of ours to the SIP URI ``target``: a user of the domain, or anybody at an IP address.
 
     ``outcome_known`` says how it went: None when it is answered, else why it is not.

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+import structlog
+
 from acd.cdr import EndedBy, Outcome
-from ims_core.errors import SipError
+from ims_core.errors import NotAcceptableHere, SipError
 from ims_core.headers import quote_string
 from ims_core.outgoing import OutgoingCall
 from ims_core.session import Acknowledged, Answered, Ended, Rejected, Reoffered, Ringing, SessionEvent
-from media.api import Lost, MediaError, MediaEvent, MediaLeg, RtpTimeout
+from media.api import Lost, MediaError, MediaEvent, MediaLeg, NotAcceptable, RtpTimeout
 
 if TYPE_CHECKING:
     from acd.context import Context
     from acd.record import CallRecord
     from ims_core.flow import Flow
     from ims_core.session import Session
+    from media.api import LegReport
 
 Headers = tuple[tuple[str, str], ...]
+
+log = structlog.get_logger()
 
 
 class Caller(Protocol):
@@ -28,7 +33,7 @@ class Caller(Protocol):
     id: str
     record: CallRecord
     media: MediaLeg | None
-    agent: Leg | None
+    agent: Talker | None
 
     def end(self, ended_by: EndedBy, outcome: Outcome, reason: str = "") -> None:
         """End the call for this cause."""
@@ -40,19 +45,44 @@ class Caller(Protocol):
         """Take the answer in the ACK of a re-INVITE."""
 
 
-class Leg:
-    """A leg for ``call``, told apart by ``name``; each kind of leg says what its answer or failure leads to.
+class Talker(Protocol):
+    """Somebody whom a call talks to, as far as the call minds."""
 
-    On every way out ``release`` must be called, or ``hang_up`` and then ``media.close``.
+    media: MediaLeg | None
+
+    def say(self, prompts: Sequence[str]) -> None:
+        """Play to whoever answered."""
+
+    def hang_up(self, headers: Headers = ()) -> None:
+        """The call is over."""
+
+    def close(self) -> Awaitable[LegReport] | None:
+        """Let go, and tell how the voice was."""
+
+
+class Offered(Talker, Protocol):
+    """An offer to an agent, numbered ``epoch``; once it is answered the agent's side of the talk."""
+
+    agent_id: str
+    epoch: int
+
+    def start(self) -> None:
+        """Let the agent know."""
+
+    async def release(self) -> None:
+        """End the offer."""
+
+
+class Leg:
+    """A leg of ours; each kind says whom it calls, and what an answer or a failure leads to.
+
+    On every way out ``release`` must be called, or ``hang_up`` and then ``close``.
     """
 
     who = "the agent"
-    party = EndedBy.AGENT
-    outcome = Outcome.ANSWERED  # of the call, when this side hangs up
 
-    def __init__(self, context: Context, call: Caller, name: str) -> None:
+    def __init__(self, context: Context, name: str) -> None:
         self._context = context
-        self.call = call
         self.name = name
         self.media: MediaLeg | None = None
         self._session: OutgoingCall | None = None
@@ -68,11 +98,15 @@ class Leg:
             self.media.play(prompts)
 
     def hang_up(self, headers: Headers = ()) -> None:
-        """Stop ringing or hang up; ``media`` is still to be closed."""
+        """Stop ringing or hang up; ``close`` is still to be called."""
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
         if self._session is not None:
             self._session.hang_up(headers)
+
+    def close(self) -> Awaitable[LegReport] | None:
+        """Free the port, and tell how the voice was."""
+        return self.media.close() if self.media is not None else None
 
     async def release(self) -> None:
         """Stop ringing or hang up, and free the port."""
@@ -87,9 +121,20 @@ class Leg:
         """Return the contact to call and the way there. Raises ``SipError`` when there is none."""
         raise NotImplementedError
 
+    def shown(self) -> str:
+        """Return who calls, a name-addr."""
+        raise NotImplementedError
+
     def called(self) -> str:
         """Return whom the INVITE is for, a name-addr."""
         raise NotImplementedError
+
+    async def open_media(self) -> MediaLeg:
+        """Open the media leg that the INVITE offers. Raises ``MediaError``."""
+        raise NotImplementedError
+
+    def invited(self, sip_call_id: str) -> None:
+        """The INVITE is about to leave."""
 
     def ringing(self) -> None:
         """The phone rings."""
@@ -102,27 +147,35 @@ class Leg:
         """Nobody answered; ``status`` is that of the response, 0 without one."""
         raise NotImplementedError
 
+    def reoffered(self, session: Session, sdp: bytes) -> None:
+        """A re-INVITE came, to be answered."""
+        raise NotImplementedError
+
+    def acknowledged(self, sdp: bytes) -> None:
+        """The ACK of a re-INVITE brought an answer."""
+        raise NotImplementedError
+
+    def gone(self, reason: str) -> None:
+        """The other side hung up."""
+        raise NotImplementedError
+
+    def lost(self, outcome: Outcome, reason: str) -> None:
+        """The leg is of no more use: no RTP, no media worker."""
+        raise NotImplementedError
+
     # Inside -------------------------------------------------------------------------------------------------
 
     async def _ring(self) -> None:
-        """Send the INVITE, which shows the queue's name and the caller's number."""
-        context, call = self._context, self.call
+        context = self._context
         try:
             contact, flow = self.way()
-            self.media = await context.media.open(f"{call.id}/{self.name}", self._on_media, like=call.media)
+            self.media = await self.open_media()
             self._session = context.node.call(flow, self._on_sip)
-            queue = context.config.queues.get(call.record.queue or "")
-            caller = f"<sip:{_user(call.record.caller)}@{context.config.server.domain}>"
-            self._session.start(
-                contact,
-                caller=f"{quote_string(queue.name)} {caller}" if queue is not None else caller,
-                callee=self.called(),
-                sdp=self.media.local_sdp.encode(),
-            )
+            self._session.start(contact, caller=self.shown(), callee=self.called(), sdp=self.media.local_sdp.encode())
         except (MediaError, SipError) as error:
             self.failed(0, str(error))
             return
-        context.follow(call.id, self._session.dialog_id[0])
+        self.invited(self._session.dialog_id[0])
         context.flush()
 
     def _on_sip(self, event: SessionEvent) -> None:
@@ -135,11 +188,14 @@ class Leg:
                 self.failed(status, f"{status} {reason}")
             case Reoffered(sdp):
                 if self._session is not None:
-                    self.call.take_reoffer(self._session, self.media, sdp)
+                    self.reoffered(self._session, sdp)
             case Acknowledged(sdp):
-                self.call.take_answer(self.media, sdp)
-            case Ended(_, reason):
-                self._ended(self.party, self.outcome, reason)
+                self.acknowledged(sdp)
+            case Ended(by_peer, reason):
+                if by_peer:
+                    self.gone(reason)
+                else:
+                    self.lost(Outcome.PEER_LOST, reason)
 
     def _accept(self, sdp: bytes) -> None:
         assert self.media is not None
@@ -153,9 +209,51 @@ class Leg:
     def _on_media(self, event: MediaEvent) -> None:
         match event:
             case RtpTimeout():
-                self._ended(EndedBy.SYSTEM, Outcome.PEER_LOST, f"no RTP from {self.who}")
+                self.lost(Outcome.PEER_LOST, f"no RTP from {self.who}")
             case Lost(reason):
-                self._ended(EndedBy.SYSTEM, Outcome.MEDIA_LOST, reason)
+                self.lost(Outcome.MEDIA_LOST, reason)
+
+
+class CallLeg(Leg):
+    """A leg for ``call``, as long as the call needs it; told apart by ``name``."""
+
+    party = EndedBy.AGENT
+    outcome = Outcome.ANSWERED  # of the call, when this side hangs up
+
+    def __init__(self, context: Context, call: Caller, name: str) -> None:
+        super().__init__(context, name)
+        self.call = call
+
+    def shown(self) -> str:
+        """Show the queue's name and the caller's number."""
+        context, record = self._context, self.call.record
+        queue = context.config.queues.get(record.queue or "")
+        caller = f"<sip:{_user(record.caller)}@{context.config.server.domain}>"
+        return f"{quote_string(queue.name)} {caller}" if queue is not None else caller
+
+    async def open_media(self) -> MediaLeg:
+        """Offer what the caller's leg speaks."""
+        return await self._context.media.open(f"{self.call.id}/{self.name}", self._on_media, like=self.call.media)
+
+    def invited(self, sip_call_id: str) -> None:
+        """Count the dialog to the call's."""
+        self._context.follow(self.call.id, sip_call_id)
+
+    def reoffered(self, session: Session, sdp: bytes) -> None:
+        """Let the call answer, which minds who holds."""
+        self.call.take_reoffer(session, self.media, sdp)
+
+    def acknowledged(self, sdp: bytes) -> None:
+        """Let the call take it."""
+        self.call.take_answer(self.media, sdp)
+
+    def gone(self, reason: str) -> None:
+        """This side ends the call, if it was connected."""
+        self._ended(self.party, self.outcome, reason)
+
+    def lost(self, outcome: Outcome, reason: str) -> None:
+        """There is nobody to talk to any more."""
+        self._ended(EndedBy.SYSTEM, outcome, reason)
 
     def _ended(self, ended_by: EndedBy, outcome: Outcome, reason: str) -> None:
         """The leg is gone: the end of the call if it was connected, else nobody answered."""
@@ -163,6 +261,34 @@ class Leg:
             self.call.end(ended_by, outcome, reason)
         else:
             self.failed(0, reason)
+
+
+async def answer_reoffer(session: Session, leg: MediaLeg | None, sdp: bytes) -> bool | None:
+    """Answer a re-INVITE: hold, resume, a new address (RFC 3264 section 8).
+
+    Returns whether the peer holds from now on, None when the offer was refused.
+    """
+    if leg is None:
+        session.refuse_offer(NotAcceptableHere())
+        return None
+    text = sdp.decode(errors="replace")
+    try:
+        answer = await leg.reoffer(text or None)
+    except NotAcceptable as error:
+        session.refuse_offer(NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),)))
+        return None
+    session.accept_offer(answer.encode())
+    return "a=sendonly" in text or "a=inactive" in text
+
+
+def take_answer(leg: MediaLeg | None, sdp: bytes, **ids: str) -> None:
+    """Take the answer in the ACK of a re-INVITE that carried no offer (RFC 3261 section 14.1)."""
+    if leg is None or not sdp:
+        return
+    try:
+        leg.accept(sdp.decode(errors="replace"))
+    except NotAcceptable as error:
+        log.info("answer.refused", reason=str(error), **ids)
 
 
 def _user(caller: str) -> str:

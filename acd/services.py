@@ -26,10 +26,10 @@ from ims_core.errors import Forbidden
 from media.numbers import say_agent, say_position, say_wait
 
 if TYPE_CHECKING:
-    from acd.agentleg import AgentLeg
     from acd.call import Call, Service
     from acd.config import Config
     from acd.context import Context
+    from acd.leg import Offered
 
 MUSIC_AFTER_SECONDS = 0.1  # who is connected sooner hears no snatch of music
 
@@ -176,7 +176,7 @@ def _turned_away(context: Context, queue_id: str) -> Farewell | None:
     return None
 
 
-async def _entertain(call: Call, queue: Queue) -> AgentLeg | Divert:
+async def _entertain(call: Call, queue: Queue) -> Offered | Divert:
     """Play welcome, music and positions until an agent has answered, or a rule sends the caller elsewhere."""
     assert call.connected is not None
     if not queue.welcome and not queue.announce_position_seconds:
@@ -212,7 +212,7 @@ def _wait(call: Call, queue: Queue) -> list[str]:
     return say_wait(wait.low, wait.high, context.config.server.language) if wait is not None else []
 
 
-async def _connect(call: Call, leg: AgentLeg) -> None:
+async def _connect(call: Call, leg: Offered) -> None:
     """Say who answers (工号播报), then let the two talk."""
     context = call.context
     call.stage = "talking"
