@@ -176,6 +176,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         engine.last_agents.restore(await asyncio.to_thread(_last_talks, store))
         cleanup.push_async_callback(engine.profiles.close)
         engine.dispatcher.begin(queue_profiles(config), agent_profiles(config), left.wishes)
+        engine.open_legs.follow(config)
         control = Control(engine, source)
         stack.attach(engine.node)
         engine.node.handle_timer()  # reports the bindings restored

@@ -25,19 +25,21 @@ if TYPE_CHECKING:
     from acd.core.floor import AgentSnapshot
     from acd.core.profiles import AgentProfile, QueueProfile
     from acd.journal.port import Journal
+    from acd.leg import Offered
     from acd.metrics import Metrics
+    from acd.openlegs import Keeper
 
 log = structlog.get_logger()
 
 FACTS_BETWEEN_FLOORS = 50_000
-_NOTABLE = frozenset((AgentState.LOGGED_OUT, AgentState.PAUSED))
+_NOTABLE = frozenset((AgentState.LOGGED_OUT, AgentState.PAUSED, AgentState.BUSY))  # not of calls of the queues
 
 
 class Dispatcher:
     """The only writer of the distributor.
 
     ``tell`` may be called from anywhere in the event loop, also while an action is performed: events are taken one
-    after the other. ``calls`` are those under way, by id. What
+    after the other. ``calls`` are those under way, by id, ``keepers`` keep legs open, by agent. What
     the distributor tells of goes to the ``journal``, stamped by ``unix`` in seconds, and to the record of its call.
     """
 
@@ -48,10 +50,12 @@ class Dispatcher:
         calls: Mapping[str, Call],
         metrics: Metrics,
         *,
+        keepers: Mapping[str, Keeper],
         journal: Journal,
         unix: Callable[[], float],
     ) -> None:
         self.distributor = distributor
+        self._keepers = keepers
         self._context = context
         self._calls = calls
         self._metrics = metrics
@@ -61,7 +65,7 @@ class Dispatcher:
         self._failures: dict[int, str] = {}
         self._events: deque[Event] = deque()
         self._busy = False
-        self._legs: dict[int, AgentLeg] = {}
+        self._legs: dict[int, Offered] = {}
         self._releases: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at: float | None = None
@@ -197,6 +201,8 @@ class Dispatcher:
             case AgentChanged(agent_id, old, new, reason):
                 if old in _NOTABLE or new in _NOTABLE:
                     log.info("agent.changed", agent=agent_id, old=old, new=new, reason=reason)
+                    if (keeper := self._keepers.get(agent_id)) is not None:
+                        keeper.noticed(old)
             case Divert(call_id, _, to, _, cause):
                 self._metrics.call_diverted(cause, to)
                 self._divert(call_id, action)
@@ -211,7 +217,13 @@ class Dispatcher:
             self._events.append(OfferFailed(call_id, agent_id, epoch, FailCause.ERROR))
             return
         self._metrics.call_offered(call.record.queue or "")
-        leg = self._legs[epoch] = AgentLeg(self._context, call, agent_id, epoch, self._failed)
+        keeper = self._keepers.get(agent_id)
+        leg: Offered
+        if keeper is None:
+            leg = AgentLeg(self._context, call, agent_id, epoch, self._failed)
+        else:
+            leg = keeper.turn(call, epoch, self._failed)
+        self._legs[epoch] = leg
         leg.start()
 
     def _withdraw(self, epoch: int) -> None:
@@ -234,13 +246,13 @@ class Dispatcher:
             if call.connected is not None and not call.connected.done():
                 call.connected.set_result(divert)
 
-    def _failed(self, leg: AgentLeg, reason: str) -> None:
+    def _failed(self, leg: Offered, reason: str) -> None:
         """Let go of an offer that came to nothing."""
         if self._legs.pop(leg.epoch, None) is not None:
             self._failures[leg.epoch] = reason
             self._release(leg)
 
-    def _release(self, leg: AgentLeg) -> None:
+    def _release(self, leg: Offered) -> None:
         task: asyncio.Task[object] = self._context.loop.create_task(leg.release())
         self._releases.add(task)
         task.add_done_callback(self._releases.discard)

@@ -14,6 +14,7 @@ from acd.cdr import Cdr, EndedBy, Outcome
 from acd.config.live import Installed, follow
 from acd.core.events import AgentBusy, AgentIdle, AgentRegistered, AgentUnregistered
 from acd.dispatcher import Dispatcher
+from acd.openlegs import OpenLegs
 from acd.policy import agent_profiles, calendar_of, numbers_of, queue_profiles
 from acd.profiles import LastAgents, Profiles
 from acd.record import CallRecord
@@ -73,7 +74,10 @@ class Engine:
         self.media = media
         self.calls: dict[str, Call] = {}
         self.loop = asyncio.get_running_loop()
-        self.dispatcher = Dispatcher(self, distributor, self.calls, metrics, journal=journal, unix=unix)
+        self.open_legs = OpenLegs(self)
+        self.dispatcher = Dispatcher(
+            self, distributor, self.calls, metrics, keepers=self.open_legs.keepers, journal=journal, unix=unix
+        )
         self.metrics = metrics
         self.draining = False
         self._idle = asyncio.Event()
@@ -117,6 +121,7 @@ class Engine:
         for agent in config.agents.keys() - before.agents.keys():
             if f"sip:{agent}@{config.server.domain}" in self.node.location:  # the phone was there before its agent
                 self.dispatcher.tell(AgentRegistered(agent))
+        self.open_legs.follow(config)
         self._bind_contacts(before.agents)
         self.node.handle_timer()  # reports what became of the bindings
         self.flush()
@@ -257,6 +262,7 @@ class Engine:
         for call in list(self.calls.values()):
             call.end(EndedBy.SYSTEM, Outcome.DRAINED, "server stopping", farewell=closing)
         await self._wait_until_idle(LAST_SECONDS)
+        await self.open_legs.close()
         await self.dispatcher.close()
 
     async def _wait_until_idle(self, seconds: float) -> None:

@@ -54,6 +54,8 @@ SHELLS = {
     "acd.leg": "the task that calls somebody",
     "acd.live": "what runs now, for scrapes and the API",
     "acd.log": "the clock of log lines",
+    "acd.openleg": "the task that answers a re-INVITE",
+    "acd.openlegs": "the timers of legs that are to be opened",
     "acd.overflowing": "the wait for an external number",
     "acd.profiles": "the requests to a service that knows callers",
     "acd.services": "a coroutine for each kind of number dialled",

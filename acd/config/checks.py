@@ -7,6 +7,7 @@ from acd.config.fitting import check_reachable, check_routing, refers
 from acd.config.mistakes import Mistakes
 from acd.config.model import Config, Sections, ToAnnouncement, ToFlow, ToQueue
 from acd.config.reader import Path
+from acd.config.routing import Agent
 
 PORTS_OF_A_CALL = 4  # RTP and RTCP of the caller's and of the agent's leg
 
@@ -138,6 +139,8 @@ def _agents(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> N
             mistakes.report((*path, "contact"), "a SIP URI, because always_ready is true; the key is missing")
         if agent.contact is not None:
             check_reachable(agent.contact, config, (*path, "contact"), mistakes)
+        if agent.open_leg:
+            _open_leg(config, agent, path, mistakes)
         account = config.accounts.get(name)
         if account is not None and "agent" not in account.roles:
             mistakes.report(path, f'the role agent in the account "{name}"')
@@ -146,3 +149,11 @@ def _agents(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> N
     for name, account in config.accounts.items():
         if "agent" in account.roles and name not in config.agents:
             mistakes.report(("agents", name), f'a table, because the account "{name}" has the role agent')
+
+
+def _open_leg(config: Sections, agent: Agent, path: Path, mistakes: Mistakes) -> None:
+    if agent.capacity is not None and agent.capacity > 1:
+        mistakes.report((*path, "capacity"), "1, because open_leg is true and a leg carries one call", agent.capacity)
+    if config.media.workers is not None and config.media.workers > 1:
+        why = "media.workers is above 1, and callers may come to another worker than the leg's"
+        mistakes.report((*path, "open_leg"), f"false, because {why}", agent.open_leg)

@@ -185,6 +185,7 @@ def _agents(
                 refuse_delays=delays if isinstance(delays, RefuseDelays) else RefuseDelays.of(delays),
                 pause_after_missed=table.pause_after_missed,
                 capacity=table.capacity,
+                open_leg=table.open_leg,
             )
             written[name] = users.text
     return agents, written

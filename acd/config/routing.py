@@ -152,6 +152,7 @@ class AgentTable(Struct, frozen=True, kw_only=True):
     refuse_delay_seconds: Seconds | RefuseDelays = 5.0
     pause_after_missed: Count = 0
     capacity: SomeCount = 1
+    open_leg: bool = False
 
 
 class Agent(Struct, frozen=True, kw_only=True):
@@ -167,6 +168,7 @@ class Agent(Struct, frozen=True, kw_only=True):
     refuse_delays: RefuseDelays
     pause_after_missed: int
     capacity: int
+    open_leg: bool
 
 
 class CallerProfile(Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ from acd.core.agents import AgentState
 from ims_core.incoming import IncomingCall
 from ims_core.location import Binding
 from tests.acd.house import SDP, House, Phone
+from tests.acd.test_open_leg import HELD, reoffer
 
 CONFIG = """
 [server]
@@ -49,9 +50,11 @@ overflow = [{{ when = "waited", above = 30, to = "external:sip:a9@ims.example" }
 queues = "*"
 skills = {{ french = 1 }}
 pause_after_missed = 3
+open_leg = {open_legs}
 [agents.b1]
 queues = {{ other = 1, sales = 2 }}
 refuse_delay_seconds = 0
+open_leg = true
 [numbers.100]
 queue = "sales"
 [numbers.101]
@@ -87,7 +90,7 @@ class Faults(RuleBasedStateMachine):
     def begin(self, seed: int) -> None:
         self.directory = tempfile.TemporaryDirectory()
         self.file = Path(self.directory.name) / "acd.toml"
-        self.write("longest_idle", ring_all=False, agents=3)
+        self.write("longest_idle", ring_all=False, agents=3, open_legs=False)
         self.house = House(config=self.file, seed=seed)
         self.house.__enter__()
         self.agents = {name: self.house.agent(name) for name in AGENTS}
@@ -95,9 +98,13 @@ class Faults(RuleBasedStateMachine):
         self.callers = {name: self.house.phone(name) for name in CALLERS}
         self.house.run(MOMENT)
 
-    def write(self, strategy: str, *, ring_all: bool, agents: int) -> None:
-        written = f'"{strategy}"'
-        text = CONFIG.format(strategy=written, ring_all=str(ring_all).lower(), agents=agents)
+    def write(self, strategy: str, *, ring_all: bool, agents: int, open_legs: bool) -> None:
+        text = CONFIG.format(
+            strategy=f'"{strategy}"',
+            ring_all=str(ring_all).lower(),
+            agents=agents,
+            open_legs=str(open_legs).lower(),
+        )
         self.file.write_text(text, encoding="utf-8")
 
     def now(self, action: Any) -> None:
@@ -177,6 +184,12 @@ class Faults(RuleBasedStateMachine):
         if name in self.house.engine.config.agents:
             self.now(lambda: self.house.control.force(name, state, "by the test"))
 
+    @rule(name=agents, holds=st.booleans())
+    def hold(self, name: str, holds: bool) -> None:
+        phone = self.agents[name]
+        if phone.incoming and phone.incoming[-1].state == "confirmed":
+            self.now(lambda: reoffer(phone, HELD if holds else SDP))
+
     # What else happens
 
     @rule()
@@ -193,9 +206,10 @@ class Faults(RuleBasedStateMachine):
         strategy=st.sampled_from(("longest_idle", "random", "best_skills", "tiers")),
         ring_all=st.booleans(),
         agents=st.integers(2, 3),
+        open_legs=st.booleans(),
     )
-    def reload(self, strategy: str, *, ring_all: bool, agents: int) -> None:
-        self.write(strategy, ring_all=ring_all, agents=agents)
+    def reload(self, strategy: str, *, ring_all: bool, agents: int, open_legs: bool) -> None:
+        self.write(strategy, ring_all=ring_all, agents=agents, open_legs=open_legs)
         self.now(lambda: self.house.engine.install(self.house.source.read(), "reload"))
 
     @precondition(lambda self: self.house.engine.calls)
@@ -239,6 +253,20 @@ class Faults(RuleBasedStateMachine):
                 ringing = [call for call in phone.incoming if call.state == "invited"]
                 assert len(ringing) <= 1, f"{name} rings for two"
 
+    @invariant()
+    def a_leg_that_is_to_be_open_is_open_or_on_its_way(self) -> None:
+        engine = self.house.engine
+        for name, keeper in engine.open_legs.keepers.items():
+            agent, leg = engine.dispatcher.distributor.agent(name), keeper.leg
+            if agent.state is AgentState.READY:
+                assert leg is not None, "ready without a leg"
+                assert leg.is_up, "ready before the leg is open"
+                assert not leg.on_hold, "ready while the phone holds"
+            if leg is None and agent.wants_calls and agent.state is AgentState.BUSY:
+                assert keeper.is_waiting, "nobody opens his leg"
+            if leg is not None and leg.turn is not None:
+                assert leg.turn.call.id in engine.calls, "the turn of a call that is over"
+
     def teardown(self) -> None:
         house = getattr(self, "house", None)
         if house is None:
@@ -251,6 +279,9 @@ class Faults(RuleBasedStateMachine):
 
     def end(self, house: House) -> None:
         house.dead.clear()
+        for name in AGENTS:
+            if name in house.engine.open_legs.keepers:
+                self.unregister(name)
         for _ in range(2):  # a phone that comes back may be in a call of which the other side knows nothing
             for phone in house.parties.values():
                 if isinstance(phone, Phone):
