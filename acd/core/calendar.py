@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 DAY_MINUTES = 24 * 60
 # Hours that are the same all week still change in the week in which one weekday's clock skips or repeats some.
 _HORIZON_DAYS = 16
+_FURTHEST_AHEAD = 15 * 3600.0  # seconds; no zone is further ahead of UTC
 
 
 class Hours(msgspec.Struct, frozen=True):
@@ -78,8 +80,14 @@ class Calendar(msgspec.Struct, frozen=True):
         zone = _zone(self.timezone)
         yesterday = datetime.fromtimestamp(unix, zone).date() - timedelta(days=1)
         starts = [yesterday, *(day for day in self.holidays if day > yesterday)]
+        pending: list[float] = []  # a day that a zone leaves out has its edges in the next one
         for day in sorted({start + timedelta(days=n) for start in starts for n in range(_HORIZON_DAYS)}):
-            yield from sorted({*self._edges(day, zone), *_clock_changes(day, zone)})
+            begins = datetime.combine(day, time(), UTC).timestamp() - _FURTHEST_AHEAD
+            while pending and pending[0] < begins:
+                yield heappop(pending)
+            for instant in (*self._edges(day, zone), *_clock_changes(day, zone)):
+                heappush(pending, instant)
+        yield from sorted(pending)
 
     def _edges(self, day: date, zone: ZoneInfo) -> Iterator[float]:
         """When the clock reads, on that day, the start or the end of some hours; twice if it is put back over them."""

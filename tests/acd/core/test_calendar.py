@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from acd.core.calendar import DAY_MINUTES, Calendar, Hours
@@ -123,6 +123,13 @@ def reads_open(calendar: Calendar, unix: int) -> bool:
 
 
 @settings(max_examples=60, deadline=None)
+@example(  # Samoa went without a Friday
+    zone="Pacific/Apia",
+    near=date(2011, 12, 30),
+    weekly=(*[(Hours(0, 1440),)] * 4, (Hours(0, 2),), (Hours(0, 1),), ()),
+    holidays={},
+    offset=0,
+)
 @given(
     zone=st.sampled_from(ZONES),
     near=st.sampled_from(NEAR),
