@@ -122,7 +122,7 @@ class CallTurnedAway(Fact, frozen=True, gc=False):
 
 
 class CallBridged(Fact, frozen=True, gc=False):
-    """Caller and agent hear each other; `recording` is the file that is being written, empty without."""
+    """Caller and agent (or external number) hear each other; `recording` is the file being written, empty without."""
 
     KIND: ClassVar[str] = "call.bridged"
     call: str

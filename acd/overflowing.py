@@ -64,7 +64,9 @@ async def _call_outside(call: Call, to: Divert) -> None:
     call.stage, call.outcome_if_left = "talking", Outcome.EXTERNAL
     assert call.media is not None
     assert leg.media is not None
-    call.media.bridge(leg.media, record=None)
+    recording = context.recording_path(call.record) if queue is None or queue.record else None
+    call.media.bridge(leg.media, record=recording)
+    call.record.tell(facts.CallBridged(call.id, recording or ""))
     await call.talk()
 
 

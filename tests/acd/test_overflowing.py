@@ -181,6 +181,24 @@ def test_to_somebody_outside(make_house: MakeHouse, target: str, who: str) -> No
         assert cdr.ended_by is (EndedBy.CALLER if who == "caller" else EndedBy.EXTERNAL)
 
 
+@pytest.mark.parametrize("record", [True, False])
+def test_a_talk_with_somebody_outside_is_recorded_as_the_queue_says(make_house: MakeHouse, *, record: bool) -> None:
+    with make_house(
+        rule("waited", "external:sip:desk@ims.example", 3.0) + f"record = {str(record).lower()}\n"
+    ) as house:
+        agent = busy_agent(house)
+        house.agent("desk")
+        caller = call(house, 6.0)
+        (outside,) = [leg for name, leg in house.media.legs.items() if name.endswith("/external")]
+        assert outside.bridged_to is not None
+        (path,) = [made.arguments[1] for made in outside.bridged_to.calls if made.method == "bridge"]
+        caller.hang_up()
+        cdr = end(house, agent)
+        assert cdr.recording == path
+        assert (path is not None) is record
+        assert "call.bridged" in [step.event for step in cdr.timeline]
+
+
 @pytest.mark.parametrize("how", ["refuses", "is not there", "does not answer"])
 def test_when_nobody_outside_answers_the_caller_is_told(make_house: MakeHouse, how: str) -> None:
     with make_house(rule("waited", "external:sip:desk@ims.example", 3.0) + "[sip]\nring_seconds = 5\n") as house:
