@@ -131,8 +131,12 @@ class Registrar:
     def _update(self, request: Request, aor: str, flow: Flow, now: float) -> None:
         """Steps 6 and 7: find all faults first, then change the bindings."""
         contact = request.get("Contact")
-        if contact is None or self._renew(request, aor, contact, flow, now):
+        if contact is None:
             return
+        if request.keys.count("contact") == 1 and "path" not in request.keys:
+            enter_or_renew = self._renew if aor in self._location else self._enter
+            if enter_or_renew(request, aor, contact, flow, now):
+                return
         contacts = request.values("Contact")
         call_id, cseq = request.call_id, request.cseq.number
         wishes = self._all_away(request, aor, contacts) if "*" in contacts else self._wishes(request, aor, contacts)
@@ -166,14 +170,38 @@ class Registrar:
             else:
                 self._location.refresh(held, new)
 
+    def _enter(self, request: Request, aor: str, contact: str, flow: Flow, now: float) -> bool:
+        """Do what most first REGISTERs ask: take in one plain contact. False: it is not as simple as that."""
+        if not contact.startswith("<") or not _ends_with_uri(contact):
+            return False
+        uri = _contact_uri(parse_name_addr(contact))
+        lifetime = self._lifetime(request.get("Expires"))
+        if not lifetime:
+            return False
+        by_flow = _names_sender(uri, request.via, flow)
+        call_id, cseq = request.call_id, request.cseq.number
+        new = Binding(
+            aor,
+            uri.text,
+            flow,
+            by_flow=by_flow,
+            call_id=call_id,
+            cseq=cseq,
+            expires_at=now + lifetime,
+            written=contact,
+        )
+        self._location.add(new)
+        return True
+
     def _renew(self, request: Request, aor: str, contact: str, flow: Flow, now: float) -> bool:
-        """Do what most REGISTERs ask: let the one contact live longer. False: it is not as simple as that."""
+        """Do what most other REGISTERs ask: let the one contact live longer. False: it is not as simple as that."""
         held = self._location.only(aor)
-        if held is None or held.written != contact or held.flow != flow or held.path or "path" in request.keys:
+        if held is None or held.written != contact or held.flow != flow or held.path:
             return False
-        if request.keys.count("contact") != 1:
-            return False
-        lifetime = self._lifetime(parse_name_addr(contact), request.get("Expires"))
+        asked = request.get("Expires")
+        if not _ends_with_uri(contact):
+            asked = parse_name_addr(contact).params.get("expires", asked)
+        lifetime = self._lifetime(asked)
         call_id, cseq = request.call_id, request.cseq.number
         if not lifetime or (held.call_id == call_id and held.cseq >= cseq):
             return False
@@ -198,7 +226,7 @@ class Registrar:
             held = self._location.match(aor, uri)
             if held is not None and held.fixed:
                 continue
-            lifetime = self._lifetime(contact, default)
+            lifetime = self._lifetime(contact.params.get("expires", default))
             if contact.params:
                 wish = _Wish(uri, held, lifetime, _preference(contact), contact.params.get("+sip.instance", ""))
             else:
@@ -225,9 +253,8 @@ class Registrar:
         if gained > 0 and held + gained > self._max_contacts:
             raise Forbidden("Too many contacts")
 
-    def _lifetime(self, contact: NameAddr, default: str | None) -> int:
-        """The seconds granted to one contact; 0 means remove it. Raises ``IntervalTooBrief``."""
-        text = contact.params.get("expires", default)
+    def _lifetime(self, text: str | None) -> int:
+        """The seconds granted to a contact that asks for ``text``; 0 means remove it. Raises ``IntervalTooBrief``."""
         if text is None:
             return self._default_expires
         wanted = _seconds(text)
@@ -267,6 +294,11 @@ def _check_extensions(request: Request) -> None:
     unsupported = [option for option in request.values("Require") if option.lower() not in SUPPORTED]
     if unsupported:
         raise BadExtension(headers=(("Unsupported", ", ".join(unsupported)),))
+
+
+def _ends_with_uri(contact: str) -> bool:
+    """Whether a contact is sure to have no parameters of its own, and no other behind it."""
+    return 0 <= contact.find(">") == len(contact) - 1
 
 
 def _contact_uri(contact: NameAddr) -> Uri:
