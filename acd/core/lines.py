@@ -17,22 +17,24 @@ class Line(Generic[K, T]):
 
     Finding a place takes O(log n) comparisons. Making or closing the gap is one memmove of 8 bytes per member
     behind it, for ten thousand members still cheaper than a tree written in Python.
+
+    `entries` are (key, seq, member) in order, for others to read.
     """
 
-    __slots__ = ("_entries",)
+    __slots__ = ("entries",)
 
     def __init__(self) -> None:
-        self._entries: list[tuple[K, int, T]] = []
+        self.entries: list[tuple[K, int, T]] = []
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
     def __iter__(self) -> Iterator[T]:
-        return (member for _, _, member in self._entries)
+        return (member for _, _, member in self.entries)
 
     def add(self, key: K, seq: int, member: T) -> None:
         """Put `member` in its place."""
-        entries = self._entries
+        entries = self.entries
         entry = (key, seq, member)
         if not entries or entries[-1] < entry:  # who comes last mostly stands last
             entries.append(entry)
@@ -41,7 +43,7 @@ class Line(Generic[K, T]):
 
     def remove(self, key: K, seq: int) -> None:
         """Take out the member that was added under this key. Raises KeyError if there is none."""
-        entries = self._entries
+        entries = self.entries
         if entries and entries[0][1] == seq:  # who goes mostly stood first
             del entries[0]
             return
@@ -52,15 +54,15 @@ class Line(Generic[K, T]):
 
     def first(self) -> tuple[K, int, T] | None:
         """The foremost (key, seq, member), or None if the line is empty."""
-        return self._entries[0] if self._entries else None
+        return self.entries[0] if self.entries else None
 
     def foremost(self, count: int) -> list[tuple[K, int, T]]:
         """The first `count` entries, fewer if there are not so many."""
-        return self._entries[:count]
+        return self.entries[:count]
 
     def ahead(self, key: K, seq: int) -> int:
         """How many members stand before this place."""
-        return bisect_left(self._entries, (key, seq))
+        return bisect_left(self.entries, (key, seq))
 
 
 class Timed(Protocol):

@@ -167,11 +167,14 @@ class Matcher:
 
     @staticmethod
     def heads(agent: Agent, now: float) -> list[tuple[Order, int, Caller]]:
-        """The first callers who seek an agent in each of his classes, with their rank for him."""
+        """The first callers who seek an agent in each of his classes, with their rank for him: the smallest is next.
+
+        Of two queues the time waited counts with their weights.
+        """
         found = []
         for kind in agent.classes:
-            head = kind.seeking.first()
-            if head is not None:
-                order, seq, caller = head
-                found.append((kind.queue.rank(order, now), seq, caller))
+            entries = kind.seeking.entries
+            if entries:
+                (level, since), seq, caller = entries[0]
+                found.append(((level, (since - now) * kind.queue.profile.weight), seq, caller))
         return found

@@ -186,10 +186,6 @@ class Queue:
         ageing = self.profile.ageing_seconds
         return (0.0, since - priority * ageing) if ageing else (-priority, since)
 
-    def rank(self, order: Order, now: float) -> Order:
-        """The place among callers of several queues: an agent takes the smallest."""
-        return order[0], (order[1] - now) * self.profile.weight
-
     def count_serving(self, now: float) -> None:
         """Count anew the calls that its agents could take at once."""
         self.serving = sum(agent.profile.capacity for agent in self.members if agent.state not in AWAY)
