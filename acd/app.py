@@ -302,7 +302,7 @@ def build_node(
             secret,
             nonce_lifetime=config.registrar.nonce_seconds,
         )
-        known_user = lambda user: user in present().accounts  # noqa: E731 - one of two
+        known_user = partial(_has_account, present)
     registrar = Registrar(
         domains,
         location,
@@ -332,6 +332,10 @@ def build_node(
         secret=secret,
         ring_seconds=config.sip.ring_seconds,
     )
+
+
+def _has_account(present: Callable[[], Config], user: str) -> bool:
+    return user in present().accounts
 
 
 async def _bind(stack: Stack, config: Config) -> Listeners:

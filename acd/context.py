@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from acd.cdr import Outcome
     from acd.config import Config
     from acd.core.distributor import Distributor
     from acd.core.events import Event
@@ -54,8 +55,8 @@ class Context(Protocol):
     def way_to_user(self, user: str) -> tuple[str, Flow]:
         """Return the contact of a user's phone and the way there. Raises ``SipError`` when there is none."""
 
-    def is_open(self, queue_id: str) -> bool:
-        """Whether it is within the queue's hours now."""
+    def refuses(self, queue_id: str) -> Outcome | None:
+        """Return why a caller is not let into the queue now, None if he is."""
 
     def recording_path(self, record: CallRecord) -> str:
         """Return where to record a call."""

@@ -14,8 +14,9 @@ from acd.cdr import Cdr, EndedBy, Outcome
 from acd.config.live import Installed, follow
 from acd.core.events import AgentBusy, AgentIdle, AgentRegistered, AgentUnregistered
 from acd.dispatcher import Dispatcher
+from acd.gate import Gate, gates
 from acd.openlegs import OpenLegs
-from acd.policy import agent_profiles, calendar_of, numbers_of, queue_profiles
+from acd.policy import agent_profiles, numbers_of, queue_profiles
 from acd.profiles import LastAgents, Profiles
 from acd.record import CallRecord
 from acd.services import feature_code, service_for
@@ -25,7 +26,6 @@ from ims_core.location import Binding, BindingAdded, BindingRemoved, LocationEve
 if TYPE_CHECKING:
     from acd.call import Service
     from acd.config import Agent, Config
-    from acd.core.calendar import Calendar
     from acd.core.distributor import Distributor
     from acd.journal.port import Journal
     from acd.metrics import Metrics
@@ -92,7 +92,7 @@ class Engine:
         self._services: dict[str, Service] = {}
         self._codes: set[str] = set()
         self._agent_aors: dict[str, str] = {}
-        self._hours: dict[str, Calendar] = {}
+        self._gates: dict[str, Gate] = {}
         self._serve(config)
         self._bind_contacts({})
         node.services["acd"] = self.take
@@ -105,8 +105,7 @@ class Engine:
         self._services = {number: service_for(served, config) for number, served in config.numbers.items()}
         self._codes = {getattr(config.feature_codes, name) for name in config.feature_codes.__struct_fields__}
         self._agent_aors = {f"sip:{agent}@{config.server.domain}": agent for agent in config.agents}
-        calendars = {name: calendar_of(calendar) for name, calendar in config.calendars.items()}
-        self._hours = {queue.id: calendars[queue.hours] for queue in config.queues.values() if queue.hours is not None}
+        self._gates = gates(config)
 
     def install(self, wanted: Config, cause: Literal["reload", "api"]) -> Installed:
         """Follow ``wanted``, as far as that goes without a restart, for calls that wait as well; none is lost."""
@@ -143,10 +142,12 @@ class Engine:
                 if binding.fixed:
                     location.remove(binding, Removal.DEREGISTERED)
 
-    def is_open(self, queue_id: str) -> bool:
-        """Whether it is within the queue's hours now."""
-        hours = self._hours.get(queue_id)
-        return hours is None or hours.is_open(self._unix())
+    def refuses(self, queue_id: str) -> Outcome | None:
+        """Return why a caller is not let into the queue now, None if he is."""
+        gate = self._gates.get(queue_id)
+        if gate is None:
+            return Outcome.NO_AGENT
+        return gate.refuses(self.dispatcher.distributor, queue_id, self._unix())
 
     # Calls --------------------------------------------------------------------------------------------------
 

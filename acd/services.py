@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from acd.leg import Offered
 
 MUSIC_AFTER_SECONDS = 0.1  # who is connected sooner hears no snatch of music
+_FAREWELLS = {farewell[1]: farewell for farewell in (CLOSED, NOBODY, FULL)}
 
 
 def service_for(number: Number, config: Config) -> Service:
@@ -162,18 +163,9 @@ def _arrival(call: Call, queue: Queue, route: Route) -> CallArrived:
 
 
 def _turned_away(context: Context, queue_id: str) -> Farewell | None:
-    """Say why a caller is not let into the queue; where an overflow rule speaks of it, that decides instead."""
-    queue, distributor = context.config.queues.get(queue_id), context.dispatcher.distributor
-    if queue is None:
-        return NOBODY
-    ruled = {rule.when for rule in queue.overflow}
-    if not context.is_open(queue_id):
-        return None if "closed" in ruled else CLOSED
-    if "no_agent" not in ruled and not distributor.has_agent_logged_in(queue_id):
-        return NOBODY
-    if "length" not in ruled and distributor.waiting(queue_id) >= queue.max_waiting:
-        return FULL
-    return None
+    """Say why a caller is not let into the queue; None: he is."""
+    outcome = context.refuses(queue_id)
+    return None if outcome is None else _FAREWELLS[outcome]
 
 
 async def _entertain(call: Call, queue: Queue) -> Offered | Divert:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from acd.gate import gates
 from acd.journal.reader import Reader
 from acd.journal.schema import JournalError
 from acd.kpi import reading
@@ -23,7 +24,6 @@ from acd.simulation import demand, staff
 from acd.simulation.draws import draw
 from acd.simulation.expressions import Expression, ExpressionError
 from acd.simulation.figures import Values, values_of
-from acd.simulation.gate import gates
 from acd.simulation.replay import Past, PastPhones
 from acd.simulation.run import Day
 from acd.simulation.scenario import Phones, together

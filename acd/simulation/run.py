@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from acd.core.distributor import Distributor
     from acd.core.events import Event
+    from acd.gate import Gate
     from acd.kpi.policy import Policy
     from acd.kpi.report import Item
-    from acd.simulation.gate import Gate
 
 PATIENCE_WITH_THE_END = 86400.0  # seconds after the last arrival in which everybody still there must be gone
 

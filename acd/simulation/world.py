@@ -18,7 +18,7 @@ from acd.cdr import EndedBy, Outcome
 from acd.core.actions import Action, Connected, Divert, Offer, Refused, Withdraw
 from acd.core.agents import AgentState
 from acd.core.events import CallEnded, CallLeft, Event, FailCause, LeftCause, OfferAnswered, OfferFailed
-from acd.simulation.gate import Gate, outcome_of
+from acd.gate import Gate, outcome_of
 from acd.simulation.laws import LawBroken
 
 if TYPE_CHECKING:

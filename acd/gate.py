@@ -1,7 +1,4 @@
-"""What stands before a queue in the server: who is let in, and what becomes of those whom a rule sends elsewhere.
-
-The counterpart of `acd.services` and `acd.overflowing`, which do it with a telephone in hand.
-"""
+"""What stands before a queue: who is let in, and how a call ends that a rule sends elsewhere."""
 
 from __future__ import annotations
 
