@@ -39,19 +39,19 @@ from acd.metrics import Metrics
 from acd.policy import agent_profiles, build_distributor, numbers_of, queue_profiles
 from acd.store import CdrStore, StoreError
 from acd.trace import SipTrace
-from ims_core.bindings_store import BindingsStore
-from ims_core.digest import DigestAuthenticator
-from ims_core.endpoint import Endpoint
 from ims_core.flow import Address, format_address
 from ims_core.ids import Ids
-from ims_core.location import Domains, Location, LocationEvent
 from ims_core.node import Node, Roles
-from ims_core.pcscf import Pcscf
-from ims_core.registrar import Registrar
-from ims_core.scscf import Scscf
-from ims_core.stack import Stack
-from ims_core.transactions import TimerValues
-from ims_core.transport import TransportLimits
+from ims_core.registrar.bindings_store import BindingsStore
+from ims_core.registrar.location import Domains, Location, LocationEvent
+from ims_core.registrar.registrar import Registrar
+from ims_core.roles.pcscf import Pcscf
+from ims_core.roles.scscf import Scscf
+from ims_core.security.digest import DigestAuthenticator
+from ims_core.transactions.endpoint import Endpoint
+from ims_core.transactions.machines import TimerValues
+from ims_core.transport.limits import TransportLimits
+from ims_core.transport.stack import Stack
 from media.api import MediaUnavailable
 from media.settings import MediaSettings
 from media.supervisor import MediaSupervisor

@@ -19,8 +19,8 @@ from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
 from acd.leg import answer_reoffer, take_answer
 from ims_core.errors import NotAcceptableHere, ServiceUnavailable, SipError
-from ims_core.incoming import IncomingCall
-from ims_core.session import Acknowledged, Ended, InfoReceived, Reoffered, Session, SessionEvent
+from ims_core.ua.incoming import IncomingCall
+from ims_core.ua.session import Acknowledged, Ended, InfoReceived, Reoffered, Session, SessionEvent
 from media.api import Digit, Lost, MediaEvent, MediaLeg, MediaUnavailable, NotAcceptable, PlayFinished, RtpTimeout
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from acd.profiles import LastAgents, Profiles
 from acd.record import CallRecord
 from acd.services import feature_code, service_for
 from ims_core.errors import ServiceUnavailable, TemporarilyUnavailable
-from ims_core.location import Binding, BindingAdded, BindingRemoved, LocationEvent, Removal
+from ims_core.registrar.location import Binding, BindingAdded, BindingRemoved, LocationEvent, Removal
 
 if TYPE_CHECKING:
     from acd.call import Service
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from acd.trace import SipTrace
     from ims_core.flow import Flow
     from ims_core.ids import Ids
-    from ims_core.incoming import IncomingCall
     from ims_core.node import Node
+    from ims_core.ua.incoming import IncomingCall
     from media.api import Media
 
 LAST_SECONDS = 15.0  # for the closing announcement and the release of what is left when the drain is over

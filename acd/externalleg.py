@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from acd.cdr import EndedBy, Outcome
 from acd.leg import Caller, CallLeg
-from ims_core.uri import parse_uri
+from ims_core.messages.uri import parse_uri
 
 if TYPE_CHECKING:
     from acd.context import Context

@@ -10,16 +10,16 @@ import structlog
 
 from acd.cdr import EndedBy, Outcome
 from ims_core.errors import NotAcceptableHere, SipError
-from ims_core.headers import quote_string
-from ims_core.outgoing import OutgoingCall
-from ims_core.session import Acknowledged, Answered, Ended, Rejected, Reoffered, Ringing, SessionEvent
+from ims_core.messages.headers import quote_string
+from ims_core.ua.outgoing import OutgoingCall
+from ims_core.ua.session import Acknowledged, Answered, Ended, Rejected, Reoffered, Ringing, SessionEvent
 from media.api import Lost, MediaError, MediaEvent, MediaLeg, NotAcceptable, RtpTimeout
 
 if TYPE_CHECKING:
     from acd.context import Context
     from acd.record import CallRecord
     from ims_core.flow import Flow
-    from ims_core.session import Session
+    from ims_core.ua.session import Session
     from media.api import LegReport
 
 Headers = tuple[tuple[str, str], ...]

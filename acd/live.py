@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from acd.kpi.live import LiveFigures
     from acd.store import CdrStore
     from acd.trace import SipTrace
-    from ims_core.stack import Stack
+    from ims_core.transport.stack import Stack
 
 
 class LiveFloor:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallHeld, CallRetrieved, FailCause, OfferAnswered, OfferFailed
 from acd.leg import Headers, Leg, answer_reoffer, take_answer
-from ims_core.headers import quote_string
+from ims_core.messages.headers import quote_string
 from media.api import LegReport, MediaEvent, MediaLeg, PlayFinished
 
 if TYPE_CHECKING:
     from acd.context import Context
     from acd.leg import Caller
     from ims_core.flow import Flow
-    from ims_core.session import Session
+    from ims_core.ua.session import Session
 
 CALL_TONE = "tones/call"
 SILENCE = "tones/silence"

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from benchmarks.targets import sdp
-from ims_core.message import Request
-from ims_core.parser import parse_message
+from ims_core.messages.message import Request
+from ims_core.messages.parser import parse_message
 
 REPEATS = 5
 

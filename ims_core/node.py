@@ -13,27 +13,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ims_core.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
 from ims_core.errors import NoRoute, NoSuchDialog, ServiceUnavailable, SipError
 from ims_core.flow import Address, Flow
-from ims_core.incoming import IncomingCall
-from ims_core.message import METHODS
-from ims_core.outgoing import OutgoingCall
-from ims_core.proxy import Proxy, next_route
-from ims_core.routing import HERE, Forward
-from ims_core.session import ALLOW
-from ims_core.uri import parse_uri
-from ims_core.useragent import UserAgent, check_required
+from ims_core.messages.message import METHODS
+from ims_core.messages.uri import parse_uri
+from ims_core.proxy.proxy import Proxy, next_route
+from ims_core.roles.routing import HERE, Forward
+from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
+from ims_core.ua.incoming import IncomingCall
+from ims_core.ua.outgoing import OutgoingCall
+from ims_core.ua.session import ALLOW
+from ims_core.ua.useragent import UserAgent, check_required
 
 if TYPE_CHECKING:
-    from ims_core.endpoint import Endpoint
-    from ims_core.location import Domains, Location, LocationEvent
-    from ims_core.message import Request
-    from ims_core.pcscf import Pcscf
-    from ims_core.registrar import Registrar
-    from ims_core.scscf import Scscf
-    from ims_core.session import EventHandler
-    from ims_core.transactions import ServerTransaction
+    from ims_core.messages.message import Request
+    from ims_core.registrar.location import Domains, Location, LocationEvent
+    from ims_core.registrar.registrar import Registrar
+    from ims_core.roles.pcscf import Pcscf
+    from ims_core.roles.scscf import Scscf
+    from ims_core.transactions.endpoint import Endpoint
+    from ims_core.transactions.machines import ServerTransaction
+    from ims_core.ua.session import EventHandler
 
 Service = Callable[[IncomingCall], None]
 

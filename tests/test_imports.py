@@ -19,10 +19,10 @@ MAY_IMPORT = {"ims_core": set(), "media": set(), "acd": {"ims_core", "media"}}
 
 # The modules that may import what `WORLD` names, and what of the world each owns.
 SHELLS = {
-    "ims_core.bindings_store": "a thread that writes registrations to disk",
-    "ims_core.datagrams": "a UDP socket",
-    "ims_core.stack": "the SIP sockets",
-    "ims_core.streams": "a TCP connection",
+    "ims_core.registrar.bindings_store": "a thread that writes registrations to disk",
+    "ims_core.transport.datagrams": "a UDP socket",
+    "ims_core.transport.stack": "the SIP sockets",
+    "ims_core.transport.streams": "a TCP connection",
     "media.client": "the socket to a media worker",
     "media.poller": "the readiness of the RTP sockets",
     "media.ports": "a probe of which RTP ports are free",
@@ -161,7 +161,7 @@ def test_a_module_is_a_shell_only_for_a_reason(name: str) -> None:
         ),
         ("media.sdp", "import importlib\nimportlib.import_module('acd.cli')", {"acd"}),
         ("media.sdp", "from . import rtp\nfrom .rtp import Packet", set()),
-        ("acd.leg", "import ims_core.uri\nfrom media import api\nimport mediation", set()),
+        ("acd.leg", "import ims_core.messages.uri\nfrom media import api\nimport mediation", set()),
         ("acd.leg", "from tests import peers", {"tests"}),
     ],
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from acd.config.model import ToFlow, ToQueue
 from ims_core.errors import SipError
-from ims_core.uri import parse_uri
+from ims_core.messages.uri import parse_uri
 
 if TYPE_CHECKING:
     from acd.config.mistakes import Mistakes

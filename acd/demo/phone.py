@@ -19,9 +19,9 @@ from pathlib import Path
 from acd.demo import netstring
 from acd.demo.softphone import Account, SoftPhone, Told
 from acd.demo.talker import Talker
-from ims_core.endpoint import Endpoint
 from ims_core.flow import Address, format_address
 from ims_core.ids import Ids
+from ims_core.transactions.endpoint import Endpoint
 from media.g711 import PCMA, PCMU, encode
 from media.prompts import FRAME_MS, read_wav
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ims_core.digest import UnsupportedChallenge, answer_challenge
-from ims_core.endpoint import (
+from ims_core.errors import SipError
+from ims_core.flow import Address, Flow
+from ims_core.messages.message import Request, error_response
+from ims_core.security.digest import UnsupportedChallenge, answer_challenge
+from ims_core.transactions.endpoint import (
     AckReceived,
     CancelReceived,
     Endpoint,
@@ -18,19 +21,16 @@ from ims_core.endpoint import (
     RequestReceived,
     ResponseReceived,
 )
-from ims_core.errors import SipError
-from ims_core.flow import Address, Flow
-from ims_core.message import Request, error_response
-from ims_core.session import Answered, Ended, Rejected, Reoffered, SessionEvent
-from ims_core.useragent import UserAgent
+from ims_core.ua.session import Answered, Ended, Rejected, Reoffered, SessionEvent
+from ims_core.ua.useragent import UserAgent
 from media.api import NotAcceptable
 from media.negotiation import Negotiation
 
 if TYPE_CHECKING:
-    from ims_core.incoming import IncomingCall
-    from ims_core.message import Response
-    from ims_core.session import Session
-    from ims_core.transactions import ServerTransaction
+    from ims_core.messages.message import Response
+    from ims_core.transactions.machines import ServerTransaction
+    from ims_core.ua.incoming import IncomingCall
+    from ims_core.ua.session import Session
     from media.stream import Stream
 
 EXPIRES = 600

@@ -30,15 +30,22 @@ from acd.journal.port import MemoryJournal
 from acd.metrics import Metrics, Readings
 from acd.policy import build_distributor
 from acd.store import StoreCounters
-from ims_core.endpoint import AckReceived, CancelReceived, Endpoint, RequestFailed, RequestReceived, ResponseReceived
 from ims_core.flow import Address, Flow
 from ims_core.ids import Ids
-from ims_core.incoming import IncomingCall
-from ims_core.location import Binding, Domains, Location, Removal
 from ims_core.node import Node
-from ims_core.outgoing import OutgoingCall
-from ims_core.session import Answered, Ended, Rejected, Reoffered, SessionEvent
-from ims_core.useragent import UserAgent
+from ims_core.registrar.location import Binding, Domains, Location, Removal
+from ims_core.transactions.endpoint import (
+    AckReceived,
+    CancelReceived,
+    Endpoint,
+    RequestFailed,
+    RequestReceived,
+    ResponseReceived,
+)
+from ims_core.ua.incoming import IncomingCall
+from ims_core.ua.outgoing import OutgoingCall
+from ims_core.ua.session import Answered, Ended, Rejected, Reoffered, SessionEvent
+from ims_core.ua.useragent import UserAgent
 from media.testing import FakeLeg, FakeMedia
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.toml"

@@ -23,8 +23,8 @@ from hypothesis.stateful import (
 
 from acd import facts
 from acd.core.agents import AgentState
-from ims_core.incoming import IncomingCall
-from ims_core.location import Binding
+from ims_core.registrar.location import Binding
+from ims_core.ua.incoming import IncomingCall
 from tests.acd.house import SDP, House, Phone
 from tests.acd.test_open_leg import HELD, reoffer
 

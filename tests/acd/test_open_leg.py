@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from acd.cdr import Cdr, EndedBy, Outcome
-from ims_core.incoming import IncomingCall
+from ims_core.ua.incoming import IncomingCall
 from media.api import LegReport
 from media.testing import FakeLeg
 from tests.acd.house import SDP, House, Phone

@@ -4,14 +4,14 @@ import random
 
 import pytest
 
-from ims_core.digest import answer_challenge
-from ims_core.endpoint import ResponseReceived
 from ims_core.errors import ServiceUnavailable
 from ims_core.flow import Flow, format_address
-from ims_core.location import BindingAdded, BindingRemoved, LocationEvent
-from ims_core.message import Request, Response
-from ims_core.parser import parse_message
-from ims_core.session import Acknowledged, Answered, Ended, Rejected
+from ims_core.messages.message import Request, Response
+from ims_core.messages.parser import parse_message
+from ims_core.registrar.location import BindingAdded, BindingRemoved, LocationEvent
+from ims_core.security.digest import answer_challenge
+from ims_core.transactions.endpoint import ResponseReceived
+from ims_core.ua.session import Acknowledged, Answered, Ended, Rejected
 from tests.kit import (
     DOMAIN,
     NODE_ADDRESS,

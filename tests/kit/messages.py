@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ims_core.message import Request
+from ims_core.messages.message import Request
 
 
 def request_bytes(

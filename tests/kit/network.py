@@ -10,8 +10,8 @@ from typing import NamedTuple, Protocol
 
 from ims_core.flow import Address, Flow
 from ims_core.ids import Ids
-from ims_core.message import Request, Response
-from ims_core.parser import parse_message
+from ims_core.messages.message import Request, Response
+from ims_core.messages.parser import parse_message
 
 
 class Clock:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ims_core.endpoint import CancelReceived, Endpoint, Event, RequestFailed, RequestReceived, ResponseReceived
 from ims_core.flow import Address, Flow, format_address
-from ims_core.transactions import TimerValues
+from ims_core.transactions.endpoint import (
+    CancelReceived,
+    Endpoint,
+    Event,
+    RequestFailed,
+    RequestReceived,
+    ResponseReceived,
+)
+from ims_core.transactions.machines import TimerValues
 from tests.kit.network import Network, seeded_ids
 
 

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 
-from ims_core.digest import answer_challenge
-from ims_core.endpoint import AckReceived, CancelReceived, Event, RequestFailed, RequestReceived, ResponseReceived
 from ims_core.errors import SipError
 from ims_core.flow import Address, Flow, format_address
-from ims_core.incoming import IncomingCall
-from ims_core.message import Request
-from ims_core.outgoing import OutgoingCall
-from ims_core.session import ALLOW, EventHandler, SessionEvent
-from ims_core.transactions import TimerValues
-from ims_core.uri import parse_uri
-from ims_core.useragent import UserAgent
+from ims_core.messages.message import Request
+from ims_core.messages.uri import parse_uri
+from ims_core.security.digest import answer_challenge
+from ims_core.transactions.endpoint import (
+    AckReceived,
+    CancelReceived,
+    Event,
+    RequestFailed,
+    RequestReceived,
+    ResponseReceived,
+)
+from ims_core.transactions.machines import TimerValues
+from ims_core.ua.incoming import IncomingCall
+from ims_core.ua.outgoing import OutgoingCall
+from ims_core.ua.session import ALLOW, EventHandler, SessionEvent
+from ims_core.ua.useragent import UserAgent
 from tests.kit.network import Network
 from tests.kit.party import Party
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from ims_core.digest import DigestAuthenticator
-from ims_core.endpoint import Endpoint
 from ims_core.flow import Address, format_address
-from ims_core.incoming import IncomingCall
-from ims_core.location import Domains, Location
 from ims_core.node import Node, Roles
-from ims_core.pcscf import Pcscf
-from ims_core.registrar import Registrar
-from ims_core.scscf import Scscf
-from ims_core.session import SessionEvent
-from ims_core.transactions import TimerValues
+from ims_core.registrar.location import Domains, Location
+from ims_core.registrar.registrar import Registrar
+from ims_core.roles.pcscf import Pcscf
+from ims_core.roles.scscf import Scscf
+from ims_core.security.digest import DigestAuthenticator
+from ims_core.transactions.endpoint import Endpoint
+from ims_core.transactions.machines import TimerValues
+from ims_core.ua.incoming import IncomingCall
+from ims_core.ua.session import SessionEvent
 from tests.kit.network import Network, seeded_ids
 from tests.kit.phone import DOMAIN, PASSWORD, Phone
 

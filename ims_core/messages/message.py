@@ -1,0 +1,354 @@
+"""SIP messages: parsed once into lines, read field by field when asked for (RFC 3261 section 7).
+
+A message keeps its header lines exactly as they were on the wire, so that what a proxy does not change leaves
+as it came. ``keys`` and ``lines`` run in parallel: the canonical (lower case, long form) name of each line, and
+the line itself without its line end. A look-up is one search through ``keys``; nothing else is parsed.
+
+Whoever received a message must not change it: ``copy()`` it first.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ims_core.errors import REASONS, BadRequest, SipError
+from ims_core.messages.headers import (
+    CSeq,
+    NameAddr,
+    Via,
+    parse_cseq,
+    parse_name_addr,
+    parse_via,
+    split_values,
+)
+from ims_core.messages.uri import Uri, parse_uri
+
+VERSION = "SIP/2.0"
+METHODS = frozenset(
+    "INVITE ACK BYE CANCEL REGISTER OPTIONS INFO PRACK UPDATE REFER SUBSCRIBE NOTIFY MESSAGE PUBLISH".split()
+)
+
+_NAMES = (
+    "Via From To Call-ID CSeq Contact Max-Forwards Route Record-Route Content-Type Content-Length Expires Allow "
+    "Supported Require Proxy-Require Unsupported User-Agent Server Authorization WWW-Authenticate Proxy-Authorization "
+    "Proxy-Authenticate Authentication-Info Path Service-Route Subject Reason Retry-After Accept Accept-Encoding "
+    "Accept-Language Alert-Info Call-Info Date Event Allow-Events Subscription-State Refer-To Referred-By Replaces "
+    "RSeq RAck Session-Expires Min-SE Min-Expires P-Asserted-Identity P-Preferred-Identity P-Access-Network-Info "
+    "P-Associated-URI P-Visited-Network-ID P-Charging-Vector P-Called-Party-ID Privacy Organization Priority "
+    "Warning Timestamp Content-Encoding Content-Disposition Content-Language MIME-Version History-Info Diversion "
+    "Security-Client Security-Server Security-Verify"
+).split()
+_COMPACT = {
+    "v": "via", "f": "from", "t": "to", "i": "call-id", "m": "contact", "l": "content-length", "c": "content-type",
+    "e": "content-encoding", "k": "supported", "s": "subject", "o": "event", "u": "allow-events", "r": "refer-to",
+    "b": "referred-by", "x": "session-expires", "a": "accept-contact", "j": "reject-contact",
+    "d": "request-disposition", "y": "identity",
+}  # fmt: skip
+KEYS: dict[str, str] = {
+    **{spelling: name.lower() for name in _NAMES for spelling in (name, name.lower(), name.upper())},
+    **{spelling: name for short, name in _COMPACT.items() for spelling in (short, short.upper())},
+}
+_PARSED = frozenset(("from", "to", "cseq", "call-id"))
+TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
+
+
+class Message(Struct, kw_only=True, eq=False, gc=False):
+    """What requests and responses share: header lines and a body."""
+
+    keys: list[str] = []
+    lines: list[str] = []
+    body: bytes = b""
+    _via: Via | None = None
+    _from: NameAddr | None = None
+    _to: NameAddr | None = None
+    _cseq: CSeq | None = None
+    _call_id: str | None = None
+    _from_tag: str | None = None
+    _to_tag: str | None = None
+
+    def _forget(self, key: str) -> None:
+        """Drop what was parsed of the lines of that name: one has changed."""
+        if key == "via":
+            self._via = None
+        elif key in _PARSED:
+            self._from = self._to = self._cseq = self._call_id = self._from_tag = self._to_tag = None
+
+    @property
+    def start_line(self) -> str:
+        """The request line or the status line."""
+        raise NotImplementedError
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self.keys
+
+    def get(self, name: str) -> str | None:
+        """Return the value of the first line of that name, unfolded, or None."""
+        key = KEYS.get(name) or name.lower()
+        if key not in self.keys:
+            return None
+        value = self.lines[self.keys.index(key)].partition(":")[2].strip()
+        return value if "\n" not in value else _unfold(value)
+
+    def require(self, name: str) -> str:
+        """Return the value of the first line of that name. Raises ``BadRequest`` when there is none."""
+        return self._required(KEYS.get(name) or name.lower())
+
+    def _required(self, key: str) -> str:
+        try:
+            position = self.keys.index(key)
+        except ValueError:
+            raise BadRequest(f"Missing {key.title()} header") from None
+        value = self.lines[position].partition(":")[2].strip()
+        return value if "\n" not in value else _unfold(value)
+
+    def values(self, name: str) -> list[str]:
+        """Return every value of that name in order, comma-separated lists taken apart (7.3.1)."""
+        key = KEYS.get(name) or name.lower()
+        lines = self.keys.count(key)
+        if not lines:
+            return []
+        if lines == 1:
+            return split_values(self.value_at(self.keys.index(key)))
+        return [
+            value
+            for position, candidate in enumerate(self.keys)
+            if candidate == key
+            for value in split_values(self.value_at(position))
+        ]
+
+    def whole_values(self, name: str) -> list[str]:
+        """Return the value of every line of that name, in one piece: Authorization and its like hold commas (20.7)."""
+        key = name.lower()
+        if key not in self.keys:
+            return []
+        return [self.value_at(position) for position, candidate in enumerate(self.keys) if candidate == key]
+
+    def value_at(self, position: int) -> str:
+        """Return the value of one header line, its folding replaced by single spaces (7.3.1)."""
+        value = self.lines[position].partition(":")[2].strip()
+        return value if "\n" not in value else _unfold(value)
+
+    @property
+    def via(self) -> Via:
+        """The topmost Via. Raises ``BadRequest``."""
+        if self._via is None:
+            value = self._required("via")
+            self._via = parse_via(split_values(value)[0] if "," in value else value)
+        return self._via
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID. Raises ``BadRequest`` when missing."""
+        if self._call_id is None:
+            self._call_id = self._required("call-id")
+        return self._call_id
+
+    @property
+    def cseq(self) -> CSeq:
+        """The parsed CSeq. Raises ``BadRequest``."""
+        if self._cseq is None:
+            self._cseq = parse_cseq(self._required("cseq"))
+        return self._cseq
+
+    @property
+    def from_(self) -> NameAddr:
+        """The parsed From. Raises ``BadRequest``."""
+        if self._from is None:
+            self._from = parse_name_addr(self._required("from"))
+        return self._from
+
+    @property
+    def to(self) -> NameAddr:
+        """The parsed To. Raises ``BadRequest``."""
+        if self._to is None:
+            self._to = parse_name_addr(self._required("to"))
+        return self._to
+
+    @property
+    def from_tag(self) -> str:
+        """The tag of From, empty when there is none. Raises ``BadRequest``."""
+        if self._from_tag is None:
+            tag = _plain_tag(self._required("from"))
+            self._from_tag = self.from_.tag if tag is None else tag
+        return self._from_tag
+
+    @property
+    def to_tag(self) -> str:
+        """The tag of To, empty when there is none. Raises ``BadRequest``."""
+        if self._to_tag is None:
+            tag = _plain_tag(self._required("to"))
+            self._to_tag = self.to.tag if tag is None else tag
+        return self._to_tag
+
+    @property
+    def contact(self) -> NameAddr | None:
+        """The first Contact, parsed; None when there is none. Raises ``BadRequest``."""
+        values = self.values("Contact")
+        return parse_name_addr(values[0]) if values else None
+
+    def add(self, name: str, value: str) -> None:
+        """Append a header line."""
+        self.keys.append(canonical(name))
+        self.lines.append(f"{name}: {value}")
+
+    def prepend(self, name: str, value: str) -> None:
+        """Put a header line before all others: how Via, Record-Route and Route are pushed."""
+        key = canonical(name)
+        self.keys.insert(0, key)
+        self.lines.insert(0, f"{name}: {value}")
+        self._forget(key)
+
+    def set(self, name: str, value: str) -> None:
+        """Replace the first line of that name and drop the others; append when there is none."""
+        key = canonical(name)
+        if key not in self.keys:
+            self.add(name, value)
+            return
+        first = self.keys.index(key)
+        self.lines[first] = f"{name}: {value}"
+        while self.keys.count(key) > 1:
+            position = self.keys.index(key, first + 1)
+            del self.keys[position], self.lines[position]
+        self._forget(key)
+
+    def remove(self, name: str) -> None:
+        """Drop every line of that name."""
+        key = canonical(name)
+        while key in self.keys:
+            position = self.keys.index(key)
+            del self.keys[position], self.lines[position]
+        self._forget(key)
+
+    def pop_value(self, name: str) -> str | None:
+        """Take the first value of that name off the message: how a Via or Route is consumed."""
+        key = canonical(name)
+        if key not in self.keys:
+            return None
+        position = self.keys.index(key)
+        values = split_values(self.value_at(position)) or [""]
+        if len(values) > 1:
+            self.lines[position] = f"{name}: {', '.join(values[1:])}"
+        else:
+            del self.keys[position], self.lines[position]
+        self._forget(key)
+        return values[0]
+
+    def replace_top_via(self, value: str) -> None:
+        """Put ``value`` in the place of the topmost Via value, leaving the others as they are."""
+        position = self.keys.index("via")
+        rest = split_values(self.value_at(position))[1:]
+        self.lines[position] = "Via: " + ", ".join([value, *rest])
+        self._via = None
+
+    def set_body(self, body: bytes, content_type: str) -> None:
+        """Set the body with its Content-Type; Content-Length follows when encoded."""
+        self.body = body
+        self.set("Content-Type", content_type)
+        self.remove("Content-Length")
+
+    def encode(self) -> bytes:
+        """Return the bytes for the wire; a missing Content-Length is added (18.4 demands it on streams)."""
+        lines = [self.start_line, *self.lines]
+        if "content-length" not in self.keys:
+            lines.append(f"Content-Length: {len(self.body)}")
+        lines.append("\r\n")
+        return "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
+
+    def __repr__(self) -> str:
+        return f"<{self.start_line}>"
+
+
+class Request(Message, eq=False, gc=False):
+    """A SIP request. ``uri`` is the Request-URI as text; ``target`` parses it."""
+
+    method: str
+    uri: str
+
+    @property
+    def start_line(self) -> str:
+        """The request line (7.1)."""
+        return f"{self.method} {self.uri} {VERSION}"
+
+    @property
+    def target(self) -> Uri:
+        """The Request-URI, parsed. Raises ``BadRequest`` or ``UnsupportedScheme``."""
+        return parse_uri(self.uri)
+
+    def copy(self) -> Request:
+        """Return a request of its own that may be changed."""
+        return Request(self.method, self.uri, keys=self.keys.copy(), lines=self.lines.copy(), body=self.body)
+
+
+class Response(Message, eq=False, gc=False):
+    """A SIP response."""
+
+    status: int
+    reason: str
+
+    @property
+    def start_line(self) -> str:
+        """The status line (7.2)."""
+        return f"{VERSION} {self.status} {self.reason}"
+
+    def copy(self) -> Response:
+        """Return a response of its own that may be changed."""
+        return Response(self.status, self.reason, keys=self.keys.copy(), lines=self.lines.copy(), body=self.body)
+
+
+_COPIED = frozenset(("via", "from", "to", "call-id", "cseq"))
+_COPIED_TO_TRYING = _COPIED | {"timestamp"}  # 8.2.6.1
+
+
+def response_to(
+    request: Request,
+    status: int,
+    reason: str | None = None,
+    *,
+    to_tag: str = "",
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Response:
+    """Build a response as 8.2.6.2 says: Via, From, To, Call-ID and CSeq of the request.
+
+    ``to_tag`` is added to a To without a tag; it must be given for every status but 100.
+    """
+    keys, lines = [], []
+    copied = _COPIED if status != 100 else _COPIED_TO_TRYING
+    for key, line in zip(request.keys, request.lines, strict=True):
+        if key in copied:
+            keys.append(key)
+            lines.append(f"{line};tag={to_tag}" if key == "to" and to_tag and not _has_tag(line) else line)
+    response = Response(status, REASONS.get(status, "") if reason is None else reason, keys=keys, lines=lines)
+    for name, value in headers:
+        response.add(name, value)
+    return response
+
+
+def _has_tag(line: str) -> bool:
+    """Whether a To line carries a tag; one that cannot be parsed has none, and its sender is told even so."""
+    try:
+        return ";" in line and "tag" in line.lower() and bool(parse_name_addr(line.partition(":")[2]).tag)
+    except BadRequest:
+        return False
+
+
+def error_response(request: Request, error: SipError, *, to_tag: str) -> Response:
+    """Build the response that tells the sender of ``request`` about ``error``."""
+    return response_to(request, error.status, error.reason, to_tag=to_tag, headers=error.headers)
+
+
+def _plain_tag(address: str) -> str | None:
+    """Return the tag of an address that shows it plainly; None: it has to be parsed."""
+    before, found, tag = address.rpartition(";tag=")
+    if not found or not before.endswith(">") or not TOKEN.issuperset(tag):
+        return None
+    # a quoted display name that says ";tag=" itself may not be cut in two
+    return tag if '"' not in before or ("\\" not in before and before.count('"') == 2) else None
+
+
+def _unfold(value: str) -> str:
+    return " ".join(part.strip() for part in value.split("\r\n"))
+
+
+def canonical(name: str) -> str:
+    """Return the name that ``keys`` has for a header field, whatever its spelling (7.3.3)."""
+    return KEYS.get(name) or KEYS.get(name.lower()) or name.lower()

@@ -1,0 +1,135 @@
+"""Bytes to messages: the syntax of RFC 3261 section 7, and what is wrong with what has none."""
+
+from __future__ import annotations
+
+from ims_core.errors import BadRequest, SipError, VersionNotSupported
+from ims_core.messages.message import KEYS, METHODS, TOKEN, VERSION, Message, Request, Response, canonical
+
+# in every request (8.1.1); Max-Forwards may be missing (16.3)
+MANDATORY = ("via", "from", "to", "call-id", "cseq")
+_MANDATORY = frozenset(MANDATORY)
+ONCE_ONLY = (*MANDATORY[1:], "max-forwards", "content-length", "content-type")
+# how most header lines begin; a continued line (7.3.1) never does
+_USUAL = {f"{spelling}:": key for spelling, key in KEYS.items()}
+
+
+class MalformedMessage(BadRequest):
+    """Bytes that are no SIP message; ``request`` is what could be read of it, enough to be answered, or None."""
+
+    def __init__(self, reason: str, request: Request | None = None) -> None:
+        super().__init__(reason)
+        self.request = request
+
+
+def parse_message(data: bytes, *, datagram: bool = True) -> Request | Response:
+    """Parse one whole message.
+
+    ``datagram``: bytes beyond Content-Length are cut off and a body shorter than it is a fault (18.3); a stream's
+    framing has seen to both already. Raises ``MalformedMessage`` (its ``request`` set where the sender can be
+    told) or another ``SipError``; never anything else, for any bytes.
+    """
+    head, end, body = data.partition(b"\r\n\r\n")
+    if not end:
+        raise MalformedMessage("No empty line after the header")
+    start, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+    keys = [_USUAL.get(line.partition(" ")[0], "") for line in lines]
+    malformed = ""
+    if not all(keys):
+        start, *lines = _rejoin_folded([start, *lines])
+        keys, malformed = _resolve_names(lines)
+    message = _from_start_line(start, keys, lines, body)
+    request = message if isinstance(message, Request) else None
+    try:
+        _check(message, malformed)
+        _trim_body(message, datagram=datagram)
+    except BadRequest as error:
+        raise MalformedMessage(error.reason, request if request and "via" in keys else None) from None
+    return message
+
+
+def _rejoin_folded(lines: list[str]) -> list[str]:
+    joined: list[str] = []
+    folded: list[str] = []
+    for line in reversed(lines):
+        if line[:1] in {" ", "\t"}:
+            folded.append(line)
+        elif folded:
+            joined.append("\r\n".join((line, *reversed(folded))))
+            folded.clear()
+        else:
+            joined.append(line)
+    joined.reverse()
+    return joined or [""]
+
+
+def _resolve_names(lines: list[str]) -> tuple[list[str], str]:
+    keys, malformed = [], ""
+    for line in lines:
+        name, colon, _ = line.partition(":")
+        name = name.rstrip(" \t")
+        keys.append(canonical(name))
+        if not colon or not name or not TOKEN.issuperset(name):
+            malformed = "Malformed header line"
+    return keys, malformed
+
+
+def _from_start_line(start: str, keys: list[str], lines: list[str], body: bytes) -> Request | Response:
+    if "\n" in start or "\r" in start:
+        raise MalformedMessage("Malformed start line")
+    if start.startswith("SIP/2.0 "):
+        code, _, reason = start[8:].partition(" ")
+        if not (len(code) == 3 and code.isascii() and code.isdigit() and "100" <= code < "700"):
+            raise MalformedMessage("Malformed status line")
+        return Response(int(code), reason, keys=keys, lines=lines, body=body)
+    parts = start.split(" ")
+    if len(parts) != 3 or not parts[0] or not parts[1]:
+        raise MalformedMessage("Malformed start line")
+    method, uri, version = parts
+    if method not in METHODS and not TOKEN.issuperset(method):
+        raise MalformedMessage("Malformed start line")
+    request = Request(method, uri, keys=keys, lines=lines, body=body)
+    if version != VERSION:
+        if version.upper() == VERSION:  # 7.1: the version is compared without regard to case
+            return request
+        if not version.upper().startswith("SIP/"):
+            raise MalformedMessage("Malformed start line")
+        raise _version_error(request)
+    return request
+
+
+def _version_error(request: Request) -> SipError:
+    error = VersionNotSupported()
+    error.request = request  # type: ignore[attr-defined]
+    return error
+
+
+def _check(message: Message, malformed: str) -> None:
+    keys = message.keys
+    present = set(keys)
+    if not present >= _MANDATORY:
+        missing = next(name for name in MANDATORY if name not in present)
+        raise BadRequest(f"Missing {missing.title()} header")
+    if malformed:
+        raise BadRequest(malformed)
+    repeated = len(keys) - len(present)
+    if repeated and repeated != keys.count("via") - 1:  # more than the Vias of several hops
+        for name in ONCE_ONLY:
+            if keys.count(name) > 1:
+                raise BadRequest(f"Several {name.title()} headers")
+    cseq = message.cseq
+    if isinstance(message, Request) and cseq.method != message.method:
+        raise BadRequest("CSeq method does not match the request")
+    _ = message.via  # a fault is found here, where it can be answered, and not where the Via is used
+
+
+def _trim_body(message: Message, *, datagram: bool) -> None:
+    value = message.get("Content-Length") if datagram else None
+    if value is None or (value == "0" and not message.body):
+        return
+    if not (value.isascii() and value.isdigit()):
+        raise BadRequest("Malformed Content-Length")
+    length = int(value[:12])
+    if length < len(message.body):
+        message.body = message.body[:length]
+    elif length > len(message.body):
+        raise BadRequest("Body shorter than Content-Length")

@@ -1,0 +1,340 @@
+"""The registrar: REGISTER requests become bindings (RFC 3261 section 10.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from email.utils import formatdate
+from functools import lru_cache
+from math import ceil, inf
+
+from msgspec import Struct
+
+from ims_core.errors import (
+    BadExtension,
+    BadRequest,
+    Forbidden,
+    IntervalTooBrief,
+    NotFound,
+    SipError,
+    UnsupportedScheme,
+)
+from ims_core.flow import Flow
+from ims_core.ids import Ids
+from ims_core.messages.headers import NameAddr, Via, parse_name_addr, quote_string
+from ims_core.messages.message import Request, Response, error_response, response_to
+from ims_core.messages.uri import Uri, parse_uri, same_uri
+from ims_core.registrar.location import Binding, Domains, Location, Removal
+from ims_core.security.digest import DigestAuthenticator, Outcome, Unauthorized
+
+SUPPORTED = frozenset(("path",))
+FALLBACK_EXPIRES = 3600
+USERS_REMEMBERED = 16_384
+REMEMBERED_LENGTH = 256
+
+
+class _Wish(Struct, frozen=True, gc=False):
+    """What a request asks for one contact: ``held`` is its binding if there is one, ``lifetime`` in seconds."""
+
+    uri: Uri
+    held: Binding | None
+    lifetime: int
+    q: float | None
+    instance: str
+
+
+class Registrar:
+    """Answers REGISTER for one domain and keeps ``location`` up to date.
+
+    Without ``authenticator`` everybody may register any user that ``known_user`` knows (None: any user at all).
+    With it, a user may register the own address-of-record only. Lifetimes are in seconds; a wish above
+    ``max_expires`` is cut down to it, one below ``min_expires`` is refused. ``unix_time`` turns ``now`` into seconds
+    since 1970 for the Date header; without it the header is left out.
+    """
+
+    def __init__(
+        self,
+        domains: Domains,
+        location: Location,
+        ids: Ids,
+        *,
+        authenticator: DigestAuthenticator | None = None,
+        known_user: Callable[[str], bool] | None = None,
+        min_expires: int = 60,
+        max_expires: int = 7200,
+        default_expires: int = 3600,
+        max_contacts: int = 10,
+        unix_time: Callable[[float], float] | None = None,
+    ) -> None:
+        if not 0 <= min_expires <= min(default_expires, 3600) or default_expires > max_expires:
+            # step 7 allows 423 only for less than one hour
+            raise ValueError("expected min_expires <= default_expires <= max_expires and min_expires <= 3600")
+        self._domains = domains
+        self._location = location
+        self._ids = ids
+        self._authenticator = authenticator
+        self._known_user = known_user
+        self._min_expires = min_expires
+        self._max_expires = max_expires
+        self._default_expires = default_expires
+        self._max_contacts = max_contacts
+        self._unix_time = unix_time
+        self._registered = lru_cache(maxsize=USERS_REMEMBERED)(self._resolve)
+        self._date = (-1, "")
+        self.accepted = 0
+        self.challenged = 0
+        self.wrong_credentials = 0
+
+    def handle(self, request: Request, flow: Flow, now: float) -> Response:
+        """Answer one REGISTER that came over ``flow``. All of it takes effect or nothing does."""
+        try:
+            self._location.expire(now)
+            if "require" in request.keys:
+                _check_extensions(request)
+            user = None if self._authenticator is None else self._authenticate(self._authenticator, request, now)
+            aor = self._address_of_record(request, user)
+            self._update(request, aor, flow, now)
+            self.accepted += 1
+            return self._ok(request, aor, now)
+        except SipError as error:
+            return error_response(request, error, to_tag=self._ids.tag())
+
+    def _authenticate(self, authenticator: DigestAuthenticator, request: Request, now: float) -> str:
+        """Step 3. Returns the user who sent the request."""
+        verdict = authenticator.verify(request.method, request.uri, request.whole_values("Authorization"), now)
+        if verdict.outcome is Outcome.ACCEPTED:
+            return verdict.user
+        self.challenged += 1
+        self.wrong_credentials += verdict.outcome is Outcome.WRONG
+        challenge = authenticator.challenge(now, stale=verdict.outcome is Outcome.STALE)
+        raise Unauthorized(headers=(("WWW-Authenticate", challenge),))
+
+    def _address_of_record(self, request: Request, user: str | None) -> str:
+        """Steps 1, 4 and 5."""
+        to, uri = request.require("To"), request.uri
+        short = len(to) + len(uri) <= REMEMBERED_LENGTH
+        aor, wanted = self._registered(to, uri) if short else self._resolve(to, uri)
+        if user is not None:
+            if user != wanted:
+                raise Forbidden
+        elif not wanted or (self._known_user is not None and not self._known_user(wanted)):
+            raise NotFound
+        return aor
+
+    def _resolve(self, to: str, uri: str) -> tuple[str, str]:
+        """Return the address-of-record and the user that a To value and a Request-URI name."""
+        target = parse_name_addr(to).uri
+        aor = self._domains.aor_of(target)
+        if aor is None or not self._domains.serves(parse_uri(uri)):
+            raise NotFound
+        return aor, target.user
+
+    def _update(self, request: Request, aor: str, flow: Flow, now: float) -> None:
+        """Steps 6 and 7: find all faults first, then change the bindings."""
+        contact = request.get("Contact")
+        if contact is None:
+            return
+        if request.keys.count("contact") == 1 and "path" not in request.keys:
+            enter_or_renew = self._renew if aor in self._location else self._enter
+            if enter_or_renew(request, aor, contact, flow, now):
+                return
+        contacts = request.values("Contact")
+        call_id, cseq = request.call_id, request.cseq.number
+        wishes = self._all_away(request, aor, contacts) if "*" in contacts else self._wishes(request, aor, contacts)
+        for wish in wishes:
+            # step 7: a binding made with this Call-ID changes "only if the CSeq in the request is higher"
+            if wish.held is not None and wish.held.call_id == call_id and wish.held.cseq >= cseq:
+                raise SipError("CSeq out of order")
+        path = tuple(request.values("Path")) if "path" in request.keys else ()
+        written = contact if len(contacts) == 1 else ""
+        for wish in wishes:
+            held, uri = wish.held, wish.uri
+            if not wish.lifetime:
+                if held is not None:
+                    self._location.remove(held, Removal.DEREGISTERED)
+                continue
+            new = Binding(
+                aor,
+                uri.text,
+                flow,
+                by_flow=_names_sender(uri, request.via, flow),
+                call_id=call_id,
+                cseq=cseq,
+                expires_at=now + wish.lifetime,
+                q=wish.q,
+                instance=wish.instance,
+                path=path,
+                written=written,
+            )
+            if held is None:
+                self._location.add(new)
+            else:
+                self._location.refresh(held, new)
+
+    def _enter(self, request: Request, aor: str, contact: str, flow: Flow, now: float) -> bool:
+        """Do what most first REGISTERs ask: take in one plain contact. False: it is not as simple as that."""
+        if not contact.startswith("<") or not _ends_with_uri(contact):
+            return False
+        uri = _contact_uri(parse_name_addr(contact))
+        lifetime = self._lifetime(request.get("Expires"))
+        if not lifetime:
+            return False
+        by_flow = _names_sender(uri, request.via, flow)
+        call_id, cseq = request.call_id, request.cseq.number
+        new = Binding(
+            aor,
+            uri.text,
+            flow,
+            by_flow=by_flow,
+            call_id=call_id,
+            cseq=cseq,
+            expires_at=now + lifetime,
+            written=contact,
+        )
+        self._location.add(new)
+        return True
+
+    def _renew(self, request: Request, aor: str, contact: str, flow: Flow, now: float) -> bool:
+        """Do what most other REGISTERs ask: let the one contact live longer. False: it is not as simple as that."""
+        held = self._location.only(aor)
+        if held is None or held.written != contact or held.flow != flow or held.path:
+            return False
+        asked = request.get("Expires")
+        if not _ends_with_uri(contact):
+            asked = parse_name_addr(contact).params.get("expires", asked)
+        lifetime = self._lifetime(asked)
+        call_id, cseq = request.call_id, request.cseq.number
+        if not lifetime or (held.call_id == call_id and held.cseq >= cseq):
+            return False
+        self._location.renew(held, call_id=call_id, cseq=cseq, expires_at=now + lifetime)
+        return True
+
+    def _all_away(self, request: Request, aor: str, contacts: list[str]) -> list[_Wish]:
+        # "if the request has additional Contact fields or an expiration time other than zero, the request is invalid"
+        if len(contacts) > 1 or _seconds(request.get("Expires")) != 0:
+            raise BadRequest("Contact * needs Expires 0")
+        held = self._location.bindings(aor)
+        return [_Wish(binding.uri, binding, 0, None, "") for binding in held if not binding.fixed]
+
+    def _wishes(self, request: Request, aor: str, contacts: list[str]) -> list[_Wish]:
+        if len(contacts) > 2 * self._max_contacts:
+            raise Forbidden("Too many contacts")
+        default = request.get("Expires")
+        wishes: list[_Wish] = []
+        for text in contacts:
+            contact = parse_name_addr(text)
+            uri = _contact_uri(contact)
+            held = self._location.match(aor, uri)
+            if held is not None and held.fixed:
+                continue
+            lifetime = self._lifetime(contact.params.get("expires", default))
+            if contact.params:
+                wish = _Wish(uri, held, lifetime, _preference(contact), contact.params.get("+sip.instance", ""))
+            else:
+                wish = _Wish(uri, held, lifetime, None, "")
+            if wishes:  # of two values for one contact the later counts
+                wishes = [
+                    other
+                    for other in wishes
+                    if not (same_uri(other.uri, uri) or (held is not None and other.held is held))
+                ]
+            wishes.append(wish)
+        if len(wishes) > 1 or (wishes and wishes[0].held is None):
+            self._check_room(aor, wishes)
+        return wishes
+
+    def _check_room(self, aor: str, wishes: list[_Wish]) -> None:
+        held = len(self._location.bindings(aor))
+        if held + len(wishes) <= self._max_contacts:
+            return
+        gained = sum(
+            1 if wish.held is None and wish.lifetime else -1 if not wish.lifetime and wish.held else 0
+            for wish in wishes
+        )
+        if gained > 0 and held + gained > self._max_contacts:
+            raise Forbidden("Too many contacts")
+
+    def _lifetime(self, text: str | None) -> int:
+        """The seconds granted to a contact that asks for ``text``; 0 means remove it. Raises ``IntervalTooBrief``."""
+        if text is None:
+            return self._default_expires
+        wanted = _seconds(text)
+        if wanted is None:  # 20.10: "Malformed values SHOULD be treated as equivalent to 3600."
+            wanted = FALLBACK_EXPIRES
+        if 0 < wanted < self._min_expires:
+            raise IntervalTooBrief(headers=(("Min-Expires", str(self._min_expires)),))
+        return min(wanted, self._max_expires)
+
+    def _ok(self, request: Request, aor: str, now: float) -> Response:
+        """Step 8: the 200 with all current bindings."""
+        response = response_to(request, 200, to_tag=self._ids.tag())
+        for binding in self._location.bindings(aor):
+            left = self._max_expires if binding.expires_at == inf else ceil(binding.expires_at - now)
+            if left <= 0:  # about to be dropped
+                continue
+            value = f"Contact: <{binding.contact}>;expires={left}"
+            if binding.q is not None:
+                value += f";q={binding.q:.3g}"
+            if binding.instance:
+                value += f";+sip.instance={quote_string(binding.instance)}"
+            response.keys.append("contact")
+            response.lines.append(value)
+        if "path" in request.keys:
+            for value in request.values("Path"):
+                response.add("Path", value)
+        if self._unix_time is not None:
+            if self._date[0] != int(now):
+                self._date = int(now), f"Date: {formatdate(self._unix_time(now), usegmt=True)}"
+            response.keys.append("date")
+            response.lines.append(self._date[1])
+        return response
+
+
+def _check_extensions(request: Request) -> None:
+    """Step 2: options demanded in Require that are not supported."""
+    unsupported = [option for option in request.values("Require") if option.lower() not in SUPPORTED]
+    if unsupported:
+        raise BadExtension(headers=(("Unsupported", ", ".join(unsupported)),))
+
+
+def _ends_with_uri(contact: str) -> bool:
+    """Whether a contact is sure to have no parameters of its own, and no other behind it."""
+    return 0 <= contact.find(">") == len(contact) - 1
+
+
+def _contact_uri(contact: NameAddr) -> Uri:
+    try:
+        return contact.uri
+    except UnsupportedScheme:
+        raise BadRequest("Unsupported scheme in Contact") from None
+
+
+def _names_sender(contact: Uri, via: Via, flow: Flow) -> bool:
+    """Whether a contact is the phone's own idea of the address that it sends from.
+
+    Then requests take the flow, which also works through a NAT that the phone knows nothing of; otherwise the contact
+    is meant as it stands.
+    """
+    if contact.transport != flow.transport or contact.host != via.host:
+        return False
+    return flow.reliable or (contact.port or 5060) == (via.port or 5060)
+
+
+def _preference(contact: NameAddr) -> float | None:
+    """The ``qvalue`` of a contact (25.1): 0 to 1 with at most three decimals."""
+    text = contact.params.get("q")
+    if text is None:
+        return None
+    whole, _, decimals = text.partition(".")
+    if whole not in {"0", "1"} or len(decimals) > 3 or (decimals and not (decimals.isascii() and decimals.isdigit())):
+        raise BadRequest("Malformed q")
+    q = float(text)
+    if q > 1:
+        raise BadRequest("Malformed q")
+    return q
+
+
+def _seconds(text: str | None) -> int | None:
+    """The value of a ``delta-seconds``, None when it is none."""
+    if text is None or not (text.isascii() and text.isdigit() and len(text) <= 10):
+        return None
+    return int(text)

@@ -1,0 +1,66 @@
+"""P-CSCF-lite: the first hop, which knows who is calling before anybody else does (TS 24.229 section 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ims_core.roles.routing import ToScscf
+from ims_core.security.digest import DigestAuthenticator, Outcome, ProxyAuthenticationRequired
+
+if TYPE_CHECKING:
+    from ims_core.flow import Flow
+    from ims_core.messages.message import Request
+    from ims_core.registrar.location import Domains, Location
+
+
+class Pcscf:
+    """Admits requests from registered flows, from trunks, and from whoever answers a digest challenge.
+
+    ``is_trunk`` tells whether an address belongs to a configured trunk. Without ``authenticator`` everybody is
+    admitted under the identity of the From header.
+    """
+
+    def __init__(
+        self,
+        domains: Domains,
+        location: Location,
+        *,
+        authenticator: DigestAuthenticator | None,
+        is_trunk: Callable[[str], bool],
+    ) -> None:
+        self._domains = domains
+        self._location = location
+        self._authenticator = authenticator
+        self._is_trunk = is_trunk
+
+    def route(self, request: Request, flow: Flow, now: float) -> ToScscf:
+        """Decide about a request outside any dialog. Raises ``ProxyAuthenticationRequired``."""
+        if self._authenticator is None or self._is_trunk(flow.remote[0]):
+            return ToScscf(request.from_.uri.user)
+        if request.method == "OPTIONS" and not request.target.user and self._domains.serves(request.target):
+            return ToScscf("")
+        identity = self._registered_identity(request, flow)
+        if identity:
+            return ToScscf(identity)
+        verdict = self._authenticator.verify(
+            request.method, request.uri, request.whole_values("Proxy-Authorization"), now
+        )
+        if verdict.outcome is Outcome.ACCEPTED:
+            return ToScscf(verdict.user)
+        challenge = self._authenticator.challenge(now, stale=verdict.outcome is Outcome.STALE)
+        raise ProxyAuthenticationRequired(headers=(("Proxy-Authenticate", challenge),))
+
+    def _registered_identity(self, request: Request, flow: Flow) -> str:
+        """Among the users registered from one flow the From header chooses; it cannot name another."""
+        wanted = self._domains.aor_of(request.from_.uri)
+        if wanted is not None:
+            for binding in self._location.bindings(wanted):
+                heard = binding.flow
+                if heard is not None and (heard.transport, heard.remote) == (flow.transport, flow.remote):
+                    return _user(wanted)
+        return next((_user(binding.aor) for binding in self._location.bindings_from(flow.transport, flow.remote)), "")
+
+
+def _user(aor: str) -> str:
+    return aor.removeprefix("sip:").partition("@")[0]

@@ -1,0 +1,60 @@
+"""S-CSCF-lite: where a request goes, by who or what it is for (TS 24.229 section 5.4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from ims_core.errors import Forbidden, NotFound, TemporarilyUnavailable
+from ims_core.proxy.proxy import Target
+from ims_core.roles.routing import HERE, Decision, Forward, ToService
+
+if TYPE_CHECKING:
+    from ims_core.messages.message import Request
+    from ims_core.registrar.location import Domains, Location
+
+
+class Scscf:
+    """Routes to services by number and to users by their bindings.
+
+    ``services`` are the numbers handed to the application server ``service``; ``known_user`` tells an unknown user
+    (404) from one who is not there (480), None when there is no list of users.
+    """
+
+    def __init__(
+        self,
+        domains: Domains,
+        location: Location,
+        *,
+        services: Iterable[str],
+        service: str,
+        known_user: Callable[[str], bool] | None,
+    ) -> None:
+        self._domains = domains
+        self._location = location
+        self._services = frozenset(services)
+        self._to_service = ToService(service)
+        self._known_user = known_user
+
+    def serve(self, services: Iterable[str]) -> None:
+        """Hand over these numbers from now on."""
+        self._services = frozenset(services)
+
+    def route(self, request: Request) -> Decision:
+        """Decide about an admitted request outside any dialog. Raises a ``SipError`` to refuse it."""
+        target = request.target
+        user = target.user
+        if target.scheme != "tel":
+            if not self._domains.serves(target):
+                raise Forbidden("Domain not served")
+            if not user:
+                return ToService(HERE)
+        if user in self._services:
+            return self._to_service
+        aor = f"sip:{user}@{self._domains.domain}"
+        targets = tuple(Target(binding.contact, binding.way, binding.path) for binding in self._location.bindings(aor))
+        if targets:
+            return Forward(targets)
+        if self._known_user is not None and self._known_user(user):
+            raise TemporarilyUnavailable
+        raise NotFound

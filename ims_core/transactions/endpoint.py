@@ -1,0 +1,373 @@
+"""The transaction layer without I/O: bytes and time in, bytes and events out (RFC 3261 sections 17 and 18).
+
+    endpoint.receive(data, flow)       a datagram or a framed message came in
+    endpoint.next_event()              what happened: the owner must take all of it after every input
+    endpoint.data_to_send()            what to put on the wire: likewise
+    endpoint.next_deadline()           when to call ``handle_timer()``
+
+``Flow.local`` names the listener a message came through or leaves by, also for stream connections.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from ims_core.errors import SipError
+from ims_core.flow import Address, Flow
+from ims_core.ids import MAGIC_COOKIE, Ids
+from ims_core.messages.headers import Via
+from ims_core.messages.message import METHODS, Request, Response, error_response, response_to
+from ims_core.messages.parser import parse_message
+from ims_core.transactions.machines import (
+    ACCEPTED,
+    ACK,
+    BY_CLASS,
+    GIVE_UP,
+    REQUEST,
+    TRANSPORT_ERROR,
+    ClientTransaction,
+    InviteClient,
+    InviteServer,
+    Key,
+    NonInviteClient,
+    NonInviteServer,
+    ServerTransaction,
+    TimerValues,
+    Transaction,
+    cancel_for,
+)
+from ims_core.transactions.timers import TimerQueue
+
+
+class RequestReceived(Struct, frozen=True, gc=False):
+    """A new request, ``flow`` being where it came from; the user must answer ``transaction``."""
+
+    transaction: ServerTransaction
+    request: Request
+    flow: Flow
+
+
+class AckReceived(Struct, frozen=True, gc=False):
+    """An ACK to a 2xx: end to end, part of no transaction here (17.1.1.3)."""
+
+    request: Request
+    flow: Flow
+
+
+class CancelReceived(Struct, frozen=True, gc=False):
+    """The sender of an INVITE gave it up; the CANCEL itself has been answered (9.2)."""
+
+    transaction: InviteServer
+    request: Request
+
+
+class ResponseReceived(Struct, frozen=True, gc=False):
+    """A response to a request of ours."""
+
+    transaction: ClientTransaction
+    response: Response
+
+
+class RequestFailed(Struct, frozen=True, gc=False):
+    """No response will come: ``cause`` is ``TIMEOUT`` or ``TRANSPORT``."""
+
+    transaction: ClientTransaction
+    cause: str
+
+
+Event = RequestReceived | AckReceived | CancelReceived | ResponseReceived | RequestFailed
+
+
+class Timed(Protocol):
+    """Whatever a timer may be started for."""
+
+    def fire(self, event: str) -> None:
+        """Take note that the timer ``event`` has run out."""
+
+
+class Endpoint:
+    """Holds the transactions of one SIP element.
+
+    ``clock`` returns seconds and never runs backwards. ``sent_by`` maps each listener, as ``(transport, local
+    address)``, to the ``host:port`` it tells others to answer to. ``messages`` counts by direction, method and
+    status class (``"request"`` for requests); ``dropped`` and ``unexpected`` count by reason.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        ids: Ids,
+        sent_by: Mapping[tuple[str, Address], str],
+        timers: TimerValues | None = None,
+    ) -> None:
+        self.clock = clock
+        self.ids = ids
+        self.timers = timers or TimerValues()
+        self.messages: Counter[tuple[str, str, str]] = Counter()
+        self.dropped: Counter[str] = Counter()
+        self.unexpected: Counter[tuple[str, str, str]] = Counter()
+        self._sent_by = sent_by
+        self._servers: dict[Key, ServerTransaction] = {}
+        self._clients: dict[Key, ClientTransaction] = {}
+        self._timers: TimerQueue[tuple[Timed, str]] = TimerQueue()
+        self._events: deque[Event] = deque()
+        self._out: list[tuple[Flow, bytes]] = []
+
+    # What the owner calls -----------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        """Take one whole message. Bytes that are none are answered with a 4xx where possible, else counted."""
+        try:
+            message = parse_message(data, datagram=flow.transport == "UDP")
+            if type(message) is Request:
+                self._receive_request(message, flow)
+            else:
+                self._receive_response(message)  # type: ignore[arg-type]
+        except SipError as error:
+            self._refuse(error, flow)
+
+    def next_event(self) -> Event | None:
+        """Return the oldest thing that happened and was not yet returned, None when there is none."""
+        return self._events.popleft() if self._events else None
+
+    def data_to_send(self) -> list[tuple[Flow, bytes]]:
+        """Return and forget the bytes to send, each with its flow."""
+        out, self._out = self._out, []
+        return out
+
+    def next_deadline(self) -> float | None:
+        """Return when ``handle_timer`` is to be called, in the clock's seconds."""
+        return self._timers.next_deadline()
+
+    def handle_timer(self) -> None:
+        """Fire the timers whose time has come."""
+        for timed, event in self._timers.pop_due(self.clock()):
+            timed.fire(event)
+
+    def transport_failed(self, flow: Flow) -> None:
+        """Tell the client transactions on ``flow`` that what they sent did not leave (18.4).
+
+        A request that opened its connection was sent on a flow that had no number yet.
+        """
+        for transaction in [client for client in self._clients.values() if client.flow[:3] == flow[:3]]:
+            transaction.fire(TRANSPORT_ERROR)
+
+    # What the transaction user calls ------------------------------------------------------------------------
+
+    def request(self, request: Request, flow: Flow, user: object) -> ClientTransaction:
+        """Send ``request`` in a transaction of its own; ``user`` is found again as ``transaction.user``.
+
+        A Via with a fresh branch is put on top of the request, which is the endpoint's from then on.
+        """
+        branch = self._push_via(request, flow)
+        key = (branch, request.method)
+        kind = InviteClient if request.method == "INVITE" else NonInviteClient
+        transaction = kind(self, key, flow, request)
+        transaction.user = user
+        self._clients[key] = transaction
+        self.messages["out", _COUNTED.get(request.method, "other"), "request"] += 1
+        transaction.start()
+        return transaction
+
+    def respond(self, transaction: ServerTransaction, response: Response) -> None:
+        """Send ``response`` within ``transaction``."""
+        hundreds = response.status // 100
+        self.messages["out", _COUNTED.get(transaction.request.method, "other"), _CLASSES[hundreds]] += 1
+        transaction.fire(BY_CLASS[hundreds], response)
+
+    def refuse(self, transaction: ServerTransaction, error: SipError) -> None:
+        """Tell the sender of a request about ``error``."""
+        self.respond(transaction, self._error_response(transaction.request, error))
+
+    def abandon(self, transaction: ServerTransaction) -> None:
+        """Give up a request other than INVITE without an answer (RFC 4320 section 4.2)."""
+        transaction.fire(GIVE_UP)
+
+    def reply(
+        self,
+        transaction: ServerTransaction,
+        status: int,
+        reason: str | None = None,
+        *,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """Answer with a response that belongs to no dialog."""
+        to_tag = self.ids.tag() if status > 100 else ""
+        response = response_to(transaction.request, status, reason, to_tag=to_tag, headers=headers)
+        self.respond(transaction, response)
+
+    def cancel(self, transaction: ClientTransaction) -> None:
+        """CANCEL an INVITE as soon as that is allowed; the final response still comes (9.1)."""
+        if isinstance(transaction, InviteClient):
+            transaction.cancel(lambda: self._send_cancel(transaction))
+
+    def send_ack(self, ack: Request, flow: Flow) -> bytes:
+        """Send an ACK to a 2xx, which is a transaction of its own without answer (13.2.2.4); return its bytes."""
+        self._push_via(ack, flow)
+        data = ack.encode()
+        self.messages["out", "ACK", "request"] += 1
+        self.send(flow, data)
+        return data
+
+    def transactions(self) -> dict[str, int]:
+        """Return how many client and server transactions exist."""
+        return {"client": len(self._clients), "server": len(self._servers)}
+
+    # What a transaction calls (``transactions.Layer``) ------------------------------------------------------
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        """Put bytes on their way."""
+        self._out.append((flow, data))
+
+    def start_timer(self, timed: Timed, event: str, delay: float) -> None:
+        """Fire ``event`` at ``timed`` after ``delay`` seconds."""
+        self._timers.start(delay, (timed, event), self.clock())
+
+    def pass_up(self, transaction: ClientTransaction, response: Response) -> None:
+        """Queue the event for a response."""
+        self._events.append(ResponseReceived(transaction, response))
+
+    def fail(self, transaction: ClientTransaction, cause: str) -> None:
+        """Queue the event for a request without response."""
+        self._events.append(RequestFailed(transaction, cause))
+
+    def forget(self, transaction: Transaction) -> None:
+        """Drop a terminated transaction."""
+        if isinstance(transaction, ServerTransaction):
+            self._servers.pop(transaction.key, None)
+        else:
+            self._clients.pop(transaction.key, None)
+
+    def count_unexpected(self, transaction: Transaction, event: str) -> None:
+        """Count an input that the state does not know."""
+        self.unexpected[type(transaction).__name__, transaction.state, event] += 1
+
+    # Receiving ----------------------------------------------------------------------------------------------
+
+    def _receive_request(self, request: Request, flow: Flow) -> None:
+        method, via = request.method, request.via
+        self.messages["in", _COUNTED.get(method, "other"), "request"] += 1
+        key = _server_key(request, via)
+        existing = self._servers.get(key)
+        if existing is not None:
+            if method != "ACK":
+                existing.fire(REQUEST)
+            elif existing.state == ACCEPTED:
+                self._events.append(AckReceived(request, flow))
+            else:
+                existing.fire(ACK)
+            return
+        reply_to = flow if (via.host, via.port) == flow.remote and not via.has_rport else _stamp_via(request, via, flow)
+        if method == "ACK":
+            self._events.append(AckReceived(request, flow))
+            return
+        kind = InviteServer if method == "INVITE" else NonInviteServer
+        transaction = kind(self, key, reply_to, request)
+        self._servers[key] = transaction
+        if method == "CANCEL":
+            self._receive_cancel(transaction, request, key)
+        else:
+            self._events.append(RequestReceived(transaction, request, flow))
+
+    def _receive_cancel(self, transaction: ServerTransaction, request: Request, key: Key) -> None:
+        invite = self._servers.get((*key[:-1], "INVITE"))
+        if not isinstance(invite, InviteServer):
+            self.reply(transaction, 481)
+            return
+        self.reply(transaction, 200)
+        if not invite.is_answered:
+            self._events.append(CancelReceived(invite, request))
+
+    def _receive_response(self, response: Response) -> None:
+        method = response.cseq.method
+        hundreds = response.status // 100
+        self.messages["in", _COUNTED.get(method, "other"), _CLASSES[hundreds]] += 1
+        transaction = self._clients.get((response.via.branch, method))
+        if transaction is None:
+            self.dropped["stray response"] += 1
+            return
+        transaction.fire(BY_CLASS[hundreds], response)
+
+    def _refuse(self, error: SipError, flow: Flow) -> None:
+        """Answer a request that could only be read in part, without keeping state for it (8.2.7)."""
+        request: Request | None = getattr(error, "request", None)
+        self.dropped["malformed request" if request else "malformed"] += 1
+        if request is None or request.method == "ACK":
+            return
+        try:
+            reply_to = _stamp_via(request, request.via, flow)
+        except SipError:
+            return
+        response = self._error_response(request, error)
+        self.messages["out", _COUNTED.get(request.method, "other"), _CLASSES[response.status // 100]] += 1
+        self.send(reply_to, response.encode())
+
+    def _error_response(self, request: Request, error: SipError) -> Response:
+        try:
+            return error_response(request, error, to_tag=self.ids.tag())
+        except SipError:  # a To that cannot be read takes no tag either
+            return error_response(request, error, to_tag="")
+
+    # Sending ------------------------------------------------------------------------------------------------
+
+    def _push_via(self, request: Request, flow: Flow) -> str:
+        branch = self.ids.branch()
+        sent_by = self._sent_by[flow.transport, flow.local]
+        request.prepend("Via", f"SIP/2.0/{flow.transport} {sent_by};branch={branch};rport")
+        return branch
+
+    def _send_cancel(self, invite: InviteClient) -> None:
+        cancel = cancel_for(invite.request)
+        key = (invite.key[0], "CANCEL")
+        transaction = NonInviteClient(self, key, invite.flow, cancel)
+        self._clients[key] = transaction
+        self.messages["out", "CANCEL", "request"] += 1
+        transaction.start()
+
+
+# the name to count a method under: strangers may invent any number of methods
+_COUNTED = {method: method for method in METHODS}
+_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
+
+
+def _server_key(request: Request, via: Via) -> Key:
+    """What identifies the transaction of a request; an ACK belongs to its INVITE (17.2.3)."""
+    method = "INVITE" if request.method == "ACK" else request.method
+    branch = via.branch
+    if branch.startswith(MAGIC_COOKIE):
+        return branch, via.host, via.port or 5060, method
+    return (  # a hop of RFC 2543: Request-URI, From tag, Call-ID, CSeq number and top Via
+        "",
+        request.uri,
+        request.from_tag,
+        request.call_id,
+        str(request.cseq.number),
+        str(via),
+        method,
+    )
+
+
+def _stamp_via(request: Request, via: Via, flow: Flow) -> Flow:
+    """Note the source in the top Via (18.2.1, RFC 3581) and return where responses go (18.2.2)."""
+    host, port = flow.remote
+    has_rport = "rport" in via.params
+    if has_rport or via.host != host:
+        params = {**via.params, "received": host}
+        if has_rport:
+            params["rport"] = str(port)
+        request.replace_top_via(_format_via(via, params))
+    if flow.reliable or has_rport or (via.port or 5060) == port:
+        return flow
+    return flow._replace(remote=(host, via.port or 5060))
+
+
+def _format_via(via: Via, params: Mapping[str, str]) -> str:
+    host = f"[{via.host}]" if ":" in via.host else via.host
+    port = f":{via.port}" if via.port else ""
+    tail = "".join(f";{name}={value}" if value else f";{name}" for name, value in params.items())
+    return f"SIP/2.0/{via.transport} {host}{port}{tail}"

@@ -1,0 +1,100 @@
+"""A UDP listener of the asyncio shell (RFC 3261 section 18)."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from ims_core.flow import Address, Flow
+from ims_core.transport.limits import Owner
+
+FLOWS_REMEMBERED = 4096
+BATCH = 64  # datagrams taken in one go
+BUSY_SECONDS = 0.0005  # two wake-ups within so short a time mean load
+GATHER_SECONDS = 0.002  # what a datagram may wait under load for others to come
+WORTHWHILE = 3  # a gathered batch of fewer ends the gathering
+
+
+class Datagrams:
+    """A UDP listener: drains its socket in batches.
+
+    Under load it lets datagrams gather for ``GATHER_SECONDS`` between two batches, as network drivers do with
+    interrupts: one wake-up then serves many messages, whose code is still warm in the processor.
+    """
+
+    def __init__(self, owner: Owner, sock: socket.socket) -> None:
+        self.sock = sock
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._local: Address = sock.getsockname()[:2]
+        self._flows: dict[object, Flow] = {}
+        self._gathering: asyncio.TimerHandle | None = None
+        self._last = 0.0
+        self._loop.add_reader(sock, self._on_readable)
+
+    def _on_readable(self) -> None:
+        now = self._loop.time()
+        is_busy = now - self._last < BUSY_SECONDS
+        self._last = now
+        self._drain(BATCH if is_busy else 1)  # whatever is left makes the socket readable again at once
+        if is_busy:
+            self._loop.remove_reader(self.sock)
+            self._gathering = self._loop.call_later(GATHER_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        self._gathering = None
+        if self._drain(BATCH) >= WORTHWHILE:
+            self._gathering = self._loop.call_later(GATHER_SECONDS, self._resume)
+        else:
+            self._loop.add_reader(self.sock, self._on_readable)
+
+    def _drain(self, most: int) -> int:
+        """Take what has come, at most so many, then send the answers; returns how many datagrams came."""
+        taken = self._take(most)
+        if taken:
+            self._owner.flush()
+        return taken
+
+    def _take(self, most: int) -> int:
+        receive, recvfrom, flows = self._owner.receive, self.sock.recvfrom, self._flows
+        largest = self._owner.limits.max_message
+        for taken in range(most):
+            try:
+                data, address = recvfrom(65536)
+            except BlockingIOError:
+                return taken
+            except OSError:
+                self._owner.dropped["icmp error"] += 1
+                continue
+            if len(data) <= 4:  # RFC 5626 section 3.5.1, and what NAT keep-alives of older phones send
+                continue
+            if len(data) > largest:
+                self._owner.dropped["datagram too large"] += 1
+                continue
+            receive(data, flows.get(address) or self._remember(address))
+        return most
+
+    def _remember(self, address: tuple[str, int] | tuple[str, int, int, int]) -> Flow:
+        """Make the flow of a peer, to be shared by whatever comes from it."""
+        if len(self._flows) >= FLOWS_REMEMBERED:
+            self._flows.clear()
+        flow = self._flows[address] = Flow("UDP", self._local, address[:2])
+        return flow
+
+    def send(self, data: bytes, remote: Address) -> None:
+        """Send one datagram; what the system does not take is counted and lost, as datagrams may be."""
+        try:
+            self.sock.sendto(data, remote)
+        except BlockingIOError:
+            self._owner.dropped["send buffer full"] += 1
+        except (OSError, ValueError):  # an address that the socket cannot send to
+            self._owner.dropped["datagram not sent"] += 1
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self.sock.fileno() < 0:
+            return
+        if self._gathering is not None:
+            self._gathering.cancel()
+        self._loop.remove_reader(self.sock)
+        self.sock.close()

@@ -1,0 +1,135 @@
+"""The user agent: holds the sessions that end here and finds the one a message belongs to (RFC 3261 12.2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from ims_core.errors import BadExtension, LoopDetected, NoSuchDialog, SipError
+from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, ResponseReceived
+from ims_core.ua.incoming import IncomingCall
+from ims_core.ua.outgoing import OutgoingCall
+from ims_core.ua.session import EventHandler, Session
+
+if TYPE_CHECKING:
+    from ims_core.flow import Address, Flow
+    from ims_core.messages.message import Request
+    from ims_core.transactions.endpoint import Endpoint
+    from ims_core.transactions.machines import ServerTransaction
+
+
+class UserAgent:
+    """Creates sessions and dispatches messages to them.
+
+    ``flow_for(uri, fallback)`` chooses the way to a URI; ``advertised`` maps each listener to the ``host:port`` that
+    peers are to use in requests to us.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        flow_for: Callable[[str, Flow], Flow],
+        advertised: Mapping[tuple[str, Address], str],
+    ) -> None:
+        self.endpoint = endpoint
+        self._flow_for = flow_for
+        self._advertised = advertised
+        self._sessions: dict[tuple[str, str], Session] = {}
+        self._calls: set[tuple[str, str, int]] = set()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    # Making sessions ----------------------------------------------------------------------------------------
+
+    def incoming(self, transaction: ServerTransaction, request: Request, flow: Flow, identity: str) -> IncomingCall:
+        """Make the session for an INVITE addressed to us. Raises ``SipError`` when it cannot be served."""
+        check_required(request)
+        if request_id(request) in self._calls:  # 8.2.2.2: it was forked on its way, and all branches end here
+            raise LoopDetected
+        return IncomingCall(self, transaction, request, flow, identity)
+
+    def outgoing(self, flow: Flow, on_event: EventHandler) -> OutgoingCall:
+        """Make a session that can call through ``flow``."""
+        return OutgoingCall(self, flow, on_event)
+
+    # Dispatching --------------------------------------------------------------------------------------------
+
+    def owns(self, request: Request) -> bool:
+        """Whether ``request`` belongs to a dialog of ours."""
+        return (request.call_id, request.to_tag) in self._sessions
+
+    def receive(self, transaction: ServerTransaction, request: Request) -> None:
+        """Hand a request to its dialog, or answer 481."""
+        try:
+            session = self._sessions.get((request.call_id, request.to_tag))
+            if session is None or (session.dialog and session.dialog.remote_tag != request.from_tag):
+                raise NoSuchDialog
+            check_required(request)
+            session.receive(transaction, request)
+        except SipError as error:
+            self.endpoint.refuse(transaction, error)
+
+    def receive_ack(self, event: AckReceived) -> None:
+        """Hand an ACK to its dialog."""
+        session = self._sessions.get((event.request.call_id, event.request.to_tag))
+        if session is None:
+            self.endpoint.dropped["stray ACK"] += 1
+        else:
+            session.receive_ack(event.request)
+
+    def receive_cancel(self, event: CancelReceived) -> None:
+        """Hand a CANCEL to the call it gives up."""
+        session = event.transaction.user
+        if isinstance(session, Session):
+            session.cancelled(event.transaction, event.request)
+
+    def receive_response(self, event: ResponseReceived) -> None:
+        """Hand a response to the session that asked."""
+        session = event.transaction.user
+        if isinstance(session, Session):
+            session.receive_response(event.transaction, event.response)
+
+    def request_failed(self, event: RequestFailed) -> None:
+        """Tell the session that asked."""
+        session = event.transaction.user
+        if isinstance(session, Session):
+            session.request_failed(event.transaction, event.cause)
+
+    # For the sessions (``session.Context``) -----------------------------------------------------------------
+
+    def flow_for(self, uri: str, fallback: Flow) -> Flow:
+        """Return the flow to reach ``uri`` by."""
+        return self._flow_for(uri, fallback)
+
+    def contact_for(self, flow: Flow, user: str) -> str:
+        """Return the Contact value that reaches us through ``flow``'s listener."""
+        host = self._advertised[flow.transport, flow.local]
+        userinfo = f"{user}@" if user.isascii() and user.isalnum() else ""
+        parameter = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
+        return f"<sip:{userinfo}{host}{parameter}>"
+
+    def opened(self, session: Session) -> None:
+        """Register the session under its dialog id."""
+        self._sessions[session.dialog_id] = session
+        if isinstance(session, IncomingCall):
+            self._calls.add(request_id(session.request))
+
+    def closed(self, session: Session) -> None:
+        """Forget the session."""
+        self._sessions.pop(session.dialog_id, None)
+        if isinstance(session, IncomingCall):
+            self._calls.discard(request_id(session.request))
+
+
+def check_required(request: Request) -> None:
+    """Refuse what demands an extension: none is supported here (8.2.2.3). Raises ``BadExtension``."""
+    if "require" in request.keys:
+        options = ", ".join(option for value in request.values("Require") for option in value.split())
+        raise BadExtension(headers=(("Unsupported", options),))
+
+
+def request_id(request: Request) -> tuple[str, str, int]:
+    """What all copies of one request have in common, whatever way they took (8.2.2.2)."""
+    return request.call_id, request.from_tag, request.cseq.number
