@@ -10,7 +10,7 @@ from acd.leg import Caller, CallLeg
 
 if TYPE_CHECKING:
     from acd.context import Context
-    from ims_core.flow import Flow
+    from ims_core.locate.courier import Hop
 
 _CAUSES = {
     408: FailCause.UNREACHABLE,
@@ -37,7 +37,7 @@ class AgentLeg(CallLeg):
         self.agent_id = agent_id
         self.epoch = epoch
 
-    def way(self) -> tuple[str, Flow]:
+    def way(self) -> tuple[str, Hop]:
         """Return where the agent's phone registered, or is said to be."""
         return self._context.way_to_user(self.agent_id)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from acd.profiles import LastAgents, Profiles
     from acd.record import CallRecord
     from ims_core.errors import ServiceUnavailable
-    from ims_core.flow import Flow
+    from ims_core.locate.courier import Hop
     from ims_core.node import Node
     from media.api import Media
 
@@ -52,7 +52,7 @@ class Context(Protocol):
     def follow(self, call_id: str, sip_call_id: str) -> None:
         """Count the messages of a dialog to the trace of a call."""
 
-    def way_to_user(self, user: str) -> tuple[str, Flow]:
+    def way_to_user(self, user: str) -> tuple[str, Hop]:
         """Return the contact of a user's phone and the way there. Raises ``SipError`` when there is none."""
 
     def refuses(self, queue_id: str) -> Outcome | None:

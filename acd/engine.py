@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from acd.journal.port import Journal
     from acd.metrics import Metrics
     from acd.trace import SipTrace
-    from ims_core.flow import Flow
     from ims_core.ids import Ids
+    from ims_core.locate.courier import Hop
     from ims_core.node import Node
     from ims_core.ua.incoming import IncomingCall
     from media.api import Media
@@ -206,12 +206,12 @@ class Engine:
         if self._trace is not None:
             self._trace.follow(call_id, sip_call_id)
 
-    def way_to_user(self, user: str) -> tuple[str, Flow]:
+    def way_to_user(self, user: str) -> tuple[str, Hop]:
         """Return the contact of a user's phone and the way there. Raises ``SipError`` when there is none."""
         bindings = self.node.location.bindings(f"sip:{user}@{self.config.server.domain}")
         if not bindings:
             raise TemporarilyUnavailable("No phone is registered")
-        return bindings[0].contact, bindings[0].way or self.node.flow_for(bindings[0].contact)
+        return bindings[0].contact, bindings[0].way or bindings[0].contact
 
     def recording_path(self, record: CallRecord) -> str:
         """Return where to record a call: a folder for each day, in UTC."""

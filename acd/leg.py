@@ -18,7 +18,7 @@ from media.api import Lost, MediaError, MediaEvent, MediaLeg, NotAcceptable, Rtp
 if TYPE_CHECKING:
     from acd.context import Context
     from acd.record import CallRecord
-    from ims_core.flow import Flow
+    from ims_core.locate.courier import Hop
     from ims_core.ua.session import Session
     from media.api import LegReport
 
@@ -117,7 +117,7 @@ class Leg:
 
     # What each kind of leg says -----------------------------------------------------------------------------
 
-    def way(self) -> tuple[str, Flow]:
+    def way(self) -> tuple[str, Hop]:
         """Return the contact to call and the way there. Raises ``SipError`` when there is none."""
         raise NotImplementedError
 
@@ -168,9 +168,9 @@ class Leg:
     async def _ring(self) -> None:
         context = self._context
         try:
-            contact, flow = self.way()
+            contact, hop = self.way()
             self.media = await self.open_media()
-            self._session = context.node.call(flow, self._on_sip)
+            self._session = context.node.call(hop, self._on_sip)
             self._session.start(contact, caller=self.shown(), callee=self.called(), sdp=self.media.local_sdp.encode())
         except (MediaError, SipError) as error:
             self.failed(0, str(error))

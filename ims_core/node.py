@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ims_core.errors import NoRoute, NoSuchDialog, ServiceUnavailable, SipError
+from ims_core.errors import NoSuchDialog, ServiceUnavailable, SipError
 from ims_core.flow import Address, Flow
+from ims_core.locate.courier import Courier, Hop
 from ims_core.messages.message import METHODS
-from ims_core.messages.uri import parse_uri
 from ims_core.proxy.proxy import Proxy, next_route
 from ims_core.roles.routing import HERE, Forward
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
@@ -70,14 +70,11 @@ class Node:
         self.on_location: Callable[[LocationEvent], None] = _ignore
         self.refuse_calls: ServiceUnavailable | None = None
         self._roles = roles
-        self._listeners: dict[tuple[str, bool], Flow] = {}
-        for transport, local in advertised:
-            self._listeners.setdefault((transport, _is_ipv6(local[0])), Flow(transport, local, ("", 0)))
-        self.ua = UserAgent(endpoint, flow_for=self._flow_to_peer, advertised=advertised)
+        self.courier = Courier(endpoint, listeners=advertised, location=location)
+        self.ua = UserAgent(self.courier, way_to_peer=self.courier.way_to_peer, advertised=advertised)
         self.proxy = Proxy(
-            endpoint,
+            self.courier,
             is_local=domains.serves,
-            flow_for=self.flow_for,
             advertised=advertised,
             secret=secret,
             ring_seconds=ring_seconds,
@@ -102,9 +99,9 @@ class Node:
         self.location.connection_lost(flow)
         self._react()
 
-    def call(self, flow: Flow, on_event: EventHandler) -> OutgoingCall:
-        """Make a session that can call through ``flow``."""
-        return self.ua.outgoing(flow, on_event)
+    def call(self, hop: Hop, on_event: EventHandler) -> OutgoingCall:
+        """Make a session that can call through ``hop``: a flow, or the URI of a next hop."""
+        return self.ua.outgoing(hop, on_event)
 
     def serve(self, numbers: Iterable[str]) -> None:
         """Take calls to these numbers for the application server from now on."""
@@ -120,29 +117,6 @@ class Node:
         """Return when ``handle_timer`` is to be called."""
         mine, bindings = self.endpoint.next_deadline(), self.location.next_deadline()
         return mine if bindings is None or (mine is not None and mine < bindings) else bindings
-
-    def flow_for(self, uri: str) -> Flow:
-        """Choose the way to ``uri``: a registered contact's flow, else its address.
-
-        Raises ``NoRoute`` for a host that is a name, or a transport or version of IP without listener.
-        """
-        parsed = parse_uri(uri)
-        binding = self.location.binding_at(parsed)
-        if binding is not None and binding.way is not None:
-            return binding.way
-        listener = self._listeners.get((parsed.transport, _is_ipv6(parsed.host)))
-        if listener is None or not parsed.has_ip_host:
-            raise NoRoute
-        return listener._replace(remote=parsed.address)
-
-    def _flow_to_peer(self, uri: str, heard_from: Flow) -> Flow:
-        """Choose the way to a peer of a dialog: over its own connection, else as its Contact says."""
-        if heard_from.reliable:
-            return heard_from
-        try:
-            return self.flow_for(uri)
-        except SipError:
-            return heard_from
 
     # Reactions ----------------------------------------------------------------------------------------------
 
@@ -241,10 +215,6 @@ class Node:
     def _on_failure(self, event: RequestFailed) -> None:
         if (user := event.transaction.user) is not None:
             user.request_failed(event.transaction, event.cause)
-
-
-def _is_ipv6(host: str) -> bool:
-    return ":" in host
 
 
 def _ignore(_: LocationEvent) -> None:

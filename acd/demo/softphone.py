@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
+from ims_core.locate.courier import Courier
 from ims_core.messages.message import Request, error_response
 from ims_core.security.digest import UnsupportedChallenge, answer_challenge
 from ims_core.transactions.endpoint import (
@@ -76,7 +77,9 @@ class SoftPhone:
         self._rtp = rtp
         self._tell = tell
         self._flow = Flow("UDP", local, account.server)
-        self._ua = UserAgent(endpoint, flow_for=lambda _uri, _fallback: self._flow, advertised=advertised)
+        self._ua = UserAgent(
+            Courier(endpoint, listeners=advertised), way_to_peer=lambda _uri, _flow: self._flow, advertised=advertised
+        )
         self._aor = f"sip:{account.user}@{account.domain}"
         self._contact = self._ua.contact_for(self._flow, account.user)
         self._call_id, self._tag = endpoint.ids.call_id(), endpoint.ids.tag()

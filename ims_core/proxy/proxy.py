@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from math import ceil
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -15,6 +16,7 @@ from ims_core.transactions.machines import TIMEOUT
 
 if TYPE_CHECKING:
     from ims_core.flow import Address, Flow
+    from ims_core.locate.courier import Courier, Hop, Prepare
     from ims_core.messages.uri import Uri
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ClientTransaction, ServerTransaction
@@ -35,25 +37,24 @@ class Target(NamedTuple):
 class Proxy:
     """Forwards requests and relays what comes back.
 
-    ``is_local`` tells whether a URI names this element; ``flow_for`` chooses the way to a URI; ``advertised`` maps
-    each listener to the ``host:port`` put into Record-Route. ``secret`` signs the Record-Route, so that only dialogs
-    set up through this proxy are relayed by it later. ``ring_seconds`` is Timer C, which 16.6 wants above 3 minutes.
+    ``courier`` takes requests on; ``is_local`` tells whether a URI names this element; ``advertised`` maps each
+    listener to the ``host:port`` put into Record-Route. ``secret`` signs the Record-Route, so that only dialogs set
+    up through this proxy are relayed by it later. ``ring_seconds`` is Timer C, which 16.6 wants above 3 minutes.
     """
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        courier: Courier,
         *,
         is_local: Callable[[Uri], bool],
-        flow_for: Callable[[str], Flow],
         advertised: Mapping[tuple[str, Address], str],
         secret: bytes,
         ring_seconds: float = 181.0,
     ) -> None:
-        self.endpoint = endpoint
+        self.courier = courier
+        self.endpoint: Endpoint = courier.endpoint
         self.ring_seconds = ring_seconds
         self._is_local = is_local
-        self._flow_for = flow_for
         self._advertised = advertised
         self._secret = secret
         self.active: set[Forwarding] = set()
@@ -66,32 +67,33 @@ class Proxy:
         A Route that the sender preloaded names the way to this element, at most: it ends here. Raises ``SipError``
         when a target cannot be reached or the request must not go on.
         """
-        hops = _hops_left(request)
-        flows = [target.flow or self._flow_for(_first_hop(target)) for target in targets]
+        hops_left = _hops_left(request)
+        hops = [target.flow or self.courier.way(_first_hop(target)) for target in targets]
         forwarding = Forwarding(self, transaction)
         self.active.add(forwarding)
-        for target, flow in zip(targets, flows, strict=True):
-            copy = self._copy(request, hops, target.uri)
+        prepare = None
+        if request.method in _DIALOG_FORMING:
+            prepare = partial(self._record_route, token=self._token(request.call_id), came_by=came_by)
+        for target, hop in zip(targets, hops, strict=True):
+            copy = self._copy(request, hops_left, target.uri)
             copy.remove("Route")
             for route in reversed(target.route):
                 copy.prepend("Route", route)
-            if request.method in _DIALOG_FORMING:
-                self._record_route(copy, self._token(request.call_id), came_by, flow)
-            forwarding.send(copy, flow)
+            forwarding.send(copy, hop, prepare)
 
     def forward_within_dialog(self, transaction: ServerTransaction, request: Request) -> None:
         """Forward a request along the Route that our Record-Route made (16.12). Raises ``SipError``."""
         hops = _hops_left(request)
         copy = self._copy(request, hops, request.uri)
-        flow = self._follow_route(copy, self._token(request.call_id))
+        hop = self._follow_route(copy, self._token(request.call_id))
         forwarding = Forwarding(self, transaction)
         self.active.add(forwarding)
-        forwarding.send(copy, flow)
+        forwarding.send(copy, hop)
 
     def forward_ack(self, request: Request) -> None:
         """Pass on, once, the ACK to a 2xx. Raises ``SipError``."""
         copy = self._copy(request, _hops_left(request), request.uri)
-        self.endpoint.send_ack(copy, self._follow_route(copy, self._token(request.call_id)))
+        self.courier.send_ack(copy, self._follow_route(copy, self._token(request.call_id)))
 
     def _copy(self, request: Request, hops: int, uri: str) -> Request:
         copy = request.copy()
@@ -99,7 +101,7 @@ class Proxy:
         copy.set("Max-Forwards", str(hops))
         return copy
 
-    def _record_route(self, request: Request, token: str, came_by: Flow, leaves_by: Flow) -> None:
+    def _record_route(self, request: Request, leaves_by: Flow, *, token: str, came_by: Flow) -> None:
         """Stay in the path; when the transport changes, with one URI for each side (RFC 5658 section 3.3)."""
         sides = [came_by] if (came_by[:2] == leaves_by[:2]) else [came_by, leaves_by]
         for side in sides:
@@ -107,7 +109,7 @@ class Proxy:
             host = self._advertised[side.transport, side.local]
             request.prepend("Record-Route", f"<sip:{token}@{host}{parameter};lr>")
 
-    def _follow_route(self, request: Request, token: str) -> Flow:
+    def _follow_route(self, request: Request, token: str) -> Hop:
         """Take our own URIs off the Route, which carry ``token``, and return the way to what comes next (16.12)."""
         found = None
         while (route := next_route(request)) is not None and self._is_local(route):
@@ -115,7 +117,7 @@ class Proxy:
             request.pop_value("Route")
         if found is None or not hmac.compare_digest(found.encode(), token.encode()):
             raise Forbidden("Not a dialog of this proxy")
-        return self._flow_for(route.text if route else request.uri)
+        return self.courier.way(route.text if route else request.uri)
 
     def _token(self, call_id: str) -> str:
         return blake2b(call_id.encode("utf-8", "surrogateescape"), digest_size=8, key=self._secret).hexdigest()
@@ -136,9 +138,9 @@ class Forwarding:
         self._rings_until = 0.0
         transaction.user = self
 
-    def send(self, request: Request, flow: Flow) -> None:
+    def send(self, request: Request, hop: Hop, prepare: Prepare | None = None) -> None:
         """Send one branch."""
-        branch = self._proxy.endpoint.request(request, flow, self)
+        branch = self._proxy.courier.request(request, hop, self, prepare=prepare)
         self._branches[branch] = 0
         if self._alarm is None:
             self._alarm = _Alarm(self)
@@ -170,7 +172,7 @@ class Forwarding:
         """CANCEL the branches that have no final response."""
         for branch, status in self._branches.items():
             if not status:
-                self._proxy.endpoint.cancel(branch)
+                self._proxy.courier.cancel(branch)
 
     def cancelled(self, transaction: ServerTransaction, request: Request) -> None:
         """Cancel every branch: the sender gave the INVITE up (16.10)."""

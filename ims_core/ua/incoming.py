@@ -29,7 +29,7 @@ class IncomingCall(Session):
     def __init__(
         self, context: Context, transaction: ServerTransaction, request: Request, flow: Flow, identity: str
     ) -> None:
-        super().__init__(context, flow, None)
+        super().__init__(context, None)
         self.request = request
         self.identity = identity
         self._invite = transaction

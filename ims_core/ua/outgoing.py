@@ -28,35 +28,42 @@ from ims_core.ua.session import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ims_core.flow import Flow
+    from ims_core.locate.courier import Hop
     from ims_core.transactions.machines import ClientTransaction, ServerTransaction
 
 
 class OutgoingCall(Session):
     """A call that we make. ``start`` sends the INVITE; ``Answered`` or ``Rejected`` follows."""
 
-    def __init__(self, context: Context, flow: Flow, on_event: EventHandler) -> None:
-        super().__init__(context, flow, on_event)
+    def __init__(self, context: Context, hop: Hop, on_event: EventHandler) -> None:
+        super().__init__(context, on_event)
+        self._hop = hop
+        self._user = ""
         self._transaction: ClientTransaction | None = None
         self._invite: Request | None = None
-        self._acks: dict[str, tuple[Flow, bytes]] = {}
+        self._acks: dict[str, Callable[[], None]] = {}
         self._bye_headers: Headers = ()
 
     def start(self, target: str, *, caller: str, callee: str, sdp: bytes, headers: Headers = ()) -> None:
-        """Send the INVITE to ``target`` through ``flow``; ``caller`` and ``callee`` are name-addrs without tags."""
+        """Send the INVITE to ``target``; ``caller`` and ``callee`` are name-addrs without tags.
+
+        Raises ``SipError`` when there is no way to the hop.
+        """
         ids = self.context.endpoint.ids
         call_id, tag = ids.call_id(), ids.tag()
-        self.contact = self.context.contact_for(self.flow, parse_name_addr(caller).uri.user)
+        self._user = parse_name_addr(caller).uri.user
         lines = [
             "Max-Forwards: 70",
             f"From: {caller};tag={tag}",
             f"To: {callee}",
             f"Call-ID: {call_id}",
             "CSeq: 1 INVITE",
-            f"Contact: {self.contact}",
             f"Allow: {ALLOW}",
         ]
-        keys = ["max-forwards", "from", "to", "call-id", "cseq", "contact", "allow"]
+        keys = ["max-forwards", "from", "to", "call-id", "cseq", "allow"]
         invite = Request("INVITE", target, keys=keys, lines=lines)
         for name, value in headers:
             invite.add(name, value)
@@ -64,8 +71,8 @@ class OutgoingCall(Session):
             invite.set_body(sdp, SDP)
         self.dialog_id = (call_id, tag)
         self._invite = invite
+        self._transaction = self.context.courier.request(invite, self._hop, self, prepare=self._prepare)
         self.context.opened(self)
-        self._transaction = self.context.endpoint.request(invite, self.flow, self)
 
     def hang_up(self, headers: Headers = ()) -> None:
         """End the call whatever its state: CANCEL before the answer, BYE after it. No event follows."""
@@ -73,7 +80,7 @@ class OutgoingCall(Session):
             self.state = CANCELLING
             self._bye_headers = headers
             self.on_event = ignore
-            self.context.endpoint.cancel(self._transaction)
+            self.context.courier.cancel(self._transaction)
         elif self.state != CANCELLING:
             self.acknowledge()
             super().hang_up(headers)
@@ -109,6 +116,11 @@ class OutgoingCall(Session):
         if transaction is self._transaction:
             self._fail(*((408, "No answer") if cause == TIMEOUT else (503, "Cannot be reached")))
 
+    def _prepare(self, invite: Request, flow: Flow) -> None:
+        """Let the callee reach us by the way that the INVITE leaves by."""
+        self.contact = self.context.contact_for(flow, self._user)
+        invite.add("Contact", self.contact)
+
     def _fail(self, status: int, reason: str) -> None:
         if self.state in {INVITED, CANCELLING}:
             self._finish()
@@ -117,15 +129,17 @@ class OutgoingCall(Session):
     def _receive_2xx(self, response: Response) -> None:
         tag = response.to_tag
         if tag in self._acks:  # 13.2.2.4: "the ACK MUST be passed to the client transport every time a 2xx arrives"
-            self.context.endpoint.send(*self._acks[tag])
+            self._acks[tag]()
             return
         if self.dialog is not None and self.dialog.remote_tag == tag:  # its ACK waits for our answer
             return
         assert self._invite is not None
+        assert self._transaction is not None
+        flow = self._transaction.flow
         try:
-            dialog = Dialog.as_client(self._invite, response, self.flow)
+            dialog = Dialog.as_client(self._invite, response, flow)
         except SipError:  # no way to the peer: acknowledge to where the INVITE went, then give up
-            self._drop(Dialog.as_client(self._invite, _as_if_from(response, self._invite.uri), self.flow))
+            self._drop(Dialog.as_client(self._invite, _as_if_from(response, self._invite.uri), flow))
             self._fail(500, "Answer without usable Contact")
             return
         if self.state == INVITED:
@@ -143,8 +157,7 @@ class OutgoingCall(Session):
         ack = dialog.request("ACK", cseq=dialog.local_cseq)
         if sdp:
             ack.set_body(sdp, SDP)
-        flow = self.context.flow_for(dialog.next_hop, dialog.flow)
-        self._acks[dialog.remote_tag] = (flow, self.context.endpoint.send_ack(ack, flow))
+        self._acks[dialog.remote_tag] = self.context.courier.send_ack(ack, self.context.way_to_peer(dialog))
 
     def _drop(self, dialog: Dialog) -> None:
         """End by BYE a dialog that is not wanted (13.2.2.4)."""
@@ -152,7 +165,7 @@ class OutgoingCall(Session):
         bye = dialog.request("BYE")
         for name, value in self._bye_headers:
             bye.add(name, value)
-        self.context.endpoint.request(bye, self.context.flow_for(dialog.next_hop, dialog.flow), None)
+        self.context.courier.request(bye, self.context.way_to_peer(dialog), None)
 
 
 def _as_if_from(response: Response, uri: str) -> Response:

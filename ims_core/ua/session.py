@@ -18,6 +18,7 @@ from ims_core.ua.dialog import Dialog
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
+    from ims_core.locate.courier import Courier, Hop
     from ims_core.transactions.endpoint import Endpoint
 
 SDP: Final = "application/sdp"
@@ -83,9 +84,10 @@ class Context(Protocol):
     """What a session needs of the user agent it lives in."""
 
     endpoint: Endpoint
+    courier: Courier
 
-    def flow_for(self, uri: str, fallback: Flow) -> Flow:
-        """Return the flow to reach ``uri`` by."""
+    def way_to_peer(self, dialog: Dialog) -> Hop:
+        """Return where requests within ``dialog`` are to be sent."""
 
     def contact_for(self, flow: Flow, user: str) -> str:
         """Return the Contact value that reaches us through ``flow``'s listener."""
@@ -149,9 +151,8 @@ class _Unacknowledged:
 class Session:
     """What both kinds of call have in common once a dialog exists."""
 
-    def __init__(self, context: Context, flow: Flow, on_event: EventHandler | None) -> None:
+    def __init__(self, context: Context, on_event: EventHandler | None) -> None:
         self.context = context
-        self.flow = flow
         self.on_event: EventHandler = on_event or ignore
         self.state = INVITED
         self.dialog: Dialog | None = None
@@ -285,8 +286,7 @@ class Session:
         bye = self.dialog.request("BYE")
         for name, value in headers:
             bye.add(name, value)
-        flow = self.context.flow_for(self.dialog.next_hop, self.dialog.flow)
-        self.context.endpoint.request(bye, flow, None)
+        self.context.courier.request(bye, self.context.way_to_peer(self.dialog), None)
 
     def _abort_reinvite(self) -> None:
         """Give up a re-INVITE that waits for its answer: 15.1.2 says 487 to what is pending at a BYE."""

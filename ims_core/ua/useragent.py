@@ -13,27 +13,30 @@ from ims_core.ua.session import EventHandler, Session
 
 if TYPE_CHECKING:
     from ims_core.flow import Address, Flow
+    from ims_core.locate.courier import Courier, Hop
     from ims_core.messages.message import Request
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
+    from ims_core.ua.dialog import Dialog
 
 
 class UserAgent:
     """Creates sessions and dispatches messages to them.
 
-    ``flow_for(uri, fallback)`` chooses the way to a URI; ``advertised`` maps each listener to the ``host:port`` that
-    peers are to use in requests to us.
+    ``way_to_peer(uri, heard_from)`` chooses the way to the peer of a dialog; ``advertised`` maps each listener to the
+    ``host:port`` that peers are to use in requests to us.
     """
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        courier: Courier,
         *,
-        flow_for: Callable[[str, Flow], Flow],
+        way_to_peer: Callable[[str, Flow], Hop],
         advertised: Mapping[tuple[str, Address], str],
     ) -> None:
-        self.endpoint = endpoint
-        self._flow_for = flow_for
+        self.courier = courier
+        self.endpoint: Endpoint = courier.endpoint
+        self._way_to_peer = way_to_peer
         self._advertised = advertised
         self._sessions: dict[tuple[str, str], Session] = {}
         self._calls: set[tuple[str, str, int]] = set()
@@ -50,9 +53,9 @@ class UserAgent:
             raise LoopDetected
         return IncomingCall(self, transaction, request, flow, identity)
 
-    def outgoing(self, flow: Flow, on_event: EventHandler) -> OutgoingCall:
-        """Make a session that can call through ``flow``."""
-        return OutgoingCall(self, flow, on_event)
+    def outgoing(self, hop: Hop, on_event: EventHandler) -> OutgoingCall:
+        """Make a session that can call through ``hop``: a flow, or the URI of a next hop."""
+        return OutgoingCall(self, hop, on_event)
 
     # Dispatching --------------------------------------------------------------------------------------------
 
@@ -99,9 +102,9 @@ class UserAgent:
 
     # For the sessions (``session.Context``) -----------------------------------------------------------------
 
-    def flow_for(self, uri: str, fallback: Flow) -> Flow:
-        """Return the flow to reach ``uri`` by."""
-        return self._flow_for(uri, fallback)
+    def way_to_peer(self, dialog: Dialog) -> Hop:
+        """Return where requests within ``dialog`` are to be sent."""
+        return self._way_to_peer(dialog.next_hop, dialog.flow)
 
     def contact_for(self, flow: Flow, user: str) -> str:
         """Return the Contact value that reaches us through ``flow``'s listener."""

@@ -32,6 +32,7 @@ from acd.policy import build_distributor
 from acd.store import StoreCounters
 from ims_core.flow import Address, Flow
 from ims_core.ids import Ids
+from ims_core.locate.courier import Courier
 from ims_core.node import Node
 from ims_core.registrar.location import Binding, Domains, Location, Removal
 from ims_core.transactions.endpoint import (
@@ -159,7 +160,9 @@ class Phone(Party):
         self.user = user
         listeners = {("UDP", self.address): f"127.0.0.1:{port}"}
         self.endpoint = Endpoint(clock=house.loop.time, ids=house.ids, sent_by=listeners)
-        self.ua = UserAgent(self.endpoint, flow_for=lambda _uri, fallback: fallback, advertised=listeners)
+        self.ua = UserAgent(
+            Courier(self.endpoint, listeners=listeners), way_to_peer=lambda _, flow: flow, advertised=listeners
+        )
         self.on_invite: Callable[[IncomingCall], None] = self.answer
         self.call: OutgoingCall | None = None
         self.incoming: list[IncomingCall] = []

@@ -7,6 +7,7 @@ from itertools import count
 
 from ims_core.errors import SipError
 from ims_core.flow import Address, Flow, format_address
+from ims_core.locate.courier import Courier
 from ims_core.messages.message import Request
 from ims_core.messages.uri import parse_uri
 from ims_core.security.digest import answer_challenge
@@ -50,7 +51,9 @@ class Phone(Party):
         super().__init__(network, name, address=address, timers=timers)
         self.transport = transport
         self.proxy = None if proxy is None else self.flow(proxy, transport)
-        self.ua = UserAgent(self.endpoint, flow_for=self._flow_for, advertised=self.advertised)
+        self.ua = UserAgent(
+            Courier(self.endpoint, listeners=self.advertised), way_to_peer=self._way_to_peer, advertised=self.advertised
+        )
         self.on_call: Callable[[IncomingCall], None] = lambda call: call.answer(b"answer of " + name.encode())
         self.incoming: list[IncomingCall] = []
         self.told: list[tuple[object, SessionEvent]] = []
@@ -122,7 +125,7 @@ class Phone(Party):
         answer = answer_challenge(challenge, "REGISTER", f"sip:{DOMAIN}", self.name, password, cnonce="0a4f113b")
         self._register(expires, password, (("Authorization", answer),))
 
-    def _flow_for(self, uri: str, fallback: Flow) -> Flow:
+    def _way_to_peer(self, uri: str, fallback: Flow) -> Flow:
         parsed = parse_uri(uri)
         return self.flow(parsed.address, parsed.transport) if parsed.has_ip_host else fallback
 
