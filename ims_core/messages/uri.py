@@ -30,14 +30,21 @@ class Uri(Struct, frozen=True, gc=False):
 
     @property
     def transport(self) -> str:
-        """The transport asked for, upper case; UDP when none is named, TLS for ``sips``."""
+        """The transport asked for, upper case, as in a Via; UDP when none is named.
+
+        ``sips`` is TLS, over a WebSocket ``WSS``; with UDP there is none, and ``UDP`` it is called (RFC 3261 26.2.1).
+        """
         named = self.params.get("transport", "").upper()
-        return named or ("TLS" if self.scheme == "sips" else "UDP")
+        if self.scheme == "sips":
+            return _SECURED.get(named, named)
+        return named or "UDP"
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port, the port defaulted by scheme (RFC 3261 section 19.1.2)."""
-        return self.host, self.port or DEFAULT_PORTS.get(self.scheme, 5060)
+        """Host and port, the port defaulted by scheme and transport (RFC 3261 19.1.2, RFC 7118 5.2.4)."""
+        return self.host, self.port or (
+            _PORTS_BY_TRANSPORT.get(self.transport, 5060) if self.params else DEFAULT_PORTS.get(self.scheme, 5060)
+        )
 
     @property
     def is_loose_router(self) -> bool:
@@ -163,6 +170,8 @@ _PLAIN = re.compile(r"(sips?):([\w.!~*'()&=+$,/#-]+)@([A-Za-z0-9.-]+)(?::([0-9]{
 _NO_PARAMS: dict[str, str] = {}
 # 19.1.4: what must not stand in one of two equal URIs only
 _NEVER_IGNORED = frozenset(("transport", "user", "ttl", "method", "maddr"))
+_SECURED = {"": "TLS", "TCP": "TLS", "WS": "WSS"}
+_PORTS_BY_TRANSPORT = {"TLS": 5061, "WS": 80, "WSS": 443}
 _NEVER_IN_URI = frozenset(' <>"\r\n')
 _VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
 _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
