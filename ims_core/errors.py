@@ -36,6 +36,7 @@ REASONS: dict[int, str] = {
     486: "Busy Here",
     487: "Request Terminated",
     488: "Not Acceptable Here",
+    489: "Bad Event",
     491: "Request Pending",
     500: "Server Internal Error",
     501: "Not Implemented",
@@ -85,6 +86,30 @@ class Forbidden(SipError):
     status = 403
 
 
+class MethodNotAllowed(SipError):
+    """The method is understood and not allowed here (21.4.6); Allow tells what is."""
+
+    status = 405
+
+
+class NotAcceptable(SipError):
+    """No representation that the sender accepts can be given (21.4.7)."""
+
+    status = 406
+
+
+class RequestEntityTooLarge(SipError):
+    """The body is larger than the server takes (21.4.11)."""
+
+    status = 413
+
+
+class UnsupportedMediaType(SipError):
+    """The format of the body is not supported (21.4.13); Accept tells what is."""
+
+    status = 415
+
+
 class BadExtension(SipError):
     """The request requires an extension that is not understood (21.4.15)."""
 
@@ -121,6 +146,12 @@ class TooManyHops(SipError):
     status = 483
 
 
+class Busy(SipError):
+    """The called end is busy, or a call that is to be replaced is past replacing (21.4.24, RFC 3891)."""
+
+    status = 486
+
+
 class RequestPending(SipError):
     """A request within the same dialog is still pending (21.4.27)."""
 
@@ -131,6 +162,12 @@ class NotAcceptableHere(SipError):
     """The session description cannot be accepted (21.4.26)."""
 
     status = 488
+
+
+class BadEvent(SipError):
+    """The event package is not understood (RFC 6665 section 8.3.2); Allow-Events tells which are."""
+
+    status = 489
 
 
 class NoRoute(SipError):
@@ -152,6 +189,12 @@ class VersionNotSupported(SipError):
     """The SIP protocol version of the request is not supported (21.5.6)."""
 
     status = 505
+
+
+class Declined(SipError):
+    """The called end was asked and does not want it (21.6.2)."""
+
+    status = 603
 
 
 class LocalProtocolError(Exception):
