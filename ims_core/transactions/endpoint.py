@@ -20,12 +20,15 @@ from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
 from ims_core.ids import MAGIC_COOKIE, Ids
 from ims_core.messages.headers import Via
-from ims_core.messages.message import METHODS, Request, Response, error_response, response_to
+from ims_core.messages.message import METHODS, VERSION, Request, Response, error_response, response_to
 from ims_core.messages.parser import parse_message
 from ims_core.transactions.machines import (
     ACCEPTED,
     ACK,
     BY_CLASS,
+    COMPLETED,
+    CONFIRMED,
+    FAILURE,
     GIVE_UP,
     REQUEST,
     TRANSPORT_ERROR,
@@ -114,6 +117,7 @@ class Endpoint:
         self._sent_by = sent_by
         self._servers: dict[Key, ServerTransaction] = {}
         self._clients: dict[Key, ClientTransaction] = {}
+        self._heard: dict[int, Transaction] = {}
         self._timers: TimerQueue[tuple[Timed, str]] = TimerQueue()
         self._events: deque[Event] = deque()
         self._out: list[tuple[Flow, bytes]] = []
@@ -121,13 +125,21 @@ class Endpoint:
     # What the owner calls -----------------------------------------------------------------------------------
 
     def receive(self, data: bytes, flow: Flow) -> None:
-        """Take one whole message. Bytes that are none are answered with a 4xx where possible, else counted."""
+        """Take one whole message. Bytes that are none are answered with a 4xx where possible, else counted.
+
+        A datagram that came before is known by its hash, unparsed: streams repeat nothing.
+        """
+        is_datagram = flow.transport == "UDP"
+        fingerprint = hash(data) if is_datagram else 0
+        heard_by = self._heard.get(fingerprint)
+        if heard_by is not None and self._hear_again(heard_by, data):
+            return
         try:
-            message = parse_message(data, datagram=flow.transport == "UDP")
+            message = parse_message(data, datagram=is_datagram)
             if type(message) is Request:
-                self._receive_request(message, flow)
+                self._receive_request(message, flow, fingerprint)
             else:
-                self._receive_response(message)  # type: ignore[arg-type]
+                self._receive_response(message, fingerprint)  # type: ignore[arg-type]
         except SipError as error:
             self._refuse(error, flow)
 
@@ -238,6 +250,8 @@ class Endpoint:
 
     def forget(self, transaction: Transaction) -> None:
         """Drop a terminated transaction."""
+        if self._heard.get(transaction.heard) is transaction:
+            del self._heard[transaction.heard]
         if isinstance(transaction, ServerTransaction):
             self._servers.pop(transaction.key, None)
         else:
@@ -249,7 +263,39 @@ class Endpoint:
 
     # Receiving ----------------------------------------------------------------------------------------------
 
-    def _receive_request(self, request: Request, flow: Flow) -> None:
+    def _hear_again(self, transaction: Transaction, data: bytes) -> bool:
+        """Let ``transaction`` hear once more what it heard last; False: ``data`` only shares the hash with that.
+
+        The hash is 64 bits of SipHash under a secret key of this process, and method and branch must agree, too.
+        Whatever passes would be of this transaction by 17.2.3 as well, and moves it to repeat itself at most: where
+        to and what does not depend on ``data``.
+        """
+        branch_or_call_id = transaction.key[0] or transaction.key[3]
+        if str(branch_or_call_id).encode("utf-8", "surrogateescape") not in data:
+            return False
+        method = transaction.key[-1]
+        if isinstance(transaction, ClientTransaction):
+            status_class = _STATUS_LINES.get(data[:9])
+            if status_class is None:
+                return False
+            self.messages["in", _COUNTED.get(method, "other"), status_class] += 1
+            transaction.fire(FAILURE)
+            return True
+        start = data.partition(b" ")[0].decode("utf-8", "surrogateescape")
+        if start not in {"ACK", method}:
+            return False
+        self.messages["in", _COUNTED.get(start, "other"), "request"] += 1
+        transaction.fire(ACK if start == "ACK" else REQUEST)
+        return True
+
+    def _remember(self, transaction: Transaction, fingerprint: int) -> None:
+        """Know what ``transaction`` has just heard by its hash, and no longer what it heard before."""
+        if fingerprint:
+            self._heard.pop(transaction.heard, None)
+            transaction.heard = fingerprint
+            self._heard[fingerprint] = transaction
+
+    def _receive_request(self, request: Request, flow: Flow, fingerprint: int) -> None:
         method, via = request.method, request.via
         self.messages["in", _COUNTED.get(method, "other"), "request"] += 1
         key = _server_key(request, via)
@@ -261,6 +307,8 @@ class Endpoint:
                 self._events.append(AckReceived(request, flow))
             else:
                 existing.fire(ACK)
+                if existing.state == CONFIRMED:
+                    self._remember(existing, fingerprint)
             return
         reply_to = flow if (via.host, via.port) == flow.remote and not via.has_rport else _stamp_via(request, via, flow)
         if method == "ACK":
@@ -269,6 +317,9 @@ class Endpoint:
         kind = InviteServer if method == "INVITE" else NonInviteServer
         transaction = kind(self, key, reply_to, request)
         self._servers[key] = transaction
+        if fingerprint:
+            transaction.heard = fingerprint
+            self._heard[fingerprint] = transaction
         if method == "CANCEL":
             self._receive_cancel(transaction, request, key)
         else:
@@ -283,7 +334,7 @@ class Endpoint:
         if not invite.is_answered:
             self._events.append(CancelReceived(invite, request))
 
-    def _receive_response(self, response: Response) -> None:
+    def _receive_response(self, response: Response, fingerprint: int) -> None:
         method = response.cseq.method
         hundreds = response.status // 100
         self.messages["in", _COUNTED.get(method, "other"), _CLASSES[hundreds]] += 1
@@ -292,6 +343,8 @@ class Endpoint:
             self.dropped["stray response"] += 1
             return
         transaction.fire(BY_CLASS[hundreds], response)
+        if transaction.state == COMPLETED:  # what comes again in any other state is for the transaction user
+            self._remember(transaction, fingerprint)
 
     def _refuse(self, error: SipError, flow: Flow) -> None:
         """Answer a request that could only be read in part, without keeping state for it (8.2.7)."""
@@ -331,8 +384,9 @@ class Endpoint:
 
 
 # the name to count a method under: strangers may invent any number of methods
-_COUNTED = {method: method for method in METHODS}
+_COUNTED: dict[str | int, str] = {method: method for method in METHODS}
 _CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
+_STATUS_LINES = {f"{VERSION} {hundreds}".encode(): _CLASSES[hundreds] for hundreds in range(1, 7)}
 
 
 def _server_key(request: Request, via: Via) -> Key:

@@ -92,7 +92,11 @@ class Layer(Protocol):
 
 
 class Transaction(Struct, eq=False):
-    """What the four machines share. ``data`` is what is sent again, ``user`` is free for the transaction user."""
+    """What the four machines share.
+
+    ``data`` is what is sent again, ``heard`` the hash of the datagram by which the layer knows a retransmission (0:
+    none), ``user`` is free for the transaction user.
+    """
 
     TABLE: ClassVar[Table]
 
@@ -103,6 +107,7 @@ class Transaction(Struct, eq=False):
     state: str = TERMINATED  # each machine has a first state of its own
     data: bytes = b""
     interval: float = 0.0
+    heard: int = 0
     user: Any = None
 
     def fire(self, event: str, argument: Any = None) -> None:
