@@ -12,7 +12,7 @@ from ims_core.messages.uri import parse_uri
 if TYPE_CHECKING:
     from ims_core.messages.message import Request
     from ims_core.registrar.location import Location
-    from ims_core.transactions.endpoint import Endpoint
+    from ims_core.transactions.endpoint import Endpoint, Headers
     from ims_core.transactions.machines import ClientTransaction
 
 Hop = Flow | str
@@ -62,20 +62,22 @@ class Courier:
         except SipError:
             return heard_from
 
-    def request(self, request: Request, hop: Hop, user: object, *, prepare: Prepare | None = None) -> ClientTransaction:
+    def request(
+        self, request: Request, hop: Hop, user: object, *, prepare: Prepare | None = None, mark: str = ""
+    ) -> ClientTransaction:
         """Send ``request``, which is the courier's from then on, and have its responses told to ``user``.
 
         ``prepare`` is called, before anything is sent, with the request and the flow chosen; with each attempt
-        where several are needed. Raises ``SipError`` when there is no way to the hop.
+        where several are needed. ``mark`` ends each branch. Raises ``SipError`` when there is no way to the hop.
         """
         flow = self._known(hop)
         if prepare is not None:
             prepare(request, flow)
-        return self.endpoint.request(request, flow, user)
+        return self.endpoint.request(request, flow, user, mark)
 
-    def cancel(self, outbound: ClientTransaction) -> None:
-        """CANCEL an INVITE as soon as that is allowed; the final response still comes (9.1)."""
-        self.endpoint.cancel(outbound)
+    def cancel(self, outbound: ClientTransaction, headers: Headers = ()) -> None:
+        """CANCEL an INVITE, with these headers, as soon as that is allowed; the final response still comes (9.1)."""
+        self.endpoint.cancel(outbound, headers)
 
     def send_ack(self, ack: Request, hop: Hop) -> Callable[[], None]:
         """Send the ACK to a 2xx; call what is returned to send the same bytes again (13.2.2.4)."""

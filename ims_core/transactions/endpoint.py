@@ -83,6 +83,7 @@ class RequestFailed(Struct, frozen=True, gc=False):
 
 
 Event = RequestReceived | AckReceived | CancelReceived | ResponseReceived | RequestFailed
+Headers = tuple[tuple[str, str], ...]
 
 
 class Timed(Protocol):
@@ -171,12 +172,13 @@ class Endpoint:
 
     # What the transaction user calls ------------------------------------------------------------------------
 
-    def request(self, request: Request, flow: Flow, user: object) -> ClientTransaction:
+    def request(self, request: Request, flow: Flow, user: object, mark: str = "") -> ClientTransaction:
         """Send ``request`` in a transaction of its own; ``user`` is found again as ``transaction.user``.
 
-        A Via with a fresh branch is put on top of the request, which is the endpoint's from then on.
+        A Via with a fresh branch is put on top of the request, which is the endpoint's from then on. The branch ends
+        with ``mark``: by it a proxy knows a request that comes back (RFC 5393 section 4.2.1).
         """
-        branch = self._push_via(request, flow)
+        branch = self._push_via(request, flow, mark)
         key = (branch, request.method)
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
         transaction = kind(self, key, flow, request)
@@ -213,10 +215,13 @@ class Endpoint:
         response = response_to(transaction.request, status, reason, to_tag=to_tag, headers=headers)
         self.respond(transaction, response)
 
-    def cancel(self, transaction: ClientTransaction) -> None:
-        """CANCEL an INVITE as soon as that is allowed; the final response still comes (9.1)."""
+    def cancel(self, transaction: ClientTransaction, headers: Headers = ()) -> None:
+        """CANCEL an INVITE as soon as that is allowed; the final response still comes (9.1).
+
+        ``headers`` go into the CANCEL, as a Reason does (RFC 3326).
+        """
         if isinstance(transaction, InviteClient):
-            transaction.cancel(lambda: self._send_cancel(transaction))
+            transaction.cancel(lambda: self._send_cancel(transaction, headers))
 
     def send_ack(self, ack: Request, flow: Flow) -> bytes:
         """Send an ACK to a 2xx, which is a transaction of its own without answer (13.2.2.4); return its bytes."""
@@ -368,14 +373,16 @@ class Endpoint:
 
     # Sending ------------------------------------------------------------------------------------------------
 
-    def _push_via(self, request: Request, flow: Flow) -> str:
-        branch = self.ids.branch()
+    def _push_via(self, request: Request, flow: Flow, mark: str = "") -> str:
+        branch = self.ids.branch() + mark
         sent_by = self._sent_by[flow.transport, flow.local]
         request.prepend("Via", f"SIP/2.0/{flow.transport} {sent_by};branch={branch};rport")
         return branch
 
-    def _send_cancel(self, invite: InviteClient) -> None:
+    def _send_cancel(self, invite: InviteClient, headers: Headers) -> None:
         cancel = cancel_for(invite.request)
+        for name, value in headers:
+            cancel.add(name, value)
         key = (invite.key[0], "CANCEL")
         transaction = NonInviteClient(self, key, invite.flow, cancel)
         self._clients[key] = transaction
