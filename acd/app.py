@@ -36,15 +36,16 @@ from acd.kpi.api import kpis
 from acd.kpi.live import LiveFigures
 from acd.live import LiveFloor
 from acd.metrics import Metrics
-from acd.policy import agent_profiles, build_distributor, numbers_of, queue_profiles
+from acd.policy import agent_profiles, build_distributor, is_number, queue_profiles
 from acd.store import CdrStore, StoreError
 from acd.trace import SipTrace
 from ims_core.flow import Address, format_address
 from ims_core.ids import Ids
-from ims_core.node import Node, Roles
+from ims_core.node import Node
 from ims_core.registrar.bindings_store import BindingsStore
 from ims_core.registrar.location import Domains, Location, LocationEvent
 from ims_core.registrar.registrar import Registrar
+from ims_core.roles.ims import Ims
 from ims_core.roles.pcscf import Pcscf
 from ims_core.roles.scscf import Scscf
 from ims_core.security.digest import DigestAuthenticator
@@ -321,12 +322,18 @@ def build_node(
         authenticator=authenticator,
         is_trunk=lambda host: any(host in source for trunk in present().trunks.values() for source in trunk.sources),
     )
-    scscf = Scscf(domains, location, services=numbers_of(config), service="acd", known_user=known_user)
+    scscf = Scscf(
+        domains,
+        location,
+        is_service=lambda dialled: is_number(present(), dialled),
+        service="acd",
+        known_user=known_user,
+    )
     timers = TimerValues(config.sip.t1_seconds, config.sip.t2_seconds, config.sip.t4_seconds)
     return Node(
         Endpoint(clock=clock, ids=ids, sent_by=listeners, timers=timers),
         location=location,
-        roles=Roles(registrar, pcscf, scscf),
+        router=Ims(registrar, pcscf, scscf),
         domains=domains,
         advertised=listeners,
         secret=secret,

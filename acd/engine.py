@@ -16,7 +16,7 @@ from acd.core.events import AgentBusy, AgentIdle, AgentRegistered, AgentUnregist
 from acd.dispatcher import Dispatcher
 from acd.gate import Gate, gates
 from acd.openlegs import OpenLegs
-from acd.policy import agent_profiles, numbers_of, queue_profiles
+from acd.policy import agent_profiles, queue_profiles
 from acd.profiles import LastAgents, Profiles
 from acd.record import CallRecord
 from acd.services import feature_code, service_for
@@ -113,7 +113,6 @@ class Engine:
         config, changed, needs_restart = follow(before, wanted)
         self.metrics.serve(config.queues)
         self._serve(config)
-        self.node.serve(numbers_of(config))
         if config.callers != before.callers:
             self.profiles.configure(config.callers)
         self.dispatcher.install(queue_profiles(config), agent_profiles(config), cause)

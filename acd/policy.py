@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 DAYS = range(7)
 
 
-def numbers_of(config: Config) -> set[str]:
-    """Return what can be dialled: the numbers and the feature codes."""
-    codes = config.feature_codes
-    return {*config.numbers, *(getattr(codes, name) for name in codes.__struct_fields__)}
+def is_number(config: Config, dialled: str) -> bool:
+    """Whether the engine serves what was dialled: a number or a feature code."""
+    return dialled in config.numbers or dialled in msgspec.structs.astuple(config.feature_codes)
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -1,8 +1,7 @@
-"""One SIP element without I/O: the roles and layers put together, and the way of a message through them.
+"""One SIP element without I/O: the layers put together, and the way of a message through them.
 
     bytes → Endpoint (parse, transactions) → within a dialog: UserAgent or Proxy
-                                           → REGISTER: Registrar
-                                           → else: Pcscf.route, then Scscf.route → Proxy or a service
+                                           → else: Router.route → a response, the Proxy, or a service
 
 A service is a callable that is handed the ``IncomingCall`` of an INVITE; it must answer or reject it. What there is
 to send is taken with ``data_to_send()`` after every input, also after a service used one of its calls.
@@ -10,13 +9,13 @@ to send is taken with ``data_to_send()`` after every input, also after a service
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from ims_core.errors import NoSuchDialog, ServiceUnavailable, SipError
 from ims_core.flow import Address, Flow
 from ims_core.locate.courier import Courier, Hop
-from ims_core.messages.message import METHODS
+from ims_core.messages.message import METHODS, Response
 from ims_core.proxy.proxy import Proxy, next_route
 from ims_core.roles.routing import HERE, Forward
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
@@ -28,22 +27,12 @@ from ims_core.ua.useragent import UserAgent, check_required
 if TYPE_CHECKING:
     from ims_core.messages.message import Request
     from ims_core.registrar.location import Domains, Location, LocationEvent
-    from ims_core.registrar.registrar import Registrar
-    from ims_core.roles.pcscf import Pcscf
-    from ims_core.roles.scscf import Scscf
+    from ims_core.roles.routing import Router
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.session import EventHandler
 
 Service = Callable[[IncomingCall], None]
-
-
-class Roles(NamedTuple):
-    """The parts of an element that decide."""
-
-    registrar: Registrar
-    pcscf: Pcscf
-    scscf: Scscf
 
 
 class Node:
@@ -59,7 +48,7 @@ class Node:
         *,
         domains: Domains,
         location: Location,
-        roles: Roles,
+        router: Router,
         advertised: Mapping[tuple[str, Address], str],
         secret: bytes,
         ring_seconds: float = 181.0,
@@ -69,7 +58,7 @@ class Node:
         self.services: dict[str, Service] = {}
         self.on_location: Callable[[LocationEvent], None] = _ignore
         self.refuse_calls: ServiceUnavailable | None = None
-        self._roles = roles
+        self._router = router
         self.courier = Courier(endpoint, listeners=advertised, location=location)
         self.ua = UserAgent(self.courier, way_to_peer=self.courier.way_to_peer, advertised=advertised)
         self.proxy = Proxy(
@@ -103,10 +92,6 @@ class Node:
         """Make a session that can call through ``hop``: a flow, or the URI of a next hop."""
         return self.ua.outgoing(hop, on_event)
 
-    def serve(self, numbers: Iterable[str]) -> None:
-        """Take calls to these numbers for the application server from now on."""
-        self._roles.scscf.serve(numbers)
-
     # Outputs ------------------------------------------------------------------------------------------------
 
     def data_to_send(self) -> list[tuple[Flow, bytes]]:
@@ -139,18 +124,12 @@ class Node:
     def _on_request(self, event: RequestReceived) -> None:
         transaction, request, flow = event.transaction, event.request, event.flow
         try:
-            if request.method == "REGISTER":
-                self._register(transaction, request, flow)
-            elif request.to_tag:
+            if request.method != "REGISTER" and request.to_tag:
                 self._within_dialog(transaction, request)
             else:
                 self._outside_dialog(transaction, request, flow)
         except SipError as error:
             self.endpoint.refuse(transaction, error)
-
-    def _register(self, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
-        response = self._roles.registrar.handle(request, flow, self.endpoint.clock())
-        self.endpoint.respond(transaction, response)
 
     def _within_dialog(self, transaction: ServerTransaction, request: Request) -> None:
         if self.ua.owns(request) or next_route(request) is None:
@@ -162,14 +141,15 @@ class Node:
     def _outside_dialog(self, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
         if self.refuse_calls is not None and request.method == "INVITE":
             raise self.refuse_calls
-        admitted = self._roles.pcscf.route(request, flow, self.endpoint.clock())
-        decision = self._roles.scscf.route(request)
-        if isinstance(decision, Forward):
+        decision = self._router.route(request, flow, self.endpoint.clock())
+        if isinstance(decision, Response):
+            self.endpoint.respond(transaction, decision)
+        elif isinstance(decision, Forward):
             self._trying(transaction, request)
             self.proxy.forward(transaction, request, flow, decision.targets)
         elif request.method == "INVITE" and decision.name in self.services:
             self._trying(transaction, request)
-            call = self.ua.incoming(transaction, request, flow, admitted.identity)
+            call = self.ua.incoming(transaction, request, flow, decision.identity)
             self.services[decision.name](call)
         else:
             self._answer_here(transaction, request, decision.name)

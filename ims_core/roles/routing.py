@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from ims_core.messages.message import Response
 from ims_core.proxy.proxy import Target
+
+if TYPE_CHECKING:
+    from ims_core.flow import Flow
+    from ims_core.messages.message import Request
 
 HERE: Final = "here"  # this element itself answers: REGISTER aside, an OPTIONS or a method it does not serve
 
@@ -22,9 +27,18 @@ class Forward(NamedTuple):
 
 
 class ToService(NamedTuple):
-    """Hand the request to an application server in this process; ``HERE`` is the element itself."""
+    """Hand the request, sent by ``identity``, to a service in this process; ``HERE`` is the element itself."""
 
     name: str
+    identity: str = ""
 
 
-Decision = Forward | ToService
+Decision = Response | Forward | ToService
+"""What becomes of a request; a response is sent as it is."""
+
+
+class Router(Protocol):
+    """Decides about requests outside any dialog: what makes an element a proxy, a registrar or an IMS core."""
+
+    def route(self, request: Request, flow: Flow, now: float) -> Decision:
+        """Decide about ``request``, which came by ``flow``. Raises the ``SipError`` that its sender gets."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ims_core.errors import Forbidden, NotFound, TemporarilyUnavailable
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Scscf:
     """Routes to services by number and to users by their bindings.
 
-    ``services`` are the numbers handed to the application server ``service``; ``known_user`` tells an unknown user
-    (404) from one who is not there (480), None when there is no list of users.
+    Numbers for which ``is_service`` says so are handed to the application server ``service``; ``known_user`` tells an
+    unknown user (404) from one who is not there (480), None when there is no list of users.
     """
 
     def __init__(
@@ -26,19 +26,15 @@ class Scscf:
         domains: Domains,
         location: Location,
         *,
-        services: Iterable[str],
+        is_service: Callable[[str], bool],
         service: str,
         known_user: Callable[[str], bool] | None,
     ) -> None:
         self._domains = domains
         self._location = location
-        self._services = frozenset(services)
+        self._is_service = is_service
         self._to_service = ToService(service)
         self._known_user = known_user
-
-    def serve(self, services: Iterable[str]) -> None:
-        """Hand over these numbers from now on."""
-        self._services = frozenset(services)
 
     def route(self, request: Request) -> Decision:
         """Decide about an admitted request outside any dialog. Raises a ``SipError`` to refuse it."""
@@ -49,7 +45,7 @@ class Scscf:
                 raise Forbidden("Domain not served")
             if not user:
                 return ToService(HERE)
-        if user in self._services:
+        if self._is_service(user):
             return self._to_service
         aor = f"sip:{user}@{self._domains.domain}"
         targets = tuple(Target(binding.contact, binding.way, binding.path) for binding in self._location.bindings(aor))

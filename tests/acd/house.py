@@ -318,7 +318,7 @@ class House:
         distributor = build_distributor(self.config, self.loop.time(), self.random.random, epoch=START.timestamp())
         domains = Domains("ims.example", ["127.0.0.1:5060"])
         node = build_node(
-            lambda: self.config, ids=self.ids, domains=domains, location=self.location, listeners=listeners
+            lambda: self.present, ids=self.ids, domains=domains, location=self.location, listeners=listeners
         )
         self.server.node = node
         self.engine = Engine(
@@ -337,6 +337,11 @@ class House:
         node.on_location = self.engine.on_location
         self.engine.open_legs.follow(self.config)
         self.control = Control(self.engine, self.source)
+
+    @property
+    def present(self) -> Config:
+        """The configuration in force, also after a reload."""
+        return self.engine.config if hasattr(self, "engine") else self.config
 
     def unix(self) -> float:
         """The time of day, in unix seconds."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from ims_core.flow import Address, format_address
-from ims_core.node import Node, Roles
+from ims_core.node import Node
 from ims_core.registrar.location import Domains, Location
 from ims_core.registrar.registrar import Registrar
+from ims_core.roles.ims import Ims
 from ims_core.roles.pcscf import Pcscf
 from ims_core.roles.scscf import Scscf
 from ims_core.security.digest import DigestAuthenticator
@@ -55,7 +56,7 @@ class Site:
             passwords = dict.fromkeys(known, PASSWORD)
             authenticator = DigestAuthenticator(DOMAIN, passwords.get, b"a secret of the test")
         self.endpoint = Endpoint(clock=clock or network.clock, ids=ids, sent_by=advertised, timers=timers)
-        roles = Roles(
+        router = Ims(
             registrar=Registrar(
                 self.domains, self.location, ids, authenticator=authenticator, known_user=known.__contains__
             ),
@@ -65,7 +66,7 @@ class Site:
             scscf=Scscf(
                 self.domains,
                 self.location,
-                services=[SERVICE_NUMBER],
+                is_service=SERVICE_NUMBER.__eq__,
                 service="desk",
                 known_user=known.__contains__,
             ),
@@ -74,7 +75,7 @@ class Site:
             self.endpoint,
             domains=self.domains,
             location=self.location,
-            roles=roles,
+            router=router,
             advertised=advertised,
             secret=b"another secret of the test",
             ring_seconds=ring_seconds,

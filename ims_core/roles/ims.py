@@ -1,0 +1,30 @@
+"""The roles of IMS in one process: what would be hops between hosts are function calls (TS 24.229 section 5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ims_core.roles.routing import Decision, ToService
+
+if TYPE_CHECKING:
+    from ims_core.flow import Flow
+    from ims_core.messages.message import Request
+    from ims_core.registrar.registrar import Registrar
+    from ims_core.roles.pcscf import Pcscf
+    from ims_core.roles.scscf import Scscf
+
+
+class Ims(NamedTuple):
+    """A registrar, a P-CSCF and an S-CSCF as one ``Router``."""
+
+    registrar: Registrar
+    pcscf: Pcscf
+    scscf: Scscf
+
+    def route(self, request: Request, flow: Flow, now: float) -> Decision:
+        """Register, or admit the sender and then find where the request goes. Raises ``SipError``."""
+        if request.method == "REGISTER":
+            return self.registrar.handle(request, flow, now)
+        admitted = self.pcscf.route(request, flow, now)
+        decision = self.scscf.route(request)
+        return decision._replace(identity=admitted.identity) if type(decision) is ToService else decision
