@@ -20,7 +20,8 @@ from acd.core.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCa
 from acd.leg import answer_reoffer, take_answer
 from ims_core.errors import NotAcceptableHere, ServiceUnavailable, SipError
 from ims_core.ua.incoming import IncomingCall
-from ims_core.ua.session import Acknowledged, Ended, InfoReceived, Reoffered, Session, SessionEvent
+from ims_core.ua.session import Session
+from ims_core.ua.session_events import Acknowledged, Ended, InfoReceived, Reoffered, SessionEvent
 from media.api import Digit, Lost, MediaEvent, MediaLeg, MediaUnavailable, NotAcceptable, PlayFinished, RtpTimeout
 
 if TYPE_CHECKING:

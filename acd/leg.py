@@ -12,7 +12,7 @@ from acd.cdr import EndedBy, Outcome
 from ims_core.errors import NotAcceptableHere, SipError
 from ims_core.messages.headers import quote_string
 from ims_core.ua.outgoing import OutgoingCall
-from ims_core.ua.session import Acknowledged, Answered, Ended, Rejected, Reoffered, Ringing, SessionEvent
+from ims_core.ua.session_events import Acknowledged, Answered, Ended, Rejected, Reoffered, Ringing, SessionEvent
 from media.api import Lost, MediaError, MediaEvent, MediaLeg, NotAcceptable, RtpTimeout
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ims_core.roles.routing import Router
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
-    from ims_core.ua.session import EventHandler
+    from ims_core.ua.session_events import EventHandler
 
 Service = Callable[[IncomingCall], None]
 

@@ -22,7 +22,7 @@ from ims_core.transactions.endpoint import (
     RequestReceived,
     ResponseReceived,
 )
-from ims_core.ua.session import Answered, Ended, Rejected, Reoffered, SessionEvent
+from ims_core.ua.session_events import Answered, Ended, Rejected, Reoffered, SessionEvent
 from ims_core.ua.useragent import UserAgent
 from media.api import NotAcceptable
 from media.negotiation import Negotiation

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING
 from ims_core.errors import LocalProtocolError
 from ims_core.messages.message import Request, response_to
 from ims_core.ua.dialog import Dialog
-from ims_core.ua.session import (
-    ANSWERED,
-    INVITED,
-    SDP,
-    Context,
-    Ended,
-    Headers,
-    Session,
-    session_description,
-)
+from ims_core.ua.session import ANSWERED, INVITED, SDP, Context, Headers, Session, session_description
+from ims_core.ua.session_events import Ended
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow

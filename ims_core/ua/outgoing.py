@@ -16,16 +16,12 @@ from ims_core.ua.session import (
     INVITED,
     OVER,
     SDP,
-    Answered,
     Context,
-    EventHandler,
     Headers,
-    Rejected,
-    Ringing,
     Session,
-    ignore,
     session_description,
 )
+from ims_core.ua.session_events import Answered, EventHandler, Rejected, Ringing, ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

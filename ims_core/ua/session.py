@@ -9,12 +9,13 @@ ends a call, it ends with exactly one ``Ended`` (or ``Rejected``, for a call of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ims_core.errors import RequestPending, SipError
 from ims_core.messages.message import METHODS, Request, Response, error_response, response_to
 from ims_core.transactions.machines import ClientTransaction, ServerTransaction
 from ims_core.ua.dialog import Dialog
+from ims_core.ua.session_events import Acknowledged, Ended, EventHandler, InfoReceived, Reoffered, ignore
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
@@ -25,59 +26,8 @@ SDP: Final = "application/sdp"
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO"
 
 Headers = tuple[tuple[str, str], ...]
-
-
-class Ringing(NamedTuple):
-    """A provisional response came: ``status`` 101 to 199, ``sdp`` for early media."""
-
-    status: int
-    sdp: bytes
-
-
-class Answered(NamedTuple):
-    """A call of ours was answered. When the INVITE carried no offer, ``sdp`` is one: ``acknowledge`` must follow."""
-
-    sdp: bytes
-
-
-class Rejected(NamedTuple):
-    """A call of ours failed; ``status`` is 408 when nobody answered and 503 when nobody could be reached."""
-
-    status: int
-    reason: str
-
-
-class Acknowledged(NamedTuple):
-    """The ACK for our 2xx came; ``sdp`` is the answer when the 2xx carried the offer.
-
-    After a re-INVITE it is told in that case only.
-    """
-
-    sdp: bytes
-
-
-class Reoffered(NamedTuple):
-    """A re-INVITE came; the owner must call ``accept_offer`` or ``refuse_offer``. Empty ``sdp``: we make the offer."""
-
-    sdp: bytes
-
-
-class InfoReceived(NamedTuple):
-    """An INFO came and was answered with 200 (RFC 6086, legacy use)."""
-
-    content_type: str
-    body: bytes
-
-
-class Ended(NamedTuple):
-    """The session is over. ``by_peer`` tells who ended it, ``reason`` why, in words for a record."""
-
-    by_peer: bool
-    reason: str
-
-
-SessionEvent = Ringing | Answered | Rejected | Acknowledged | Reoffered | InfoReceived | Ended
-EventHandler = Callable[[SessionEvent], None]
+SessionHandler = Callable[["Session", ServerTransaction, Request], None]
+"""Serves a request within a session: must answer the transaction, or raise ``SipError`` for it to be answered with."""
 
 
 class Context(Protocol):
@@ -85,6 +35,11 @@ class Context(Protocol):
 
     endpoint: Endpoint
     courier: Courier
+    allow: str
+    supported: str
+
+    def handler(self, method: str) -> SessionHandler | None:
+        """Return who serves requests of ``method`` within sessions, beyond what sessions know themselves."""
 
     def way_to_peer(self, dialog: Dialog) -> Hop:
         """Return where requests within ``dialog`` are to be sent."""
@@ -193,6 +148,10 @@ class Session:
 
     # For the user agent -------------------------------------------------------------------------------------
 
+    def is_of(self, remote_tag: str) -> bool:
+        """Whether the peer with this tag has a dialog with us here."""
+        return self.dialog is not None and self.dialog.remote_tag == remote_tag
+
     def receive(self, transaction: ServerTransaction, request: Request) -> None:
         """Handle a request within the dialog. Raises ``SipError`` for the user agent to answer with."""
         assert self.dialog is not None
@@ -209,9 +168,14 @@ class Session:
                 self._reply(transaction, 200)
                 self.on_event(InfoReceived(request.get("Content-Type") or "", request.body))
             case "OPTIONS":
-                self._reply(transaction, 200, (("Allow", ALLOW),))
+                self._reply(transaction, 200, (("Allow", self.context.allow), ("Supported", self.context.supported)))
             case method:
-                self._reply(transaction, 405 if method in METHODS else 501, (("Allow", ALLOW),))
+                handle = self.context.handler(method)
+                if handle is None:
+                    status = 405 if method in METHODS else 501
+                    self._reply(transaction, status, (("Allow", self.context.allow),))
+                else:
+                    handle(self, transaction, request)
 
     def receive_ack(self, request: Request) -> None:
         """Take the ACK to our 2xx."""
@@ -263,7 +227,7 @@ class Session:
     def _send_2xx(self, transaction: ServerTransaction, sdp: bytes, headers: Headers) -> None:
         request = transaction.request
         response = self._dialog_response(request, 200)
-        response.add("Allow", ALLOW)
+        response.add("Allow", self.context.allow)
         for name, value in headers:
             response.add(name, value)
         if sdp:
@@ -313,7 +277,3 @@ def session_description(message: Request | Response) -> bytes:
         return b""
     content_type = (message.get("Content-Type") or "").partition(";")[0].strip().lower()
     return message.body if content_type == SDP else b""
-
-
-def ignore(_: SessionEvent) -> None:
-    """Be told something when nobody is listening (any more)."""

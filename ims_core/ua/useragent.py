@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING
 
 from ims_core.errors import BadExtension, LoopDetected, NoSuchDialog, SipError
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, ResponseReceived
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
-from ims_core.ua.session import EventHandler, Session
+from ims_core.ua.session import ALLOW, Session
+from ims_core.ua.session_events import EventHandler
 
 if TYPE_CHECKING:
     from ims_core.flow import Address, Flow
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.dialog import Dialog
+    from ims_core.ua.session import SessionHandler
+    from ims_core.ua.session_events import EventHandler
 
 
 class UserAgent:
@@ -41,14 +44,45 @@ class UserAgent:
         self._sessions: dict[tuple[str, str], Session] = {}
         self._calls: set[tuple[str, str, int]] = set()
 
+        self._handlers: dict[str, SessionHandler] = {}
+        self.options: set[str] = set()
+        self.allow = ALLOW
+        self.supported = ""
+
     def __len__(self) -> int:
         return len(self._sessions)
+
+    # Capabilities -------------------------------------------------------------------------------------------
+
+    def serve(self, method: str, handler: SessionHandler, *options: str) -> None:
+        """Hand requests of ``method`` within sessions to ``handler``: how usages such as REFER join in.
+
+        Allow names the method from now on, and Supported the ``options`` that come with it (``replaces``), which a
+        request may then require.
+        """
+        self._handlers[method] = handler
+        self.allow = ", ".join((ALLOW, *self._handlers))
+        self.support(*options)
+
+    def support(self, *options: str) -> None:
+        """Say in Supported that these extensions are understood, and take requests that require them."""
+        self.options.update(options)
+        self.supported = ", ".join(sorted(self.options))
+
+    def handler(self, method: str) -> SessionHandler | None:
+        """Return who serves requests of ``method`` within sessions."""
+        return self._handlers.get(method)
+
+    def find(self, call_id: str, local_tag: str, remote_tag: str) -> Session | None:
+        """Return the session of a dialog, early or confirmed: how Replaces and Join name one (RFC 3891 section 3)."""
+        session = self._sessions.get((call_id, local_tag))
+        return session if session is not None and session.is_of(remote_tag) else None
 
     # Making sessions ----------------------------------------------------------------------------------------
 
     def incoming(self, transaction: ServerTransaction, request: Request, flow: Flow, identity: str) -> IncomingCall:
         """Make the session for an INVITE addressed to us. Raises ``SipError`` when it cannot be served."""
-        check_required(request)
+        check_required(request, self.options)
         if request_id(request) in self._calls:  # 8.2.2.2: it was forked on its way, and all branches end here
             raise LoopDetected
         return IncomingCall(self, transaction, request, flow, identity)
@@ -69,7 +103,7 @@ class UserAgent:
             session = self._sessions.get((request.call_id, request.to_tag))
             if session is None or (session.dialog and session.dialog.remote_tag != request.from_tag):
                 raise NoSuchDialog
-            check_required(request)
+            check_required(request, self.options)
             session.receive(transaction, request)
         except SipError as error:
             self.endpoint.refuse(transaction, error)
@@ -126,11 +160,12 @@ class UserAgent:
             self._calls.discard(request_id(session.request))
 
 
-def check_required(request: Request) -> None:
-    """Refuse what demands an extension: none is supported here (8.2.2.3). Raises ``BadExtension``."""
+def check_required(request: Request, supported: Container[str] = ()) -> None:
+    """Refuse what demands an extension that is not ``supported`` (8.2.2.3). Raises ``BadExtension``."""
     if "require" in request.keys:
-        options = ", ".join(option for value in request.values("Require") for option in value.split())
-        raise BadExtension(headers=(("Unsupported", options),))
+        unknown = [option for option in request.values("Require") if option.lower() not in supported]
+        if unknown:
+            raise BadExtension(headers=(("Unsupported", ", ".join(unknown)),))
 
 
 def request_id(request: Request) -> tuple[str, str, int]:

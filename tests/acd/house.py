@@ -45,7 +45,7 @@ from ims_core.transactions.endpoint import (
 )
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
-from ims_core.ua.session import Answered, Ended, Rejected, Reoffered, SessionEvent
+from ims_core.ua.session_events import Answered, Ended, Rejected, Reoffered, SessionEvent
 from ims_core.ua.useragent import UserAgent
 from media.testing import FakeLeg, FakeMedia
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from acd.cdr import Cdr, EndedBy, Outcome
-from ims_core.ua.session import Answered, Ended, Rejected, Ringing
+from ims_core.ua.session_events import Answered, Ended, Rejected, Ringing
 from tests.acd.house import SDP, House, Phone
 
 

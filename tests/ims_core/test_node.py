@@ -11,7 +11,7 @@ from ims_core.messages.parser import parse_message
 from ims_core.registrar.location import BindingAdded, BindingRemoved, LocationEvent
 from ims_core.security.digest import answer_challenge
 from ims_core.transactions.endpoint import ResponseReceived
-from ims_core.ua.session import Acknowledged, Answered, Ended, Rejected
+from ims_core.ua.session_events import Acknowledged, Answered, Ended, Rejected
 from tests.kit import (
     DOMAIN,
     NODE_ADDRESS,

@@ -22,7 +22,8 @@ from ims_core.transactions.endpoint import (
 from ims_core.transactions.machines import TimerValues
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
-from ims_core.ua.session import ALLOW, EventHandler, SessionEvent
+from ims_core.ua.session import ALLOW
+from ims_core.ua.session_events import EventHandler, SessionEvent
 from ims_core.ua.useragent import UserAgent
 from tests.kit.network import Network
 from tests.kit.party import Party

@@ -15,7 +15,7 @@ from ims_core.security.digest import DigestAuthenticator
 from ims_core.transactions.endpoint import Endpoint
 from ims_core.transactions.machines import TimerValues
 from ims_core.ua.incoming import IncomingCall
-from ims_core.ua.session import SessionEvent
+from ims_core.ua.session_events import SessionEvent
 from tests.kit.network import Network, seeded_ids
 from tests.kit.phone import DOMAIN, PASSWORD, Phone
 

@@ -9,7 +9,7 @@ from ims_core.messages.message import Request, Response
 from ims_core.messages.parser import parse_message
 from ims_core.registrar.location import Binding
 from ims_core.transactions.endpoint import AckReceived, RequestReceived, ResponseReceived
-from ims_core.ua.session import Answered, Ended, InfoReceived, Rejected, Ringing
+from ims_core.ua.session_events import Answered, Ended, InfoReceived, Rejected, Ringing
 from tests.kit import NODE_ADDRESS, Network, Packet, Party, Phone, Site, request_bytes
 
 VIA_OF_NODE = f"SIP/2.0/UDP {format_address(NODE_ADDRESS)}"

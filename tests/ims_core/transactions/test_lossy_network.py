@@ -11,7 +11,7 @@ from ims_core.messages.message import Request
 from ims_core.messages.parser import parse_message
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
-from ims_core.ua.session import Acknowledged, Answered, Ended, Rejected, Ringing
+from ims_core.ua.session_events import Acknowledged, Answered, Ended, Rejected, Ringing
 from tests.kit import Faults, Network, Party, Phone, Site, request_bytes
 
 SEEDS = range(12)

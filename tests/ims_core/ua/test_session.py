@@ -8,7 +8,8 @@ from ims_core.messages.parser import parse_message
 from ims_core.transactions.endpoint import RequestReceived, ResponseReceived
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
-from ims_core.ua.session import SDP, Acknowledged, Answered, Ended, InfoReceived, Rejected, Reoffered, Ringing
+from ims_core.ua.session import SDP
+from ims_core.ua.session_events import Acknowledged, Answered, Ended, InfoReceived, Rejected, Reoffered, Ringing
 from tests.kit import Network, Packet, Party, Phone, request_bytes, response_bytes
 
 T1_64 = 32.0
