@@ -29,6 +29,8 @@ REASONS: dict[int, str] = {
     416: "Unsupported URI Scheme",
     420: "Bad Extension",
     423: "Interval Too Brief",
+    430: "Flow Failed",
+    439: "First Hop Lacks Outbound Support",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     482: "Loop Detected",
@@ -122,6 +124,12 @@ class IntervalTooBrief(SipError):
     status = 423
 
 
+class FirstHopLacksOutbound(SipError):
+    """The proxy next to the user agent does not keep its flow (RFC 5626 section 11.6)."""
+
+    status = 439
+
+
 class NoSuchDialog(SipError):
     """The request matches no existing dialog or transaction (21.4.19)."""
 
@@ -177,6 +185,12 @@ class NoRoute(SipError):
 
     def __init__(self) -> None:
         super().__init__("No way to the next hop")
+
+
+class NotImplementedHere(SipError):
+    """The method is unknown to the server (21.5.2); Allow tells what is known."""
+
+    status = 501
 
 
 class ServiceUnavailable(SipError):

@@ -25,17 +25,19 @@ from ims_core.registrar.location import Binding, BindingRefreshed, BindingRemove
 
 _Row = tuple[str | bytes | float | None, ...]
 
-_VERSION = 2
+_VERSION = 3
 _CREATE = """
 CREATE TABLE bindings (
     number INTEGER PRIMARY KEY,
     aor, contact, call_id, cseq, expires_at, q, instance, path,
-    by_flow, transport, local_host, local_port, remote_host, remote_port
+    by_flow, transport, local_host, local_port, remote_host, remote_port,
+    reg_id
 )
 """
+_UPGRADES = {2: "ALTER TABLE bindings ADD COLUMN reg_id"}
 _SELECT = "SELECT * FROM bindings ORDER BY number"
 _INSERT = "INSERT OR REPLACE INTO bindings VALUES "
-_PLACES = f"({', '.join('?' * 15)})"
+_PLACES = f"({', '.join('?' * 16)})"
 _RENEW = (
     "UPDATE bindings SET call_id = new.column2, cseq = new.column3, expires_at = new.column4 FROM (VALUES {}) AS new "
     "WHERE number = new.column1"
@@ -225,18 +227,18 @@ class BindingsStore:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open the database, and make the table in a new one. Raises ``sqlite3.Error``."""
+    """Open the database, make the table in a new one and bring an older one up to date. Raises ``sqlite3.Error``."""
     database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
         version = database.execute("PRAGMA user_version").fetchone()[0]
-        if version not in {0, _VERSION}:
+        if version not in {0, *_UPGRADES, _VERSION}:
             raise sqlite3.DatabaseError(f"version {version} of the table, expected {_VERSION}")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         if version != _VERSION:
             with database:
                 database.execute("BEGIN IMMEDIATE")
-                database.execute(_CREATE)
+                database.execute(_UPGRADES.get(version, _CREATE))
                 database.execute(f"PRAGMA user_version = {_VERSION}")
     except sqlite3.Error:
         database.close()
@@ -258,13 +260,14 @@ def _row(binding: Binding, offset: float) -> _Row:
         _storable(", ".join(binding.path)) if binding.path else "",
         int(binding.by_flow),
         *((None,) * 5 if flow is None else (flow.transport, *flow.local, *flow.remote)),
+        binding.reg_id,
     )
 
 
 def _binding(row: _Row, offset: float) -> Binding | None:
     """What ``_row`` made a row from; None when somebody else wrote the row."""
     try:
-        _, aor, contact, call_id, cseq, expires_at, q, instance, path, by_flow, *flow = _texts(row)
+        _, aor, contact, call_id, cseq, expires_at, q, instance, path, by_flow, *flow, reg_id = _texts(row)
         return Binding(
             str(aor),
             str(contact),
@@ -275,6 +278,7 @@ def _binding(row: _Row, offset: float) -> Binding | None:
             expires_at=float(expires_at or 0) - offset,
             q=None if q is None else float(q),
             instance=str(instance),
+            reg_id=int(reg_id or 0),
             path=tuple(split_values(str(path))) if path else (),
         )
     except (ValueError, TypeError):

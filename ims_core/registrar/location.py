@@ -53,11 +53,13 @@ class Binding(Struct, eq=False, gc=False):
     """One contact of an address-of-record. Read it freely; only ``Location`` changes it.
 
     ``contact`` is the URI as registered, ``expires_at`` an instant in seconds (``inf``: fixed by configuration).
-    ``flow`` is where the REGISTER came from; with ``by_flow`` requests to the contact go there, because the contact
-    names the sender itself, else as its URI says. ``q`` is None when the phone named none, which counts as 1.
-    ``instance`` is the ``+sip.instance`` value (RFC 5626), ``path`` the Path values (RFC 3327). ``written`` is the
-    Contact value that said all this, empty when it came among others. ``number`` is different for every binding of
-    one ``Location``, ``due`` the second at which that looks whether it has expired.
+    ``flow`` is where the REGISTER came from, None when a proxy stood between; with ``by_flow`` requests to the contact
+    go there, because the contact names the sender itself, else as its URI, or the path before it, says. ``q`` is None
+    when the phone named none, which counts as 1. ``instance`` is the ``+sip.instance`` value and ``reg_id`` the flow
+    of that instance, 0 when the contact was not registered for a flow (RFC 5626); ``path`` are the Path values (RFC
+    3327). ``written`` is the Contact value that said all this, empty when it was the URI in angle brackets only or came
+    among others. ``number`` is different for every binding of one ``Location``, ``due`` the second at which that
+    looks whether it has expired.
     """
 
     aor: str
@@ -69,6 +71,7 @@ class Binding(Struct, eq=False, gc=False):
     expires_at: float = inf
     q: float | None = None
     instance: str = ""
+    reg_id: int = 0
     path: tuple[str, ...] = ()
     written: str = ""
     number: int = 0
@@ -91,8 +94,17 @@ class Binding(Struct, eq=False, gc=False):
 
     @property
     def needs_connection(self) -> bool:
-        """Whether the contact names the far end of the stream that it registered over, where nothing listens."""
-        return self.flow is not None and self.flow.reliable and self.uri.address == self.flow.remote
+        """Whether the contact is reached over the stream that it registered by, or not at all.
+
+        So it is when it was registered for this flow (RFC 5626), is a web browser (RFC 7118 section 5) or names the far
+        end of the connection, where nothing listens.
+        """
+        flow = self.flow
+        return (
+            flow is not None
+            and flow.reliable
+            and (self.reg_id > 0 or flow.transport in _BROWSERS or self.uri.address == flow.remote)
+        )
 
     def __repr__(self) -> str:
         return f"<Binding {self.aor} -> {self.contact}>"
@@ -143,8 +155,8 @@ class Location:
 
     def __init__(self) -> None:
         self._by_aor: dict[str, tuple[Binding, ...]] = {}
-        self._by_flow: _Index[tuple[str, Address]] = _Index()
-        self._by_contact: _Index[tuple[str, str, str, int | None]] = _Index()
+        self._by_remote: _Index[Address] = _Index()
+        self._by_contact: _Index[int] = _Index()
         self._due: dict[int, set[Binding]] = {}
         self._seconds: list[int] = []
         self._events: deque[LocationEvent] = deque()
@@ -165,7 +177,10 @@ class Location:
         return self._events.popleft() if self._events else None
 
     def bindings(self, aor: str) -> tuple[Binding, ...]:
-        """The contacts of ``aor``, the highest q first, among equals the oldest first."""
+        """The contacts of ``aor``, the highest q first, among equals the oldest first.
+
+        Of the flows of one instance the one that was registered last comes first (RFC 5626 section 7).
+        """
         held = self._by_aor.get(aor, ())
         return held if len(held) < 2 else tuple(sorted(held, key=_by_preference))
 
@@ -176,25 +191,35 @@ class Location:
 
     def bindings_from(self, transport: str, remote: Address) -> Collection[Binding]:
         """The contacts that registered from this address: who may be sending a request that comes from it."""
-        return self._by_flow.get((transport, remote))
+        return [binding for binding in self._by_remote.get(remote) if _is_over(binding, transport)]
 
     def has_flow(self, flow: Flow) -> bool:
         """Whether a contact registered from where ``flow`` comes from."""
-        return (flow.transport, flow.remote) in self._by_flow
+        return any(_is_over(binding, flow.transport) for binding in self._by_remote.get(flow.remote))
 
     def binding_at(self, contact: Uri) -> Binding | None:
         """The contact that ``contact`` names, as the Request-URI of a request within a dialog does."""
         found = None
-        for binding in self._by_contact.get(contact.same_resource):
+        for binding in self._by_contact.get(_resource(contact)):
             if binding.contact == contact.text:
                 return binding
-            found = binding
+            if binding.uri.same_resource == contact.same_resource:
+                found = binding
         return found
 
-    def match(self, aor: str, contact: Uri) -> Binding | None:
-        """The binding of ``aor`` whose contact equals ``contact`` (19.1.4)."""
+    def match(self, aor: str, contact: Uri, instance: str = "", reg_id: int = 0) -> Binding | None:
+        """The binding of ``aor`` that a registration of ``contact`` is about.
+
+        A contact that is registered for a flow is known by instance and ``reg_id``, whatever its URI (RFC 5626 section
+        6), any other by its URI (RFC 3261 section 19.1.4).
+        """
         for binding in self._by_aor.get(aor, ()):
-            if binding.contact == contact.text or same_uri(binding.uri, contact):
+            if binding.reg_id != reg_id:
+                continue
+            if reg_id:
+                if binding.instance == instance:
+                    return binding
+            elif binding.contact == contact.text or same_uri(binding.uri, contact):
                 return binding
         return None
 
@@ -202,9 +227,9 @@ class Location:
         """Take in a contact that ``match`` did not find; its contact must be a valid URI."""
         held = self._by_aor.get(binding.aor, ())
         self._by_aor[binding.aor] = (*held, binding)
-        self._by_contact.add(binding.uri.same_resource, binding)
+        self._by_contact.add(_resource(binding.uri), binding)
         if binding.flow is not None:
-            self._by_flow.add((binding.flow.transport, binding.flow.remote), binding)
+            self._by_remote.add(binding.flow.remote, binding)
         self._count += 1
         binding.number = next(self._numbers)
         self._schedule(binding)
@@ -213,14 +238,15 @@ class Location:
     def refresh(self, binding: Binding, new: Binding) -> None:
         """Give ``binding`` the contact and all else of ``new``, which must be for the same address-of-record."""
         if new.contact != binding.contact:
-            self._by_contact.discard(binding.uri.same_resource, binding)
-            self._by_contact.add(new.uri.same_resource, binding)
+            self._by_contact.discard(_resource(binding.uri), binding)
+            self._by_contact.add(_resource(new.uri), binding)
             binding.contact = new.contact
         if new.flow != binding.flow:
             self._set_flow(binding, new.flow)
         binding.by_flow = new.by_flow
         binding.q = new.q
         binding.instance = new.instance
+        binding.reg_id = new.reg_id
         binding.path = new.path
         binding.written = new.written
         self._extend(binding, new.call_id, new.cseq, new.expires_at)
@@ -246,7 +272,7 @@ class Location:
             self._by_aor[binding.aor] = rest
         else:
             del self._by_aor[binding.aor]
-        self._by_contact.discard(binding.uri.same_resource, binding)
+        self._by_contact.discard(_resource(binding.uri), binding)
         self._set_flow(binding, None)
         self._unschedule(binding)
         self._count -= 1
@@ -258,7 +284,7 @@ class Location:
         A contact that registered over it stays until it expires, and requests go to its URI over a connection
         opened for them (RFC 3261 section 18.1.1). A binding that ``needs_connection`` goes at once.
         """
-        for binding in list(self._by_flow.get((flow.transport, flow.remote))):
+        for binding in list(self._by_remote.get(flow.remote)):
             if binding.flow != flow:
                 continue
             if binding.needs_connection:
@@ -297,14 +323,26 @@ class Location:
 
     def _set_flow(self, binding: Binding, flow: Flow | None) -> None:
         if binding.flow is not None:
-            self._by_flow.discard((binding.flow.transport, binding.flow.remote), binding)
+            self._by_remote.discard(binding.flow.remote, binding)
         binding.flow = flow
         if flow is not None:
-            self._by_flow.add((flow.transport, flow.remote), binding)
+            self._by_remote.add(flow.remote, binding)
 
 
-def _by_preference(binding: Binding) -> float:
-    return -1.0 if binding.q is None else -binding.q
+_BROWSERS = frozenset(("WS", "WSS"))
+
+
+def _by_preference(binding: Binding) -> tuple[float, float]:
+    return -1.0 if binding.q is None else -binding.q, -binding.expires_at if binding.reg_id else 0.0
+
+
+def _is_over(binding: Binding, transport: str) -> bool:
+    return binding.flow is not None and binding.flow.transport == transport
+
+
+def _resource(contact: Uri) -> int:
+    """A key that equal contacts share; a number takes a third of the memory of what it stands for."""
+    return hash(contact.same_resource)
 
 
 _Key = TypeVar("_Key")

@@ -1,45 +1,45 @@
-"""The registrar: REGISTER requests become bindings (RFC 3261 section 10.3)."""
+"""The registrar: REGISTER requests become bindings (RFC 3261 section 10.3, RFC 5626 section 6)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from math import ceil, inf
 
-from msgspec import Struct
-
 from ims_core.errors import (
     BadExtension,
     BadRequest,
+    FirstHopLacksOutbound,
     Forbidden,
     IntervalTooBrief,
     NotFound,
     SipError,
-    UnsupportedScheme,
 )
 from ims_core.flow import Flow
 from ims_core.ids import Ids
-from ims_core.messages.headers import NameAddr, Via, parse_name_addr, quote_string
+from ims_core.messages.headers import parse_name_addr, quote_string
 from ims_core.messages.message import Request, Response, error_response, response_to
-from ims_core.messages.uri import Uri, parse_uri, same_uri
+from ims_core.messages.uri import parse_uri, same_uri
+from ims_core.registrar.contacts import (
+    Wish,
+    came_directly,
+    contact_uri,
+    ends_with_uri,
+    names_sender,
+    passed_an_edge,
+    preference,
+    registration_id,
+    seconds,
+    supports,
+)
 from ims_core.registrar.location import Binding, Domains, Location, Removal
-from ims_core.security.digest import DigestAuthenticator, Outcome, Unauthorized
+from ims_core.security.digest import DigestAuthenticator, Outcome, Unauthorized, Verdict
 
-SUPPORTED = frozenset(("path",))
+SUPPORTED = frozenset(("path", "outbound"))
 FALLBACK_EXPIRES = 3600
 USERS_REMEMBERED = 16_384
 REMEMBERED_LENGTH = 256
-
-
-class _Wish(Struct, frozen=True, gc=False):
-    """What a request asks for one contact: ``held`` is its binding if there is one, ``lifetime`` in seconds."""
-
-    uri: Uri
-    held: Binding | None
-    lifetime: int
-    q: float | None
-    instance: str
 
 
 class Registrar:
@@ -47,8 +47,12 @@ class Registrar:
 
     Without ``authenticator`` everybody may register any user that ``known_user`` knows (None: any user at all).
     With it, a user may register the own address-of-record only. Lifetimes are in seconds; a wish above
-    ``max_expires`` is cut down to it, one below ``min_expires`` is refused. ``unix_time`` turns ``now`` into seconds
-    since 1970 for the Date header; without it the header is left out.
+    ``max_expires`` is cut down to it, one below ``min_expires`` is refused. ``service_route`` are the values that a
+    phone is told to put into the Route of its requests (RFC 3608). Who registers for a flow is asked to keep it alive
+    every ``flow_timer`` seconds (RFC 5626 section 6), 0 for as he likes. ``unix_time`` turns ``now`` into seconds since
+    1970 for the Date header; without it the header is left out.
+
+    ``on_verdict`` is told how the credentials of each request fared, with its flow and ``now``.
     """
 
     def __init__(
@@ -63,6 +67,8 @@ class Registrar:
         max_expires: int = 7200,
         default_expires: int = 3600,
         max_contacts: int = 10,
+        service_route: Sequence[str] = (),
+        flow_timer: int = 120,
         unix_time: Callable[[float], float] | None = None,
     ) -> None:
         if not 0 <= min_expires <= min(default_expires, 3600) or default_expires > max_expires:
@@ -77,9 +83,12 @@ class Registrar:
         self._max_expires = max_expires
         self._default_expires = default_expires
         self._max_contacts = max_contacts
+        self._service_route = ", ".join(service_route)
+        self._flow_timer = flow_timer
         self._unix_time = unix_time
         self._registered = lru_cache(maxsize=USERS_REMEMBERED)(self._resolve)
         self._date = (-1, "")
+        self.on_verdict: Callable[[Flow, Verdict, float], None] = _ignore
         self.accepted = 0
         self.challenged = 0
         self.wrong_credentials = 0
@@ -90,7 +99,7 @@ class Registrar:
             self._location.expire(now)
             if "require" in request.keys:
                 _check_extensions(request)
-            user = None if self._authenticator is None else self._authenticate(self._authenticator, request, now)
+            user = None if self._authenticator is None else self._authenticate(self._authenticator, request, flow, now)
             aor = self._address_of_record(request, user)
             self._update(request, aor, flow, now)
             self.accepted += 1
@@ -98,15 +107,19 @@ class Registrar:
         except SipError as error:
             return error_response(request, error, to_tag=self._ids.tag())
 
-    def _authenticate(self, authenticator: DigestAuthenticator, request: Request, now: float) -> str:
+    def _authenticate(self, authenticator: DigestAuthenticator, request: Request, flow: Flow, now: float) -> str:
         """Step 3. Returns the user who sent the request."""
-        verdict = authenticator.verify(request.method, request.uri, request.whole_values("Authorization"), now)
+        credentials = request.whole_values("Authorization")
+        host = flow.remote[0]
+        verdict = authenticator.verify(request.method, request.uri, credentials, now, host=host, body=request.body)
+        self.on_verdict(flow, verdict, now)
         if verdict.outcome is Outcome.ACCEPTED:
             return verdict.user
         self.challenged += 1
         self.wrong_credentials += verdict.outcome is Outcome.WRONG
-        challenge = authenticator.challenge(now, stale=verdict.outcome is Outcome.STALE)
-        raise Unauthorized(headers=(("WWW-Authenticate", challenge),))
+        user, stale = request.to.uri.user, verdict.outcome is Outcome.STALE
+        challenges = authenticator.challenges(now, user, host=host, stale=stale)
+        raise Unauthorized(headers=tuple(("WWW-Authenticate", challenge) for challenge in challenges))
 
     def _address_of_record(self, request: Request, user: str | None) -> str:
         """Steps 1, 4 and 5."""
@@ -133,18 +146,22 @@ class Registrar:
         contact = request.get("Contact")
         if contact is None:
             return
-        if request.keys.count("contact") == 1 and "path" not in request.keys:
+        direct = came_directly(request)
+        if direct and request.keys.count("contact") == 1 and "path" not in request.keys:
             enter_or_renew = self._renew if aor in self._location else self._enter
             if enter_or_renew(request, aor, contact, flow, now):
                 return
         contacts = request.values("Contact")
+        path = tuple(request.values("Path")) if "path" in request.keys else ()
         call_id, cseq = request.call_id, request.cseq.number
-        wishes = self._all_away(request, aor, contacts) if "*" in contacts else self._wishes(request, aor, contacts)
+        if "*" in contacts:
+            wishes = self._all_away(request, aor, contacts)
+        else:
+            wishes = self._wishes(request, aor, contacts, keeps_flow=direct or passed_an_edge(path))
         for wish in wishes:
             # step 7: a binding made with this Call-ID changes "only if the CSeq in the request is higher"
             if wish.held is not None and wish.held.call_id == call_id and wish.held.cseq >= cseq:
                 raise SipError("CSeq out of order")
-        path = tuple(request.values("Path")) if "path" in request.keys else ()
         written = contact if len(contacts) == 1 else ""
         for wish in wishes:
             held, uri = wish.held, wish.uri
@@ -155,15 +172,16 @@ class Registrar:
             new = Binding(
                 aor,
                 uri.text,
-                flow,
-                by_flow=_names_sender(uri, request.via, flow),
+                flow if direct else None,
+                by_flow=direct and not path and (wish.reg_id > 0 or names_sender(uri, request.via, flow)),
                 call_id=call_id,
                 cseq=cseq,
                 expires_at=now + wish.lifetime,
                 q=wish.q,
                 instance=wish.instance,
+                reg_id=wish.reg_id,
                 path=path,
-                written=written,
+                written="" if written == f"<{uri.text}>" else written,
             )
             if held is None:
                 self._location.add(new)
@@ -172,13 +190,13 @@ class Registrar:
 
     def _enter(self, request: Request, aor: str, contact: str, flow: Flow, now: float) -> bool:
         """Do what most first REGISTERs ask: take in one plain contact. False: it is not as simple as that."""
-        if not contact.startswith("<") or not _ends_with_uri(contact):
+        if not contact.startswith("<") or not ends_with_uri(contact):
             return False
-        uri = _contact_uri(parse_name_addr(contact))
+        uri = contact_uri(parse_name_addr(contact))
         lifetime = self._lifetime(request.get("Expires"))
         if not lifetime:
             return False
-        by_flow = _names_sender(uri, request.via, flow)
+        by_flow = names_sender(uri, request.via, flow)
         call_id, cseq = request.call_id, request.cseq.number
         new = Binding(
             aor,
@@ -188,7 +206,6 @@ class Registrar:
             call_id=call_id,
             cseq=cseq,
             expires_at=now + lifetime,
-            written=contact,
         )
         self._location.add(new)
         return True
@@ -196,10 +213,10 @@ class Registrar:
     def _renew(self, request: Request, aor: str, contact: str, flow: Flow, now: float) -> bool:
         """Do what most other REGISTERs ask: let the one contact live longer. False: it is not as simple as that."""
         held = self._location.only(aor)
-        if held is None or held.written != contact or held.flow != flow or held.path:
+        if held is None or (held.written or f"<{held.contact}>") != contact or held.flow != flow or held.path:
             return False
         asked = request.get("Expires")
-        if not _ends_with_uri(contact):
+        if not ends_with_uri(contact):
             asked = parse_name_addr(contact).params.get("expires", asked)
         lifetime = self._lifetime(asked)
         call_id, cseq = request.call_id, request.cseq.number
@@ -208,41 +225,45 @@ class Registrar:
         self._location.renew(held, call_id=call_id, cseq=cseq, expires_at=now + lifetime)
         return True
 
-    def _all_away(self, request: Request, aor: str, contacts: list[str]) -> list[_Wish]:
+    def _all_away(self, request: Request, aor: str, contacts: list[str]) -> list[Wish]:
         # "if the request has additional Contact fields or an expiration time other than zero, the request is invalid"
-        if len(contacts) > 1 or _seconds(request.get("Expires")) != 0:
+        if len(contacts) > 1 or seconds(request.get("Expires")) != 0:
             raise BadRequest("Contact * needs Expires 0")
         held = self._location.bindings(aor)
-        return [_Wish(binding.uri, binding, 0, None, "") for binding in held if not binding.fixed]
+        return [Wish(binding.uri, binding, 0) for binding in held if not binding.fixed]
 
-    def _wishes(self, request: Request, aor: str, contacts: list[str]) -> list[_Wish]:
+    def _wishes(self, request: Request, aor: str, contacts: list[str], *, keeps_flow: bool) -> list[Wish]:
+        """Read the contacts; with ``keeps_flow`` they may be registered for a flow (RFC 5626 section 6)."""
         if len(contacts) > 2 * self._max_contacts:
             raise Forbidden("Too many contacts")
         default = request.get("Expires")
-        wishes: list[_Wish] = []
+        wishes: list[Wish] = []
         for text in contacts:
             contact = parse_name_addr(text)
-            uri = _contact_uri(contact)
-            held = self._location.match(aor, uri)
+            uri = contact_uri(contact)
+            lifetime = self._lifetime(contact.params.get("expires", default))
+            q, instance, reg_id = preference(contact), contact.params.get("+sip.instance", ""), 0
+            if instance and "reg-id" in contact.params:
+                reg_id = registration_id(contact)
+                if not keeps_flow:
+                    if supports(request, "outbound"):
+                        raise FirstHopLacksOutbound
+                    reg_id = 0
+            held = self._location.match(aor, uri, instance, reg_id)
             if held is not None and held.fixed:
                 continue
-            lifetime = self._lifetime(contact.params.get("expires", default))
-            if contact.params:
-                wish = _Wish(uri, held, lifetime, _preference(contact), contact.params.get("+sip.instance", ""))
-            else:
-                wish = _Wish(uri, held, lifetime, None, "")
+            wish = Wish(uri, held, lifetime, q, instance, reg_id)
             if wishes:  # of two values for one contact the later counts
-                wishes = [
-                    other
-                    for other in wishes
-                    if not (same_uri(other.uri, uri) or (held is not None and other.held is held))
-                ]
+                wishes = [other for other in wishes if not _same_contact(other, wish)]
             wishes.append(wish)
         if len(wishes) > 1 or (wishes and wishes[0].held is None):
             self._check_room(aor, wishes)
+        lasting = [wish for wish in wishes if wish.lifetime]
+        if len(lasting) > 1 and any(wish.reg_id for wish in lasting):
+            raise BadRequest("One contact at a time for a flow")
         return wishes
 
-    def _check_room(self, aor: str, wishes: list[_Wish]) -> None:
+    def _check_room(self, aor: str, wishes: list[Wish]) -> None:
         held = len(self._location.bindings(aor))
         if held + len(wishes) <= self._max_contacts:
             return
@@ -257,7 +278,7 @@ class Registrar:
         """The seconds granted to a contact that asks for ``text``; 0 means remove it. Raises ``IntervalTooBrief``."""
         if text is None:
             return self._default_expires
-        wanted = _seconds(text)
+        wanted = seconds(text)
         if wanted is None:  # 20.10: "Malformed values SHOULD be treated as equivalent to 3600."
             wanted = FALLBACK_EXPIRES
         if 0 < wanted < self._min_expires:
@@ -267,6 +288,7 @@ class Registrar:
     def _ok(self, request: Request, aor: str, now: float) -> Response:
         """Step 8: the 200 with all current bindings."""
         response = response_to(request, 200, to_tag=self._ids.tag())
+        keys, lines = response.keys, response.lines
         for binding in self._location.bindings(aor):
             left = self._max_expires if binding.expires_at == inf else ceil(binding.expires_at - now)
             if left <= 0:  # about to be dropped
@@ -276,17 +298,38 @@ class Registrar:
                 value += f";q={binding.q:.3g}"
             if binding.instance:
                 value += f";+sip.instance={quote_string(binding.instance)}"
-            response.keys.append("contact")
-            response.lines.append(value)
+                if binding.reg_id:
+                    value += f";reg-id={binding.reg_id}"
+                    self._tell_of_flow(request, binding, response)
+            keys.append("contact")
+            lines.append(value)
         if "path" in request.keys:
             for value in request.values("Path"):
                 response.add("Path", value)
+        if self._service_route:
+            response.add("Service-Route", self._service_route)
         if self._unix_time is not None:
             if self._date[0] != int(now):
                 self._date = int(now), f"Date: {formatdate(self._unix_time(now), usegmt=True)}"
-            response.keys.append("date")
-            response.lines.append(self._date[1])
+            keys.append("date")
+            lines.append(self._date[1])
         return response
+
+    def _tell_of_flow(self, request: Request, binding: Binding, response: Response) -> None:
+        """Say that the contact of this request was registered for its flow (RFC 5626 section 6)."""
+        if (binding.call_id, binding.cseq) == (request.call_id, request.cseq.number) and supports(request, "outbound"):
+            response.add("Require", "outbound")
+            if binding.flow is not None and self._flow_timer:
+                response.add("Flow-Timer", str(self._flow_timer))
+
+
+def _same_contact(one: Wish, other: Wish) -> bool:
+    """Whether two values of one request are about the same binding."""
+    if one.held is not None and one.held is other.held:
+        return True
+    if one.reg_id or other.reg_id:
+        return (one.instance, one.reg_id) == (other.instance, other.reg_id)
+    return same_uri(one.uri, other.uri)
 
 
 def _check_extensions(request: Request) -> None:
@@ -296,45 +339,5 @@ def _check_extensions(request: Request) -> None:
         raise BadExtension(headers=(("Unsupported", ", ".join(unsupported)),))
 
 
-def _ends_with_uri(contact: str) -> bool:
-    """Whether a contact is sure to have no parameters of its own, and no other behind it."""
-    return 0 <= contact.find(">") == len(contact) - 1
-
-
-def _contact_uri(contact: NameAddr) -> Uri:
-    try:
-        return contact.uri
-    except UnsupportedScheme:
-        raise BadRequest("Unsupported scheme in Contact") from None
-
-
-def _names_sender(contact: Uri, via: Via, flow: Flow) -> bool:
-    """Whether a contact is the phone's own idea of the address that it sends from.
-
-    Then requests take the flow, which also works through a NAT that the phone knows nothing of; otherwise the contact
-    is meant as it stands.
-    """
-    if contact.transport != flow.transport or contact.host != via.host:
-        return False
-    return flow.reliable or (contact.port or 5060) == (via.port or 5060)
-
-
-def _preference(contact: NameAddr) -> float | None:
-    """The ``qvalue`` of a contact (25.1): 0 to 1 with at most three decimals."""
-    text = contact.params.get("q")
-    if text is None:
-        return None
-    whole, _, decimals = text.partition(".")
-    if whole not in {"0", "1"} or len(decimals) > 3 or (decimals and not (decimals.isascii() and decimals.isdigit())):
-        raise BadRequest("Malformed q")
-    q = float(text)
-    if q > 1:
-        raise BadRequest("Malformed q")
-    return q
-
-
-def _seconds(text: str | None) -> int | None:
-    """The value of a ``delta-seconds``, None when it is none."""
-    if text is None or not (text.isascii() and text.isdigit() and len(text) <= 10):
-        return None
-    return int(text)
+def _ignore(flow: Flow, verdict: Verdict, now: float) -> None:
+    """Nobody wants to know."""

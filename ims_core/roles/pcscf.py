@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ims_core.roles.routing import ToScscf
-from ims_core.security.digest import DigestAuthenticator, Outcome, ProxyAuthenticationRequired
+from ims_core.security.digest import DigestAuthenticator, Outcome, ProxyAuthenticationRequired, Verdict
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
@@ -18,7 +18,8 @@ class Pcscf:
     """Admits requests from registered flows, from trunks, and from whoever answers a digest challenge.
 
     ``is_trunk`` tells whether an address belongs to a configured trunk. Without ``authenticator`` everybody is
-    admitted under the identity of the From header.
+    admitted under the identity of the From header. ``on_verdict`` is told how the credentials of each
+    request fared that is asked for some, with its flow and ``now``.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Pcscf:
         self._location = location
         self._authenticator = authenticator
         self._is_trunk = is_trunk
+        self.on_verdict: Callable[[Flow, Verdict, float], None] = _ignore
 
     def route(self, request: Request, flow: Flow, now: float) -> ToScscf:
         """Decide about a request outside any dialog. Raises ``ProxyAuthenticationRequired``."""
@@ -43,13 +45,17 @@ class Pcscf:
         identity = self._registered_identity(request, flow)
         if identity:
             return ToScscf(identity)
+        credentials = request.whole_values("Proxy-Authorization")
+        host = flow.remote[0]
         verdict = self._authenticator.verify(
-            request.method, request.uri, request.whole_values("Proxy-Authorization"), now
+            request.method, request.uri, credentials, now, host=host, body=request.body
         )
+        self.on_verdict(flow, verdict, now)
         if verdict.outcome is Outcome.ACCEPTED:
             return ToScscf(verdict.user)
-        challenge = self._authenticator.challenge(now, stale=verdict.outcome is Outcome.STALE)
-        raise ProxyAuthenticationRequired(headers=(("Proxy-Authenticate", challenge),))
+        caller, stale = request.from_.uri.user, verdict.outcome is Outcome.STALE
+        challenges = self._authenticator.challenges(now, caller, host=host, stale=stale)
+        raise ProxyAuthenticationRequired(headers=tuple(("Proxy-Authenticate", value) for value in challenges))
 
     def _registered_identity(self, request: Request, flow: Flow) -> str:
         """Among the users registered from one flow the From header chooses; it cannot name another."""
@@ -64,3 +70,7 @@ class Pcscf:
 
 def _user(aor: str) -> str:
     return aor.removeprefix("sip:").partition("@")[0]
+
+
+def _ignore(flow: Flow, verdict: Verdict, now: float) -> None:
+    """Nobody wants to know."""

@@ -1,4 +1,4 @@
-"""Digest authentication, both sides (RFC 7616 and RFC 2617 as RFC 3261 section 22.4 uses them)."""
+"""Digest authentication, both sides (RFC 7616 and RFC 8760; RFC 2617 as RFC 3261 section 22.4 uses it)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from enum import Enum
+from functools import lru_cache
 from itertools import count
 from typing import NamedTuple
 
@@ -18,12 +19,16 @@ from ims_core.messages.uri import parse_uri
 ALGORITHMS: dict[str, Callable[[bytes], str]] = {
     "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
     "SHA-256": lambda data: hashlib.sha256(data).hexdigest(),
+    "SHA-512-256": lambda data: hashlib.new("sha512_256", data).hexdigest(),
 }
+QOPS = ("auth", "auth-int")
 MAX_HEADER_LENGTH = 4096
 NONCES_REMEMBERED = 65536
+HASHES_REMEMBERED = 16384
+REMEMBERED_LENGTH = 256
 
 # Anchored at the start or a comma and possessive, so that no text takes more than linear time.
-_PARAM = re.compile(r'(?:^|,)\s*+([\w-]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s,"]*+))', re.ASCII | re.DOTALL)
+_PARAM = re.compile(r'(?:^|,)\s*+([\w-]++)\s*+=\s*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^\s,"]*+))', re.ASCII | re.DOTALL)
 _NONCE = re.compile(r"([0-9a-f]{8,16})-([0-9a-f]{1,16})-([0-9a-f]{32})")
 
 
@@ -40,7 +45,7 @@ class ProxyAuthenticationRequired(SipError):
 
 
 class UnsupportedChallenge(Exception):
-    """A challenge that cannot be answered: no Digest, an unknown algorithm, or a qop other than ``auth``."""
+    """A challenge that cannot be answered: no Digest, or an algorithm or qop that is unknown here."""
 
 
 class Outcome(Enum):
@@ -56,26 +61,34 @@ class Outcome(Enum):
 
 
 class Verdict(NamedTuple):
-    """The outcome, with the user (without any ``@domain``) when it is ``ACCEPTED``."""
+    """The outcome, with the user (without any ``@domain``) when it is ``ACCEPTED``.
+
+    ``proven``: whoever sent wrong credentials had got a nonce that was sent to just this host, so he is there.
+    """
 
     outcome: Outcome
     user: str = ""
+    proven: bool = False
 
 
 _MISSING, _STALE, _WRONG = Verdict(Outcome.MISSING), Verdict(Outcome.STALE), Verdict(Outcome.WRONG)
+_PROVEN_WRONG = Verdict(Outcome.WRONG, proven=True)
 
 
 class DigestAuthenticator:
     """Challenges and verifies for one realm; serves 401 and 407 alike.
 
-    A nonce is a time, a serial number and a MAC of both, so that a challenge leaves no state behind. Only a nonce
-    that was used with the right password is remembered, with its highest nonce count, to refuse replays. At most
-    ``nonces_remembered`` are: when the oldest is forgotten, it and all older ones that are not remembered count as
-    stale. A nonce used without qop serves once.
+    A nonce is a time, a serial number and a MAC of both and of the host it is sent to, so that a challenge leaves no
+    state behind; from another host it is stale. Only a nonce that was used with the right password is remembered, with
+    its highest nonce count, to refuse replays. At most ``nonces_remembered`` are: when the oldest is forgotten, it and
+    all older ones that are not remembered count as stale. A nonce used without qop serves once.
 
     ``password_of`` returns the password of a user or None. ``secret`` keys the MAC: take 16 random bytes or more
-    at each start. ``nonce_lifetime`` is in seconds. Do not verify ACK or CANCEL: they carry the credentials of
-    their INVITE (RFC 3261 section 22.1).
+    at each start. ``nonce_lifetime`` is in seconds. ``algorithms`` are offered in this order, one challenge each
+    (RFC 8760 section 2.4), to every user for whom ``algorithms_of`` does not name others; no other is accepted of
+    him. ``qop`` is what a challenge offers of "auth" and "auth-int". ``accepted``, ``missing``, ``stale`` and
+    ``wrong`` count the verdicts. Do not verify ACK or CANCEL: they carry the credentials of their INVITE (RFC 3261
+    section 22.1). Hashed usernames (RFC 7616 section 3.4.4) are not offered, and wrong when they come.
     """
 
     def __init__(
@@ -85,77 +98,107 @@ class DigestAuthenticator:
         secret: bytes,
         *,
         nonce_lifetime: float = 300,
-        algorithm: str = "MD5",
+        algorithms: Sequence[str] = ("MD5",),
+        algorithms_of: Callable[[str], Sequence[str] | None] | None = None,
+        qop: Sequence[str] = ("auth",),
         nonces_remembered: int = NONCES_REMEMBERED,
     ) -> None:
         self.realm = realm
         self._password_of = password_of
-        self._secret = secret
+        self._nobodys_password = hmac.digest(secret, b"password", "sha256").hex()
+        self._mac = hashlib.blake2b(key=secret, digest_size=16)
         self._lifetime = nonce_lifetime
-        self._algorithm = algorithm
-        self._hash = ALGORITHMS[algorithm]
+        self._algorithms = tuple(algorithms)
+        self._algorithms_of = algorithms_of
+        self._qop = frozenset(qop)
+        self._before_nonce = f"Digest realm={quote_string(realm)}, nonce="
+        self._offered_qop = f', qop="{",".join(qop)}"'
         self._at_realm = f"@{realm}"
         self._serials = count(1)
         self._nonce_counts: OrderedDict[int, int] = OrderedDict()
         self._nonces_remembered = nonces_remembered
         self._forgotten = 0
+        self.accepted = self.missing = self.stale = self.wrong = 0
 
-    def challenge(self, now: float, *, stale: bool = False) -> str:
-        """Return the value of a WWW-Authenticate or Proxy-Authenticate header."""
-        value = (
-            f'Digest realm={quote_string(self.realm)}, nonce="{self._new_nonce(now)}", '
-            f'algorithm={self._algorithm}, qop="auth"'
-        )
-        return f"{value}, stale=true" if stale else value
+    def challenges(self, now: float, user: str = "", *, host: str = "", stale: bool = False) -> list[str]:
+        """Return the values of the WWW-Authenticate or Proxy-Authenticate headers for who claims to be ``user``.
 
-    def verify(self, method: str, uri: str, credentials: Sequence[str], now: float) -> Verdict:
+        ``host`` is where they are sent to.
+        """
+        stamp = f"{int(now):08x}-{next(self._serials):x}"
+        start = f'{self._before_nonce}"{stamp}-{self._mac_of(stamp, host)}", algorithm='
+        end = f"{self._offered_qop}, stale=true" if stale else self._offered_qop
+        return [f"{start}{algorithm}{end}" for algorithm in self._offered(user)]
+
+    def _offered(self, user: str) -> Sequence[str]:
+        own = self._algorithms_of(user) if self._algorithms_of is not None else None
+        return own or self._algorithms
+
+    def verify(
+        self, method: str, uri: str, credentials: Sequence[str], now: float, *, host: str = "", body: bytes = b""
+    ) -> Verdict:
         """Judge a request by its credentials: the values of all its (Proxy-)Authorization header lines.
 
-        ``uri`` is the Request-URI.
+        ``uri`` is the Request-URI, ``host`` where the request came from, ``body`` what a qop of "auth-int" protects as
+        well.
         """
         for text in credentials:
             params = _parse_digest(text)
             if params and params.get("realm") == self.realm:
-                return self._judge(method, uri, params, now)
+                nonce = params.get("nonce", "")
+                user = self._whose(method, uri, params, body)
+                if user is None:
+                    self.wrong += 1
+                    return _WRONG if self._serial_of(nonce, host, now) is None else _PROVEN_WRONG
+                if not self._use_nonce(nonce, params, host, now):
+                    self.stale += 1
+                    return _STALE
+                self.accepted += 1
+                return Verdict(Outcome.ACCEPTED, user)
+        self.missing += 1
         return _MISSING
 
-    def _judge(self, method: str, uri: str, params: dict[str, str], now: float) -> Verdict:
-        username, nonce, qop = params.get("username", ""), params.get("nonce", ""), params.get("qop", "")
-        nc = _hexadecimal(params.get("nc", "")) if qop else 1
-        if (
-            params.get("algorithm", "MD5").upper() != self._algorithm
-            or (qop and (qop.lower() != "auth" or not nc or not params.get("cnonce")))
-            or not _same_target(params.get("uri", ""), uri)
-        ):
-            return _WRONG
+    def _whose(self, method: str, uri: str, params: dict[str, str], body: bytes) -> str | None:
+        """The user whose password made these credentials for this request, None when they are wrong."""
+        username, qop = params.get("username", ""), params.get("qop", "").lower()
+        algorithm = params.get("algorithm", "MD5").upper()
         user = username.removesuffix(self._at_realm)
         password = self._password_of(user)
-        expected = _response(
-            self._hash, method, params, f"{username}:{self.realm}:{'' if password is None else password}"
-        )
+        if (
+            algorithm not in self._offered(user)
+            or (qop and (qop not in self._qop or not _hexadecimal(params.get("nc", "")) or not params.get("cnonce")))
+            or not _same_target(params.get("uri", ""), uri)
+            or params.get("userhash", "").lower() == "true"
+        ):
+            return None
+        # An unknown user takes the same steps with a password that nobody knows.
+        a1 = f"{username}:{self.realm}:{self._nobodys_password if password is None else password}"
+        expected = _response(algorithm, method, params, a1, body).encode()
         right = hmac.compare_digest(expected, params.get("response", "").lower().encode("utf-8", "surrogateescape"))
-        if not right or password is None:
-            return _WRONG
-        if not self._use_nonce(nonce, nc, once=not qop, now=now):
-            return _STALE
-        return Verdict(Outcome.ACCEPTED, user)
+        return user if right and password is not None else None
 
-    def _new_nonce(self, now: float) -> str:
-        stamp = f"{int(now):08x}-{next(self._serials):x}"
-        return f"{stamp}-{self._mac(stamp)}"
+    def _mac_of(self, stamp: str, host: str) -> str:
+        mac = self._mac.copy()
+        mac.update(f"{stamp} {host}".encode())
+        return mac.hexdigest()
 
-    def _mac(self, stamp: str) -> str:
-        return hmac.digest(self._secret, stamp.encode(), "sha256")[:16].hex()
-
-    def _use_nonce(self, nonce: str, nc: int, *, once: bool, now: float) -> bool:
-        """Whether ``nonce`` is ours, fresh, and not yet used with this or a higher count; remembers the use."""
+    def _serial_of(self, nonce: str, host: str, now: float) -> int | None:
+        """The serial number of a nonce of ours that is fresh and was sent to ``host``, else None."""
         match = _NONCE.fullmatch(nonce)
         if not match:
-            return False
+            return None
         time, number, mac = match.groups()
-        if not hmac.compare_digest(mac, self._mac(f"{time}-{number}")) or now - int(time, 16) > self._lifetime:
+        if not hmac.compare_digest(mac, self._mac_of(f"{time}-{number}", host)):
+            return None
+        return int(number, 16) if now - int(time, 16) <= self._lifetime else None
+
+    def _use_nonce(self, nonce: str, params: dict[str, str], host: str, now: float) -> bool:
+        """Whether ``nonce`` is not yet used with this or a higher count; remembers the use."""
+        serial = self._serial_of(nonce, host, now)
+        if serial is None:
             return False
-        serial = int(number, 16)
+        once = not params.get("qop")
+        nc = 1 if once else _hexadecimal(params["nc"])
         used = self._nonce_counts.get(serial)
         if used is None:
             if serial <= self._forgotten:
@@ -168,13 +211,51 @@ class DigestAuthenticator:
         return True
 
 
+def answer_challenges(
+    challenges: Sequence[str],
+    method: str,
+    uri: str,
+    user: str,
+    password: str,
+    *,
+    cnonce: str,
+    nc: int = 1,
+    body: bytes = b"",
+) -> list[str]:
+    """Return the credentials that answer the values of all Authenticate headers of one name: one for each realm.
+
+    Of the challenges of a realm the topmost that can be answered is taken (RFC 8760 section 2.4). Raises
+    ``UnsupportedChallenge`` when a realm has none.
+    """
+    answers: dict[str, str | UnsupportedChallenge] = {}
+    for challenge in challenges:
+        params = _parse_digest(challenge) or {}
+        realm = params.get("realm", "")
+        if not isinstance(answers.get(realm), str):
+            try:
+                answers[realm] = answer_challenge(
+                    challenge, method, uri, user, password, cnonce=cnonce, nc=nc, body=body
+                )
+            except UnsupportedChallenge as error:
+                answers[realm] = error
+    found = []
+    for answer in answers.values():
+        if isinstance(answer, UnsupportedChallenge):
+            raise answer
+        found.append(answer)
+    if not found:
+        raise UnsupportedChallenge("no challenge")
+    return found
+
+
 def answer_challenge(
-    challenge: str, method: str, uri: str, user: str, password: str, *, cnonce: str, nc: int = 1
+    challenge: str, method: str, uri: str, user: str, password: str, *, cnonce: str, nc: int = 1, body: bytes = b""
 ) -> str:
     """Return the credentials that answer ``challenge`` (the value of one Authenticate header).
 
     They go into Authorization for a 401 and into Proxy-Authorization for a 407. ``cnonce`` is a fresh random
-    string, ``nc`` how often this nonce has been answered, this time included. Raises ``UnsupportedChallenge``.
+    string, ``nc`` how often this nonce has been answered, this time included. ``body`` is protected where the
+    challenge asks for no less than "auth-int". Raises ``UnsupportedChallenge``.
     """
     params = _parse_digest(challenge)
     if params is None or "realm" not in params or "nonce" not in params:
@@ -183,12 +264,11 @@ def answer_challenge(
     if algorithm not in ALGORITHMS:
         raise UnsupportedChallenge(f"algorithm {algorithm}")
     offered = [qop.strip().lower() for qop in params.get("qop", "").split(",") if qop.strip()]
-    if offered and "auth" not in offered:
+    qop = next((known for known in QOPS if known in offered), "")
+    if offered and not qop:
         raise UnsupportedChallenge(f"qop {params['qop']}")
-    answer = {"nonce": params["nonce"], "uri": uri}
-    if offered:
-        answer |= {"qop": "auth", "cnonce": cnonce, "nc": f"{nc:08x}"}
-    response = _response(ALGORITHMS[algorithm], method, answer, f"{user}:{params['realm']}:{password}").decode()
+    answer = {"nonce": params["nonce"], "uri": uri, "qop": qop, "cnonce": cnonce, "nc": f"{nc:08x}"}
+    response = _response(algorithm, method, answer, f"{user}:{params['realm']}:{password}", body)
     fields = [
         f"username={quote_string(user)}",
         f"realm={quote_string(params['realm'])}",
@@ -200,22 +280,29 @@ def answer_challenge(
         fields.append(f"algorithm={params['algorithm']}")
     if "opaque" in params:
         fields.append(f"opaque={quote_string(params['opaque'])}")
-    if offered:
-        fields.append(f"qop=auth, nc={answer['nc']}, cnonce={quote_string(cnonce)}")
+    if qop:
+        fields.append(f"qop={qop}, nc={answer['nc']}, cnonce={quote_string(cnonce)}")
     return "Digest " + ", ".join(fields)
 
 
-def _response(digest: Callable[[bytes], str], method: str, params: dict[str, str], a1: str) -> bytes:
+def _response(algorithm: str, method: str, params: dict[str, str], a1: str, body: bytes) -> str:
     """The request-digest (RFC 7616 section 3.4.1); without qop as in RFC 2069, which RFC 2617 still allows."""
-    ha1, ha2 = digest(_bytes(a1)), digest(_bytes(f"{method}:{params.get('uri', '')}"))
+    qop, a2 = params.get("qop"), f"{method}:{params.get('uri', '')}"
     middle = params.get("nonce", "")
-    if params.get("qop"):
-        middle = f"{middle}:{params['nc']}:{params['cnonce']}:{params['qop']}"
-    return digest(_bytes(f"{ha1}:{middle}:{ha2}")).encode()
+    if qop:
+        middle = f"{middle}:{params['nc']}:{params['cnonce']}:{qop}"
+        if qop.lower() == "auth-int":
+            a2 = f"{a2}:{ALGORITHMS[algorithm](body)}"
+    ha1 = (_hash_remembered if len(a1) <= REMEMBERED_LENGTH else _hash)(algorithm, a1)
+    ha2 = (_hash_remembered if len(a2) <= REMEMBERED_LENGTH else _hash)(algorithm, a2)
+    return _hash(algorithm, f"{ha1}:{middle}:{ha2}")
 
 
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+def _hash(algorithm: str, text: str) -> str:
+    return ALGORITHMS[algorithm](text.encode("utf-8", "surrogateescape"))
+
+
+_hash_remembered = lru_cache(maxsize=HASHES_REMEMBERED)(_hash)
 
 
 def _parse_digest(text: str) -> dict[str, str] | None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ims_core.security import digest
 from ims_core.security.digest import DigestAuthenticator, Outcome, UnsupportedChallenge, Verdict, answer_challenge
 
 rfc = pytest.mark.rfc
@@ -88,25 +89,25 @@ def test_a_challenge_without_qop_is_answered_as_in_rfc_2069() -> None:
 @pytest.mark.parametrize("qop", [True, False])
 @pytest.mark.parametrize(("user", "password"), [("alice", "demo"), ("bob", 'p"ä\\'), ("empty", "")])
 def test_the_right_password_is_accepted(algorithm: str, qop: bool, user: str, password: str) -> None:
-    server = authenticator(algorithm=algorithm)
-    challenge = server.challenge(10.0)
+    server = authenticator(algorithms=[algorithm])
+    challenge = server.challenges(10.0)[0]
     credentials = answer(challenge if qop else without_qop(challenge), user, password)
     assert server.verify("REGISTER", URI, [credentials], 11.0) == Verdict(Outcome.ACCEPTED, user)
 
 
 def test_a_user_name_may_carry_the_domain() -> None:
     server = authenticator()
-    credentials = answer(server.challenge(0.0), "alice@ims.example")
+    credentials = answer(server.challenges(0.0)[0], "alice@ims.example")
     assert server.verify("REGISTER", URI, [credentials], 0.0) == Verdict(Outcome.ACCEPTED, "alice")
-    credentials = answer(server.challenge(0.0), "alice@other.example")
+    credentials = answer(server.challenges(0.0)[0], "alice@other.example")
     assert server.verify("REGISTER", URI, [credentials], 0.0).outcome is Outcome.WRONG
 
 
 @rfc("7616-3.3")
 def test_a_challenge_offers_what_is_understood_and_says_when_it_is_repeated() -> None:
-    challenge = authenticator().challenge(0.0)
+    challenge = authenticator().challenges(0.0)[0]
     assert re.fullmatch(r'Digest realm="ims.example", nonce="[0-9a-f-]+", algorithm=MD5, qop="auth"', challenge)
-    assert authenticator().challenge(0.0, stale=True).endswith(", stale=true")
+    assert authenticator().challenges(0.0, stale=True)[0].endswith(", stale=true")
 
 
 @pytest.mark.parametrize(
@@ -114,30 +115,32 @@ def test_a_challenge_offers_what_is_understood_and_says_when_it_is_repeated() ->
 )
 def test_wrong_passwords_and_unknown_users_are_one(user: str, password: str) -> None:
     server = authenticator()
-    credentials = answer(server.challenge(0.0), user, password)
-    assert server.verify("REGISTER", URI, [credentials], 0.0) == Verdict(Outcome.WRONG)
+    credentials = answer(server.challenges(0.0)[0], user, password)
+    assert server.verify("REGISTER", URI, [credentials], 0.0) == Verdict(Outcome.WRONG, proven=True)
 
 
 def test_an_unknown_user_costs_the_same_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     server = authenticator()
-    hashes: list[bytes] = []
-    real = server._hash
+    hashes: list[str] = []
 
-    def counted(data: bytes) -> str:
-        hashes.append(data)
-        return real(data)
+    def counted(algorithm: str, text: str) -> str:
+        hashes.append(text)
+        return real(algorithm, text)
 
-    monkeypatch.setattr(server, "_hash", counted)
-    for user in ("alice", "nobody"):
+    real = digest._hash
+    for remembered in ("_hash", "_hash_remembered"):
+        monkeypatch.setattr(digest, remembered, counted)
+    answers = [answer(server.challenges(0.0)[0], user, "wrong") for user in ("alice", "nobody")]
+    for credentials in answers:
         hashes.clear()
-        server.verify("REGISTER", URI, [answer(server.challenge(0.0), user, "wrong")], 0.0)
+        server.verify("REGISTER", URI, [credentials], 0.0)
         assert len(hashes) == 3
 
 
 @rfc("3261-22.4")
 def test_credentials_hold_for_their_method_only() -> None:
     server = authenticator()
-    credentials = answer(server.challenge(0.0), method="INVITE")
+    credentials = answer(server.challenges(0.0)[0], method="INVITE")
     assert server.verify("REGISTER", URI, [credentials], 0.0).outcome is Outcome.WRONG
 
 
@@ -155,13 +158,13 @@ def test_credentials_hold_for_their_method_only() -> None:
 )
 def test_credentials_hold_for_their_resource_only(request_uri: str, outcome: Outcome) -> None:
     server = authenticator()
-    assert server.verify("REGISTER", request_uri, [answer(server.challenge(0.0))], 0.0).outcome is outcome
+    assert server.verify("REGISTER", request_uri, [answer(server.challenges(0.0)[0])], 0.0).outcome is outcome
 
 
 @rfc("7616-3.3")
 def test_a_nonce_gets_old() -> None:
     server = authenticator(nonce_lifetime=30)
-    challenge = server.challenge(100.0)
+    challenge = server.challenges(100.0)[0]
     assert server.verify("REGISTER", URI, [answer(challenge)], 130.0).outcome is Outcome.ACCEPTED
     assert server.verify("REGISTER", URI, [answer(challenge, nc=2)], 131.0).outcome is Outcome.STALE
     assert server.verify("REGISTER", URI, [answer(challenge, password="x", nc=3)], 131.0).outcome is Outcome.WRONG
@@ -178,7 +181,7 @@ def test_a_nonce_of_somebody_else_is_stale(nonce: str) -> None:
 
 def test_a_nonce_made_with_another_secret_is_stale() -> None:
     other = DigestAuthenticator("ims.example", USERS.get, b"another secret")
-    credentials = answer(other.challenge(0.0))
+    credentials = answer(other.challenges(0.0)[0])
     assert authenticator().verify("REGISTER", URI, [credentials], 0.0).outcome is Outcome.STALE
 
 
@@ -193,32 +196,32 @@ def test_a_nonce_made_with_another_secret_is_stale() -> None:
 )
 def test_a_nonce_count_serves_once(counts: list[int], outcomes: list[Outcome]) -> None:
     server = authenticator()
-    challenge = server.challenge(0.0)
+    challenge = server.challenges(0.0)[0]
     verdicts = [server.verify("REGISTER", URI, [answer(challenge, nc=nc)], 0.0) for nc in counts]
     assert [verdict.outcome for verdict in verdicts] == outcomes
 
 
 def test_two_nonces_of_one_instant_are_counted_apart() -> None:
     server = authenticator()
-    challenges = [server.challenge(0.0), server.challenge(0.0)]
+    challenges = [server.challenges(0.0)[0], server.challenges(0.0)[0]]
     for challenge in challenges:
         assert server.verify("REGISTER", URI, [answer(challenge)], 0.0).outcome is Outcome.ACCEPTED
 
 
 def test_a_nonce_serves_once_without_qop_even_after_use_with_it() -> None:
     server = authenticator()
-    challenge = server.challenge(0.0)
+    challenge = server.challenges(0.0)[0]
     plain = answer(without_qop(challenge))
     assert server.verify("REGISTER", URI, [plain], 0.0).outcome is Outcome.ACCEPTED
     assert server.verify("REGISTER", URI, [plain], 0.0).outcome is Outcome.STALE
-    challenge = server.challenge(0.0)
+    challenge = server.challenges(0.0)[0]
     assert server.verify("REGISTER", URI, [answer(challenge)], 0.0).outcome is Outcome.ACCEPTED
     assert server.verify("REGISTER", URI, [answer(without_qop(challenge))], 0.0).outcome is Outcome.STALE
 
 
 def test_a_wrong_password_does_not_use_up_the_nonce() -> None:
     server = authenticator()
-    challenge = server.challenge(0.0)
+    challenge = server.challenges(0.0)[0]
     server.verify("REGISTER", URI, [answer(challenge, password="wrong")], 0.0)
     assert not server._nonce_counts
     assert server.verify("REGISTER", URI, [answer(challenge)], 0.0).outcome is Outcome.ACCEPTED
@@ -226,20 +229,20 @@ def test_a_wrong_password_does_not_use_up_the_nonce() -> None:
 
 def test_memory_of_used_nonces_is_bounded_and_what_is_forgotten_is_not_replayed() -> None:
     server = authenticator(nonces_remembered=3)
-    challenges = [server.challenge(0.0) for _ in range(6)]
+    challenges = [server.challenges(0.0)[0] for _ in range(6)]
     for challenge in challenges[1:]:
         assert server.verify("REGISTER", URI, [answer(challenge)], 0.0).outcome is Outcome.ACCEPTED
     assert len(server._nonce_counts) == 3
     outcomes = [server.verify("REGISTER", URI, [answer(each)], 0.0).outcome for each in challenges]
     assert outcomes == [Outcome.STALE] * 6
     assert server.verify("REGISTER", URI, [answer(challenges[5], nc=2)], 0.0).outcome is Outcome.ACCEPTED
-    assert server.verify("REGISTER", URI, [answer(server.challenge(0.0))], 0.0).outcome is Outcome.ACCEPTED
+    assert server.verify("REGISTER", URI, [answer(server.challenges(0.0)[0])], 0.0).outcome is Outcome.ACCEPTED
 
 
 @rfc("3261-22.3")
 def test_the_credentials_for_the_own_realm_are_chosen() -> None:
     server = authenticator()
-    ours = answer(server.challenge(0.0))
+    ours = answer(server.challenges(0.0)[0])
     theirs = answer('Digest realm="other.example", nonce="1"')
     assert server.verify("REGISTER", URI, [theirs, ours], 0.0).outcome is Outcome.ACCEPTED
     assert server.verify("REGISTER", URI, [theirs], 0.0).outcome is Outcome.MISSING
@@ -270,7 +273,7 @@ def test_what_is_no_digest_for_this_realm_is_missing(credentials: list[str]) -> 
 )
 def test_unusable_credentials_are_wrong(old: str, new: str) -> None:
     server = authenticator()
-    credentials = answer(server.challenge(0.0))
+    credentials = answer(server.challenges(0.0)[0])
     assert old in credentials
     changed = credentials.replace(old, new, 1)
     assert server.verify("REGISTER", URI, [changed], 0.0).outcome is Outcome.WRONG
@@ -279,7 +282,7 @@ def test_unusable_credentials_are_wrong(old: str, new: str) -> None:
 @rfc("7616-3.4")
 def test_spelling_and_order_of_the_parameters_do_not_matter() -> None:
     server = authenticator()
-    scheme, _, params = answer(server.challenge(0.0)).partition(" ")
+    scheme, _, params = answer(server.challenges(0.0)[0]).partition(" ")
     turned = (
         ",".join(reversed(params.split(", "))).replace("username=", "USERNAME = ").replace("qop=auth", 'qop="auth"')
     )
@@ -294,7 +297,7 @@ def test_spelling_and_order_of_the_parameters_do_not_matter() -> None:
         'Digest realm="x"',
         'Digest nonce="x"',
         'Digest realm="x", nonce="y", algorithm=AKAv1-MD5',
-        'Digest realm="x", nonce="y", qop="auth-int"',
+        'Digest realm="x", nonce="y", qop="auth-conf"',
     ],
 )
 def test_a_challenge_that_cannot_be_answered_is_named(challenge: str) -> None:
@@ -320,6 +323,6 @@ def test_any_text_gets_a_verdict(text: str) -> None:
 )
 def test_the_digest_uri_names_the_same_resource(digest_uri: str, outcome: Outcome) -> None:
     authenticator = DigestAuthenticator("ims.example", {"alice": "secret"}.get, b"0123456789abcdef")
-    challenge = authenticator.challenge(0.0)
+    challenge = authenticator.challenges(0.0)[0]
     credentials = answer_challenge(challenge, "INVITE", digest_uri, "alice", "secret", cnonce="c")
     assert authenticator.verify("INVITE", "sip:10001@127.0.0.1:5060", [credentials], 1.0).outcome is outcome

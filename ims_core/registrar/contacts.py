@@ -1,0 +1,106 @@
+"""What a REGISTER says of each contact (RFC 3261 sections 10.3 and 20.10, RFC 5626 section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from ims_core.errors import BadRequest, UnsupportedScheme
+from ims_core.messages.headers import parse_name_addr
+
+if TYPE_CHECKING:
+    from ims_core.flow import Flow
+    from ims_core.messages.headers import NameAddr, Via
+    from ims_core.messages.message import Request
+    from ims_core.messages.uri import Uri
+    from ims_core.registrar.location import Binding
+
+_BROWSERS = frozenset(("WS", "WSS"))
+
+
+class Wish(Struct, frozen=True, gc=False):
+    """What a request asks for one contact: ``held`` is its binding if there is one, ``lifetime`` in seconds."""
+
+    uri: Uri
+    held: Binding | None
+    lifetime: int
+    q: float | None = None
+    instance: str = ""
+    reg_id: int = 0
+
+
+def contact_uri(contact: NameAddr) -> Uri:
+    """The URI of a contact. Raises ``BadRequest``."""
+    try:
+        return contact.uri
+    except UnsupportedScheme:
+        raise BadRequest("Unsupported scheme in Contact") from None
+
+
+def ends_with_uri(contact: str) -> bool:
+    """Whether a contact is sure to have no parameters of its own, and no other behind it."""
+    return 0 <= contact.find(">") == len(contact) - 1
+
+
+def names_sender(contact: Uri, via: Via, flow: Flow) -> bool:
+    """Whether a contact is the phone's own idea of the address that it sends from.
+
+    Then requests take the flow, which also works through a NAT that the phone knows nothing of; otherwise the contact
+    is meant as it stands. A web browser cannot be reached in any other way (RFC 7118 section 5).
+    """
+    if flow.transport in _BROWSERS:
+        return True
+    if contact.transport != flow.transport or contact.host != via.host:
+        return False
+    return flow.reliable or (contact.port or 5060) == (via.port or 5060)
+
+
+def came_directly(request: Request) -> bool:
+    """Whether the sender is the user agent itself: the registrar is the first hop."""
+    keys = request.keys
+    return keys.count("via") == 1 and "," not in request.lines[keys.index("via")]
+
+
+def supports(request: Request, option: str) -> bool:
+    """Whether the user agent says that it supports an extension."""
+    return any(value.lower() == option for value in request.values("Supported"))
+
+
+def passed_an_edge(path: Iterable[str]) -> bool:
+    """Whether the proxy nearest to the user agent keeps its flow: its URI in the Path has ``ob``."""
+    nearest = list(path)[-1:]
+    return bool(nearest) and "ob" in parse_name_addr(nearest[0]).uri.params
+
+
+def preference(contact: NameAddr) -> float | None:
+    """The ``qvalue`` of a contact (25.1): 0 to 1 with at most three decimals. Raises ``BadRequest``."""
+    text = contact.params.get("q")
+    if text is None:
+        return None
+    whole, _, decimals = text.partition(".")
+    if whole not in {"0", "1"} or len(decimals) > 3 or (decimals and not (decimals.isascii() and decimals.isdigit())):
+        raise BadRequest("Malformed q")
+    q = float(text)
+    if q > 1:
+        raise BadRequest("Malformed q")
+    return q
+
+
+def registration_id(contact: NameAddr) -> int:
+    """The ``reg-id`` of a contact, from 1 to 2**31 - 1; 0 when it names none. Raises ``BadRequest``."""
+    text = contact.params.get("reg-id")
+    if text is None:
+        return 0
+    number = seconds(text)
+    if not number or number >= 2**31:
+        raise BadRequest("Malformed reg-id")
+    return number
+
+
+def seconds(text: str | None) -> int | None:
+    """The value of a ``delta-seconds``, None when it is none."""
+    if text is None or not (text.isascii() and text.isdigit() and len(text) <= 10):
+        return None
+    return int(text)
