@@ -12,17 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from ims_core.errors import NoSuchDialog, ServiceUnavailable, SipError
+from ims_core.errors import NoSuchDialog, SipError
 from ims_core.flow import Address, Flow
 from ims_core.locate.courier import Courier, Hop
 from ims_core.messages.message import METHODS, Response
 from ims_core.proxy.proxy import Proxy, next_route
 from ims_core.roles.routing import HERE, Forward
+from ims_core.security.door import Door
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
 from ims_core.ua.session import ALLOW
-from ims_core.ua.useragent import UserAgent, check_required
+from ims_core.ua.useragent import WITHIN_DIALOGS, UserAgent, check_required
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Request
@@ -39,7 +40,8 @@ class Node:
     """Owns an endpoint and everything above it.
 
     ``advertised`` maps each listener to the ``host:port`` it is reached by, ``services`` names to services.
-    ``on_location`` is told of every change of a binding. ``refuse_calls``, when set, is what new calls get.
+    ``on_location`` is told of every change of a binding. ``door`` says who may come in; without protection that is
+    everybody.
     """
 
     def __init__(
@@ -52,12 +54,12 @@ class Node:
         advertised: Mapping[tuple[str, Address], str],
         secret: bytes,
         ring_seconds: float = 181.0,
+        door: Door | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.location = location
         self.services: dict[str, Service] = {}
         self.on_location: Callable[[LocationEvent], None] = _ignore
-        self.refuse_calls: ServiceUnavailable | None = None
         self._router = router
         self.courier = Courier(endpoint, listeners=advertised, location=location)
         self.ua = UserAgent(self.courier, way_to_peer=self.courier.way_to_peer, advertised=advertised)
@@ -68,11 +70,16 @@ class Node:
             secret=secret,
             ring_seconds=ring_seconds,
         )
+        self.door = door or Door(clock=endpoint.clock, domains=domains, location=location)
+        self.door.owns = self.ua.owns
+        endpoint.admits = self.door.admits
 
     # Inputs -------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """Take one whole message."""
+        if self.door.shuts_out(flow):
+            return
         self.endpoint.receive(data, flow)
         self._react()
 
@@ -139,8 +146,6 @@ class Node:
             self.proxy.forward_within_dialog(transaction, request)
 
     def _outside_dialog(self, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
-        if self.refuse_calls is not None and request.method == "INVITE":
-            raise self.refuse_calls
         decision = self._router.route(request, flow, self.endpoint.clock())
         if isinstance(decision, Response):
             self.endpoint.respond(transaction, decision)
@@ -157,7 +162,7 @@ class Node:
     def _answer_here(self, transaction: ServerTransaction, request: Request, name: str) -> None:
         """Answer what is addressed to this element itself (11.2, 8.2.1)."""
         method = request.method
-        if method in _WITHIN_DIALOGS:
+        if method in WITHIN_DIALOGS:
             raise NoSuchDialog
         check_required(request)
         allow = (("Allow", ALLOW if name != HERE else "OPTIONS, REGISTER"),)
@@ -199,6 +204,3 @@ class Node:
 
 def _ignore(_: LocationEvent) -> None:
     """Nobody wants to know."""
-
-
-_WITHIN_DIALOGS = frozenset(("BYE", "INFO", "PRACK", "UPDATE"))

@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from ims_core.errors import BadExtension, LoopDetected, NoSuchDialog, SipError
+from ims_core.errors import BadExtension, LoopDetected, MethodNotAllowed, NoSuchDialog, NotImplementedHere, SipError
+from ims_core.messages.message import METHODS
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, ResponseReceived
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
-from ims_core.ua.session import ALLOW, Session
-from ims_core.ua.session_events import EventHandler
+from ims_core.ua.session import ALLOW, SDP, Session
+from ims_core.ua.usages import Usages
 
 if TYPE_CHECKING:
     from ims_core.flow import Address, Flow
     from ims_core.locate.courier import Courier, Hop
-    from ims_core.messages.message import Request
+    from ims_core.messages.message import Request, Response
     from ims_core.transactions.endpoint import Endpoint
-    from ims_core.transactions.machines import ServerTransaction
+    from ims_core.transactions.machines import ClientTransaction, ServerTransaction
     from ims_core.ua.dialog import Dialog
     from ims_core.ua.session import SessionHandler
     from ims_core.ua.session_events import EventHandler
+
+    OutsideHandler = Callable[[ServerTransaction, Request, Flow, str], None]
+    """Serves a request outside any dialog, sent by the identity named last: must answer it, or raise ``SipError``."""
+
+
+@runtime_checkable
+class TransactionUser(Protocol):
+    """Who has sent a request through the user agent: a session, a subscription, a ping and so on."""
+
+    def receive_response(self, transaction: ClientTransaction, response: Response) -> None:
+        """Take a response."""
+
+    def request_failed(self, transaction: ClientTransaction, cause: str) -> None:
+        """Take note that there will be none."""
 
 
 class UserAgent:
@@ -43,9 +58,12 @@ class UserAgent:
         self._advertised = advertised
         self._sessions: dict[tuple[str, str], Session] = {}
         self._calls: set[tuple[str, str, int]] = set()
-
+        self.usages = Usages(self.endpoint)
         self._handlers: dict[str, SessionHandler] = {}
+        self._outside: dict[str, OutsideHandler] = {}
         self.options: set[str] = set()
+        self.accept = [SDP]
+        self.allow_events: list[str] = []
         self.allow = ALLOW
         self.supported = ""
 
@@ -61,8 +79,23 @@ class UserAgent:
         request may then require.
         """
         self._handlers[method] = handler
-        self.allow = ", ".join((ALLOW, *self._handlers))
+        self._allow()
         self.support(*options)
+
+    def serve_outside(self, method: str, handler: OutsideHandler) -> None:
+        """Hand requests of ``method`` that are part of no dialog to ``handler``. Allow names it from now on."""
+        self._outside[method] = handler
+        self._allow()
+
+    def capabilities(self) -> tuple[tuple[str, str], ...]:
+        """Return what an OPTIONS is told (11.2): Allow, Accept, and what else is understood."""
+        told = (
+            ("Allow", self.allow),
+            ("Accept", ", ".join(self.accept)),
+            ("Supported", self.supported),
+            ("Allow-Events", ", ".join(self.allow_events)),
+        )
+        return tuple((name, value) for name, value in told if value)
 
     def support(self, *options: str) -> None:
         """Say in Supported that these extensions are understood, and take requests that require them."""
@@ -95,18 +128,40 @@ class UserAgent:
 
     def owns(self, request: Request) -> bool:
         """Whether ``request`` belongs to a dialog of ours."""
-        return (request.call_id, request.to_tag) in self._sessions
+        dialog_id = (request.call_id, request.to_tag)
+        return dialog_id in self._sessions or dialog_id in self.usages
 
     def receive(self, transaction: ServerTransaction, request: Request) -> None:
         """Hand a request to its dialog, or answer 481."""
         try:
             session = self._sessions.get((request.call_id, request.to_tag))
-            if session is None or (session.dialog and session.dialog.remote_tag != request.from_tag):
-                raise NoSuchDialog
             check_required(request, self.options)
+            if session is None:
+                self.usages.receive(transaction, request)
+                return
+            if session.dialog and session.dialog.remote_tag != request.from_tag:
+                raise NoSuchDialog
             session.receive(transaction, request)
         except SipError as error:
             self.endpoint.refuse(transaction, error)
+
+    def receive_outside(self, transaction: ServerTransaction, request: Request, flow: Flow, identity: str = "") -> None:
+        """Take a request that is part of no dialog and no INVITE. Raises ``SipError`` for what is not served.
+
+        Its sender must have been admitted: ``identity`` is who it proved to be.
+        """
+        method = request.method
+        handler = self._outside.get(method)
+        if handler is None and method in WITHIN_DIALOGS:
+            raise NoSuchDialog
+        check_required(request, self.options)
+        if handler is not None:
+            handler(transaction, request, flow, identity)
+        elif method == "OPTIONS":
+            self.endpoint.reply(transaction, 200, headers=self.capabilities())
+        else:
+            error = MethodNotAllowed if method in METHODS else NotImplementedHere
+            raise error(headers=(("Allow", self.allow),))
 
     def receive_ack(self, event: AckReceived) -> None:
         """Hand an ACK to its dialog."""
@@ -123,16 +178,16 @@ class UserAgent:
             session.cancelled(event.transaction, event.request)
 
     def receive_response(self, event: ResponseReceived) -> None:
-        """Hand a response to the session that asked."""
-        session = event.transaction.user
-        if isinstance(session, Session):
-            session.receive_response(event.transaction, event.response)
+        """Hand a response to whoever asked."""
+        user = event.transaction.user
+        if isinstance(user, TransactionUser):
+            user.receive_response(event.transaction, event.response)
 
     def request_failed(self, event: RequestFailed) -> None:
-        """Tell the session that asked."""
-        session = event.transaction.user
-        if isinstance(session, Session):
-            session.request_failed(event.transaction, event.cause)
+        """Tell whoever asked."""
+        user = event.transaction.user
+        if isinstance(user, TransactionUser):
+            user.request_failed(event.transaction, event.cause)
 
     # For the sessions (``session.Context``) -----------------------------------------------------------------
 
@@ -158,6 +213,14 @@ class UserAgent:
         self._sessions.pop(session.dialog_id, None)
         if isinstance(session, IncomingCall):
             self._calls.discard(request_id(session.request))
+
+    def _allow(self) -> None:
+        """Say in Allow what is served, within dialogs or outside."""
+        self.allow = ", ".join(dict.fromkeys((*ALLOW.split(", "), *self._handlers, *self._outside)))
+
+
+WITHIN_DIALOGS = frozenset(("BYE", "INFO", "NOTIFY", "PRACK", "UPDATE"))
+"""Methods that make no sense outside a dialog: 481."""
 
 
 def check_required(request: Request, supported: Container[str] = ()) -> None:
