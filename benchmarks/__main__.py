@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import decisions, memory, message, profile, simulation
+from benchmarks import bindings, decisions, memory, message, profile, simulation
 from benchmarks.figures import comparisons
 from benchmarks.processes import REPOSITORY, BenchmarkError, temporary_directory
 from benchmarks.report import Single, save, table
 from benchmarks.sampling import Figure, Result, Scale, Side
 
 QUICK = Scale(rounds=1, share=0.4)
-SINGLES = ("message", "memory", "simulate")
+SINGLES = ("message", "memory", "bindings", "simulate")
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -62,6 +62,8 @@ def own_figures(names: Sequence[str], scale: Scale) -> list[Single]:
                 found.append(Single("memory", title, unit, memory.per_waiting_call(directory)))
         except BenchmarkError as error:
             found.append(Single("memory", title, unit, None, str(error)))
+    if "bindings" in names:
+        found += _bindings()
     if "decisions" in names:
         per_second, dearest = decisions.whole_events(scale.seconds(5.0))
         found += [
@@ -75,6 +77,21 @@ def own_figures(names: Sequence[str], scale: Scale) -> list[Single]:
         except BenchmarkError as error:
             found.append(Single("simulate", title, unit, None, str(error)))
     return found
+
+
+def _bindings() -> list[Single]:
+    titles = {
+        "binding_memory": (f"memory per binding, {bindings.BINDINGS:,} of them (mark {bindings.MARK:,})", "bytes"),
+        "binding_by_user": ("contacts of a user looked up among them", "µs of CPU"),
+        "binding_by_contact": ("binding looked up by its contact", "µs of CPU"),
+    }
+    try:
+        with temporary_directory() as directory:
+            costs: Sequence[float | None] = bindings.costs(directory)
+        error = None
+    except BenchmarkError as failure:
+        costs, error = [None] * len(titles), str(failure)
+    return [Single(name, *told, cost, error) for (name, told), cost in zip(titles.items(), costs, strict=True)]
 
 
 def _stop(number: int, _: object) -> None:
