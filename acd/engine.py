@@ -255,7 +255,7 @@ class Engine:
     async def drain(self) -> None:
         """Take no new calls, let those under way finish for ``drain_seconds``, then end the rest."""
         self.draining = True
-        self.node.refuse_calls = self.refusal
+        self.node.door.closing = self.refusal
         log.info("server.draining", calls=len(self.calls), seconds=self.config.server.drain_seconds)
         await self._wait_until_idle(self.config.server.drain_seconds)
         closing = [f"{self.config.server.language}/closing"]

@@ -322,7 +322,7 @@ def test_a_node_that_drains_refuses_new_calls_and_serves_those_under_way() -> No
     alice, bob = site.phone("alice"), site.phone("bob")
     under_way = alice.call(DESK, sdp=b"offer")
     network.run(1)
-    site.node.refuse_calls = ServiceUnavailable(headers=(("Retry-After", "12"),))
+    site.node.door.closing = ServiceUnavailable(headers=(("Retry-After", "12"),))
     for target in (DESK, "sip:bob@ims.example"):
         leg = alice.call(target, sdp=b"offer")
         network.run(1)
