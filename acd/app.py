@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 import uvloop
+from msgspec.structs import astuple
 
 from acd import facts, http
 from acd import log as logs
@@ -53,6 +54,8 @@ from ims_core.transactions.endpoint import Endpoint
 from ims_core.transactions.machines import TimerValues
 from ims_core.transport.limits import TransportLimits
 from ims_core.transport.stack import Stack
+from ims_core.transport.tls import Tls, TlsError, TlsSettings
+from ims_core.transport.websocket import WebSocketSettings
 from media.api import MediaUnavailable
 from media.settings import MediaSettings
 from media.supervisor import MediaSupervisor
@@ -82,10 +85,22 @@ class Running(NamedTuple):
     control: Control
     listeners: Listeners
     http: str | None
+    tls: Tls | None
+
+    def reload(self) -> None:
+        """Follow the configuration file and the certificates as they are now; mistakes are in the log."""
+        if self.tls is not None:
+            try:
+                self.tls.reload()
+            except TlsError as error:
+                log.error("certificates.refused", reason=str(error))  # noqa: TRY400 - no defect of ours
+            else:
+                log.info("certificates.read")
+        self.control.reload_soon()
 
 
 def run(config: Config, source: Source) -> int:
-    """Serve until SIGTERM or SIGINT; return the exit status. SIGHUP has ``source`` read anew."""
+    """Serve until SIGTERM or SIGINT; return the exit status. SIGHUP has ``source`` and the certificates read anew."""
     logs.configure(config.log.level, config.log.format)
     _calm_collector()
     try:
@@ -120,7 +135,7 @@ async def _serve(config: Config, source: Source) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     async with start(config, source) as running:
-        loop.add_signal_handler(signal.SIGHUP, running.control.reload_soon)
+        loop.add_signal_handler(signal.SIGHUP, running.reload)
         sip = [f"{transport.lower()}:{format_address(local)}" for transport, local in running.listeners]
         log.info("server.ready", domain=config.server.domain, sip=sip, http=running.http, pid=os.getpid())
         if config.log.format == "console":
@@ -157,7 +172,8 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         except MediaUnavailable as error:
             raise CannotStart(f"media: {error}") from None
         cleanup.push_async_callback(media.stop)
-        stack = Stack(_limits(config))
+        tls = _tls(config)
+        stack = Stack(_limits(config), tls=tls, websocket=WebSocketSettings(*astuple(config.sip.websocket)))
         cleanup.push_async_callback(stack.close)
         listeners = await _bind(stack, config)
         figures = LiveFigures(config.storage.journal_path, config.server.timezone, time.time)
@@ -190,7 +206,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
             except http.HttpError as error:
                 raise CannotStart(f"http.listen: {error}") from None
         floor.open_for_calls = True
-        yield Running(engine, control, listeners, served)
+        yield Running(engine, control, listeners, served, tls)
         floor.open_for_calls = False
 
 
@@ -354,7 +370,10 @@ async def _bind(stack: Stack, config: Config) -> Listeners:
         except OSError as error:
             raise CannotStart(f"sip.listen: cannot listen on {listener}: {os.strerror(error.errno or 0)}") from None
         told = config.sip.advertise
-        address = local if told is None else (told.host, told.port or local[1])
+        if told is not None and told.version in {None, listener.version}:
+            address = told.host, told.port or local[1]
+        else:
+            address = local
         listeners[listener.transport.upper(), local] = format_address(address)
     return listeners
 
@@ -385,7 +404,23 @@ def _limits(config: Config) -> TransportLimits:
         max_message=config.sip.max_message_bytes,
         connections=config.limits.tcp_connections,
         stall_seconds=config.limits.tcp_stall_seconds,
+        handshake_seconds=config.limits.handshake_seconds,
+        unsent_bytes=config.limits.unsent_bytes,
+        keepalive_seconds=config.sip.keepalive_seconds,
     )
+
+
+def _tls(config: Config) -> Tls | None:
+    files = config.sip.tls
+    if files is None:
+        return None
+    settings = TlsSettings(
+        files.certificate, files.key or "", files.ca or "", files.client_certificates, files.verify_peers
+    )
+    try:
+        return Tls(settings)
+    except TlsError as error:
+        raise CannotStart(f"sip.tls: {error}") from None
 
 
 def _last_talks(store: CdrStore) -> dict[str, str]:

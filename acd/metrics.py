@@ -28,6 +28,8 @@ from acd.journal.store import COMMIT_BOUNDS, JournalCounters
 from acd.kpi.definitions import KPIS, SERVICE_LEVELS
 from acd.kpi.report import Item
 from acd.store import StoreCounters
+from ims_core.flow import TRANSPORTS
+from ims_core.transport.tls import FAILURES
 from media.api import MediaCounters
 
 # The methods of RFC 3261, 3262, 3311, 3428, 3515, 3903, 6086 and 6665; any other is counted as "other".
@@ -55,7 +57,8 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     transactions: int = 0
     tasks: int = 0
     bindings: int = 0
-    connections: int = 0
+    connections: Mapping[str, int] = {}
+    handshakes_failed: Mapping[str, int] = {}
     sip_messages: Mapping[tuple[str, str, str], int] = {}
     sip_dropped: Mapping[str, int] = {}
     sip_unexpected: Mapping[tuple[str, str, str], int] = {}
@@ -346,7 +349,10 @@ def _sip(readings: Readings) -> Iterator[Metric]:
     yield _gauge("acd_sip_transactions", "SIP transactions alive.", readings.transactions)
     yield _gauge("acd_sip_dialogs", "SIP dialogs alive.", readings.dialogs)
     yield _gauge("acd_sip_bindings", "Contacts registered.", readings.bindings)
-    yield _gauge("acd_sip_connections", "Stream connections open.", readings.connections)
+    connections = {(name.lower(),): readings.connections.get(name, 0) for name in TRANSPORTS if name != "UDP"}
+    yield _gauge("acd_sip_connections", "Connections open.", connections, "transport")
+    failed = {(reason,): readings.handshakes_failed.get(reason, 0) for reason in FAILURES}
+    yield _counter("acd_sip_tls_handshakes_failed", "TLS handshakes that failed, by reason.", failed, "reason")
 
 
 def _media(media: MediaCounters) -> Iterator[Metric]:

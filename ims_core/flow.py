@@ -53,9 +53,9 @@ def format_address(address: Address) -> str:
 def transport_parameter(transport: str, scheme: str = "sip") -> str:
     """Return what says in a URI of ours by which transport we are reached, with its semicolon; empty for the default.
 
-    For Contact, Record-Route and Path. ``sips`` means TLS by itself. In a ``sip:`` URI TLS is ``transport=tls``: RFC 3261
-    section 26.2.2 deprecates it, but for a hop that is secure by chance and not by demand there is no other word, and
-    it is what phones write. Both kinds of WebSocket are ``ws`` (RFC 7118 section 5.2.4).
+    For Contact, Record-Route and Path. ``sips`` means TLS by itself. In a ``sip:`` URI TLS is ``transport=tls``: RFC
+    3261 section 26.2.2 deprecates it, but for a hop that is secure by chance and not by demand there is no other word,
+    and it is what phones write. Both kinds of WebSocket are ``ws`` (RFC 7118 section 5.2.4).
     """
     return "" if scheme == "sips" and transport == "TLS" else _PARAMETERS[transport]
 

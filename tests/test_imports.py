@@ -20,9 +20,11 @@ MAY_IMPORT = {"ims_core": set(), "media": set(), "acd": {"ims_core", "media"}}
 # The modules that may import what `WORLD` names, and what of the world each owns.
 SHELLS = {
     "ims_core.registrar.bindings_store": "a thread that writes registrations to disk",
+    "ims_core.transport.connections": "the SIP connections",
     "ims_core.transport.datagrams": "a UDP socket",
     "ims_core.transport.stack": "the SIP sockets",
-    "ims_core.transport.streams": "a TCP connection",
+    "ims_core.transport.streams": "a connection",
+    "ims_core.transport.tls": "OpenSSL, on memory, and the files of certificates",
     "media.client": "the socket to a media worker",
     "media.poller": "the readiness of the RTP sockets",
     "media.ports": "a probe of which RTP ports are free",

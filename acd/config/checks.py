@@ -34,18 +34,54 @@ def _addresses(config: Sections, mistakes: Mistakes) -> None:
         mistakes.report(("sip", "listen"), 'at least one address, like "udp:127.0.0.1:5060"')
     bound = set()
     for index, listener in enumerate(config.sip.listen):
-        if listener.port and listener in bound:
+        place = listener.transport == "udp", listener.host, listener.port
+        if listener.port and place in bound:
             mistakes.report(("sip", "listen", index), "an address that is not listed before", str(listener))
-        bound.add(listener)
-        if listener.is_unspecified and config.sip.advertise is None:
-            mistakes.report(
-                ("sip", "advertise"),
-                f"the address that peers can reach; sip.listen has {listener}, which names none",
-            )
+        bound.add(place)
+    _advertised(config, mistakes)
+    _tls(config, mistakes)
     if config.media.listen.is_unspecified and config.media.advertise is None:
         mistakes.report(
             ("media", "advertise"),
             f"the address that peers can reach; media.listen is {config.media.listen}, which names none",
+        )
+
+
+def _advertised(config: Sections, mistakes: Mistakes) -> None:
+    """Report listeners that peers cannot find: each has one address that they are told."""
+    told = config.sip.advertise
+    ports: set[int] = set()
+    for listener in config.sip.listen:
+        if told is None or told.version not in {None, listener.version}:
+            if listener.is_unspecified:
+                mistakes.report(
+                    ("sip", "advertise"),
+                    f"the address that peers can reach; sip.listen has {listener}, which names none"
+                    + ("" if told is None else f", and {told} is of another version of IP: use a host name"),
+                )
+        else:
+            ports.add(listener.port)
+    if told is not None and told.port is not None and len(ports) > 1:
+        mistakes.report(
+            ("sip", "advertise"),
+            f"a host without a port, because sip.listen has several ports ({_listed(ports)})",
+            told,
+        )
+
+
+def _listed(ports: set[int]) -> str:
+    return ", ".join(map(str, sorted(ports)))
+
+
+def _tls(config: Sections, mistakes: Mistakes) -> None:
+    tls = config.sip.tls
+    secure = next((listener for listener in config.sip.listen if listener.needs_certificate), None)
+    if tls is None and secure is not None and not mistakes.any_in(("sip", "tls")):
+        mistakes.report(("sip", "tls"), f"a table with a certificate, because sip.listen has {secure}")
+    if tls is not None and tls.client_certificates != "none" and tls.ca is None:
+        mistakes.report(
+            ("sip", "tls", "ca"),
+            f'the authorities of clients, because client_certificates = "{tls.client_certificates}"',
         )
 
 

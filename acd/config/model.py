@@ -26,6 +26,7 @@ from acd.config.values import (
     Identifier,
     Listener,
     Network,
+    Origin,
     PortRange,
     Priority,
     Prompt,
@@ -37,6 +38,7 @@ from acd.config.values import (
     Subdirectory,
     Text,
     Timezone,
+    UrlPath,
     UserName,
     Users,
     Workers,
@@ -54,11 +56,31 @@ class Server(Struct, frozen=True, kw_only=True):
     timezone: Timezone = Timezone("UTC")
 
 
+class SipTls(Struct, frozen=True, kw_only=True):
+    """Certificates of listeners and connections for TLS (RFC 5922)."""
+
+    certificate: Text
+    key: Text | None = None
+    ca: Text | None = None
+    client_certificates: Literal["none", "optional", "required"] = "none"
+    verify_peers: bool = True
+
+
+class WebSocket(Struct, frozen=True, kw_only=True):
+    """Which pages may connect by WebSocket, and where (RFC 7118)."""
+
+    origins: tuple[Origin, ...] = ()
+    path: UrlPath = ""
+
+
 class Sip(Struct, frozen=True, kw_only=True):
     """Transports, timers (RFC 3261 Table 4) and who must prove who they are."""
 
     listen: tuple[Listener, ...] = (Listener("udp", "127.0.0.1", 5060), Listener("tcp", "127.0.0.1", 5060))
     advertise: Advertised | None = None
+    tls: SipTls | None = None
+    websocket: WebSocket = field(default_factory=WebSocket)
+    keepalive_seconds: Seconds = 120.0
     authentication: Literal["digest", "off"] = "digest"
     t1_seconds: SomeSeconds = 0.5
     t2_seconds: SomeSeconds = 4.0
@@ -235,6 +257,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     call_seconds: SomeSeconds = 4 * 3600.0
     tcp_connections: SomeCount = 2000
     tcp_stall_seconds: SomeSeconds = 30.0
+    handshake_seconds: SomeSeconds = 10.0
+    unsent_bytes: Bytes = 1024 * 1024
 
 
 class Sections(Struct, frozen=True, kw_only=True):

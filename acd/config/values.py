@@ -7,7 +7,7 @@ class method that takes the text written in the file and raises `ValueError` wit
 import ipaddress
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
@@ -47,6 +47,17 @@ Priority = Annotated[int, Meta(ge=-1000, le=1000, description="a whole number fr
 Dialled = Annotated[
     str,
     Meta(pattern=r"^[0-9A-Za-z+*#][0-9A-Za-z+*#_.-]{0,31}\Z", description="a number or name that can be dialled"),
+]
+Origin = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https?|app|file)://[^/\s]*\Z",
+        max_length=200,
+        description='the origin of a page, like "https://phone.example"',
+    ),
+]
+UrlPath = Annotated[
+    str, Meta(pattern=r"^(/\S*)?\Z", max_length=200, description='a path that begins with /, "" for any')
 ]
 FeatureCode = Annotated[
     str, Meta(pattern=r"^[*#][0-9*#]{1,7}\Z", description='a code that starts with * or #, like "*11"')
@@ -267,31 +278,46 @@ class HostPort(Struct, frozen=True):
         return f"{_bracketed(self.host)}:{self.port}"
 
 
+Transport = Literal["udp", "tcp", "tls", "ws", "wss"]
+
+
 class Listener(Struct, frozen=True):
     """Where SIP is served: a transport, an IP address without brackets, a port (0 lets the system choose)."""
 
-    transport: Literal["udp", "tcp"]
+    transport: Transport
     host: str
     port: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `udp:127.0.0.1:5060` or `tcp:[::1]:5060`."""
+        """Read `udp:127.0.0.1:5060` or `tls:[::1]:5061`."""
         transport, _, rest = text.partition(":")
         host, _, port = rest.rpartition(":")
         try:
-            if transport == "udp":
-                return cls("udp", _host(host), _port(port))
-            if transport == "tcp":
-                return cls("tcp", _host(host), _port(port))
+            for known in get_args(Transport):
+                if transport == known:
+                    return cls(known, _host(host), _port(port))
         except ValueError:
             pass
-        raise ValueError('a transport, an IP address and a port, like "udp:127.0.0.1:5060" or "tcp:127.0.0.1:5060"')
+        raise ValueError(
+            "a transport, an IP address and a port, like "
+            '"udp:127.0.0.1:5060" or "tls:127.0.0.1:5061" (also tcp, ws and wss)'
+        )
+
+    @property
+    def needs_certificate(self) -> bool:
+        """Say whether TLS is spoken."""
+        return self.transport in {"tls", "wss"}
 
     @property
     def is_unspecified(self) -> bool:
         """Say whether it stands for every address of the host (0.0.0.0, ::)."""
         return ipaddress.ip_address(self.host).is_unspecified
+
+    @property
+    def version(self) -> int:
+        """Return the version of IP, 4 or 6."""
+        return ipaddress.ip_address(self.host).version
 
     def __str__(self) -> str:
         return f"{self.transport}:{_bracketed(self.host)}:{self.port}"
@@ -302,6 +328,14 @@ class Advertised(Struct, frozen=True):
 
     host: str
     port: int | None = None
+
+    @property
+    def version(self) -> int | None:
+        """Return the version of IP, 4 or 6, None for a name, which may have addresses of both."""
+        try:
+            return ipaddress.ip_address(self.host).version
+        except ValueError:
+            return None
 
     @classmethod
     def parse(cls, text: str) -> Self:

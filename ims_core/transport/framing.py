@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Protocol
 
 from ims_core.errors import BadRequest
 
@@ -14,14 +15,43 @@ MAX_HEADER_BYTES = 32 * 1024
 MAX_BODY_BYTES = 256 * 1024
 
 
+class Framer(Protocol):
+    """What finds the messages of one connection, and makes them ready to be sent.
+
+    Send ``replies()`` after every ``feed``; close the connection once ``closing`` is set. Nothing can be sent until
+    ``ready``. ``pending`` tells that part of a message is waiting for the rest: the owner must bound the time for
+    which it does, and that for which the connection is not ready.
+    """
+
+    ready: bool
+    closing: bool
+
+    @property
+    def pending(self) -> bool:
+        """Whether an unfinished message is held."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take received bytes and yield each message that they complete. Raises ``BadRequest``: close."""
+
+    def wrap(self, message: bytes) -> bytes:
+        """Return a message as it goes on the wire."""
+
+    def replies(self) -> bytes:
+        """Return and forget what the framing itself has to say."""
+
+    def farewell(self) -> bytes:
+        """Return what is said when we close the connection."""
+
+
 class StreamFramer:
-    """Collects bytes of one connection and yields whole messages.
+    """Collects bytes of one connection and yields whole messages: the ``Framer`` of TCP and TLS.
 
     ``feed`` raises ``BadRequest`` when the stream cannot be followed any further (no usable Content-Length, or
-    more bytes than the caps allow): the connection must then be closed. ``pings`` counts double-CRLF keep-alives
-    that the owner must answer with ``PONG``. ``pending`` tells that part of a message is waiting for the rest: the
-    owner must bound the time for which it does.
+    more bytes than the caps allow). ``pings`` counts the double-CRLF keep-alives that ``replies()`` answers.
     """
+
+    ready = True
+    closing = False
 
     def __init__(self, *, max_header: int = MAX_HEADER_BYTES, max_body: int = MAX_BODY_BYTES) -> None:
         self._buffer = bytearray()
@@ -41,6 +71,19 @@ class StreamFramer:
         self._buffer += data
         while message := self._next():
             yield message
+
+    def wrap(self, message: bytes) -> bytes:
+        """Return the message: it tells its own length."""
+        return message
+
+    def replies(self) -> bytes:
+        """Return the pongs that are due (RFC 5626 section 4.4.1)."""
+        pongs, self.pings = PONG * self.pings, 0
+        return pongs
+
+    def farewell(self) -> bytes:
+        """Return nothing: a stream just ends."""
+        return b""
 
     def _next(self) -> bytes | None:
         if not self._needed and not self._find_head_end():

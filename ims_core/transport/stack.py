@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ims_core.flow import Address, Flow, format_address
+from ims_core.flow import Address, Flow
+from ims_core.transport.connections import Connections
 from ims_core.transport.datagrams import Datagrams
 from ims_core.transport.limits import TransportLimits
-from ims_core.transport.streams import Stream
 
 if TYPE_CHECKING:
     from ims_core.node import Node
+    from ims_core.transport.tls import Tls
+    from ims_core.transport.websocket import WebSocketSettings
 
 Tap = Callable[[str, Flow, bytes], None]
 
@@ -30,38 +32,37 @@ class Stack:
 
     Call ``bind`` for each listener, then ``attach`` the node made with the addresses it returned. Whoever uses the
     node or one of its calls from outside must call ``flush`` afterwards. ``tap`` sees every message with ``"in"``
-    or ``"out"``. ``dropped`` counts what was discarded by reason.
+    or ``"out"``. ``dropped`` counts what was discarded by reason. Listeners for TLS and WSS need ``tls``; ``streams``
+    are the connections of all but UDP.
     """
 
-    def __init__(self, limits: TransportLimits | None = None) -> None:
+    def __init__(
+        self,
+        limits: TransportLimits | None = None,
+        *,
+        tls: Tls | None = None,
+        websocket: WebSocketSettings | None = None,
+    ) -> None:
         self.limits = limits or TransportLimits()
         self.tap: Tap | None = None
         self.dropped: Counter[str] = Counter()
+        self.streams = Connections(self, tls=tls, websocket=websocket)
         self._loop = asyncio.get_running_loop()
         self._node: Node | None = None
         self._datagrams: dict[Address, Datagrams] = {}
-        self._servers: list[asyncio.Server] = []
-        self._streams: dict[int, Stream] = {}
-        self._by_remote: dict[Address, Stream] = {}
-        self._opening: dict[Flow, list[bytes]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._connections = 0
         self._wake_at: float | None = None
         self._wake: asyncio.TimerHandle | None = None
 
-    @property
-    def connections(self) -> int:
-        """How many stream connections are open."""
-        return len(self._streams)
-
     async def bind(self, transport: str, host: str, port: int) -> Address:
-        """Open a listener (``UDP`` or ``TCP``) and return its real address. Raises ``OSError``."""
-        if transport == "TCP":
-            return await self._bind_stream(host, port)
+        """Open a listener, by a transport of ``flow.TRANSPORTS``, and return its real address. Raises ``OSError``."""
+        if transport != "UDP":
+            return await self.streams.listen(transport, host, port)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)
+            if family == socket.AF_INET6:  # as asyncio does it for streams: the same port may be bound for IPv4
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.limits.receive_buffer)
             sock.bind((host, port))
         except OSError:
@@ -81,16 +82,15 @@ class Stack:
         self._node = None
         if self._wake is not None:
             self._wake.cancel()
-        for server in self._servers:
-            server.close()
-        for stream in list(self._streams.values()):
-            stream.abort()
-        for transport in self._datagrams.values():
-            transport.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.sleep(0)
+        for listener in self._datagrams.values():
+            listener.close()
+        await self.streams.close()
+
+    def connection_failed(self, flow: Flow) -> None:
+        """Tell the node that what it sent on ``flow`` did not arrive, or that the connection is gone."""
+        if self._node is not None:
+            self._node.connection_failed(flow)
+            self.flush()
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """Hand one whole message to the node; never raises. The caller flushes."""
@@ -115,7 +115,7 @@ class Stack:
             if flow.transport == "UDP":
                 self._datagrams[flow.local].send(data, flow.remote)
             else:
-                self._send_stream(flow, data)
+                self.streams.send(flow, data)
         deadline = node.next_deadline()
         if deadline is not None and (self._wake_at is None or deadline < self._wake_at):
             # What is overdue must not put off the timer that is set already: under load that would be for ever.
@@ -134,67 +134,4 @@ class Stack:
             except Exception:
                 self.dropped["defect"] += 1
                 log.exception("timer.failed")
-            self.flush()
-
-    # Streams ------------------------------------------------------------------------------------------------
-
-    async def _bind_stream(self, host: str, port: int) -> Address:
-        local: list[Address] = []
-        server = await self._loop.create_server(lambda: Stream(self, local[0]), host, port)
-        address: Address = server.sockets[0].getsockname()[:2]
-        local.append(address)
-        self._servers.append(server)
-        return address
-
-    def stream_opened(self, stream: Stream, remote: Address) -> Flow | None:
-        """Number a connection; None when there are too many."""
-        if len(self._streams) >= self.limits.connections:
-            self.dropped["connection limit"] += 1
-            return None
-        self._connections += 1
-        flow = Flow("TCP", stream.local, remote, self._connections)
-        self._streams[flow.connection] = stream
-        self._by_remote[remote] = stream
-        return flow
-
-    def stream_closed(self, stream: Stream, flow: Flow) -> None:
-        """Forget a connection and tell the node."""
-        self._streams.pop(flow.connection, None)
-        if self._by_remote.get(flow.remote) is stream:
-            del self._by_remote[flow.remote]
-        if self._node is not None:
-            self._node.connection_failed(flow)
-            self.flush()
-
-    def _send_stream(self, flow: Flow, data: bytes) -> None:
-        if flow in self._opening:
-            self._opening[flow].append(data)
-        elif (stream := self._streams.get(flow.connection) or self._by_remote.get(flow.remote)) is not None:
-            stream.send(data)
-        else:
-            self._opening[flow] = [data]
-            task = self._loop.create_task(self._open(flow))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _open(self, flow: Flow) -> None:
-        """Open a connection for a flow that has none; 18.4 reports what cannot be sent."""
-        try:
-            opening = self._loop.create_connection(lambda: Stream(self, flow.local), *flow.remote)
-            async with asyncio.timeout(self.limits.connect_seconds):
-                _, stream = await opening
-        except (OSError, TimeoutError) as error:
-            log.info("connection.failed", peer=format_address(flow.remote), error=str(error) or "timeout")
-            self._give_up(flow)
-            return
-        if not stream.is_open:  # one too many
-            self._give_up(flow)
-            return
-        for data in self._opening.pop(flow, ()):
-            stream.send(data)
-
-    def _give_up(self, flow: Flow) -> None:
-        self._opening.pop(flow, None)
-        if self._node is not None:
-            self._node.connection_failed(flow)
             self.flush()

@@ -154,7 +154,7 @@ def test_a_stream_that_stalls_in_a_message_is_closed_and_holds_nobody_up(bench: 
         stalled.settimeout(10)
         while stalled.recv(65535):
             pass  # an answer is allowed; then the end
-        assert server.metrics()["acd_sip_connections"] >= 1
+        assert server.metrics()["acd_sip_connections{transport=tcp}"] >= 1
 
 
 @pytest.mark.rfc("3261-18.3")

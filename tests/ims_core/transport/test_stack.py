@@ -270,10 +270,10 @@ def test_a_stream_in_any_pieces_is_the_same_messages(run: Run, piece: int) -> No
             for number in range(3):
                 b.send(flow, b"answer %d;" % number)
             assert await reader.readexactly(27) == b"answer 0;answer 1;answer 2;"
-            assert b.stack.connections == 1
+            assert len(b.stack.streams) == 1
             await close(writer)
             await b.node.until(lambda: b.node.failed == [flow])
-            assert b.stack.connections == 0
+            assert len(b.stack.streams) == 0
 
     run(main())
 
@@ -388,7 +388,7 @@ def test_connections_are_limited(run: Run) -> None:
             assert await at_end(reader) == b""
             await close(writer)
             assert b.stack.dropped == {"connection limit": 1}
-            assert b.stack.connections == 2
+            assert len(b.stack.streams) == 2
             await close(held.pop()[1])
             await b.node.until(lambda: len(b.node.failed) == 1)
             held.append(await b.connect())
@@ -410,7 +410,7 @@ def test_peers_that_reset_at_once_leave_nothing(run: Run) -> None:
             _, writer = await b.connect()
             writer.write(message(1))
             await b.node.until(lambda: len(b.node.received) == 1)
-            await b.node.until(lambda: b.stack.connections == 1)
+            await b.node.until(lambda: len(b.stack.streams) == 1)
             await close(writer)
 
     run(main())
@@ -442,14 +442,14 @@ def test_a_connection_is_opened_for_a_flow_that_has_none_and_used_again(run: Run
                 b.send(flow, b"message %d;" % number)
             async with asyncio.timeout(PATIENCE):
                 while not connections:
-                    b.send(flow, b"") if not b.stack.connections else await asyncio.sleep(0)
+                    b.send(flow, b"") if not b.stack.streams else await asyncio.sleep(0)
                     await asyncio.sleep(0)
             for number in range(3, 6):
                 b.send(flow, b"message %d;" % number)
             async with asyncio.timeout(PATIENCE):
                 await all_there.wait()
             assert got == b"".join(b"message %d;" % number for number in range(6)), "in order"
-            assert len(connections) == b.stack.connections == 1
+            assert len(connections) == len(b.stack.streams) == 1
             connections[0].write(message(1))
             await b.node.until(lambda: len(b.node.received) == 1)
             answer_by = b.node.received[0][1]
@@ -553,7 +553,7 @@ def test_after_the_end_nothing_is_open(run: Run) -> None:
                 client.recv(100)
         await asyncio.sleep(0.04)
         assert b.node.timers == 0
-        assert b.stack.connections == 0
+        assert len(b.stack.streams) == 0
         b.stack.flush()
         await b.stack.close()
 

@@ -1,0 +1,232 @@
+"""The connections of a node: TCP, TLS and WebSocket, accepted or opened (RFC 3261 section 18, RFC 5923)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from ims_core.flow import SECURE, WEBSOCKETS, Address, Flow, format_address
+from ims_core.messages.uri import is_ip_address
+from ims_core.transport.framing import Framer, StreamFramer
+from ims_core.transport.limits import Owner
+from ims_core.transport.sent_by import alias_port, return_address
+from ims_core.transport.streams import Stream
+from ims_core.transport.websocket import WebSocketFramer, WebSocketSettings
+
+if TYPE_CHECKING:
+    from ims_core.transport.tls import HandshakeFailed, Tls
+
+log = structlog.get_logger("sip")
+
+BACKLOG = 1024  # connections that the system holds until we take them
+LOGGED_HANDSHAKES, LOGGED_SECONDS = 10, 10.0  # so many failed ones are logged within so long; all are counted
+
+Peer = tuple[str, Address, str]  # transport, remote address, and the name that a certificate has proved
+
+
+class ConnectionsOwner(Owner, Protocol):
+    """What the connections need of the stack beyond that."""
+
+    def connection_failed(self, flow: Flow) -> None:
+        """Take note that what was sent on ``flow`` did not arrive, or that the connection is gone."""
+
+
+class Connections:
+    """Accepts and opens connections, and chooses the one that a message takes.
+
+    A flow with a number means that connection and no other. What has none takes an open connection to the same peer,
+    or one opened for it. The peer of a connection is the address it comes from or was opened to, for TLS together
+    with the name that was proved. A TLS connection that a peer opened is used for requests to it only if its
+    certificate proves who it is and its requests ask for that by ``alias`` (RFC 5923); an address proves nothing there.
+    ``handshakes_failed`` counts those of TLS by reason (``tls.FAILURES``).
+    """
+
+    def __init__(self, owner: ConnectionsOwner, *, tls: Tls | None, websocket: WebSocketSettings | None) -> None:
+        self.limits = owner.limits
+        self.dropped = owner.dropped
+        self.flush = owner.flush
+        self.handshakes_failed: Counter[str] = Counter()
+        self._owner = owner
+        self._tls = tls
+        self._websocket = websocket or WebSocketSettings()
+        self._loop = asyncio.get_running_loop()
+        self._servers: list[asyncio.Server] = []
+        self._streams: dict[int, Stream] = {}
+        self._by_peer: dict[Peer, Stream] = {}
+        self._opening: dict[Flow, list[bytes]] = {}
+        self._may_be_aliased: dict[int, Stream] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._numbers = 0
+        self._logged: deque[float] = deque(maxlen=LOGGED_HANDSHAKES)
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def by_transport(self) -> Counter[str]:
+        """How many connections are open of each kind."""
+        return Counter(stream.transport for stream in list(self._streams.values()))
+
+    async def listen(self, transport: str, host: str, port: int) -> Address:
+        """Accept connections and return the real address. Raises ``OSError``."""
+        if transport in SECURE and self._tls is None:
+            raise ValueError("a listener for TLS needs a certificate")
+        local: list[Address] = []
+
+        def accept() -> Stream:
+            tls = self._tls.accepting() if self._tls is not None and transport in SECURE else None
+            return Stream(self, transport, local[0], self._framer(transport), tls=tls)
+
+        server = await self._loop.create_server(accept, host, port, backlog=BACKLOG)
+        address: Address = server.sockets[0].getsockname()[:2]
+        local.append(address)
+        self._servers.append(server)
+        return address
+
+    async def close(self) -> None:
+        """Close every listener and connection."""
+        for server in self._servers:
+            server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for farewell in (Stream.close, Stream.abort):  # who does not take leave at once is left
+            for stream in list(self._streams.values()):
+                farewell(stream)
+            await asyncio.sleep(0)
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        """Send one message, over a connection opened for it if need be; 18.4 reports what cannot be sent."""
+        stream = self._streams.get(flow.connection) if flow.connection else self._by_peer.get(_peer_of(flow))
+        if stream is not None and stream.is_open:
+            stream.send(data)
+        elif flow.connection or flow.transport in WEBSOCKETS:  # which clients open, and nobody else
+            back = return_address(flow, data)
+            if back is not None:
+                self.send(back, data)
+            else:
+                self._fail_soon(flow)
+        elif flow in self._opening:
+            self._queue(flow, data)
+        elif len(self._streams) + len(self._opening) >= self.limits.connections:
+            self.dropped["connection limit"] += 1
+            self._fail_soon(flow)
+        else:
+            self._opening[flow] = [data]
+            self._run(self._open(flow))
+
+    # For the connections (``streams.StreamOwner``) ------------------------------------------------------------
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        """Hand on one whole message."""
+        if flow.connection in self._may_be_aliased:
+            self._alias(self._may_be_aliased.pop(flow.connection), data, flow)
+        self._owner.receive(data, flow)
+
+    def stream_opened(self, stream: Stream, remote: Address) -> Flow | None:
+        """Number a connection; None when there are too many."""
+        if len(self._streams) >= self.limits.connections:
+            self.dropped["connection limit"] += 1
+            return None
+        self._numbers += 1
+        flow = Flow(stream.transport, stream.local, remote, self._numbers)
+        self._streams[flow.connection] = stream
+        return flow
+
+    def stream_ready(self, stream: Stream, flow: Flow) -> None:
+        """Send what a connection was opened for, and use it for whatever else goes to its peer."""
+        if stream.to is not None:
+            self._know(stream, _peer_of(stream.to))
+            for data in self._opening.pop(stream.to, ()):
+                stream.send(data)
+        elif flow.transport == "TCP":
+            self._know(stream, _peer_of(flow))
+        elif flow.transport == "TLS" and stream.tls is not None and stream.tls.peer_names:
+            self._may_be_aliased[flow.connection] = stream
+
+    def stream_closed(self, stream: Stream, flow: Flow) -> None:
+        """Forget a connection and report it."""
+        self._streams.pop(flow.connection, None)
+        self._may_be_aliased.pop(flow.connection, None)
+        for peer in stream.known_as:
+            if self._by_peer.get(peer) is stream:
+                del self._by_peer[peer]
+        if stream.to is not None:
+            self._give_up(stream.to)
+        self._owner.connection_failed(flow)
+
+    def handshake_failed(self, flow: Flow, failure: HandshakeFailed) -> None:
+        """Count, and tell, why there is no TLS."""
+        self.handshakes_failed[failure.reason] += 1
+        now = self._loop.time()
+        if len(self._logged) < LOGGED_HANDSHAKES or now - self._logged[0] >= LOGGED_SECONDS:
+            self._logged.append(now)
+            log.info(
+                "handshake.failed", transport=flow.transport, peer=format_address(flow.remote), reason=str(failure)
+            )
+
+    # Opening ------------------------------------------------------------------------------------------------
+
+    def _framer(self, transport: str) -> Framer:
+        if transport in WEBSOCKETS:
+            return WebSocketFramer(self._websocket, max_message=self.limits.max_message)
+        return StreamFramer(max_body=self.limits.max_message)
+
+    async def _open(self, flow: Flow) -> None:
+        """Open a connection; the handshakes that follow bound themselves."""
+        tls = self._tls.opening(flow) if self._tls is not None and flow.transport in SECURE else None
+
+        def make() -> Stream:
+            return Stream(self, flow.transport, flow.local, self._framer(flow.transport), tls=tls, to=flow)
+
+        try:
+            async with asyncio.timeout(self.limits.connect_seconds):
+                await self._loop.create_connection(make, *flow.remote, local_addr=(flow.local[0], 0))
+        except (OSError, TimeoutError) as error:
+            log.info("connection.failed", peer=format_address(flow.remote), error=str(error) or "timeout")
+            self._give_up(flow)
+
+    def _queue(self, flow: Flow, data: bytes) -> None:
+        waiting = self._opening[flow]
+        if sum(map(len, waiting)) > self.limits.unsent_bytes:
+            self.dropped["peer does not read"] += 1
+        else:
+            waiting.append(data)
+
+    def _give_up(self, flow: Flow) -> None:
+        if self._opening.pop(flow, None) is not None:
+            self._owner.connection_failed(flow)
+
+    def _fail_soon(self, flow: Flow) -> None:
+        """Report a failure when the sender, who is in the middle of sending, has finished."""
+        self._loop.call_soon(self._owner.connection_failed, flow)
+
+    def _run(self, opening: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(opening)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # Peers --------------------------------------------------------------------------------------------------
+
+    def _alias(self, stream: Stream, data: bytes, flow: Flow) -> None:
+        """Use a connection for requests to those whom its certificate stands for, if its first request wants that."""
+        port = alias_port(data)
+        if port is None or stream.tls is None:
+            return
+        host = flow.remote[0]
+        for name in stream.tls.peer_names:
+            if not is_ip_address(name):
+                self._know(stream, ("TLS", (host, port), name))
+            elif name == host:
+                self._know(stream, ("TLS", (host, port), ""))
+
+    def _know(self, stream: Stream, peer: Peer) -> None:
+        self._by_peer[peer] = stream
+        stream.known_as.append(peer)
+
+
+def _peer_of(flow: Flow) -> Peer:
+    return flow.transport, flow.remote, flow.server_name
