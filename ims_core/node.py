@@ -91,7 +91,7 @@ class Node:
 
     def connection_failed(self, flow: Flow) -> None:
         """A stream connection could not be opened or is gone."""
-        self.endpoint.transport_failed(flow)
+        self.courier.connection_failed(flow)
         self.location.connection_lost(flow)
         self._react()
 

@@ -1,55 +1,108 @@
-"""Takes requests to their next hop, which is a flow or is named by a URI (RFC 3261 8.1.2, 16.6; RFC 3263)."""
+"""Takes requests to their next hop, which is a flow or is named by a URI (RFC 3261 8.1.2, 16.6; RFC 3263).
+
+An IP address, a registered contact's flow and an open connection are taken at once. A name is looked up, a server that
+does not serve is followed by the next one, and what is too large for a datagram goes by TCP where the peer has it:
+for these there is an ``Errand``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ims_core.errors import NoRoute, SipError
-from ims_core.flow import Address, Flow
+from ims_core.flow import SECURE, WEBSOCKETS, Address, Flow
+from ims_core.locate.errand import UNAVAILABLE, UNRESOLVED, Errand, Prepare
+from ims_core.locate.memory import Memory
+from ims_core.locate.resolver import Resolver
+from ims_core.messages.message import Request, Response
 from ims_core.messages.uri import parse_uri
+from ims_core.transactions.machines import ClientTransaction
 
 if TYPE_CHECKING:
-    from ims_core.messages.message import Request
+    from ims_core.locate.records import Server
     from ims_core.registrar.location import Location
     from ims_core.transactions.endpoint import Endpoint, Headers
-    from ims_core.transactions.machines import ClientTransaction
 
-Hop = Flow | str
+__all__ = ["Courier", "Hop", "Outbound", "Peer", "Prepare"]
+
+MAX_DATAGRAM = 1300  # bytes: RFC 3261 18.1.1, for a path whose MTU is not known
+SURELY_FITS = 1000  # characters of headers and body that leave room for the first line, Via, Route and Contact
+DEAD_SECONDS = 60.0  # a server that did not serve is tried last
+LONGEST_REST = 3600.0  # a Retry-After counts as no longer than that
+NO_TCP_SECONDS = 600.0
+PROBE_SECONDS = 1.0  # for opening a connection to a peer that may have no TCP
+
+
+class Peer(NamedTuple):
+    """The peer of a dialog by a URI whose host is a name; ``heard_from`` will do when nobody knows the name."""
+
+    uri: str
+    heard_from: Flow
+
+
+Hop = Flow | str | Peer
 """A next hop: the way there, or the text of its URI."""
 
-Prepare = Callable[["Request", Flow], None]
-"""Writes into a request what depends on the flow it leaves by: Contact, Record-Route."""
+Outbound = ClientTransaction | Errand
+"""A request on its way; its user is told of ``receive_response`` and ``request_failed`` with it."""
 
 
 class Courier:
     """Sends requests for the transaction users of one ``endpoint``.
 
     ``listeners`` are what it may send by, the first of each transport and version of IP first. ``location`` knows
-    the flows of registered contacts.
+    the flows of registered contacts. An INVITE that a server has not answered at all for ``patience`` seconds goes to
+    the next one too. ``failovers`` counts by why a server was left for the next one: ``503``, ``timeout``,
+    ``transport``, or ``no_tcp`` for what was too large for a datagram and went as one after all; ``oversize`` counts
+    what tried TCP for its size.
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, listeners: Iterable[tuple[str, Address]], location: Location | None = None
+        self,
+        endpoint: Endpoint,
+        *,
+        listeners: Iterable[tuple[str, Address]],
+        location: Location | None = None,
+        patience: float = 4.0,
     ) -> None:
         self.endpoint = endpoint
+        self.patience = patience
+        self.failovers: Counter[str] = Counter()
+        self.oversize = 0
         self._location = location
+        # a browser opens its WebSocket itself: nobody can be reached by opening one
+        usable = [(transport, local) for transport, local in listeners if transport not in WEBSOCKETS]
         self._listeners: dict[tuple[str, bool], Flow] = {}
-        for transport, local in listeners:
+        for transport, local in usable:
             self._listeners.setdefault((transport, ":" in local[0]), Flow(transport, local, ("", 0)))
+        self.resolver = Resolver(usable, clock=endpoint.clock, number=endpoint.ids.number)
+        self._dead: Memory[tuple[str, Address]] = Memory()
+        self._resting: Memory[tuple[str, Address]] = Memory()
+        self._no_tcp: Memory[Address] = Memory()
+        self._probed: Memory[Address] = Memory()
+
+    # For the transaction users ------------------------------------------------------------------------------
 
     def way(self, uri: str) -> Hop:
         """Choose the way to ``uri``: a registered contact's flow, else its address; the text if it is a name.
 
-        Raises ``NoRoute`` where there is none: a transport or version of IP without listener.
+        Raises ``NoRoute`` where there is none: a transport or version of IP without listener, a name that nobody
+        can look up.
         """
         parsed = parse_uri(uri)
         if self._location is not None:
             binding = self._location.binding_at(parsed)
             if binding is not None and binding.way is not None:
                 return binding.way
+        if not parsed.has_ip_host or "maddr" in parsed.params:
+            if not parsed.host or not self.resolver.can_find(parsed):
+                raise NoRoute
+            return uri
         listener = self._listeners.get((parsed.transport, ":" in parsed.host))
-        if listener is None or not parsed.has_ip_host:
+        if listener is None or (parsed.scheme == "sips" and parsed.transport not in SECURE):
             raise NoRoute
         return listener._replace(remote=parsed.address)
 
@@ -58,35 +111,183 @@ class Courier:
         if heard_from.reliable:
             return heard_from
         try:
-            return self.way(uri)
+            way = self.way(uri)
         except SipError:
             return heard_from
+        return Peer(uri, heard_from) if type(way) is str else way
 
     def request(
         self, request: Request, hop: Hop, user: object, *, prepare: Prepare | None = None, mark: str = ""
-    ) -> ClientTransaction:
+    ) -> Outbound:
         """Send ``request``, which is the courier's from then on, and have its responses told to ``user``.
 
         ``prepare`` is called, before anything is sent, with the request and the flow chosen; with each attempt
         where several are needed. ``mark`` ends each branch. Raises ``SipError`` when there is no way to the hop.
         """
-        flow = self._known(hop)
+        way = self.way(hop) if type(hop) is str else hop
+        if type(way) is Flow:
+            if way.transport != "UDP" or _fits(request):
+                if prepare is not None:
+                    prepare(request, way)
+                return self.endpoint.request(request, way, user, mark)
+            errand = Errand(self, request, user, prepare=prepare, mark=mark, flow=way)
+            errand.run((way,))
+            return errand
+        uri = way.uri if isinstance(way, Peer) else str(way)
+        fallback = way.heard_from if isinstance(way, Peer) else None
+        errand = Errand(self, request, user, prepare=prepare, mark=mark, flow=fallback or NOWHERE)
+        self._find(uri, fallback, errand.run)
+        return errand
+
+    def cancel(self, outbound: Outbound, headers: Headers = ()) -> None:
+        """CANCEL an INVITE, with these headers, as soon as that is allowed; a final response or failure still comes.
+
+        RFC 3261 9.1; what was not sent yet fails as ``CANCELLED``.
+        """
+        if isinstance(outbound, Errand):
+            outbound.cancel(headers)
+        else:
+            self.endpoint.cancel(outbound, headers)
+
+    def send_ack(self, ack: Request, hop: Hop, *, prepare: Prepare | None = None) -> Callable[[], None]:
+        """Send the ACK to a 2xx; call what is returned to send it again (13.2.2.4).
+
+        An ACK has no answer, so that there is nothing to fail over by: the best server gets it. Raises ``SipError``
+        when there is no way to the hop.
+        """
+        way = self.way(hop) if type(hop) is str else hop
+        if type(way) is Flow and (way.transport != "UDP" or _fits(ack)):
+            if prepare is not None:
+                prepare(ack, way)
+            data = self.endpoint.send_ack(ack, way)
+            return lambda: self.endpoint.send(way, data)
+        acknowledgement = Acknowledgement(self, ack, prepare)
+        if type(way) is Flow:
+            acknowledgement.send((way,))
+        elif isinstance(way, Peer):
+            self._find(way.uri, way.heard_from, acknowledgement.send)
+        else:
+            self._find(str(way), None, acknowledgement.send)
+        return acknowledgement.repeat
+
+    # For the owner ------------------------------------------------------------------------------------------
+
+    def connection_failed(self, flow: Flow) -> None:
+        """Take note that a stream connection could not be opened, or is gone."""
+        if flow.transport == "TCP" and not flow.connection:
+            self._no_tcp.note(flow.remote, self.endpoint.clock() + NO_TCP_SECONDS)
+        self.endpoint.transport_failed(flow)
+
+    def is_probing(self, flow: Flow) -> bool:
+        """Whether a connection is only a try: opening it must not take long."""
+        return self._probed.has(flow.remote, self.endpoint.clock())
+
+    def dead(self) -> int:
+        """How many servers are known not to serve."""
+        now = self.endpoint.clock()
+        return self._dead.count(now) + self._resting.count(now)
+
+    # For errands (``errand.Dispatch``) ----------------------------------------------------------------------
+
+    def tcp_first(self, request: Request, flow: Flow, prepare: Prepare | None) -> Flow | None:
+        """Return the flow by TCP that a request too large for ``flow`` is to try first, else None (18.1.1)."""
+        now = self.endpoint.clock()
+        listener = self._listeners.get(("TCP", ":" in flow.remote[0])) if flow.transport == "UDP" else None
+        if listener is None or self._no_tcp.has(flow.remote, now):
+            return None
+        trial = request.copy()
         if prepare is not None:
-            prepare(request, flow)
-        return self.endpoint.request(request, flow, user, mark)
+            prepare(trial, flow)
+        if self.endpoint.measure(trial, flow) <= MAX_DATAGRAM:
+            return None
+        self.oversize += 1
+        self._probed.note(flow.remote, now + PROBE_SECONDS)
+        return listener._replace(remote=flow.remote)
 
-    def cancel(self, outbound: ClientTransaction, headers: Headers = ()) -> None:
-        """CANCEL an INVITE, with these headers, as soon as that is allowed; the final response still comes (9.1)."""
-        self.endpoint.cancel(outbound, headers)
+    def fell_back(self) -> None:
+        """Take note that it went by UDP after all."""
+        self.failovers["no_tcp"] += 1
 
-    def send_ack(self, ack: Request, hop: Hop) -> Callable[[], None]:
-        """Send the ACK to a 2xx; call what is returned to send the same bytes again (13.2.2.4)."""
-        flow = self._known(hop)
-        data = self.endpoint.send_ack(ack, flow)
-        return lambda: self.endpoint.send(flow, data)
+    def served(self, flow: Flow) -> None:
+        """Take note that the server at ``flow`` lives."""
+        self._dead.forget((flow.transport, flow.remote))
 
-    def _known(self, hop: Hop) -> Flow:
-        found = hop if type(hop) is Flow else self.way(str(hop))
-        if type(found) is not Flow:
-            raise NoRoute
-        return found
+    def failed(self, flow: Flow, cause: str | Response, *, has_next: bool) -> None:
+        """Take note that the server at ``flow`` did not serve, and whether the next one is tried."""
+        now, server = self.endpoint.clock(), (flow.transport, flow.remote)
+        if has_next:
+            self.failovers[cause if isinstance(cause, str) else str(cause.status)] += 1
+        rest = 0 if isinstance(cause, str) else _retry_after(cause)
+        if rest:  # 21.5.4: "SHOULD NOT forward any other requests to that server for the duration specified"
+            self._resting.note(server, now + min(rest, LONGEST_REST))
+        else:
+            self._dead.note(server, now + DEAD_SECONDS)
+
+    # Inside -------------------------------------------------------------------------------------------------
+
+    def _find(self, uri: str, fallback: Flow | None, run: Callable[[Sequence[Flow], str], None]) -> None:
+        """Look up ``uri`` and go on with the flows to its servers, those known to be dead last (RFC 3263 4.3)."""
+
+        def found(servers: Sequence[Server]) -> None:
+            now = self.endpoint.clock()
+            flows = [flow for server in servers if (flow := self._flow_to(server)) is not None]
+            awake = [flow for flow in flows if not self._resting.has((flow.transport, flow.remote), now)]
+            awake.sort(key=lambda flow: self._dead.has((flow.transport, flow.remote), now))
+            if fallback is not None and not flows:
+                awake.append(fallback)
+            run(awake, UNAVAILABLE if flows else UNRESOLVED)
+
+        self.resolver.resolve(parse_uri(uri), found)
+
+    def _flow_to(self, server: Server) -> Flow | None:
+        listener = self._listeners.get((server.transport, ":" in server.host))
+        return listener and listener._replace(remote=(server.host, server.port), server_name=server.domain)
+
+
+class Acknowledgement:
+    """An ACK to a 2xx on its way, and again whenever the 2xx comes again."""
+
+    __slots__ = ("_ack", "_courier", "_data", "_flow", "_prepare", "_sent_by")
+
+    def __init__(self, courier: Courier, ack: Request, prepare: Prepare | None) -> None:
+        self._courier = courier
+        self._ack = ack
+        self._prepare = prepare
+        self._flow: Flow | None = None  # known when the name has been looked up
+        self._sent_by: Flow | None = None
+        self._data = b""
+
+    def send(self, flows: Sequence[Flow], _: str = "") -> None:
+        """Send it to the first of these."""
+        if flows:
+            self._flow = flows[0]
+            self.repeat()
+
+    def repeat(self) -> None:
+        """Send it, by UDP when the peer turns out to have no TCP."""
+        if self._flow is None:
+            return
+        courier, endpoint = self._courier, self._courier.endpoint
+        flow = courier.tcp_first(self._ack, self._flow, self._prepare) or self._flow
+        if flow == self._sent_by:
+            endpoint.send(flow, self._data)
+            return
+        ack = self._ack.copy()
+        if self._prepare is not None:
+            self._prepare(ack, flow)
+        self._sent_by = flow
+        self._data = endpoint.send_ack(ack, flow)
+
+
+def _fits(request: Request) -> bool:
+    return len(request.body) + sum(map(len, request.lines)) < SURELY_FITS
+
+
+def _retry_after(response: Response) -> int:
+    """Return the seconds of a Retry-After; 0 when there is none that can be read (20.33)."""
+    digits = _DIGITS.match(response.get("Retry-After") or "")
+    return int(digits[0]) if digits else 0
+
+
+NOWHERE: Final = Flow("", ("", 0), ("", 0))
+_DIGITS = re.compile("[0-9]{1,9}")

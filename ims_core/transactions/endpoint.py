@@ -231,6 +231,11 @@ class Endpoint:
         self.send(flow, data)
         return data
 
+    def measure(self, request: Request, flow: Flow) -> int:
+        """Return how many bytes ``request`` would be on ``flow``; it is of no further use."""
+        self._push_via(request, flow)
+        return len(request.encode())
+
     def transactions(self) -> dict[str, int]:
         """Return how many client and server transactions exist."""
         return {"client": len(self._clients), "server": len(self._servers)}
