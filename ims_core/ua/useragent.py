@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ims_core.errors import BadExtension, LoopDetected, MethodNotAllowed, NoSuchDialog, NotImplementedHere, SipError
 from ims_core.messages.message import METHODS
+from ims_core.flow import transport_parameter
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, ResponseReceived
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
@@ -199,8 +200,7 @@ class UserAgent:
         """Return the Contact value that reaches us through ``flow``'s listener."""
         host = self._advertised[flow.transport, flow.local]
         userinfo = f"{user}@" if user.isascii() and user.isalnum() else ""
-        parameter = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
-        return f"<sip:{userinfo}{host}{parameter}>"
+        return f"<sip:{userinfo}{host}{transport_parameter(flow.transport)}>"
 
     def opened(self, session: Session) -> None:
         """Register the session under its dialog id."""
