@@ -260,7 +260,8 @@ def _assemble(
     domains = Domains(config.server.domain, [*listeners.values(), *(format_address(local) for _, local in listeners)])
     location = Location()
     bindings = BindingsStore(config.storage.path / "bindings.sqlite", clock=loop.time)
-    bindings.restore(location, list(listeners))
+    if config.registrar.survive_restart:
+        bindings.restore(location, list(listeners))
     engine: Engine | None = None
     chance = random.Random(secrets.randbits(256)).random
     distributor = build_distributor(config, loop.time(), chance, epoch=time.time() - loop.time())
@@ -289,9 +290,12 @@ def _assemble(
             bindings.note(event)
         engine.on_location(event)
 
-    node.on_location = on_location
-    bindings.start()
-    cleanup.callback(bindings.close)
+    if config.registrar.survive_restart:
+        node.on_location = on_location
+        bindings.start()
+        cleanup.callback(bindings.close)
+    else:
+        node.on_location = engine.on_location
     stack.tap = trace.see if trace is not None else None
     return engine, live
 
@@ -318,6 +322,9 @@ def build_node(
             lambda user: account.password if (account := present().accounts.get(user)) else None,
             secret,
             nonce_lifetime=config.registrar.nonce_seconds,
+            algorithms=config.registrar.algorithms,
+            algorithms_of=lambda user: account.algorithms if (account := present().accounts.get(user)) else None,
+            qop=config.registrar.qop,
         )
         known_user = partial(_has_account, present)
     registrar = Registrar(
@@ -330,6 +337,8 @@ def build_node(
         max_expires=config.registrar.max_expires_seconds,
         default_expires=config.registrar.default_expires_seconds,
         max_contacts=config.registrar.max_contacts,
+        service_route=[f"<{uri};lr>" for uri in config.registrar.service_route],
+        flow_timer=config.registrar.flow_timer_seconds,
         unix_time=partial(_unix_time, time.time() - clock()),
     )
     pcscf = Pcscf(

@@ -106,6 +106,9 @@ def _media(config: Sections, mistakes: Mistakes) -> None:
 
 
 def _registrar(config: Sections, mistakes: Mistakes) -> None:
+    for key in ("algorithms", "qop"):
+        if not getattr(config.registrar, key) and not mistakes.any_in(("registrar", key)):
+            mistakes.report(("registrar", key), "at least one")
     registrar = config.registrar
     low, high = registrar.min_expires_seconds, registrar.max_expires_seconds
     if not low <= high:

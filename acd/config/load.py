@@ -155,7 +155,9 @@ def _accounts(tables: Sequence[AccountTable], mistakes: Mistakes) -> dict[str, A
         for name in names:
             if name in accounts:
                 mistakes.report((*path, "user"), "users that are not named before", name)
-            accounts[name] = Account(user=name, password=table.password, roles=frozenset(table.roles))
+            accounts[name] = Account(
+                user=name, password=table.password, roles=frozenset(table.roles), algorithms=table.algorithms
+            )
     return accounts
 
 

@@ -31,6 +31,7 @@ from acd.config.values import (
     Priority,
     Prompt,
     Repeats,
+    RouteUri,
     Seconds,
     Secret,
     SomeCount,
@@ -45,6 +46,7 @@ from acd.config.values import (
 )
 
 Role = Literal["subscriber", "agent"]
+Algorithm = Literal["MD5", "SHA-256", "SHA-512-256"]
 
 
 class Server(Struct, frozen=True, kw_only=True):
@@ -98,6 +100,11 @@ class Registrar(Struct, frozen=True, kw_only=True):
     max_expires_seconds: SomeCount = 7200
     max_contacts: SomeCount = 10
     nonce_seconds: SomeSeconds = 300.0
+    algorithms: tuple[Algorithm, ...] = ("MD5",)
+    qop: tuple[Literal["auth", "auth-int"], ...] = ("auth",)
+    service_route: tuple[RouteUri, ...] = ()
+    flow_timer_seconds: Count = 120
+    survive_restart: bool = True
 
 
 class Trunk(Struct, frozen=True, kw_only=True):
@@ -114,14 +121,16 @@ class AccountTable(Struct, frozen=True, kw_only=True):
     users: tuple[Users, ...] = ()
     password: Secret
     roles: tuple[Role, ...] = ("subscriber",)
+    algorithms: tuple[Algorithm, ...] = ()
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """A user of the domain who may register with digest."""
+    """A user of the domain who may register with digest; without algorithms of his own by those of the registrar."""
 
     user: str
     password: Secret
     roles: frozenset[Role]
+    algorithms: tuple[Algorithm, ...] = ()
 
 
 class Media(Struct, frozen=True, kw_only=True):

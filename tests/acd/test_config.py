@@ -102,6 +102,13 @@ def test_a_syntax_error_names_its_line() -> None:
         ('[storage]\nrecordings = "/x"', "storage.recordings: expected the name of a directory under storage.dir"),
         ('[storage]\ncdr = "mysql://x"', "storage.cdr: expected a database URL"),
         (
+            "[registrar]\nalgorithms = []",
+            "registrar.algorithms: expected at least one",
+        ),
+        ("[registrar]\nqop = []", "registrar.qop: expected at least one"),
+        ('[registrar]\nqop = ["auth-conf"]', "registrar.qop[0]: expected"),
+        ('[registrar]\nservice_route = ["proxy.example"]', "registrar.service_route[0]: expected a SIP URI of a proxy"),
+        (
             "[registrar]\nmin_expires_seconds = 9000",
             "registrar.max_expires_seconds: expected min_expires_seconds (9000)",
         ),
