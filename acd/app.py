@@ -43,6 +43,7 @@ from acd.trace import SipTrace
 from ims_core.flow import Address, format_address
 from ims_core.ids import Ids
 from ims_core.node import Node
+from ims_core.proxy.proxy import ProxyPolicy
 from ims_core.registrar.bindings_store import BindingsStore
 from ims_core.registrar.location import Domains, Location, LocationEvent
 from ims_core.registrar.registrar import Registrar
@@ -362,7 +363,7 @@ def build_node(
         domains=domains,
         advertised=listeners,
         secret=secret,
-        ring_seconds=config.sip.ring_seconds,
+        policy=ProxyPolicy(ring_seconds=config.sip.ring_seconds),
     )
 
 

@@ -31,6 +31,7 @@ REASONS: dict[int, str] = {
     423: "Interval Too Brief",
     430: "Flow Failed",
     439: "First Hop Lacks Outbound Support",
+    440: "Max-Breadth Exceeded",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     482: "Loop Detected",
@@ -140,6 +141,12 @@ class TemporarilyUnavailable(SipError):
     """The user is known but cannot be reached now (21.4.18)."""
 
     status = 480
+
+
+class MaxBreadthExceeded(SipError):
+    """The request may not have as many branches at a time as its targets need (RFC 5393 section 5.3.3)."""
+
+    status = 440
 
 
 class LoopDetected(SipError):

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from ims_core.errors import NoSuchDialog, SipError
+from ims_core.errors import NoSuchDialog, SipError, TooManyHops
 from ims_core.flow import Address, Flow
 from ims_core.locate.courier import Courier, Hop
 from ims_core.messages.message import METHODS, Response
-from ims_core.proxy.proxy import Proxy, next_route
+from ims_core.proxy.proxy import Proxy, ProxyPolicy
+from ims_core.proxy.routes import next_route
 from ims_core.roles.routing import HERE, Forward
 from ims_core.security.door import Door
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
@@ -53,7 +54,7 @@ class Node:
         router: Router,
         advertised: Mapping[tuple[str, Address], str],
         secret: bytes,
-        ring_seconds: float = 181.0,
+        policy: ProxyPolicy = ProxyPolicy(),  # noqa: B008 - a value
         door: Door | None = None,
     ) -> None:
         self.endpoint = endpoint
@@ -68,7 +69,7 @@ class Node:
             is_local=domains.serves,
             advertised=advertised,
             secret=secret,
-            ring_seconds=ring_seconds,
+            policy=policy,
         )
         self.door = door or Door(clock=endpoint.clock, domains=domains, location=location)
         self.door.owns = self.ua.owns
@@ -150,14 +151,23 @@ class Node:
         if isinstance(decision, Response):
             self.endpoint.respond(transaction, decision)
         elif isinstance(decision, Forward):
-            self._trying(transaction, request)
-            self.proxy.forward(transaction, request, flow, decision.targets)
+            self._forward(transaction, request, flow, decision)
         elif request.method == "INVITE" and decision.name in self.services:
             self._trying(transaction, request)
             call = self.ua.incoming(transaction, request, flow, decision.identity)
             self.services[decision.name](call)
         else:
             self._answer_here(transaction, request, decision.name)
+
+    def _forward(self, transaction: ServerTransaction, request: Request, flow: Flow, decision: Forward) -> None:
+        self._trying(transaction, request)
+        try:
+            self.proxy.forward(transaction, request, flow, decision.targets)
+        except TooManyHops:
+            if request.method != "OPTIONS":
+                raise
+            # 16.3: "the element MAY act as the final recipient", so that a path can be traced hop by hop
+            self._answer_here(transaction, request, HERE)
 
     def _answer_here(self, transaction: ServerTransaction, request: Request, name: str) -> None:
         """Answer what is addressed to this element itself (11.2, 8.2.1)."""
@@ -183,7 +193,7 @@ class Node:
             if self.ua.owns(event.request):
                 self.ua.receive_ack(event)
             else:
-                self.proxy.forward_ack(event.request)
+                self.proxy.forward_ack(event.request, event.flow)
         except SipError:  # nobody can be told
             self.endpoint.dropped["stray ACK"] += 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ims_core.messages.message import Response
-from ims_core.proxy.proxy import Target
+from ims_core.proxy.forking import Target
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow

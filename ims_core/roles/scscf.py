@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ims_core.errors import Forbidden, NotFound, TemporarilyUnavailable
-from ims_core.proxy.proxy import Target
+from ims_core.proxy.forking import Target
 from ims_core.roles.routing import HERE, Decision, Forward, ToService
 
 if TYPE_CHECKING:
@@ -48,7 +48,10 @@ class Scscf:
         if self._is_service(user):
             return self._to_service
         aor = f"sip:{user}@{self._domains.domain}"
-        targets = tuple(Target(binding.contact, binding.way, binding.path) for binding in self._location.bindings(aor))
+        targets = tuple(
+            Target(binding.contact, binding.way, binding.path, 1.0 if binding.q is None else binding.q)
+            for binding in self._location.bindings(aor)
+        )
         if targets:
             return Forward(targets)
         if self._known_user is not None and self._known_user(user):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ims_core.flow import Address, format_address
 from ims_core.node import Node
+from ims_core.proxy.proxy import ProxyPolicy
 from ims_core.registrar.location import Domains, Location
 from ims_core.registrar.registrar import Registrar
 from ims_core.roles.ims import Ims
@@ -37,7 +38,7 @@ class Site:
         users: Iterable[str] = ("alice", "bob", "carol"),
         open_to_all: bool = False,
         trunks: Iterable[str] = (),
-        ring_seconds: float = 181.0,
+        policy: ProxyPolicy = ProxyPolicy(),  # noqa: B008 - a value
         timers: TimerValues | None = None,
         listeners: Mapping[tuple[str, Address], str] | None = None,
         clock: Callable[[], float] | None = None,
@@ -78,7 +79,7 @@ class Site:
             router=router,
             advertised=advertised,
             secret=b"another secret of the test",
-            ring_seconds=ring_seconds,
+            policy=policy,
         )
         self.calls: list[IncomingCall] = []
         self.told: list[tuple[object, SessionEvent]] = []

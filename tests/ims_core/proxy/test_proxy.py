@@ -1,12 +1,14 @@
 """The proxy between a caller and callees written by hand, and between phones."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from ims_core.flow import format_address
 from ims_core.messages.message import Request, Response
 from ims_core.messages.parser import parse_message
+from ims_core.proxy.proxy import ProxyPolicy
 from ims_core.registrar.location import Binding
 from ims_core.transactions.endpoint import AckReceived, RequestReceived, ResponseReceived
 from ims_core.ua.session_events import Answered, Ended, InfoReceived, Rejected, Ringing
@@ -18,9 +20,9 @@ VIA_OF_NODE = f"SIP/2.0/UDP {format_address(NODE_ADDRESS)}"
 class Bench:
     """A caller, the node, and callees that are the contacts of bob, all on UDP."""
 
-    def __init__(self, callees: int = 1, *, ring_seconds: float = 181.0) -> None:
+    def __init__(self, callees: int = 1, **policy: Any) -> None:
         self.network = Network()
-        self.site = Site(self.network, open_to_all=True, ring_seconds=ring_seconds)
+        self.site = Site(self.network, open_to_all=True, policy=ProxyPolicy(**policy))
         self.caller = Party(self.network, "caller")
         self.callees = [Party(self.network, f"callee {number}") for number in range(callees)]
         for callee in self.callees:
@@ -469,7 +471,7 @@ def test_a_forwarding_that_is_over_is_not_kept_until_timer_c() -> None:
     bench.network.run(40)
     assert not bench.site.node.proxy.active
     waiting = [timed for queue in bench.site.endpoint._timers._queues.values() for _, (timed, _) in queue]
-    assert [getattr(timed, "forwarding", "") for timed in waiting] == [None]
+    assert [getattr(timed, "context", "") for timed in waiting] == [None]
     bench.finish()
 
 
@@ -613,7 +615,8 @@ def test_the_ack_of_a_forked_call_goes_to_the_one_that_answered() -> None:
     acks = [packet for packet in network.packets("ACK", by=NODE_ADDRESS) if packet.message.to.tag]
     to_2xx = [packet for packet in acks if len(packet.message.values("Via")) == 2]
     assert [packet.flow.remote for packet in to_2xx] == [desk.address]
-    assert [event for _, event in mobile.told] == [Ended(by_peer=True, reason="CANCEL")]
+    reason = 'SIP;cause=200;text="Call completed elsewhere"'
+    assert [event for _, event in mobile.told] == [Ended(by_peer=True, reason=reason)]
     leg.hang_up()
     network.run()
     for idle in (site, alice, desk, mobile):

@@ -1,0 +1,66 @@
+"""What keeps a request from going on for ever: hops, loops and breadth (RFC 3261 section 16.3, RFC 5393)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+from ims_core.errors import BadExtension, BadRequest, LoopDetected, TooManyHops
+
+if TYPE_CHECKING:
+    from ims_core.messages.message import Request
+
+MAX_FORWARDS: Final = 70
+MAX_BREADTH: Final = 60
+
+
+def hops_left(request: Request) -> int:
+    """Check what 16.3 asks for before a request goes on; return its new Max-Forwards. Raises ``SipError``."""
+    if "proxy-require" in request.keys:
+        raise BadExtension(headers=(("Unsupported", ", ".join(request.values("Proxy-Require"))),))
+    value = request.get("Max-Forwards")
+    if value is None:
+        return MAX_FORWARDS
+    if not (value.isascii() and value.isdigit() and len(value) <= 3):
+        raise BadRequest("Malformed Max-Forwards")
+    if int(value) == 0:
+        raise TooManyHops
+    return min(int(value), 255) - 1
+
+
+def breadth_of(request: Request) -> int:
+    """Return how many branches the request may have at a time (RFC 5393 section 5.3.3). Raises ``BadRequest``."""
+    value = request.get("Max-Breadth")
+    if value is None:
+        return MAX_BREADTH
+    if not (value.isascii() and value.isdigit() and len(value) <= 10):
+        raise BadRequest("Malformed Max-Breadth")
+    return int(value)
+
+
+def divide(breadth: int, branches: int) -> Iterator[int]:
+    """Share ``breadth`` out among so many branches, as evenly as can be."""
+    share, rest = divmod(breadth, branches)
+    return (share + (number < rest) for number in range(branches))
+
+
+class Loops:
+    """Knows a request that has been here before, and would take the same way again, by its Via (RFC 5393 section 4.2).
+
+    The mark, which becomes the second part of the branch, varies with all that decides where a request goes: its
+    Request-URI and the Route that is followed. So a spiral, which comes back for another target, passes. As the
+    mark is made with ``secret``, no other element can have written it.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def mark(self, request: Request, route: Iterable[str] = ()) -> str:
+        """Return the mark of ``request``, which goes on along ``route``. Raises ``LoopDetected``."""
+        decisive = "\n".join((request.uri, *route)).encode("utf-8", "surrogateescape")
+        mark = f".{blake2b(decisive, digest_size=6, key=self._secret).hexdigest()}"
+        for key, line in zip(request.keys, request.lines, strict=True):
+            if key == "via" and mark in line:
+                raise LoopDetected
+        return mark

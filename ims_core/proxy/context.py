@@ -1,0 +1,278 @@
+"""The response context of a forwarded request: its branches and what comes back (RFC 3261 sections 16.7 to 16.10)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from math import ceil, inf
+from typing import TYPE_CHECKING, Final
+
+from ims_core.errors import SipError
+from ims_core.locate.errand import CANCELLED
+from ims_core.messages.message import Request, Response
+from ims_core.proxy.best import CHALLENGES, rank, with_all_challenges
+from ims_core.proxy.bounds import divide
+from ims_core.proxy.forking import in_groups
+from ims_core.transactions.machines import TIMEOUT
+
+if TYPE_CHECKING:
+    from ims_core.locate.courier import Hop, Outbound
+    from ims_core.proxy.forking import Target
+    from ims_core.proxy.passage import Passage
+    from ims_core.proxy.proxy import Proxy
+    from ims_core.transactions.endpoint import Headers
+    from ims_core.transactions.machines import ServerTransaction
+
+RING_OVER: Final = "ring over"  # timer C, or the time of a group
+TRYING_DUE: Final = "trying due"
+_STATUS_OF: Final = {TIMEOUT: 408, CANCELLED: 487}
+COMPLETED_ELSEWHERE: Final = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
+
+
+class Branch:
+    """One copy of the request on its way. ``status`` is its final status, 0 while there is none."""
+
+    __slots__ = ("_context", "outbound", "provisional", "rings_until", "status")
+
+    def __init__(self, context: ResponseContext, rings_until: float) -> None:
+        self._context = context
+        self.rings_until = rings_until
+        self.status = 0
+        self.provisional = False
+        self.outbound: Outbound | None = None
+
+    def receive_response(self, outbound: Outbound, response: Response) -> None:
+        """Take one response."""
+        if response.status < 200:
+            self._context.receive_provisional(self, response)
+        else:
+            self._context.receive_final(self, response)
+
+    def request_failed(self, outbound: Outbound, cause: str) -> None:
+        """Take a branch without response for a 408, or for a 503 when it could not be sent (16.8, 16.9)."""
+        self._context.receive_final(self, _STATUS_OF.get(cause, 503))
+
+
+class ResponseContext:
+    """Tries the groups of targets one after the other, and answers the sender with the best that came of it.
+
+    ``passage`` is how the request gets through this proxy. Exactly one final response goes back, or all 2xx to an
+    INVITE.
+    """
+
+    __slots__ = (
+        "_alarm", "_best", "_branches", "_breadth", "_challenges", "_groups", "_is_stopped", "_proxy", "_tried",
+        "is_invite", "passage", "transaction",
+    )  # fmt: skip
+
+    def __init__(self, proxy: Proxy, transaction: ServerTransaction, passage: Passage) -> None:
+        self._proxy = proxy
+        self.passage = passage
+        self.transaction = transaction
+        self.is_invite = passage.request.method == "INVITE"
+        self._groups: deque[list[Target]] = deque()
+        self._tried: list[str] = []
+        self._breadth = 1
+        self._is_stopped = False
+        self._branches: list[Branch] = []
+        self._best: Response | int | None = None  # a number is a final status of our own
+        self._challenges: list[Response] = []
+        self._alarm: _Alarm | None = None
+        transaction.user = self
+        proxy.active.add(self)
+
+    # Sending ------------------------------------------------------------------------------------------------
+
+    def fork(self, groups: Sequence[list[Target]], breadth: int) -> None:
+        """Try the groups in turn, within so much breadth (RFC 5393 section 5.3.3)."""
+        self._groups.extend(groups)
+        self._breadth = breadth
+        self._try_next_group()
+
+    def follow(self, request: Request, hop: Hop) -> None:
+        """Send the only branch, which has no alternative. Raises ``SipError``."""
+        self._send(request, hop, self._start_ringing(0))
+
+    def _try_next_group(self) -> None:
+        """Send to the targets of the next group; what cannot be sent at all has failed (16.9)."""
+        while self._groups:
+            group = self._groups.popleft()
+            rings_until = self._start_ringing(len(self._groups))
+            for target, breadth in zip(group, divide(self._breadth, len(group)), strict=True):
+                self._tried.append(target.uri)
+                branch_of = len(self._branches)
+                try:
+                    request, hop = self.passage.copy_for(target, breadth)
+                    self._send(request, hop, rings_until)
+                except SipError as error:
+                    del self._branches[branch_of:]
+                    self._consider(error.status)
+            if any(not branch.status for branch in self._branches):
+                return
+        self._conclude()
+
+    def _send(self, request: Request, hop: Hop, rings_until: float) -> None:
+        branch = Branch(self, rings_until)
+        self._branches.append(branch)
+        passage = self.passage
+        branch.outbound = self._proxy.courier.request(
+            request, hop, branch, prepare=passage.prepare if passage.depends_on_flow else None, mark=passage.mark
+        )
+
+    # Timers -------------------------------------------------------------------------------------------------
+
+    def _start_ringing(self, groups_left: int) -> float:
+        """Start the timer of a group; return when its branches are given up (timer C, 16.6 step 11)."""
+        policy, endpoint = self._proxy.policy, self._proxy.endpoint
+        first = self._alarm is None
+        alarm = self._alarm = self._alarm or _Alarm(self)
+        if self.is_invite:
+            seconds = min(policy.ring_seconds, policy.group_seconds) if groups_left else policy.ring_seconds
+            endpoint.start_timer(alarm, RING_OVER, seconds)
+            return endpoint.clock() + seconds
+        if first:  # when the sender's timer E has grown from T1 to T2
+            endpoint.start_timer(alarm, TRYING_DUE, endpoint.timers.t2 - endpoint.timers.t1)
+        return inf
+
+    def wake(self, alarm: _Alarm, event: str) -> None:
+        """Act on a timer that has run out."""
+        endpoint = self._proxy.endpoint
+        if event == TRYING_DUE:
+            # RFC 4320 4.1: "MUST respond to a non-INVITE request with a Status-Code of 100 if it has not otherwise"
+            if not self.transaction.is_answered:
+                endpoint.reply(self.transaction, 100)
+            return
+        now = endpoint.clock()
+        pending = [branch for branch in self._branches if not branch.status]
+        until = min((branch.rings_until for branch in pending if branch.rings_until > now), default=inf)
+        if until < inf:  # a provisional response has put it off
+            endpoint.start_timer(alarm, RING_OVER, ceil(until - now))
+        for branch in pending:
+            if branch.rings_until <= now:
+                self._give_up(branch)
+
+    def _give_up(self, branch: Branch) -> None:
+        """End a branch that rings without end: by CANCEL, and at once when nothing has come of it at all (16.8)."""
+        branch.rings_until = inf
+        self._cancel(branch, ())
+        if not branch.provisional:
+            self.receive_final(branch, 408)
+
+    # Cancelling ---------------------------------------------------------------------------------------------
+
+    def cancelled(self, transaction: ServerTransaction, request: Request) -> None:
+        """Cancel every branch, and try no other: the sender gave the INVITE up (16.10), perhaps with a reason."""
+        self._stop(tuple(("Reason", value) for value in request.whole_values("Reason")))
+
+    def _stop(self, headers: Headers) -> None:
+        """Try no other group and CANCEL the branches that have no final response."""
+        self._is_stopped = True
+        self._groups.clear()
+        if self.is_invite:
+            for branch in self._branches:
+                if not branch.status:
+                    self._cancel(branch, headers)
+
+    def _cancel(self, branch: Branch, headers: Headers) -> None:
+        if branch.outbound is not None:
+            self._proxy.courier.cancel(branch.outbound, headers)
+
+    # Receiving ----------------------------------------------------------------------------------------------
+
+    def receive_provisional(self, branch: Branch, response: Response) -> None:
+        """Pass back what tells the caller something; to anything but an INVITE nothing does (RFC 4320 4.1)."""
+        branch.provisional = True
+        if response.status == 100 or not self.is_invite:
+            return
+        if not self._groups and branch.rings_until < inf:
+            branch.rings_until = self._proxy.endpoint.clock() + self._proxy.policy.ring_seconds
+        if not self.transaction.is_answered:
+            self._pass_back(branch, response)
+
+    def receive_final(self, branch: Branch, response: Response | int) -> None:
+        """Take a final response, or a status of our own in its place, through the steps of 16.7."""
+        status = response if isinstance(response, int) else response.status
+        was_given_up = bool(branch.status)
+        branch.status = status
+        if isinstance(response, Response) and status < 300:
+            # step 5: a 2xx to an INVITE is always forwarded at once, also after another one
+            if self.is_invite or not self.transaction.is_answered:
+                self._pass_back(branch, response)
+            self._stop(COMPLETED_ELSEWHERE)
+        elif not was_given_up and not self._recurse(response):
+            self._consider(response if isinstance(response, int) else self._brought_back(branch, response))
+            if status >= 600:
+                self._stop((("Reason", f"SIP;cause={status}"),))
+        if all(each.status for each in self._branches):
+            self._try_next_group()
+
+    def _consider(self, response: Response | int) -> None:
+        """Keep the response when it is the best so far (step 6)."""
+        if isinstance(response, Response) and response.status in CHALLENGES:
+            self._challenges.append(response)
+        if self._best is None or self._rank(response) < self._rank(self._best):
+            self._best = response
+
+    def _rank(self, response: Response | int) -> tuple[int, int]:
+        status = response if isinstance(response, int) else response.status
+        return rank(status, is_invite=self.is_invite)
+
+    def _recurse(self, response: Response | int) -> bool:
+        """Try the contacts of a 3xx next, where that is wanted (step 4); whether nothing of it is left to tell."""
+        recursion = self._proxy.policy.recursion
+        if recursion is None or isinstance(response, int) or response.status >= 400 or not self._tried:
+            return False
+        if self._is_stopped:
+            return False
+        targets = recursion.targets(self.passage.request, response, self._tried)
+        groups = in_groups(targets) if targets else []
+        if not groups or max(map(len, groups)) > self._breadth:
+            return False
+        self._groups.extendleft(reversed(groups))
+        return True
+
+    # Answering ----------------------------------------------------------------------------------------------
+
+    def _conclude(self) -> None:
+        self._proxy.active.discard(self)
+        if self._alarm is not None:
+            self._alarm.context = None
+        best, endpoint = self._best, self._proxy.endpoint
+        if best is not None and not self.transaction.is_answered:
+            status = best if isinstance(best, int) else best.status
+            if status == 408 and not self.is_invite:
+                endpoint.abandon(self.transaction)  # RFC 4320 4.2: no 408, its sender times out as well
+            elif isinstance(best, int) or status == 503:
+                endpoint.reply(self.transaction, status if status != 503 else 500)  # step 6: nothing is said of us
+            else:
+                if status in CHALLENGES and len(self._challenges) > 1:
+                    best = with_all_challenges(best, [other for other in self._challenges if other is not best])
+                endpoint.respond(self.transaction, best)
+        self._best = None
+        self._challenges.clear()
+        self.passage.let_go()
+
+    def _pass_back(self, branch: Branch, response: Response) -> None:
+        self._proxy.endpoint.respond(self.transaction, self._brought_back(branch, response))
+
+    def _brought_back(self, branch: Branch, response: Response) -> Response:
+        """The response as the sender is to see it: without our Via (step 3), and what is hidden as it was."""
+        copy = response.copy()
+        copy.pop_value("Via")
+        if self.passage.hiding is not None and branch.outbound is not None:
+            self.passage.hiding.cross_back(copy, self.passage, branch.outbound.flow)
+        return copy
+
+
+class _Alarm:
+    """What a timer of a context holds on to: nothing any more when the context has ended before it."""
+
+    __slots__ = ("context",)
+
+    def __init__(self, context: ResponseContext) -> None:
+        self.context: ResponseContext | None = context
+
+    def fire(self, event: str) -> None:
+        """Pass the event on while it matters."""
+        if self.context is not None:
+            self.context.wake(self, event)

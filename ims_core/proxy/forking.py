@@ -1,0 +1,74 @@
+"""The target set of a request, and in which order it is tried (RFC 3261 sections 16.5, 16.6 and 16.7 step 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from ims_core.errors import SipError
+from ims_core.messages.headers import NameAddr, parse_name_addr
+
+if TYPE_CHECKING:
+    from ims_core.flow import Flow
+    from ims_core.messages.message import Request, Response
+    from ims_core.messages.uri import Uri
+
+
+class Target(NamedTuple):
+    """One place to forward a request to: the new Request-URI, the way there if it is known, a route set (Path).
+
+    Targets of equal ``q`` are tried at the same time, those of a lower one after them.
+    """
+
+    uri: str
+    flow: Flow | None = None
+    route: Sequence[str] = ()
+    q: float = 1.0
+
+
+def in_groups(targets: Sequence[Target]) -> list[list[Target]]:
+    """Put ``targets`` in the order in which they are tried: those of one group in parallel, group after group."""
+    if len(targets) == 1:
+        return [list(targets)]
+    ordered = sorted(targets, key=_least_preferred_last)
+    return [list(group) for _, group in groupby(ordered, key=_least_preferred_last)]
+
+
+def _least_preferred_last(target: Target) -> float:
+    return -target.q
+
+
+class Recursion:
+    """Has the proxy follow the contacts of a 3xx itself, as far as ``admits`` says so of each (16.7 step 4).
+
+    Whoever answers chooses these contacts: what you admit, callees can have us call.
+    """
+
+    def __init__(self, admits: Callable[[Uri], bool]) -> None:
+        self._admits = admits
+
+    def targets(self, request: Request, redirect: Response, tried: Iterable[str]) -> list[Target]:
+        """Return where ``redirect`` sends ``request``, without what was ``tried``; contacts that are unfit left out."""
+        known = set(tried)
+        found = []
+        for value in redirect.values("Contact"):
+            try:
+                contact = parse_name_addr(value)
+                uri = contact.uri
+            except SipError:
+                continue
+            # "If the Request-URI of the original request is a SIPS URI, the proxy MUST NOT recurse to a non-SIPS URI"
+            fits = uri.scheme == "sips" or (uri.scheme == "sip" and not request.uri.startswith("sips:"))
+            if fits and uri.text not in known and self._admits(uri):
+                known.add(uri.text)
+                found.append(Target(uri.text, q=_preference(contact)))
+        return found
+
+
+def _preference(contact: NameAddr) -> float:
+    """The q-value of a Contact, 1 when there is none or it is malformed (20.10)."""
+    try:
+        return min(max(float(contact.params.get("q", "1")), 0.0), 1.0)
+    except ValueError:
+        return 1.0
