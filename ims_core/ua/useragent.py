@@ -6,8 +6,8 @@ from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ims_core.errors import BadExtension, LoopDetected, MethodNotAllowed, NoSuchDialog, NotImplementedHere, SipError
-from ims_core.messages.message import METHODS
 from ims_core.flow import transport_parameter
+from ims_core.messages.message import METHODS
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, ResponseReceived
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
