@@ -55,31 +55,28 @@ class Outcome(Enum):
     MISSING = "missing"
     """No Digest credentials for this realm: what every first request looks like."""
     STALE = "stale"
-    """The password is right, the nonce is not usable any more: challenge with ``stale=True``."""
+    """The nonce is not one that this host was sent, or not usable any more: challenge with ``stale=True``."""
     WRONG = "wrong"
-    """Wrong password, unknown user or unusable credentials; nothing tells these apart."""
+    """Wrong password, unknown user or unusable credentials; nothing tells these apart. Whoever sent them had received
+    a nonce that was sent to just this host, so the source is where it says it is."""
 
 
 class Verdict(NamedTuple):
-    """The outcome, with the user (without any ``@domain``) when it is ``ACCEPTED``.
-
-    ``proven``: whoever sent wrong credentials had got a nonce that was sent to just this host, so he is there.
-    """
+    """The outcome, with the user (without any ``@domain``) when it is ``ACCEPTED``."""
 
     outcome: Outcome
     user: str = ""
-    proven: bool = False
 
 
 _MISSING, _STALE, _WRONG = Verdict(Outcome.MISSING), Verdict(Outcome.STALE), Verdict(Outcome.WRONG)
-_PROVEN_WRONG = Verdict(Outcome.WRONG, proven=True)
 
 
 class DigestAuthenticator:
     """Challenges and verifies for one realm; serves 401 and 407 alike.
 
     A nonce is a time, a serial number and a MAC of both and of the host it is sent to, so that a challenge leaves no
-    state behind; from another host it is stale. Only a nonce that was used with the right password is remembered, with
+    state behind. From another host it is stale, and no password is tried with it: nobody can guess under the address
+    of somebody else. Only a nonce that was used with the right password is remembered, with
     its highest nonce count, to refuse replays. At most ``nonces_remembered`` are: when the oldest is forgotten, it and
     all older ones that are not remembered count as stale. A nonce used without qop serves once.
 
@@ -120,6 +117,11 @@ class DigestAuthenticator:
         self._forgotten = 0
         self.accepted = self.missing = self.stale = self.wrong = 0
 
+    def verdicts(self) -> dict[str, int]:
+        """How many requests fared in which way, by the value of the ``Outcome``."""
+        counts = (self.accepted, self.missing, self.stale, self.wrong)
+        return {outcome.value: count for outcome, count in zip(Outcome, counts, strict=True)}
+
     def challenges(self, now: float, user: str = "", *, host: str = "", stale: bool = False) -> list[str]:
         """Return the values of the WWW-Authenticate or Proxy-Authenticate headers for who claims to be ``user``.
 
@@ -145,12 +147,12 @@ class DigestAuthenticator:
         for text in credentials:
             params = _parse_digest(text)
             if params and params.get("realm") == self.realm:
-                nonce = params.get("nonce", "")
-                user = self._whose(method, uri, params, body)
-                if user is None:
+                nonce = self._own_nonce(params.get("nonce", ""), host)
+                user = self._whose(method, uri, params, body) if nonce is not None else None
+                if nonce is not None and user is None:
                     self.wrong += 1
-                    return _WRONG if self._serial_of(nonce, host, now) is None else _PROVEN_WRONG
-                if not self._use_nonce(nonce, params, host, now):
+                    return _WRONG
+                if nonce is None or user is None or not self._use_nonce(*nonce, params, now):
                     self.stale += 1
                     return _STALE
                 self.accepted += 1
@@ -182,20 +184,19 @@ class DigestAuthenticator:
         mac.update(f"{stamp} {host}".encode())
         return mac.hexdigest()
 
-    def _serial_of(self, nonce: str, host: str, now: float) -> int | None:
-        """The serial number of a nonce of ours that is fresh and was sent to ``host``, else None."""
+    def _own_nonce(self, nonce: str, host: str) -> tuple[int, int] | None:
+        """The time and the serial number of a nonce that was sent to ``host``, None when it was not."""
         match = _NONCE.fullmatch(nonce)
         if not match:
             return None
         time, number, mac = match.groups()
         if not hmac.compare_digest(mac, self._mac_of(f"{time}-{number}", host)):
             return None
-        return int(number, 16) if now - int(time, 16) <= self._lifetime else None
+        return int(time, 16), int(number, 16)
 
-    def _use_nonce(self, nonce: str, params: dict[str, str], host: str, now: float) -> bool:
-        """Whether ``nonce`` is not yet used with this or a higher count; remembers the use."""
-        serial = self._serial_of(nonce, host, now)
-        if serial is None:
+    def _use_nonce(self, time: int, serial: int, params: dict[str, str], now: float) -> bool:
+        """Whether a nonce of ours is fresh and not yet used with this or a higher count; remembers the use."""
+        if now - time > self._lifetime:
             return False
         once = not params.get("qop")
         nc = 1 if once else _hexadecimal(params["nc"])

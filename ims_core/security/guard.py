@@ -180,7 +180,6 @@ class Guard:
         """Take note of how credentials from ``flow`` fared; whoever has none, or wrong ones, is challenged next."""
         if self._is_allowed(flow.remote[0]):
             return
-        proven = verdict.proven or flow.reliable
         if verdict.outcome is Outcome.ACCEPTED:
             source = self._source(flow, now)
             source.tokens = min(source.tokens + REFUND, self._rules.burst)
@@ -188,7 +187,7 @@ class Guard:
             ban = self._bans.get(source_of(flow.remote[0]))
             if ban is not None and not ban.proven:
                 self._end(ban)
-        elif verdict.outcome is Outcome.WRONG and proven:
+        elif verdict.outcome is Outcome.WRONG:
             source = self._this_minute(flow, now)
             source.wrong += 1
             if 0 < self._rules.wrong_credentials <= source.wrong:
