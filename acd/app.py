@@ -266,8 +266,13 @@ def _assemble(
     engine: Engine | None = None
     chance = random.Random(secrets.randbits(256)).random
     distributor = build_distributor(config, loop.time(), chance, epoch=time.time() - loop.time())
+
+    def present() -> Config:
+        return engine.config if engine else config
+
+    authenticator = build_authenticator(present)
     node = build_node(
-        lambda: engine.config if engine else config, ids=ids, domains=domains, location=location, listeners=listeners
+        present, ids=ids, domains=domains, location=location, listeners=listeners, authenticator=authenticator
     )
     trace = SipTrace(calls=config.trace.calls, messages=config.trace.messages, utc=_utc) if config.trace.sip else None
     thresholds = {queue.id: queue.service_level_seconds for queue in config.queues.values()}
@@ -284,7 +289,7 @@ def _assemble(
         unix=time.time,
         journal=journal,
     )
-    live = LiveFloor(engine, stack, store, trace, figures, log_counters)
+    live = LiveFloor(engine, stack, store, trace, figures, log_counters, authenticator)
 
     def on_location(event: LocationEvent) -> None:
         if not event.binding.fixed:
@@ -301,6 +306,22 @@ def _assemble(
     return engine, live
 
 
+def build_authenticator(present: Callable[[], Config]) -> DigestAuthenticator | None:
+    """Build who asks for passwords, if anybody; the accounts are looked up in ``present`` each time."""
+    config = present()
+    if config.sip.authentication == "off":
+        return None
+    return DigestAuthenticator(
+        config.server.domain,
+        lambda user: account.password if (account := present().accounts.get(user)) else None,
+        secrets.token_bytes(16),
+        nonce_lifetime=config.registrar.nonce_seconds,
+        algorithms=config.registrar.algorithms,
+        algorithms_of=lambda user: account.algorithms if (account := present().accounts.get(user)) else None,
+        qop=config.registrar.qop,
+    )
+
+
 def build_node(
     present: Callable[[], Config],
     *,
@@ -308,6 +329,7 @@ def build_node(
     domains: Domains,
     location: Location,
     listeners: Listeners,
+    authenticator: DigestAuthenticator | None,
 ) -> Node:
     """Build the SIP element of a configuration; needs a running event loop for its clock.
 
@@ -316,18 +338,7 @@ def build_node(
     config = present()
     clock = asyncio.get_running_loop().time
     secret = secrets.token_bytes(16)
-    authenticator = known_user = None
-    if config.sip.authentication == "digest":
-        authenticator = DigestAuthenticator(
-            config.server.domain,
-            lambda user: account.password if (account := present().accounts.get(user)) else None,
-            secret,
-            nonce_lifetime=config.registrar.nonce_seconds,
-            algorithms=config.registrar.algorithms,
-            algorithms_of=lambda user: account.algorithms if (account := present().accounts.get(user)) else None,
-            qop=config.registrar.qop,
-        )
-        known_user = partial(_has_account, present)
+    known_user = None if authenticator is None else partial(_has_account, present)
     registrar = Registrar(
         domains,
         location,

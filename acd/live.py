@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from acd.kpi.live import LiveFigures
     from acd.store import CdrStore
     from acd.trace import SipTrace
+    from ims_core.security.digest import DigestAuthenticator
     from ims_core.transport.stack import Stack
 
 
@@ -31,6 +32,7 @@ class LiveFloor:
         trace: SipTrace | None,
         figures: LiveFigures,
         log_counters: Callable[[], JournalCounters],
+        authenticator: DigestAuthenticator | None = None,
     ) -> None:
         self.open_for_calls = False
         self._engine = engine
@@ -39,6 +41,7 @@ class LiveFloor:
         self._trace = trace
         self._figures = figures
         self._log_counters = log_counters
+        self._authenticator = authenticator
 
     def calls(self) -> Sequence[CallView]:
         """Return the calls under way, the oldest first."""
@@ -79,6 +82,7 @@ class LiveFloor:
             bindings=len(node.location),
             connections=self._stack.streams.by_transport(),
             handshakes_failed=self._stack.streams.handshakes_failed,
+            authentications=self._authenticator.verdicts() if self._authenticator is not None else {},
             sip_messages=endpoint.messages,
             sip_dropped=endpoint.dropped + self._stack.dropped,
             sip_unexpected=endpoint.unexpected,

@@ -30,6 +30,7 @@ from acd.kpi.report import Item
 from acd.store import StoreCounters
 from ims_core.flow import TRANSPORTS
 from ims_core.transport.tls import FAILURES
+from ims_core.security import digest
 from media.api import MediaCounters
 
 # The methods of RFC 3261, 3262, 3311, 3428, 3515, 3903, 6086 and 6665; any other is counted as "other".
@@ -59,6 +60,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     bindings: int = 0
     connections: Mapping[str, int] = {}
     handshakes_failed: Mapping[str, int] = {}
+    authentications: Mapping[str, int] = {}
     sip_messages: Mapping[tuple[str, str, str], int] = {}
     sip_dropped: Mapping[str, int] = {}
     sip_unexpected: Mapping[tuple[str, str, str], int] = {}
@@ -349,6 +351,13 @@ def _sip(readings: Readings) -> Iterator[Metric]:
     yield _gauge("acd_sip_transactions", "SIP transactions alive.", readings.transactions)
     yield _gauge("acd_sip_dialogs", "SIP dialogs alive.", readings.dialogs)
     yield _gauge("acd_sip_bindings", "Contacts registered.", readings.bindings)
+    verdicts = {(outcome.value,): readings.authentications.get(outcome.value, 0) for outcome in digest.Outcome}
+    yield _counter(
+        "acd_sip_authentications",
+        "Requests that were asked for credentials, by what they had: right ones, none, outdated or wrong ones.",
+        verdicts,
+        "outcome",
+    )
     connections = {(name.lower(),): readings.connections.get(name, 0) for name in TRANSPORTS if name != "UDP"}
     yield _gauge("acd_sip_connections", "Connections open.", connections, "transport")
     failed = {(reason,): readings.handshakes_failed.get(reason, 0) for reason in FAILURES}

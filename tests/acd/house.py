@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from acd.app import build_node
+from acd.app import build_authenticator, build_node
 from acd.cdr import Cdr
 from acd.config import Config
 from acd.config.source import Source
@@ -318,7 +318,12 @@ class House:
         distributor = build_distributor(self.config, self.loop.time(), self.random.random, epoch=START.timestamp())
         domains = Domains("ims.example", ["127.0.0.1:5060"])
         node = build_node(
-            lambda: self.present, ids=self.ids, domains=domains, location=self.location, listeners=listeners
+            lambda: self.present,
+            ids=self.ids,
+            domains=domains,
+            location=self.location,
+            listeners=listeners,
+            authenticator=build_authenticator(lambda: self.present),
         )
         self.server.node = node
         self.engine = Engine(

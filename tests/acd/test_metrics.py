@@ -57,6 +57,7 @@ READINGS = Readings(
     transactions=5,
     tasks=6,
     bindings=7,
+    authentications={"accepted": 5, "missing": 4, "stale": 1, "wrong": 2},
     connections={"TCP": 8, "WSS": 2},
     handshakes_failed={"no TLS": 3},
     sip_messages={
@@ -120,6 +121,8 @@ def metrics() -> Metrics:
         ("acd_sip_transactions", {}, 5),
         ("acd_tasks", {}, 6),
         ("acd_sip_bindings", {}, 7),
+        ("acd_sip_authentications_total", {"outcome": "accepted"}, 5),
+        ("acd_sip_authentications_total", {"outcome": "wrong"}, 2),
         ("acd_sip_connections", {"transport": "tcp"}, 8),
         ("acd_sip_connections", {"transport": "tls"}, 0),
         ("acd_sip_connections", {"transport": "wss"}, 2),
