@@ -29,8 +29,8 @@ from acd.kpi.definitions import KPIS, SERVICE_LEVELS
 from acd.kpi.report import Item
 from acd.store import StoreCounters
 from ims_core.flow import TRANSPORTS
-from ims_core.transport.tls import FAILURES
 from ims_core.security import digest
+from ims_core.transport.tls import FAILURES
 from media.api import MediaCounters
 
 # The methods of RFC 3261, 3262, 3311, 3428, 3515, 3903, 6086 and 6665; any other is counted as "other".

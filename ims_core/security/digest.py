@@ -122,11 +122,6 @@ class DigestAuthenticator:
         counts = (self.accepted, self.missing, self.stale, self.wrong)
         return {outcome.value: count for outcome, count in zip(Outcome, counts, strict=True)}
 
-    def verdicts(self) -> dict[str, int]:
-        """How many requests fared in which way, by the value of the ``Outcome``."""
-        counts = (self.accepted, self.missing, self.stale, self.wrong)
-        return {outcome.value: count for outcome, count in zip(Outcome, counts, strict=True)}
-
     def challenges(self, now: float, user: str = "", *, host: str = "", stale: bool = False) -> list[str]:
         """Return the values of the WWW-Authenticate or Proxy-Authenticate headers for who claims to be ``user``.
 
