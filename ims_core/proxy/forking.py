@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 class Target(NamedTuple):
     """One place to forward a request to: the new Request-URI, the way there if it is known, a route set (Path).
 
-    Targets of equal ``q`` are tried at the same time, those of a lower one after them.
+    Targets of equal ``q`` are tried at the same time, those of a lower one after them. Targets of the same
+    ``instance`` that is not empty are flows to one user agent, the best first (RFC 5626 section 7).
     """
 
     uri: str
     flow: Flow | None = None
     route: Sequence[str] = ()
     q: float = 1.0
+    instance: str = ""
 
 
 def in_groups(targets: Sequence[Target]) -> list[list[Target]]:

@@ -11,7 +11,7 @@ from ims_core.roles.routing import HERE, Decision, Forward, ToService
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Request
-    from ims_core.registrar.location import Domains, Location
+    from ims_core.registrar.location import Binding, Domains, Location
 
 
 class Scscf:
@@ -48,12 +48,19 @@ class Scscf:
         if self._is_service(user):
             return self._to_service
         aor = f"sip:{user}@{self._domains.domain}"
-        targets = tuple(
-            Target(binding.contact, binding.way, binding.path, 1.0 if binding.q is None else binding.q)
-            for binding in self._location.bindings(aor)
-        )
+        targets = tuple(_target(binding) for binding in self._location.bindings(aor))
         if targets:
             return Forward(targets)
         if self._known_user is not None and self._known_user(user):
             raise TemporarilyUnavailable
         raise NotFound
+
+
+def _target(binding: Binding) -> Target:
+    return Target(
+        binding.contact,
+        binding.way,
+        binding.path,
+        q=1.0 if binding.q is None else binding.q,
+        instance=binding.instance if binding.reg_id else "",
+    )
