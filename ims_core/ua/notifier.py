@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.packages import EventPackage, Lifetimes
     from ims_core.ua.usages import Context
+    from ims_core.ua.useragent import UserAgent
 
 Key = TypeVar("Key")
 _AN_HOUR = 3600
@@ -128,6 +129,14 @@ class Notifier:
         response.add("Contact", subscription.terms.contact)
         response.add("Expires", str(seconds))
         self.context.endpoint.respond(transaction, response)
+
+
+def serve_events(ua: UserAgent, packages: Iterable[EventPackage], *, per_subscriber: int = 64) -> Notifier:
+    """Have ``ua`` take subscriptions to ``packages`` and name them in Allow-Events."""
+    notifier = Notifier(ua, packages, per_subscriber=per_subscriber)
+    ua.serve_outside("SUBSCRIBE", notifier.receive)
+    ua.allow_events.append(notifier.allow_events)
+    return notifier
 
 
 def granted(request: Request, lifetimes: Lifetimes) -> int:

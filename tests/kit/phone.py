@@ -22,7 +22,6 @@ from ims_core.transactions.endpoint import (
 from ims_core.transactions.machines import TimerValues
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
-from ims_core.ua.session import ALLOW
 from ims_core.ua.session_events import EventHandler, SessionEvent
 from ims_core.ua.useragent import UserAgent
 from tests.kit.network import Network
@@ -159,10 +158,10 @@ class Phone(Party):
             self.incoming.append(call)
             self.on_call(call)
         else:
-            status = 200 if request.method == "OPTIONS" else 501
-            self.endpoint.reply(transaction, status, headers=(("Allow", ALLOW),))
+            self.ua.receive_outside(transaction, request, flow, request.from_.uri.user)
 
     def assert_idle(self) -> None:
         """Nothing is left over."""
         super().assert_idle()
         assert len(self.ua) == 0
+        assert len(self.ua.usages) == 0
