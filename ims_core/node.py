@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 from ims_core.errors import NoSuchDialog, SipError, TooManyHops
 from ims_core.flow import Address, Flow
 from ims_core.locate.courier import Courier, Hop
+from ims_core.locate.records import Answer, Question
 from ims_core.messages.message import METHODS, Response
 from ims_core.proxy.proxy import Proxy, ProxyPolicy
 from ims_core.proxy.routes import next_route
 from ims_core.roles.routing import HERE, Forward
 from ims_core.security.door import Door
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
+from ims_core.ua.context import ALLOW
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
-from ims_core.ua.session import ALLOW
 from ims_core.ua.useragent import WITHIN_DIALOGS, UserAgent, check_required
 
 if TYPE_CHECKING:
@@ -94,6 +95,11 @@ class Node:
         """A stream connection could not be opened or is gone."""
         self.courier.connection_failed(flow)
         self.location.connection_lost(flow)
+        self._react()
+
+    def resolved(self, question: Question, answer: Answer) -> None:
+        """Take what the DNS says to a question of the courier's resolver."""
+        self.courier.resolver.answer(question, answer)
         self._react()
 
     def call(self, hop: Hop, on_event: EventHandler) -> OutgoingCall:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ims_core.errors import BadRequest, SipError, UnsupportedScheme
 from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.message import Request, Response
+from ims_core.ua.offers import AGREED
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
+    from ims_core.ua.offers import Turn
 
 
 class OutOfOrder(SipError):
@@ -22,12 +25,12 @@ class Dialog:
     """The state of one dialog.
 
     ``local`` and ``remote`` are From and To values as this side sends them; ``flow`` is where the peer was heard,
-    or where the request that made the dialog was sent.
+    or where the request that made the dialog was sent. ``turn`` tells whose offer or answer is to come.
     """
 
     __slots__ = (
         "call_id", "flow", "local", "local_cseq", "local_tag", "remote", "remote_cseq", "remote_tag", "remote_target",
-        "route_set",
+        "route_set", "turn",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +57,7 @@ class Dialog:
         self.flow = flow
         self.local_cseq = local_cseq
         self.remote_cseq = remote_cseq
+        self.turn: Turn = AGREED
 
     @classmethod
     def as_server(cls, request: Request, local_tag: str, flow: Flow) -> Dialog:
@@ -108,6 +112,18 @@ class Dialog:
             request.add("Route", route)
         return request
 
+    def refresh(self, response: Response) -> None:
+        """Take a 2xx to a target refresh request of ours: the peer may be elsewhere from now on (12.2.1.2)."""
+        if "contact" in response.keys:
+            with suppress(BadRequest):  # he is where he was, as far as we know
+                self.remote_target = _contact_uri(response)
+
+    def confirm(self, dialog: Dialog) -> None:
+        """Go on as ``dialog``, which the 2xx made: "the route set ... is recomputed" (13.2.2.4)."""
+        self.route_set = dialog.route_set
+        self.remote_target = dialog.remote_target
+        self.remote = dialog.remote
+
     @property
     def next_hop(self) -> str:
         """The URI that requests within the dialog are sent to: the first route, else the remote target (8.1.2)."""
@@ -119,7 +135,7 @@ class Dialog:
         if number < self.remote_cseq:
             raise OutOfOrder("CSeq out of order")
         self.remote_cseq = number
-        if request.method in {"INVITE", "UPDATE"} and "contact" in request.keys:
+        if request.method in _TARGET_REFRESH and "contact" in request.keys:
             self.remote_target = _contact_uri(request)
 
 
@@ -142,3 +158,6 @@ def _recorded_route(message: Request | Response) -> list[str]:
     except UnsupportedScheme:
         raise BadRequest("Unsupported scheme in Record-Route") from None
     return routes
+
+
+_TARGET_REFRESH = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY"))  # RFC 3311 5.1, RFC 6665 4.4.1

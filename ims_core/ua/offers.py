@@ -14,13 +14,14 @@ An unreliable 1xx may only show beforehand what the 2xx will say.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from ims_core.errors import RequestPending, SipError
 
 if TYPE_CHECKING:
     from ims_core.ids import Ids
 
+Turn = Literal["agreed", "our turn", "peer's turn"]
 AGREED: Final = "agreed"
 OUR_TURN: Final = "our turn"  # the peer made an offer or asked for one
 PEERS_TURN: Final = "peer's turn"  # we made an offer or asked for one
@@ -36,7 +37,7 @@ class Overlapping(SipError):
         super().__init__(headers=(("Retry-After", str(ids.number(11))),))
 
 
-def check_turn(turn: str, ids: Ids) -> None:
+def check_turn(turn: Turn, ids: Ids) -> None:
     """Refuse an offer of the peer out of turn: raises ``RequestPending`` while ours is open, else ``Overlapping``."""
     if turn == PEERS_TURN:
         raise RequestPending

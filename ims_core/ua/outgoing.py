@@ -2,53 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ims_core.errors import BadRequest, RequestPending, SipError
 from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.message import Request, Response
 from ims_core.transactions.machines import TIMEOUT
+from ims_core.ua.description import SDP, session_description
 from ims_core.ua.dialog import Dialog
-from ims_core.ua.session import (
-    ALLOW,
-    CANCELLING,
-    CONFIRMED,
-    INVITED,
-    OVER,
-    SDP,
-    Context,
-    Headers,
-    Session,
-    session_description,
-)
+from ims_core.ua.early import MOST_FORKS, Fork, is_reliable
+from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN
+from ims_core.ua.session import CANCELLING, CONFIRMED, INVITED, OVER, Session
 from ims_core.ua.session_events import Answered, EventHandler, Rejected, Ringing, ignore
+from ims_core.ua.session_timer import TimerPolicy, proposal, raised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ims_core.flow import Flow
-    from ims_core.locate.courier import Hop
-    from ims_core.transactions.machines import ClientTransaction, ServerTransaction
+    from ims_core.locate.courier import Hop, Outbound
+    from ims_core.transactions.machines import ServerTransaction
+    from ims_core.ua.context import Context, Headers
+
+_MOST_RAISES: Final = 3  # of the session interval, when peers find it too small
 
 
 class OutgoingCall(Session):
-    """A call that we make. ``start`` sends the INVITE; ``Answered`` or ``Rejected`` follows."""
+    """A call that we make. ``start`` sends the INVITE; ``Answered`` or ``Rejected`` follows.
+
+    ``forks`` has the early dialogs by To tag, the one heard last at the end.
+    """
+
+    owns_call_id = True
 
     def __init__(self, context: Context, hop: Hop, on_event: EventHandler) -> None:
         super().__init__(context, on_event)
         self._hop = hop
         self._user = ""
-        self._transaction: ClientTransaction | None = None
+        self._transaction: Outbound | None = None
         self._invite: Request | None = None
         self._acks: dict[str, Callable[[], None]] = {}
         self._bye_headers: Headers = ()
+        self._policy: TimerPolicy | None = None
+        self._raises = 0
+        self.forks: dict[str, Fork] = {}
 
     def start(self, target: str, *, caller: str, callee: str, sdp: bytes, headers: Headers = ()) -> None:
         """Send the INVITE to ``target``; ``caller`` and ``callee`` are name-addrs without tags.
 
         Raises ``SipError`` when there is no way to the hop.
         """
-        ids = self.context.endpoint.ids
+        context = self.context
+        ids = context.endpoint.ids
         call_id, tag = ids.call_id(), ids.tag()
         self._user = parse_name_addr(caller).uri.user
         lines = [
@@ -57,18 +62,25 @@ class OutgoingCall(Session):
             f"To: {callee}",
             f"Call-ID: {call_id}",
             "CSeq: 1 INVITE",
-            f"Allow: {ALLOW}",
+            f"Allow: {context.allow}",
         ]
         keys = ["max-forwards", "from", "to", "call-id", "cseq", "allow"]
+        if context.supported:
+            keys.append("supported")
+            lines.append(f"Supported: {context.supported}")
         invite = Request("INVITE", target, keys=keys, lines=lines)
+        self._policy = context.session_timers
+        if self._policy is not None:
+            headers = (*headers, *proposal(self._policy))
         for name, value in headers:
             invite.add(name, value)
         if sdp:
             invite.set_body(sdp, SDP)
         self.dialog_id = (call_id, tag)
         self._invite = invite
-        self._transaction = self.context.courier.request(invite, self._hop, self, prepare=self._prepare)
-        self.context.opened(self)
+        self.local_sdp = sdp
+        self._transaction = context.courier.request(invite, self._hop, self, prepare=self._prepare)
+        context.opened(self)
 
     def hang_up(self, headers: Headers = ()) -> None:
         """End the call whatever its state: CANCEL before the answer, BYE after it. No event follows."""
@@ -82,32 +94,61 @@ class OutgoingCall(Session):
             super().hang_up(headers)
 
     def acknowledge(self, sdp: bytes = b"") -> None:
-        """Send the ACK, with our answer to the offer in the 200; does nothing when it has been sent already."""
-        if self.dialog is not None and self.state != OVER and self.dialog.remote_tag not in self._acks:
+        """Answer the offer in a reliable provisional response by PRACK, that in a 2xx by ACK; nothing is sent twice."""
+        if self.dialog is None:
+            fork = next((fork for fork in self.forks.values() if fork.owes_answer), None)
+            if fork is not None and self.state == INVITED:
+                fork.local_sdp = sdp
+                fork.prack(self.context, sdp)
+        elif self.state != OVER and self.dialog.remote_tag not in self._acks:
+            self.local_sdp = sdp
+            self.dialog.turn = AGREED
             self._acknowledge(self.dialog, sdp)
+            self.go_on()
+        else:
+            super().acknowledge(sdp)
+
+    def is_of(self, remote_tag: str) -> bool:
+        """Whether the peer with this tag has a dialog with us here, be it an early one."""
+        return super().is_of(remote_tag) or (self.dialog is None and remote_tag in self.forks)
+
+    def agreed(self, dialog: Dialog, local: bytes, remote: bytes) -> None:
+        """Take note of the descriptions that hold in a dialog, be it an early one."""
+        if self.dialog is None and (fork := self.forks.get(dialog.remote_tag)) is not None:
+            fork.local_sdp, fork.remote_sdp = local or fork.local_sdp, remote or fork.remote_sdp
+        else:
+            super().agreed(dialog, local, remote)
 
     def receive(self, transaction: ServerTransaction, request: Request) -> None:
-        """Handle a request within the dialog; before our INVITE is answered there is nothing to ask for."""
-        if self.dialog is None:
-            raise RequestPending if request.method == "INVITE" else BadRequest("No confirmed dialog")
-        super().receive(transaction, request)
+        """Handle a request within the dialog, or within an early one, where neither INVITE nor BYE are the callee's."""
+        if self.dialog is not None:
+            super().receive(transaction, request)
+            return
+        fork = self.forks.get(request.from_tag)
+        if request.method == "INVITE":
+            raise RequestPending
+        if fork is None or request.method == "BYE":
+            raise BadRequest("No confirmed dialog")
+        fork.dialog.accept(request)
+        self._serve(transaction, request, fork.dialog)
 
-    def receive_response(self, transaction: ClientTransaction, response: Response) -> None:
+    def receive_response(self, transaction: Outbound, response: Response) -> None:
         """Take a response to our INVITE."""
         if transaction is not self._transaction:
             return
-        if response.status < 200:
-            if self.state == INVITED and response.status > 100:
-                self.on_event(Ringing(response.status, session_description(response)))
-        elif response.status < 300:
-            try:
+        try:
+            if response.status < 200:
+                if self.state == INVITED and response.status > 100:
+                    self._receive_provisional(response)
+            elif response.status < 300:
                 self._receive_2xx(response)
-            except SipError:  # not even an ACK can be made of it
+            elif response.status != 422 or not self._try_longer_interval(response):
+                self._fail(response.status, response.reason)
+        except SipError:  # of a provisional response that makes no dialog nothing comes; of a 2xx not even an ACK
+            if response.status >= 200:
                 self._fail(500, "Malformed answer")
-        else:
-            self._fail(response.status, response.reason)
 
-    def request_failed(self, transaction: ClientTransaction, cause: str) -> None:
+    def request_failed(self, transaction: Outbound, cause: str) -> None:
         """Take note that the INVITE got no final response (8.1.3.1)."""
         if transaction is self._transaction:
             self._fail(*((408, "No answer") if cause == TIMEOUT else (503, "Cannot be reached")))
@@ -121,6 +162,42 @@ class OutgoingCall(Session):
         if self.state in {INVITED, CANCELLING}:
             self._finish()
             self.on_event(Rejected(status, reason))
+
+    def _try_longer_interval(self, response: Response) -> bool:
+        """Call again as a 422 wants it: same Call-ID and From, the next CSeq (RFC 4028 section 7.4)."""
+        policy = raised(self._policy, response) if self._policy is not None else None
+        if policy is None or self._invite is None or self.state != INVITED or self._raises == _MOST_RAISES:
+            return False
+        self._raises += 1
+        self._policy = policy
+        invite = self._invite.copy()
+        for name in ("Via", "Contact"):
+            invite.remove(name)
+        invite.set("CSeq", f"{invite.cseq.number + 1} INVITE")
+        for name, value in proposal(policy):
+            invite.set(name, value)
+        self._invite = invite
+        self.forks = {}
+        self._transaction = self.context.courier.request(invite, self._hop, self, prepare=self._prepare)
+        return True
+
+    def _receive_provisional(self, response: Response) -> None:
+        assert self._invite is not None
+        assert self._transaction is not None
+        tag, status = response.to_tag, response.status
+        fork = self.forks.pop(tag, None)
+        if fork is None:
+            fork = Fork(self._invite, response, self._transaction.flow, self.local_sdp)
+        if status != 199 and len(self.forks) < MOST_FORKS:  # RFC 6228: a 199 tells that this fork has failed
+            self.forks[tag] = fork
+        reliable = is_reliable(response)
+        if reliable and not fork.take_reliable(response):
+            return
+        if status != 199:
+            self.on_event(Ringing(status, session_description(response), reliable))
+        owner_answers = fork.owes_answer and fork.dialog.turn == OUR_TURN
+        if reliable and not owner_answers and self.state != OVER:
+            fork.prack(self.context)
 
     def _receive_2xx(self, response: Response) -> None:
         tag = response.to_tag
@@ -138,19 +215,48 @@ class OutgoingCall(Session):
             self._drop(Dialog.as_client(self._invite, _as_if_from(response, self._invite.uri), flow))
             self._fail(500, "Answer without usable Contact")
             return
+        fork = self.forks.get(tag)
+        if fork is not None and fork.early_dialog is not None:
+            fork.early_dialog.confirm(dialog)
+            dialog = fork.early_dialog
+        else:
+            dialog.turn = PEERS_TURN
         if self.state == INVITED:
-            self.state = CONFIRMED
-            self.dialog = dialog
-            if self._invite.body:
-                self._acknowledge(dialog)
-            self.on_event(Answered(session_description(response)))
+            self._confirm(dialog, fork, response)
             return
         self._drop(dialog)  # answered although cancelled, or a second fork answered
         if self.state == CANCELLING:
             self._finish()
 
+    def _confirm(self, dialog: Dialog, fork: Fork | None, response: Response) -> None:
+        assert self._invite is not None
+        self.state = CONFIRMED
+        self.dialog = dialog
+        sdp = session_description(response)
+        if dialog.turn == PEERS_TURN:
+            self.remote_sdp = sdp
+            dialog.turn = AGREED if self._invite.body else OUR_TURN
+        elif fork is not None:  # a reliable response has said it already
+            self.local_sdp, self.remote_sdp = fork.local_sdp, fork.remote_sdp
+            sdp = fork.remote_sdp
+        if self._asked_in is not None and self._asked_in is not dialog:
+            self._abort_asked()
+        if self.changes is not None:
+            self.changes.keep_to(dialog)
+        self.take_terms(response)
+        if dialog.turn != OUR_TURN or self._asked is not None:
+            self._acknowledge(dialog)
+        self.on_event(Answered(sdp))
+        self.go_on()
+
+    def _dialog_to_update(self) -> Dialog | None:
+        if self.dialog is not None or not self.forks:
+            return self.dialog
+        return next(reversed(self.forks.values())).dialog
+
     def _acknowledge(self, dialog: Dialog, sdp: bytes = b"") -> None:
-        ack = dialog.request("ACK", cseq=dialog.local_cseq)
+        assert self._invite is not None
+        ack = dialog.request("ACK", cseq=self._invite.cseq.number)
         if sdp:
             ack.set_body(sdp, SDP)
         self._acks[dialog.remote_tag] = self.context.courier.send_ack(ack, self.context.way_to_peer(dialog))

@@ -1,58 +1,43 @@
-"""INVITE sessions as a user agent sees them, without I/O (RFC 3261 sections 13 to 15).
+"""INVITE sessions as a user agent sees them, without I/O (RFC 3261 sections 12 to 15).
 
-A session is one call leg: the INVITE, its dialog, re-INVITEs, INFO and the BYE. ``IncomingCall`` answers,
-``OutgoingCall`` asks; both tell what happens by calling ``on_event`` with one of the events below. Unless the owner
-ends a call, it ends with exactly one ``Ended`` (or ``Rejected``, for a call of ours that was never answered). After
-``hang_up`` or ``reject`` nothing more is told. Session descriptions are opaque bytes.
+A session is one call leg: the INVITE, its dialog, what changes it (re-INVITE, UPDATE), what is said within it (INFO,
+MESSAGE) and the BYE. ``IncomingCall`` answers, ``OutgoingCall`` asks; both tell what happens by calling ``on_event``
+with one of ``session_events``. Unless the owner ends a call, it ends with exactly one ``Ended`` (or ``Rejected``, for a
+call of ours that was never answered). After ``hang_up`` or ``reject`` nothing more is told.
+
+    offers           whose turn it is to offer or to answer
+    unacknowledged   a 2xx that is repeated until its ACK comes
+    reliable         provisional responses that are repeated until their PRACK comes
+    early            the early dialogs of an INVITE of ours
+    change           a re-INVITE or UPDATE of ours
+    session_timer    refreshes, and the end of a session that has none
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from ims_core.errors import RequestPending, SipError
+from ims_core.errors import LocalProtocolError, RequestPending, SipError
 from ims_core.messages.message import METHODS, Request, Response, error_response, response_to
-from ims_core.transactions.machines import ClientTransaction, ServerTransaction
+from ims_core.transactions.machines import ServerTransaction
+from ims_core.ua.change import Change, Changes
+from ims_core.ua.description import SDP, session_description
 from ims_core.ua.dialog import Dialog
-from ims_core.ua.session_events import Acknowledged, Ended, EventHandler, InfoReceived, Reoffered, ignore
+from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN, Overlapping, check_turn
+from ims_core.ua.session_events import (
+    Acknowledged,
+    Ended,
+    EventHandler,
+    InfoReceived,
+    Reoffered,
+    ignore,
+)
+from ims_core.ua.session_timer import OF_TIMERS, SessionTimer, check_interval
+from ims_core.ua.unacknowledged import Unacknowledged
 
 if TYPE_CHECKING:
-    from ims_core.flow import Flow
-    from ims_core.locate.courier import Courier, Hop
-    from ims_core.transactions.endpoint import Endpoint
-
-SDP: Final = "application/sdp"
-ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO"
-
-Headers = tuple[tuple[str, str], ...]
-SessionHandler = Callable[["Session", ServerTransaction, Request], None]
-"""Serves a request within a session: must answer the transaction, or raise ``SipError`` for it to be answered with."""
-
-
-class Context(Protocol):
-    """What a session needs of the user agent it lives in."""
-
-    endpoint: Endpoint
-    courier: Courier
-    allow: str
-    supported: str
-
-    def handler(self, method: str) -> SessionHandler | None:
-        """Return who serves requests of ``method`` within sessions, beyond what sessions know themselves."""
-
-    def way_to_peer(self, dialog: Dialog) -> Hop:
-        """Return where requests within ``dialog`` are to be sent."""
-
-    def contact_for(self, flow: Flow, user: str) -> str:
-        """Return the Contact value that reaches us through ``flow``'s listener."""
-
-    def opened(self, session: Session) -> None:
-        """Register the session under its dialog id."""
-
-    def closed(self, session: Session) -> None:
-        """Forget the session."""
-
+    from ims_core.locate.courier import Outbound
+    from ims_core.ua.context import Context, Headers
 
 # Where a session stands
 INVITED: Final = "invited"  # an INVITE is unanswered
@@ -61,50 +46,14 @@ ANSWERED: Final = "answered"  # we sent a 2xx and wait for its ACK
 CONFIRMED: Final = "confirmed"
 OVER: Final = "over"
 
-_RESEND_2XX: Final = "resend 2xx"
-_GIVE_UP_ACK: Final = "no ACK"
-
-
-class _Unacknowledged:
-    """A 2xx to an INVITE, repeated until its ACK comes (13.3.1.4)."""
-
-    def __init__(self, session: Session, flow: Flow, request: Request, response: Response) -> None:
-        self._session: Session | None = session
-        self._flow = flow
-        self.cseq = request.cseq.number
-        self.has_offer = not session_description(request)
-        self._data = response.encode()
-        timers = session.context.endpoint.timers
-        self._interval = timers.t1
-        session.context.endpoint.start_timer(self, _RESEND_2XX, self._interval)
-        session.context.endpoint.start_timer(self, _GIVE_UP_ACK, 64 * timers.t1)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the ACK is still to come."""
-        return self._session is not None
-
-    def close(self) -> None:
-        """Wait no longer; the timers that are left know nothing of the session any more."""
-        self._session = None
-        self._data = b""
-
-    def fire(self, event: str) -> None:
-        session = self._session
-        if session is None:
-            return
-        if event == _GIVE_UP_ACK:
-            self.close()
-            session.no_ack_came()
-            return
-        endpoint = session.context.endpoint
-        endpoint.send(self._flow, self._data)
-        self._interval = min(self._interval * 2, endpoint.timers.t2)
-        endpoint.start_timer(self, _RESEND_2XX, self._interval)
-
 
 class Session:
-    """What both kinds of call have in common once a dialog exists."""
+    """What both kinds of call have in common once a dialog exists.
+
+    ``local_sdp`` and ``remote_sdp`` are the descriptions that hold, as far as they were exchanged.
+    """
+
+    owns_call_id: ClassVar[bool]
 
     def __init__(self, context: Context, on_event: EventHandler | None) -> None:
         self.context = context
@@ -113,9 +62,18 @@ class Session:
         self.dialog: Dialog | None = None
         self.dialog_id: tuple[str, str] = ("", "")
         self.contact = ""
-        self._unacknowledged: _Unacknowledged | None = None
-        self._reinvite: ServerTransaction | None = None
+        self.local_sdp = self.remote_sdp = b""
+        self._unacknowledged: Unacknowledged | None = None
+        self._asked: ServerTransaction | None = None  # what waits for the owner's answer to ``Reoffered``
+        self._asked_in: Dialog | None = None
+        self.changes: Changes | None = None
+        self.timer: SessionTimer | None = None
         self._bye_wanted: Headers | None = None
+
+    @property
+    def is_established(self) -> bool:
+        """Whether the call was answered and is not over."""
+        return self.state in {ANSWERED, CONFIRMED}
 
     # For the owner ------------------------------------------------------------------------------------------
 
@@ -124,27 +82,81 @@ class Session:
         if self.state == OVER or self.dialog is None:
             self.on_event = ignore  # transactions outlive the session: they must not keep its owner alive
             return
-        if self._unacknowledged is not None and self._unacknowledged.is_open and self.state == ANSWERED:
+        if self._unacknowledged is not None and self.state == ANSWERED:
             # 15: the callee "MUST NOT send a BYE on a confirmed dialog until it has received an ACK for its 2xx"
             self._bye_wanted = headers
             self.on_event = ignore
             return
+        self.on_event = ignore
+        self._drop_changes()
         self._send_bye(headers)
         self._finish()
-        self.on_event = ignore
 
     def accept_offer(self, sdp: bytes) -> None:
         """Answer a ``Reoffered`` with 200."""
-        transaction, self._reinvite = self._reinvite, None
-        if transaction is not None and self.state != OVER:
-            self._send_2xx(transaction, sdp, ())
+        transaction, dialog = self._asked, self._asked_in
+        if transaction is None or dialog is None:
+            return
+        self._asked = self._asked_in = None
+        request = transaction.request
+        self.agreed(dialog, sdp, session_description(request))
+        if request.method == "INVITE":
+            has_offer = not session_description(request)
+            dialog.turn = PEERS_TURN if has_offer else AGREED
+            self._send_2xx(transaction, sdp, self._timed(request), has_offer=has_offer)
+            return
+        dialog.turn = AGREED
+        self._answer_update(transaction, sdp)
+        self.go_on()
 
     def refuse_offer(self, error: SipError) -> None:
         """Answer a ``Reoffered`` with an error; the session goes on as it was (14.2)."""
-        transaction, self._reinvite = self._reinvite, None
+        transaction = self._take_asked()
         if transaction is not None:
             endpoint = self.context.endpoint
             endpoint.respond(transaction, error_response(transaction.request, error, to_tag=""))
+            self.go_on()
+
+    def reinvite(self, sdp: bytes = b"", headers: Headers = ()) -> None:
+        """Offer ``sdp`` by re-INVITE, or ask for the peer's offer; ``Reanswered`` or ``OfferRefused`` follows.
+
+        It is sent as soon as nothing else is under way, and again after a glare. Raises ``LocalProtocolError`` before
+        the call is answered, when it is over, and while another change of the owner's is pending.
+        """
+        if not self.is_established or self.dialog is None:
+            raise LocalProtocolError(f"cannot change a call that is {self.state}")
+        self._change(self.dialog, "INVITE", sdp, headers)
+
+    def update(self, sdp: bytes = b"", headers: Headers = ()) -> None:
+        """Do the same by UPDATE, also before the answer (RFC 3311); without ``sdp`` it tells that we are still there.
+
+        In an early dialog an offer waits until the one before it was answered reliably.
+        """
+        dialog = self._dialog_to_update()
+        if self.state in {OVER, CANCELLING} or dialog is None:
+            raise LocalProtocolError(f"cannot update a call that is {self.state}")
+        self._change(dialog, "UPDATE", sdp, headers)
+
+    def acknowledge(self, sdp: bytes = b"") -> None:
+        """Answer the offer that a 2xx brought; does nothing when there is none."""
+        if self.changes is not None:
+            self.changes.acknowledge(sdp)
+
+    def send(
+        self, method: str, headers: Headers = (), *, body: bytes = b"", content_type: str = "", user: object = None
+    ) -> Outbound:
+        """Send a request within the dialog, say MESSAGE or INFO; its response is told to ``user``.
+
+        Raises ``LocalProtocolError`` without a dialog, ``SipError`` when there is no way to the peer.
+        """
+        if self.dialog is None or self.state == OVER:
+            raise LocalProtocolError(f"no dialog in a call that is {self.state}")
+        request = self.dialog.request(method)
+        for name, value in headers:
+            request.add(name, value)
+        if body:
+            request.set_body(body, content_type)
+        return self.context.courier.request(request, self.context.way_to_peer(self.dialog), user)
 
     # For the user agent -------------------------------------------------------------------------------------
 
@@ -156,14 +168,106 @@ class Session:
         """Handle a request within the dialog. Raises ``SipError`` for the user agent to answer with."""
         assert self.dialog is not None
         self.dialog.accept(request)
+        self._serve(transaction, request, self.dialog)
+
+    def receive_ack(self, request: Request) -> None:
+        """Take the ACK to our 2xx."""
+        pending = self._unacknowledged
+        if pending is None or pending.cseq != request.cseq.number:
+            return
+        pending.close()
+        self._unacknowledged = None
+        is_first = self.state == ANSWERED
+        self.state = CONFIRMED
+        sdp = session_description(request)
+        if pending.has_offer and self.dialog is not None:
+            self.dialog.turn = AGREED
+            self.agreed(self.dialog, b"", sdp)
+        if self._bye_wanted is not None:
+            self.hang_up(self._bye_wanted)
+        elif is_first or pending.has_offer:
+            self.on_event(Acknowledged(sdp))
+        self.go_on()
+
+    def cancelled(self, transaction: ServerTransaction, request: Request) -> None:
+        """Take a CANCEL: 9.2 answers what it cancels with 487."""
+        if transaction is self._asked:
+            self._abort_asked()
+            self.go_on()
+
+    def receive_response(self, transaction: Outbound, response: Response) -> None:
+        """Take a response to our INVITE."""
+
+    def request_failed(self, transaction: Outbound, cause: str) -> None:
+        """Take note that our INVITE got no response."""
+
+    # For changes of ours and the timer ------------------------------------------------------------------------
+
+    def capabilities(self) -> Headers:
+        """Return what a request that changes or refreshes the session says of us and of the timer."""
+        context = self.context
+        # 100rel is left out: it would allow the peer reliable responses, of which a re-INVITE has no need
+        supported = ", ".join(sorted(context.options - {"100rel"}))
+        said = (("Allow", context.allow), *((("Supported", supported),) if supported else ()))
+        return said if self.timer is None else (*said, *self.timer.proposal())
+
+    def agreed(self, dialog: Dialog, local: bytes, remote: bytes) -> None:
+        """Take note of the descriptions that hold in ``dialog``; empty ones have not changed."""
+        self.local_sdp, self.remote_sdp = local or self.local_sdp, remote or self.remote_sdp
+
+    def take_terms(self, response: Response) -> None:
+        """Start the session timer as a 2xx to our INVITE or UPDATE settles it."""
+        if self.timer is None:
+            policy = self.context.session_timers
+            if policy is None or "session-expires" not in response.keys:
+                return
+            self.timer = SessionTimer(self, policy)
+        self.timer.take(response)
+
+    def may_send(self, change: Change) -> bool:
+        """Whether a change of ours may be sent now (RFC 3261 14.1, RFC 3311 5.1)."""
+        if change.method == "INVITE":
+            is_quiet = self.state == CONFIRMED and self._asked is None and self._unacknowledged is None
+            return is_quiet and change.dialog.turn == AGREED
+        return not change.sdp or change.dialog.turn == AGREED
+
+    def go_on(self) -> None:
+        """Do what waited for another exchange to end."""
+        if self.changes is not None:
+            self.changes.go_on()
+
+    def refresh(self) -> None:
+        """Show the peer that we are still there (RFC 4028 section 10); any change under way does it as well."""
+        if self.timer is None or self.dialog is None or self.changes:
+            return
+        method, sdp = ("UPDATE", b"") if self.timer.by_update else ("INVITE", self.local_sdp)
+        self._change(self.dialog, method, sdp, (), is_refresh=True)
+
+    def lose(self, why: str) -> None:
+        """End a session that is of no more use."""
+        if self.state == OVER:
+            return
+        self._drop_changes()
+        self._send_bye((("Reason", f'SIP;cause=408;text="{why}"'),) if self._bye_wanted is None else self._bye_wanted)
+        self._finish()
+        self.on_event(Ended(by_peer=False, reason=why))
+
+    # Requests of the peer -----------------------------------------------------------------------------------
+
+    def _serve(self, transaction: ServerTransaction, request: Request, dialog: Dialog) -> None:
         match request.method:
             case "BYE":
                 self._reply(transaction, 200)
-                self._abort_reinvite()
+                self._drop_changes()
                 self._finish()
                 self.on_event(Ended(by_peer=True, reason=request.get("Reason") or "BYE"))
             case "INVITE":
-                self._receive_reinvite(transaction, request)
+                self._receive_reinvite(transaction, request, dialog)
+            case "UPDATE":
+                self._receive_update(transaction, request, dialog)
+            case "INFO" if "info-package" in request.keys:
+                # RFC 6086 4.2.2: no package is wanted here, which an empty Recv-Info says
+                self._reply(transaction, 469, (("Recv-Info", ""),))
             case "INFO":
                 self._reply(transaction, 200)
                 self.on_event(InfoReceived(request.get("Content-Type") or "", request.body))
@@ -177,63 +281,87 @@ class Session:
                 else:
                     handle(self, transaction, request)
 
-    def receive_ack(self, request: Request) -> None:
-        """Take the ACK to our 2xx."""
-        pending = self._unacknowledged
-        if pending is None or not pending.is_open or pending.cseq != request.cseq.number:
-            return
-        pending.close()
-        self._unacknowledged = None
-        is_first = self.state == ANSWERED
-        self.state = CONFIRMED
-        if self._bye_wanted is not None:
-            self.hang_up(self._bye_wanted)
-        elif is_first or pending.has_offer:
-            self.on_event(Acknowledged(session_description(request)))
+    def _receive_reinvite(self, transaction: ServerTransaction, request: Request, dialog: Dialog) -> None:
+        ids = self.context.endpoint.ids
+        if self._asked is not None:  # 14.2: before "the final response to a first INVITE"
+            raise Overlapping(ids)
+        if self._unacknowledged is not None or (self.changes is not None and self.changes.is_sent):
+            raise RequestPending  # 14.2: "while an INVITE it had sent on that dialog is in progress"
+        check_turn(dialog.turn, ids)
+        check_interval(request, self.context.session_timers)
+        self._ask(transaction, dialog, session_description(request))
 
-    def cancelled(self, transaction: ServerTransaction, request: Request) -> None:
-        """Take a CANCEL: 9.2 answers what it cancels with 487."""
-        if transaction is self._reinvite:
-            self._abort_reinvite()
+    def _receive_update(self, transaction: ServerTransaction, request: Request, dialog: Dialog) -> None:
+        ids, sdp = self.context.endpoint.ids, session_description(request)
+        if self._asked is not None and self._asked.request.method == "UPDATE":
+            raise Overlapping(ids)  # RFC 3311 5.2: "before it has generated a final response to a previous UPDATE"
+        check_interval(request, self.context.session_timers)
+        if sdp:
+            check_turn(dialog.turn, ids)
+            self._ask(transaction, dialog, sdp)
+        else:
+            self._answer_update(transaction, b"")
 
-    def receive_response(self, transaction: ClientTransaction, response: Response) -> None:
-        """Take a response to a request of ours; those to a BYE change nothing any more."""
+    def _ask(self, transaction: ServerTransaction, dialog: Dialog, sdp: bytes) -> None:
+        """Have the owner answer an offer, or make one."""
+        dialog.turn = OUR_TURN
+        self._asked, self._asked_in = transaction, dialog
+        transaction.user = self
+        self.on_event(Reoffered(sdp))
 
-    def request_failed(self, transaction: ClientTransaction, cause: str) -> None:
-        """Take note that a request of ours got no response."""
-
-    def no_ack_came(self) -> None:
-        """End the session whose 2xx was never acknowledged: 13.3.1.4 asks for a BYE."""
-        if self.state == OVER:
-            return
-        self._send_bye(self._bye_wanted or (("Reason", 'SIP;cause=408;text="ACK timeout"'),))
-        self._finish()
-        self.on_event(Ended(by_peer=False, reason="No ACK"))
+    def _timed(self, request: Request) -> Headers:
+        """Start the session timer as a request settles it that we answer with 2xx; return what the 2xx says of it."""
+        if self.timer is None:
+            policy = self.context.session_timers
+            if policy is None or OF_TIMERS.isdisjoint(request.keys):
+                return ()
+            self.timer = SessionTimer(self, policy)
+        return self.timer.answer(request)
 
     # Inside -------------------------------------------------------------------------------------------------
 
-    def _receive_reinvite(self, transaction: ServerTransaction, request: Request) -> None:
-        if self._reinvite is not None:
-            # 14.2: a second INVITE before the first is answered gets a 500 with a Retry-After of 0 to 10 seconds
-            wait = str(self.context.endpoint.ids.number(11))
-            self._reply(transaction, 500, (("Retry-After", wait),))
-            return
-        if self._unacknowledged is not None and self._unacknowledged.is_open:
-            raise RequestPending
-        self._reinvite = transaction
-        transaction.user = self
-        self.on_event(Reoffered(session_description(request)))
+    def _dialog_to_update(self) -> Dialog | None:
+        return self.dialog
 
-    def _send_2xx(self, transaction: ServerTransaction, sdp: bytes, headers: Headers) -> None:
+    def _change(self, dialog: Dialog, method: str, sdp: bytes, headers: Headers, *, is_refresh: bool = False) -> None:
+        if self.changes is None:
+            self.changes = Changes(self)
+        self.changes.begin(Change(self, dialog, method, sdp, headers, is_refresh=is_refresh))
+
+    def _drop_changes(self) -> None:
+        if self.changes is not None:
+            self.changes.drop()
+
+    def _send_2xx(self, transaction: ServerTransaction, sdp: bytes, headers: Headers, *, has_offer: bool) -> None:
         request = transaction.request
         response = self._dialog_response(request, 200)
         response.add("Allow", self.context.allow)
+        if self.context.supported:
+            response.add("Supported", self.context.supported)
         for name, value in headers:
             response.add(name, value)
         if sdp:
             response.set_body(sdp, SDP)
+        endpoint, cseq = self.context.endpoint, request.cseq.number
+        endpoint.respond(transaction, response)
+        self._unacknowledged = Unacknowledged(
+            endpoint, transaction.flow, transaction.data, cseq, has_offer, self._no_ack
+        )
+
+    def _answer_update(self, transaction: ServerTransaction, sdp: bytes) -> None:
+        """Send the 2xx to an UPDATE or PRACK."""
+        request = transaction.request
+        response = self._dialog_response(request, 200)
+        response.add("Allow", self.context.allow)
+        for name, value in self._timed(request) if request.method == "UPDATE" else ():
+            response.add(name, value)
+        if sdp:
+            response.set_body(sdp, SDP)
         self.context.endpoint.respond(transaction, response)
-        self._unacknowledged = _Unacknowledged(self, transaction.flow, request, response)
+
+    def _no_ack(self) -> None:
+        """End the session whose 2xx was never acknowledged: 13.3.1.4 asks for a BYE."""
+        self.lose("No ACK")
 
     def _dialog_response(self, request: Request, status: int) -> Response:
         """Make a response that establishes or refreshes the dialog (12.1.1)."""
@@ -252,14 +380,25 @@ class Session:
             bye.add(name, value)
         self.context.courier.request(bye, self.context.way_to_peer(self.dialog), None)
 
-    def _abort_reinvite(self) -> None:
-        """Give up a re-INVITE that waits for its answer: 15.1.2 says 487 to what is pending at a BYE."""
-        transaction, self._reinvite = self._reinvite, None
+    def _take_asked(self) -> ServerTransaction | None:
+        """Have nothing wait for the owner's answer any more, and return what did."""
+        transaction, dialog = self._asked, self._asked_in
+        self._asked = self._asked_in = None
+        if dialog is not None:
+            dialog.turn = AGREED
+        return transaction
+
+    def _abort_asked(self) -> None:
+        """Give up a request that waits for its answer: 15.1.2 says 487 to what is pending at a BYE."""
+        transaction = self._take_asked()
         if transaction is not None:
             self._reply(transaction, 487)
 
     def _finish(self) -> None:
-        self._abort_reinvite()
+        self._abort_asked()
+        self._drop_changes()
+        if self.timer is not None:
+            self.timer.close()
         self.state = OVER
         if self._unacknowledged is not None:
             self._unacknowledged.close()
@@ -269,11 +408,3 @@ class Session:
     def _reply(self, transaction: ServerTransaction, status: int, headers: Headers = ()) -> None:
         response = response_to(transaction.request, status, to_tag=self.dialog_id[1], headers=headers)
         self.context.endpoint.respond(transaction, response)
-
-
-def session_description(message: Request | Response) -> bytes:
-    """Return the body when it is a session description, else nothing."""
-    if not message.body:
-        return b""
-    content_type = (message.get("Content-Type") or "").partition(";")[0].strip().lower()
-    return message.body if content_type == SDP else b""

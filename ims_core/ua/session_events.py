@@ -10,13 +10,12 @@ class Ringing(NamedTuple):
     """A provisional response came: ``status`` 101 to 199, ``sdp`` for early media.
 
     ``reliable``: ``sdp`` is the answer for good (RFC 3262 section 5), or, when the INVITE carried no offer, one that
-    ``acknowledge`` must answer. Forks each tell their own; ``fork`` is the To tag.
+    ``acknowledge`` must answer. Forks tell theirs each: ``OutgoingCall.forks``.
     """
 
     status: int
     sdp: bytes
     reliable: bool = False
-    fork: str = ""
 
 
 class Answered(NamedTuple):
@@ -60,7 +59,7 @@ class Reoffered(NamedTuple):
 
 
 class Reanswered(NamedTuple):
-    """The peer took our ``reinvite`` or ``update``. Without an offer in it ``sdp`` is one: ``acknowledge`` must follow."""
+    """The peer took our ``reinvite`` or ``update``. If that was no offer, ``sdp`` is: ``acknowledge`` must follow."""
 
     sdp: bytes
 
@@ -74,6 +73,13 @@ class OfferRefused(NamedTuple):
 
 class InfoReceived(NamedTuple):
     """An INFO came and was answered with 200 (RFC 6086, legacy use)."""
+
+    content_type: str
+    body: bytes
+
+
+class MessageReceived(NamedTuple):
+    """A MESSAGE came within the dialog and was answered with 200 (RFC 3428)."""
 
     content_type: str
     body: bytes
@@ -96,6 +102,7 @@ SessionEvent = (
     | Reanswered
     | OfferRefused
     | InfoReceived
+    | MessageReceived
     | Ended
 )
 EventHandler = Callable[[SessionEvent], None]

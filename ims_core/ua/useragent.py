@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -9,20 +10,24 @@ from ims_core.errors import BadExtension, LoopDetected, MethodNotAllowed, NoSuch
 from ims_core.flow import transport_parameter
 from ims_core.messages.message import METHODS
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, ResponseReceived
+from ims_core.ua.context import ALLOW
+from ims_core.ua.description import SDP
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
-from ims_core.ua.session import ALLOW, SDP, Session
+from ims_core.ua.session import Session
+from ims_core.ua.session_timer import check_interval
 from ims_core.ua.usages import Usages
 
 if TYPE_CHECKING:
     from ims_core.flow import Address, Flow
-    from ims_core.locate.courier import Courier, Hop
+    from ims_core.locate.courier import Courier, Hop, Outbound
     from ims_core.messages.message import Request, Response
     from ims_core.transactions.endpoint import Endpoint
-    from ims_core.transactions.machines import ClientTransaction, ServerTransaction
+    from ims_core.transactions.machines import ServerTransaction
+    from ims_core.ua.context import SessionHandler
     from ims_core.ua.dialog import Dialog
-    from ims_core.ua.session import SessionHandler
     from ims_core.ua.session_events import EventHandler
+    from ims_core.ua.session_timer import TimerPolicy
 
     OutsideHandler = Callable[[ServerTransaction, Request, Flow, str], None]
     """Serves a request outside any dialog, sent by the identity named last: must answer it, or raise ``SipError``."""
@@ -32,10 +37,10 @@ if TYPE_CHECKING:
 class TransactionUser(Protocol):
     """Who has sent a request through the user agent: a session, a subscription, a ping and so on."""
 
-    def receive_response(self, transaction: ClientTransaction, response: Response) -> None:
+    def receive_response(self, transaction: Outbound, response: Response) -> None:
         """Take a response."""
 
-    def request_failed(self, transaction: ClientTransaction, cause: str) -> None:
+    def request_failed(self, transaction: Outbound, cause: str) -> None:
         """Take note that there will be none."""
 
 
@@ -63,10 +68,13 @@ class UserAgent:
         self._handlers: dict[str, SessionHandler] = {}
         self._outside: dict[str, OutsideHandler] = {}
         self.options: set[str] = set()
+        self.counts: Counter[str] = Counter()
+        self._session_timers: TimerPolicy | None = None
         self.accept = [SDP]
         self.allow_events: list[str] = []
         self.allow = ALLOW
         self.supported = ""
+        self.support("100rel")
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -103,6 +111,17 @@ class UserAgent:
         self.options.update(options)
         self.supported = ", ".join(sorted(self.options))
 
+    @property
+    def session_timers(self) -> TimerPolicy | None:
+        """What sessions made from now on want of session timers (RFC 4028); None: there are none."""
+        return self._session_timers
+
+    @session_timers.setter
+    def session_timers(self, policy: TimerPolicy | None) -> None:
+        self._session_timers = policy
+        self.options.discard("timer")
+        self.support(*(["timer"] if policy is not None else []))
+
     def handler(self, method: str) -> SessionHandler | None:
         """Return who serves requests of ``method`` within sessions."""
         return self._handlers.get(method)
@@ -119,6 +138,7 @@ class UserAgent:
         check_required(request, self.options)
         if request_id(request) in self._calls:  # 8.2.2.2: it was forked on its way, and all branches end here
             raise LoopDetected
+        check_interval(request, self._session_timers)
         return IncomingCall(self, transaction, request, flow, identity)
 
     def outgoing(self, hop: Hop, on_event: EventHandler) -> OutgoingCall:
@@ -144,6 +164,8 @@ class UserAgent:
                 raise NoSuchDialog
             session.receive(transaction, request)
         except SipError as error:
+            if error.status == 491:
+                self.counts["491"] += 1
             self.endpoint.refuse(transaction, error)
 
     def receive_outside(self, transaction: ServerTransaction, request: Request, flow: Flow, identity: str = "") -> None:

@@ -1,0 +1,57 @@
+"""What a session needs of the user agent that it lives in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from ims_core.flow import Flow
+    from ims_core.locate.courier import Courier, Hop
+    from ims_core.messages.message import Request
+    from ims_core.transactions.endpoint import Endpoint
+    from ims_core.transactions.machines import ServerTransaction
+    from ims_core.ua.dialog import Dialog
+    from ims_core.ua.session import Session
+    from ims_core.ua.session_timer import TimerPolicy
+
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE"
+"""The methods that a session serves by itself."""
+
+Headers = tuple[tuple[str, str], ...]
+SessionHandler = Callable[["Session", "ServerTransaction", "Request"], None]
+"""Serves a request within a session: must answer the transaction, or raise ``SipError`` for it to be answered with."""
+
+
+class Context(Protocol):
+    """What a session needs of the user agent it lives in.
+
+    ``counts`` has what is worth a metric: ``"491"`` sent or received, sessions ended by their ``"timer"``.
+    """
+
+    endpoint: Endpoint
+    courier: Courier
+    allow: str
+    supported: str
+    options: set[str]
+    counts: Counter[str]
+
+    @property
+    def session_timers(self) -> TimerPolicy | None:
+        """What is wanted of session timers; None: nothing."""
+
+    def handler(self, method: str) -> SessionHandler | None:
+        """Return who serves requests of ``method`` within sessions, beyond what sessions know themselves."""
+
+    def way_to_peer(self, dialog: Dialog) -> Hop:
+        """Return where requests within ``dialog`` are to be sent."""
+
+    def contact_for(self, flow: Flow, user: str) -> str:
+        """Return the Contact value that reaches us through ``flow``'s listener."""
+
+    def opened(self, session: Session) -> None:
+        """Register the session under its dialog id."""
+
+    def closed(self, session: Session) -> None:
+        """Forget the session."""
