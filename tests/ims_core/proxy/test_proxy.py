@@ -1,72 +1,18 @@
 """The proxy between a caller and callees written by hand, and between phones."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from ims_core.flow import format_address
-from ims_core.messages.message import Request, Response
-from ims_core.messages.parser import parse_message
-from ims_core.proxy.proxy import ProxyPolicy
+from ims_core.messages.message import Request
 from ims_core.registrar.location import Binding
-from ims_core.transactions.endpoint import AckReceived, RequestReceived, ResponseReceived
+from ims_core.transactions.endpoint import AckReceived, RequestReceived
 from ims_core.ua.session_events import Answered, Ended, InfoReceived, Rejected, Ringing
 from tests.kit import NODE_ADDRESS, Network, Packet, Party, Phone, Site, request_bytes
+from tests.kit.forks import Forks
 
 VIA_OF_NODE = f"SIP/2.0/UDP {format_address(NODE_ADDRESS)}"
-
-
-class Bench:
-    """A caller, the node, and callees that are the contacts of bob, all on UDP."""
-
-    def __init__(self, callees: int = 1, **policy: Any) -> None:
-        self.network = Network()
-        self.site = Site(self.network, open_to_all=True, policy=ProxyPolicy(**policy))
-        self.caller = Party(self.network, "caller")
-        self.callees = [Party(self.network, f"callee {number}") for number in range(callees)]
-        for callee in self.callees:
-            contact = f"sip:bob@{format_address(callee.address)}"
-            self.site.location.add(Binding("sip:bob@ims.example", contact))
-        while self.site.location.next_event() is not None:
-            pass
-
-    @property
-    def callee(self) -> Party:
-        return self.callees[0]
-
-    def send(self, method: str = "INVITE", uri: str = "sip:bob@ims.example", **fields: object) -> None:
-        request = parse_message(request_bytes(method, uri, **fields))  # type: ignore[arg-type]
-        assert isinstance(request, Request)
-        request.remove("Via")
-        self.last = self.caller.endpoint.request(request, self.caller.flow(NODE_ADDRESS), None)
-        self.network.run(0.1)
-
-    def forwarded(self, callee: int = 0) -> Request:
-        """What the callee got."""
-        return self.callees[callee].requests[-1].request
-
-    def responses(self, status: int) -> list[Response]:
-        """What the caller got with that status."""
-        events = [event for event in self.caller.events if isinstance(event, ResponseReceived)]
-        return [event.response for event in events if event.response.status == status]
-
-    @property
-    def final(self) -> list[int | str]:
-        """The final outcomes that the caller got."""
-        return [status for status in self.caller.statuses if isinstance(status, str) or status >= 200]
-
-    def reply(self, status: int, callee: int = 0, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        """The callee answers what it got last."""
-        party = self.callees[callee]
-        party.endpoint.reply(party.requests[-1].transaction, status, headers=headers)
-        self.network.run(0.1)
-
-    def finish(self) -> None:
-        self.network.run()
-        self.site.assert_idle()
-        for party in (self.caller, *self.callees):
-            party.assert_idle()
 
 
 # What is forwarded ------------------------------------------------------------------------------------------------
@@ -74,7 +20,7 @@ class Bench:
 
 @pytest.mark.rfc("3261-16.6")
 def test_a_request_goes_on_with_the_contact_one_hop_less_and_our_via() -> None:
-    bench = Bench()
+    bench = Forks()
     bench.send(body=b"v=0", headers=[("Content-Type", "application/sdp")])
     request = bench.forwarded()
     contact = f"sip:bob@{format_address(bench.callee.address)}"
@@ -108,7 +54,7 @@ def test_a_request_goes_on_with_the_contact_one_hop_less_and_our_via() -> None:
 )
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 def test_max_forwards(method: str, value: str | None, outcome: str) -> None:
-    bench = Bench()
+    bench = Forks()
     fields = [] if value is None else [("MAX-FORWARDS", value)]
     bench.send(method, without=["Max-Forwards"], headers=fields)
     if " " in outcome:
@@ -123,7 +69,7 @@ def test_max_forwards(method: str, value: str | None, outcome: str) -> None:
 
 @pytest.mark.rfc("3261-16.3")
 def test_an_extension_required_of_proxies_is_refused_by_name() -> None:
-    bench = Bench()
+    bench = Forks()
     bench.send(headers=[("Proxy-Require", "sec-agree, privacy")])
     (final,) = bench.responses(420)
     assert final.get("Unsupported") == "sec-agree, privacy"
@@ -133,7 +79,7 @@ def test_an_extension_required_of_proxies_is_refused_by_name() -> None:
 
 @pytest.mark.rfc("3261-16.6")
 def test_an_extension_required_of_the_callee_is_none_of_our_business() -> None:
-    bench = Bench()
+    bench = Forks()
     bench.send(headers=[("Require", "100rel")])
     assert bench.forwarded().get("Require") == "100rel"
     bench.reply(404)
@@ -155,7 +101,7 @@ ODD_LINES = [
 @pytest.mark.rfc("3261-16.6")
 @pytest.mark.rfc("3261-7.3.1")
 def test_what_the_proxy_does_not_know_goes_through_byte_for_byte() -> None:
-    bench = Bench()
+    bench = Forks()
     head, _, _ = request_bytes(without=["Via", "Content-Length"]).partition(b"\r\n\r\n")
     via = b"Via: SIP/2.0/UDP 198.51.100.77:5060;branch=z9hG4bKodd"
     odd = "\r\n".join(ODD_LINES).encode() + b"\r\nX-Raw: \xff\xfe"
@@ -189,7 +135,7 @@ def test_what_the_proxy_does_not_know_goes_through_byte_for_byte() -> None:
 
 @pytest.mark.rfc("3261-16.4")
 def test_a_preloaded_route_ends_here() -> None:
-    bench = Bench()
+    bench = Forks()
     routes = [("Route", f"<sip:{format_address(NODE_ADDRESS)};lr>"), ("Route", "<sip:elsewhere.ims.example;lr>")]
     bench.send(headers=routes)
     assert bench.forwarded().values("Route") == []
@@ -199,7 +145,7 @@ def test_a_preloaded_route_ends_here() -> None:
 
 @pytest.mark.rfc("3327-5.3")
 def test_a_path_becomes_the_route_to_the_contact() -> None:
-    bench = Bench(callees=0)
+    bench = Forks(callees=0)
     edge = Party(bench.network, "edge", answers=(404,))
     path = (f"<sip:{format_address(edge.address)};lr>", "<sip:inner.ims.example;lr>")
     bench.site.location.add(Binding("sip:bob@ims.example", "sip:bob@10.0.0.5", path=path))
@@ -214,7 +160,7 @@ def test_a_path_becomes_the_route_to_the_contact() -> None:
 @pytest.mark.rfc("3261-16.6")
 @pytest.mark.parametrize("method", ["MESSAGE", "PUBLISH", "DANCE", "OPTIONS", "SUBSCRIBE", "NOTIFY", "REFER"])
 def test_methods_are_forwarded_known_or_not(method: str) -> None:
-    bench = Bench()
+    bench = Forks()
     bench.send(method)
     assert bench.forwarded().method == method
     assert ("Record-Route" in bench.forwarded()) is (method in {"SUBSCRIBE", "NOTIFY", "REFER"})
@@ -228,7 +174,7 @@ def test_methods_are_forwarded_known_or_not(method: str) -> None:
 
 @pytest.mark.rfc("3261-16.7")
 def test_provisional_responses_come_through_but_100() -> None:
-    bench = Bench()
+    bench = Forks()
     bench.send()
     for status in (100, 180, 183, 199):
         bench.reply(status)
@@ -270,7 +216,7 @@ def test_provisional_responses_come_through_but_100() -> None:
     ids=str,
 )
 def test_the_best_response_is_chosen(answers: tuple[int | None, ...], chosen: int) -> None:
-    bench = Bench(len(answers))
+    bench = Forks(len(answers))
     for callee, status in zip(bench.callees, answers, strict=True):
         if status is None:
             bench.network.detach(callee)
@@ -285,7 +231,7 @@ def test_the_best_response_is_chosen(answers: tuple[int | None, ...], chosen: in
 
 @pytest.mark.rfc("3261-16.7")
 def test_all_challenges_reach_the_caller() -> None:
-    bench = Bench(3)
+    bench = Forks(3)
     bench.send()
     bench.reply(401, 0, (("WWW-Authenticate", 'Digest realm="one", nonce="1"'),))
     bench.reply(407, 1, (("Proxy-Authenticate", 'Digest realm="two", nonce="2"'),))
@@ -298,7 +244,7 @@ def test_all_challenges_reach_the_caller() -> None:
 
 @pytest.mark.rfc("3261-16.7")
 def test_an_answer_cancels_the_other_branches() -> None:
-    bench = Bench(3)
+    bench = Forks(3)
     bench.callees[2].answers = (486,)
     bench.send()
     bench.reply(180, 0)
@@ -313,7 +259,7 @@ def test_an_answer_cancels_the_other_branches() -> None:
 
 @pytest.mark.rfc("3261-16.7")
 def test_a_6xx_cancels_the_others_and_is_passed_on_when_they_are_done() -> None:
-    bench = Bench(2)
+    bench = Forks(2)
     bench.send()
     bench.reply(180, 0)
     bench.callees[0].react = lambda _: None
@@ -329,7 +275,7 @@ def test_a_6xx_cancels_the_others_and_is_passed_on_when_they_are_done() -> None:
 
 @pytest.mark.rfc("3261-16.7")
 def test_both_branches_answer_and_both_answers_reach_the_caller() -> None:
-    bench = Bench(2)
+    bench = Forks(2)
     bench.send()
     bench.reply(180, 0)
     bench.reply(180, 1)
@@ -343,7 +289,7 @@ def test_both_branches_answer_and_both_answers_reach_the_caller() -> None:
 
 @pytest.mark.rfc("6026-7.1")
 def test_a_repeated_200_is_passed_on_each_time() -> None:
-    bench = Bench()
+    bench = Forks()
     bench.send()
     bench.reply(200)
     transaction = bench.callee.requests[0].transaction
@@ -356,7 +302,7 @@ def test_a_repeated_200_is_passed_on_each_time() -> None:
 
 @pytest.mark.rfc("3261-16.7")
 def test_of_two_answers_to_a_non_invite_the_first_counts() -> None:
-    bench = Bench(2)
+    bench = Forks(2)
     bench.send("MESSAGE")
     bench.reply(200, 0)
     bench.reply(202, 1)
@@ -366,7 +312,7 @@ def test_of_two_answers_to_a_non_invite_the_first_counts() -> None:
 
 @pytest.mark.rfc("4320-4.1")
 def test_no_provisional_but_100_is_sent_to_a_non_invite() -> None:
-    bench = Bench()
+    bench = Forks()
     bench.send("MESSAGE")
     bench.reply(100)
     bench.reply(180)
@@ -378,7 +324,7 @@ def test_no_provisional_but_100_is_sent_to_a_non_invite() -> None:
 
 @pytest.mark.rfc("4320-4.1")
 def test_a_non_invite_without_answer_gets_100_when_timer_e_reaches_t2() -> None:
-    bench = Bench()
+    bench = Forks()
     bench.send("MESSAGE")
     bench.network.run(10)
     hundreds = bench.network.times("100 MESSAGE", by=NODE_ADDRESS)
@@ -395,7 +341,7 @@ def test_a_non_invite_without_answer_gets_100_when_timer_e_reaches_t2() -> None:
 @pytest.mark.rfc("4320-4.2")
 @pytest.mark.parametrize("how", ["silence", "408"])
 def test_no_408_is_sent_to_a_non_invite_and_nothing_is_left_of_it(how: str) -> None:
-    bench = Bench()
+    bench = Forks()
     bench.send("MESSAGE")
     if how == "408":
         bench.reply(408)
@@ -410,7 +356,7 @@ def test_no_408_is_sent_to_a_non_invite_and_nothing_is_left_of_it(how: str) -> N
 @pytest.mark.rfc("3261-16.9")
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 def test_a_contact_that_cannot_be_reached_is_a_500(method: str) -> None:
-    bench = Bench(callees=0)
+    bench = Forks(callees=0)
     bench.site.location.add(Binding("sip:bob@ims.example", "sip:bob@203.0.113.99;transport=tcp"))
     bench.send(method)
     assert bench.final == [500]
@@ -419,7 +365,7 @@ def test_a_contact_that_cannot_be_reached_is_a_500(method: str) -> None:
 
 @pytest.mark.parametrize("contact", ["sip:bob@phone.ims.example", "sips:bob@203.0.113.9", "sip:bob@[2001:db8::9]"])
 def test_a_contact_without_a_way_there_is_a_500(contact: str) -> None:
-    bench = Bench(callees=0)
+    bench = Forks(callees=0)
     bench.site.location.add(Binding("sip:bob@ims.example", contact))
     bench.send()
     assert bench.final == [500]
@@ -428,7 +374,7 @@ def test_a_contact_without_a_way_there_is_a_500(contact: str) -> None:
 
 @pytest.mark.rfc("3261-16.8")
 def test_timer_c_ends_endless_ringing() -> None:
-    bench = Bench(ring_seconds=181.0)
+    bench = Forks(ring_seconds=181.0)
     bench.callee.answers = (180,)
     bench.send()
     bench.network.run(180.8)
@@ -441,7 +387,7 @@ def test_timer_c_ends_endless_ringing() -> None:
 
 @pytest.mark.rfc("3261-16.7")
 def test_a_provisional_response_puts_timer_c_off() -> None:
-    bench = Bench(ring_seconds=181.0)
+    bench = Forks(ring_seconds=181.0)
     bench.send()
     bench.reply(180)
     for at in (100.0, 200.0):
@@ -455,7 +401,7 @@ def test_a_provisional_response_puts_timer_c_off() -> None:
 
 @pytest.mark.rfc("3261-16.8")
 def test_a_callee_that_ignores_the_cancel_of_timer_c_is_given_up() -> None:
-    bench = Bench(ring_seconds=60.0)
+    bench = Forks(ring_seconds=60.0)
     bench.send()
     bench.reply(180)
     bench.callee.react = lambda _: None
@@ -465,7 +411,7 @@ def test_a_callee_that_ignores_the_cancel_of_timer_c_is_given_up() -> None:
 
 
 def test_a_forwarding_that_is_over_is_not_kept_until_timer_c() -> None:
-    bench = Bench()
+    bench = Forks()
     bench.send()
     bench.reply(486)
     bench.network.run(40)
@@ -477,7 +423,7 @@ def test_a_forwarding_that_is_over_is_not_kept_until_timer_c() -> None:
 
 @pytest.mark.rfc("3261-16.10")
 def test_a_cancel_reaches_every_branch_that_rings() -> None:
-    bench = Bench(3)
+    bench = Forks(3)
     bench.send()
     bench.reply(180, 0)
     bench.reply(180, 1)
@@ -491,7 +437,7 @@ def test_a_cancel_reaches_every_branch_that_rings() -> None:
 
 @pytest.mark.rfc("3261-16.10")
 def test_a_cancel_before_the_callee_has_rung() -> None:
-    bench = Bench()
+    bench = Forks()
     bench.network.drop = lambda packet: packet.flow.local == bench.callee.address and packet.at < 1.0
     bench.callee.answers = (180,)
     bench.send()
@@ -505,7 +451,7 @@ def test_a_cancel_before_the_callee_has_rung() -> None:
 
 @pytest.mark.rfc("3261-16.10")
 def test_a_cancel_of_nothing_gets_481() -> None:
-    bench = Bench()
+    bench = Forks()
     bench.site.node.receive(request_bytes("CANCEL"), bench.caller.flow(NODE_ADDRESS)._replace(local=NODE_ADDRESS))
     bench.network.flush()
     assert bench.network.wire() == ["481 CANCEL"]
