@@ -9,8 +9,7 @@ from acd.core.events import FailCause, OfferAnswered, OfferFailed, OfferRinging
 from acd.leg import Caller, CallLeg
 
 if TYPE_CHECKING:
-    from acd.context import Context
-    from ims_core.locate.courier import Hop
+    from acd.context import Context, Way
 
 _CAUSES = {
     408: FailCause.UNREACHABLE,
@@ -37,7 +36,7 @@ class AgentLeg(CallLeg):
         self.agent_id = agent_id
         self.epoch = epoch
 
-    def way(self) -> tuple[str, Hop]:
+    def way(self) -> Way:
         """Return where the agent's phone registered, or is said to be."""
         return self._context.way_to_user(self.agent_id)
 

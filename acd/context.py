@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from ims_core.locate.courier import Hop
     from ims_core.node import Node
     from media.api import Media
+
+
+class Way(NamedTuple):
+    """How to call somebody: the URI to name, the next hop, and the route to take from there (RFC 3327)."""
+
+    target: str
+    hop: Hop
+    route: tuple[str, ...] = ()
 
 
 class Switchboard(Protocol):
@@ -52,8 +60,8 @@ class Context(Protocol):
     def follow(self, call_id: str, sip_call_id: str) -> None:
         """Count the messages of a dialog to the trace of a call."""
 
-    def way_to_user(self, user: str) -> tuple[str, Hop]:
-        """Return the contact of a user's phone and the way there. Raises ``SipError`` when there is none."""
+    def way_to_user(self, user: str) -> Way:
+        """Return the way to a user's phone. Raises ``SipError`` when there is none."""
 
     def refuses(self, queue_id: str) -> Outcome | None:
         """Return why a caller is not let into the queue now, None if he is."""

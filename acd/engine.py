@@ -12,6 +12,7 @@ import structlog
 from acd.call import Call
 from acd.cdr import Cdr, EndedBy, Outcome
 from acd.config.live import Installed, follow
+from acd.context import Way
 from acd.core.events import AgentBusy, AgentIdle, AgentRegistered, AgentUnregistered
 from acd.dispatcher import Dispatcher
 from acd.gate import Gate, gates
@@ -21,6 +22,7 @@ from acd.profiles import LastAgents, Profiles
 from acd.record import CallRecord
 from acd.services import feature_code, service_for
 from ims_core.errors import ServiceUnavailable, TemporarilyUnavailable
+from ims_core.messages.headers import parse_name_addr
 from ims_core.registrar.location import Binding, BindingAdded, BindingRemoved, LocationEvent, Removal
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from acd.metrics import Metrics
     from acd.trace import SipTrace
     from ims_core.ids import Ids
-    from ims_core.locate.courier import Hop
     from ims_core.node import Node
     from ims_core.ua.incoming import IncomingCall
     from media.api import Media
@@ -205,12 +206,15 @@ class Engine:
         if self._trace is not None:
             self._trace.follow(call_id, sip_call_id)
 
-    def way_to_user(self, user: str) -> tuple[str, Hop]:
-        """Return the contact of a user's phone and the way there. Raises ``SipError`` when there is none."""
+    def way_to_user(self, user: str) -> Way:
+        """Return the way to a user's phone. Raises ``SipError`` when there is none."""
         bindings = self.node.location.bindings(f"sip:{user}@{self.config.server.domain}")
         if not bindings:
             raise TemporarilyUnavailable("No phone is registered")
-        return bindings[0].contact, bindings[0].way or bindings[0].contact
+        contact, path = bindings[0].contact, bindings[0].path
+        if path:
+            return Way(contact, parse_name_addr(path[0]).uri_text, path)
+        return Way(contact, bindings[0].way or contact)
 
     def recording_path(self, record: CallRecord) -> str:
         """Return where to record a call: a folder for each day, in UTC."""

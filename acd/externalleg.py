@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from acd.cdr import EndedBy, Outcome
+from acd.context import Way
 from acd.leg import Caller, CallLeg
 from ims_core.messages.uri import parse_uri
 
 if TYPE_CHECKING:
     from acd.context import Context
-    from ims_core.locate.courier import Hop
 
 
 class ExternalLeg(CallLeg):
@@ -29,12 +29,12 @@ class ExternalLeg(CallLeg):
         self._target = target
         self.outcome_known: asyncio.Future[str | None] = context.loop.create_future()
 
-    def way(self) -> tuple[str, Hop]:
+    def way(self) -> Way:
         """Return the way to the address, or to the phone of a user of the domain."""
         uri = parse_uri(self._target)
         if uri.host == self._context.config.server.domain.lower():
             return self._context.way_to_user(uri.user)
-        return self._target, self._target
+        return Way(self._target, self._target)
 
     def called(self) -> str:
         """Name the target as it is written."""

@@ -16,9 +16,8 @@ from ims_core.ua.session_events import Acknowledged, Answered, Ended, Rejected, 
 from media.api import Lost, MediaError, MediaEvent, MediaLeg, NotAcceptable, RtpTimeout
 
 if TYPE_CHECKING:
-    from acd.context import Context
+    from acd.context import Context, Way
     from acd.record import CallRecord
-    from ims_core.locate.courier import Hop
     from ims_core.ua.session import Session
     from media.api import LegReport
 
@@ -117,8 +116,8 @@ class Leg:
 
     # What each kind of leg says -----------------------------------------------------------------------------
 
-    def way(self) -> tuple[str, Hop]:
-        """Return the contact to call and the way there. Raises ``SipError`` when there is none."""
+    def way(self) -> Way:
+        """Return whom to call and by which way. Raises ``SipError`` when there is none."""
         raise NotImplementedError
 
     def shown(self) -> str:
@@ -168,10 +167,16 @@ class Leg:
     async def _ring(self) -> None:
         context = self._context
         try:
-            contact, hop = self.way()
+            way = self.way()
             self.media = await self.open_media()
-            self._session = context.node.call(hop, self._on_sip)
-            self._session.start(contact, caller=self.shown(), callee=self.called(), sdp=self.media.local_sdp.encode())
+            self._session = context.node.call(way.hop, self._on_sip)
+            self._session.start(
+                way.target,
+                caller=self.shown(),
+                callee=self.called(),
+                sdp=self.media.local_sdp.encode(),
+                headers=tuple(("Route", value) for value in way.route),
+            )
         except (MediaError, SipError) as error:
             self.failed(0, str(error))
             return

@@ -13,9 +13,8 @@ from ims_core.messages.headers import quote_string
 from media.api import LegReport, MediaEvent, MediaLeg, PlayFinished
 
 if TYPE_CHECKING:
-    from acd.context import Context
+    from acd.context import Context, Way
     from acd.leg import Caller
-    from ims_core.locate.courier import Hop
     from ims_core.ua.session import Session
 
 CALL_TONE = "tones/call"
@@ -78,7 +77,7 @@ class OpenLeg(Leg):
 
     # What the leg says --------------------------------------------------------------------------------------
 
-    def way(self) -> tuple[str, Hop]:
+    def way(self) -> Way:
         """Return where the agent's phone registered, or is said to be."""
         return self._context.way_to_user(self.agent_id)
 
