@@ -228,11 +228,11 @@ class Subscriber:
     def _refused(self, status: str, retry_after: int | None) -> None:
         if self._forks:
             return  # a NOTIFY has come: that is what counts
-        self._timer_n.clear()
         self._lost(status, retry_after)
 
     def _lost(self, reason: str, retry_after: int | None) -> None:
         self.context.usages.remove(self)
+        self._timer_n.clear()
         if not self._wanted:
             self._close()
             return
