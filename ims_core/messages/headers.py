@@ -10,6 +10,8 @@ from msgspec import Struct
 from ims_core.errors import BadRequest
 from ims_core.messages.uri import Uri, parse_uri, split_host_port
 
+TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
+
 
 class Via(Struct, frozen=True, gc=False):
     """One Via value: the hop that sent the request and where it wants the response (20.42).
@@ -41,9 +43,9 @@ def parse_via(text: str) -> Via:
     short = len(protocol_and_host) <= _REMEMBERED_LENGTH
     transport, host, port = (_remembered_hop if short else _parse_hop)(protocol_and_host)
     tail = text[len(protocol_and_host) :]
-    branch = tail.partition(";branch=")[2].partition(";")[0].strip()
-    if not branch or '"' in tail:  # written in another way, or within quotes
-        branch = _params_of_via(tail).get("branch", "")
+    branch = tail.partition(";branch=")[2].partition(";")[0]
+    if not branch or '"' in tail or " " in tail or "\t" in tail or ";;" in tail or tail.endswith(";"):
+        branch = _params_of_via(tail).get("branch", "")  # written in another way, or within quotes, or malformed
     return Via(transport, host, port, branch, tail)
 
 
@@ -59,7 +61,8 @@ def _parse_hop(text: str) -> tuple[str, str, int | None]:
         protocol = f"{name}/{version}/{transport}"
     name, _, version_and_transport = protocol.partition("/")
     version, _, transport = version_and_transport.partition("/")
-    if name.upper() != "SIP" or version != "2.0" or not transport or '"' in transport:
+    # 25.1: any name and version will do, so that who speaks another one can be told
+    if not (name and version and transport and TOKEN.issuperset(name + version + transport)):
         raise BadRequest("Malformed Via")
     return transport.upper(), *split_host_port(sent_by.strip().replace(" ", ""))
 
@@ -88,8 +91,8 @@ def parse_cseq(text: str) -> CSeq:
 def _parse_cseq(text: str) -> CSeq:
     digits, _, method = text.replace("\t", " ").partition(" ")
     method = method.strip()
-    if method and len(digits) <= 10 and digits.isascii() and digits.isdigit():
-        number = int(digits)
+    if method and digits.isascii() and digits.isdigit():
+        number = int(digits.lstrip("0")[:11] or 0)
         if number < 2**31:
             return CSeq(number, method)
     raise BadRequest("Malformed CSeq")
@@ -124,7 +127,11 @@ def parse_name_addr(text: str) -> NameAddr:
 
 
 # Most addresses: nothing escaped, nothing quoted but a display name, no white space elsewhere.
-_PLAIN_ADDRESS = re.compile(r'(?:"([^"\\]*)"\s*|([^"<>;,:]*))<([^\s"<>]+)>((?:;[^\s"<>;,]+)*)')
+_PLAIN_ADDRESS = re.compile(
+    r"""(?:"([^"\\]*+)"\s*+|([\w .!%*+`'~-]*+))<([^\s"<>]++)>((?:;[^\s"<>;,=]++(?:=[^\s"<>;,]*+)?)*+)"""
+)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_SPACE_OR_QUOTE = re.compile(r'[\s"<>]')
 
 
 def _parse_name_addr(text: str) -> NameAddr:
@@ -132,26 +139,42 @@ def _parse_name_addr(text: str) -> NameAddr:
     if plain is not None:
         quoted, display, uri, tail = plain.groups()
         display = display.strip() if quoted is None else quoted
-        return NameAddr(display, uri, parse_params(tail.split(";")[1:]) if tail else {})
+        return NameAddr(readable(display), uri, parse_params(tail.split(";")[1:]) if tail else {})
     text = text.strip()
     opening = _outside_quotes(text, "<") if '"' in text else text.find("<")
-    if opening < 0:  # without angle brackets, parameters belong to the header (20.10)
-        uri, *params = split_params(text)
-        if not uri.strip() or '"' in uri:
-            raise BadRequest("Malformed address")
-        return NameAddr("", uri.strip(), parse_params(params))
-    closing = text.find(">", opening)
-    if closing < 0 or closing == opening + 1:
+    if opening < 0:
+        return _parse_addr_spec(text)
+    uri, closing, tail = text[opening + 1 :].partition(">")
+    tail = tail.lstrip()
+    if not closing or not uri or _SPACE_OR_QUOTE.search(uri) or (tail and not tail.startswith(";")):
         raise BadRequest("Malformed address")
-    display = text[:opening].strip()
-    if display.startswith('"'):
-        if len(display) < 2 or not display.endswith('"'):
+    return NameAddr(_parse_display(text[:opening].strip()), uri, parse_params(split_params(tail)[1:]))
+
+
+def _parse_addr_spec(text: str) -> NameAddr:
+    """Parse an address without angle brackets, whose parameters belong to the header (20.10)."""
+    uri, *params = split_params(text)
+    uri = uri.rstrip()
+    # "the name-addr form MUST be used if the addr-spec contains a comma, semicolon, or question mark"
+    if not uri or "?" in uri or _SPACE_OR_QUOTE.search(uri):
+        raise BadRequest("Malformed address")
+    return NameAddr("", uri, parse_params(params))
+
+
+def _parse_display(text: str) -> str:
+    """Undo a display name. Unquoted, it may hold tokens only, by the grammar; of other scripts we take it as well."""
+    if text.startswith('"'):
+        if _QUOTED.fullmatch(text) is None:
             raise BadRequest("Malformed display name")
-        display = unquote_string(display)
-    tail = text[closing + 1 :].lstrip()
-    if tail and not tail.startswith(";"):
-        raise BadRequest("Malformed address")
-    return NameAddr(display, text[opening + 1 : closing].strip(), parse_params(split_params(tail)[1:]))
+        text = unquote_string(text)
+    elif not all(character in TOKEN or character in " \t" or character > "\x7f" for character in text):
+        raise BadRequest("Malformed display name")
+    return readable(text)
+
+
+def readable(text: str) -> str:
+    """Return text for people: what is no UTF-8 in it, kept byte for byte until here, is replaced."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 _REMEMBERED_LENGTH = 256
@@ -164,7 +187,15 @@ def split_values(text: str) -> list[str]:
     """Split a comma-separated header value, heeding quoted strings and angle brackets (7.3.1)."""
     if "," not in text:
         return [text.strip()]
-    return [value for value in (part.strip() for part in _split(text, ",")) if value]
+    parts = _split(text, ",") if '"' in text or "<" in text else text.split(",")
+    return [value for value in map(str.strip, parts) if value] or [""]
+
+
+def first_value_end(text: str) -> int:
+    """Return where the first value of a comma-separated list ends: its comma, or the end of the text."""
+    if "," not in text:
+        return len(text)
+    return len(_split(text, ",", at_most=1)[0])
 
 
 def split_params(text: str) -> list[str]:
@@ -173,12 +204,17 @@ def split_params(text: str) -> list[str]:
 
 
 def parse_params(params: list[str]) -> dict[str, str]:
-    """Turn ``name[=value]`` items into a dictionary with lower-case names; quoted values are unquoted."""
+    """Turn ``name[=value]`` items into a dictionary with lower-case names; quoted values are unquoted.
+
+    Raises ``BadRequest`` where there is nothing between two separators.
+    """
     parsed: dict[str, str] = {}
     for param in params:
         name, _, value = param.partition("=")
         value = value.strip()
         parsed[name.strip().lower()] = unquote_string(value) if value.startswith('"') else value
+    if "" in parsed:
+        raise BadRequest("Empty parameter")
     return parsed
 
 
@@ -203,7 +239,8 @@ def quote_string(text: str) -> str:
     return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _split(text: str, separator: str) -> list[str]:
+def _split(text: str, separator: str, at_most: int = -1) -> list[str]:
+    """Split outside quoted strings and angle brackets; after ``at_most`` separators the rest stays in one piece."""
     parts, start, quoted, escaped, bracketed = [], 0, False, False, False
     for position, character in enumerate(text):
         if escaped:
@@ -220,6 +257,8 @@ def _split(text: str, separator: str) -> list[str]:
         elif character == separator and not bracketed:
             parts.append(text[start:position])
             start = position + 1
+            if len(parts) == at_most:
+                break
     parts.append(text[start:])
     return parts
 

@@ -13,12 +13,15 @@ from msgspec import Struct
 
 from ims_core.errors import REASONS, BadRequest, SipError
 from ims_core.messages.headers import (
+    TOKEN,
     CSeq,
     NameAddr,
     Via,
+    first_value_end,
     parse_cseq,
     parse_name_addr,
     parse_via,
+    readable,
     split_values,
 )
 from ims_core.messages.uri import Uri, parse_uri
@@ -49,7 +52,6 @@ KEYS: dict[str, str] = {
     **{spelling: name for short, name in _COMPACT.items() for spelling in (short, short.upper())},
 }
 _PARSED = frozenset(("from", "to", "cseq", "call-id"))
-TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
 
 
 class Message(Struct, kw_only=True, eq=False, gc=False):
@@ -82,12 +84,14 @@ class Message(Struct, kw_only=True, eq=False, gc=False):
         return name.lower() in self.keys
 
     def get(self, name: str) -> str | None:
-        """Return the value of the first line of that name, unfolded, or None."""
+        """Return the value of the first line of that name to be read, unfolded and UTF-8, or None."""
         key = KEYS.get(name) or name.lower()
         if key not in self.keys:
             return None
         value = self.lines[self.keys.index(key)].partition(":")[2].strip()
-        return value if "\n" not in value else _unfold(value)
+        if "\n" in value:
+            value = _unfold(value)
+        return value if value.isascii() else readable(value)
 
     def require(self, name: str) -> str:
         """Return the value of the first line of that name. Raises ``BadRequest`` when there is none."""
@@ -133,8 +137,14 @@ class Message(Struct, kw_only=True, eq=False, gc=False):
         """The topmost Via. Raises ``BadRequest``."""
         if self._via is None:
             value = self._required("via")
-            self._via = parse_via(split_values(value)[0] if "," in value else value)
+            self._via = parse_via(value[: first_value_end(value)] if "," in value else value)
         return self._via
+
+    @property
+    def top_via_text(self) -> str:
+        """The topmost Via as it is written. Raises ``BadRequest`` when there is none."""
+        value = self._required("via")
+        return value[: first_value_end(value)]
 
     @property
     def call_id(self) -> str:
@@ -220,24 +230,30 @@ class Message(Struct, kw_only=True, eq=False, gc=False):
         self._forget(key)
 
     def pop_value(self, name: str) -> str | None:
-        """Take the first value of that name off the message: how a Via or Route is consumed."""
+        """Take the first value of that name off the message: how a Via or Route is consumed.
+
+        Those behind it, in the same line or in others, stay as they were written.
+        """
         key = canonical(name)
         if key not in self.keys:
             return None
         position = self.keys.index(key)
-        values = split_values(self.value_at(position)) or [""]
-        if len(values) > 1:
-            self.lines[position] = f"{name}: {', '.join(values[1:])}"
+        written, _, text = self.lines[position].partition(":")
+        end = first_value_end(text)
+        rest = text[end + 1 :].lstrip()
+        if rest:
+            self.lines[position] = f"{written}: {rest}"
         else:
             del self.keys[position], self.lines[position]
         self._forget(key)
-        return values[0]
+        value = text[:end].strip()
+        return value if "\n" not in value else _unfold(value)
 
     def replace_top_via(self, value: str) -> None:
         """Put ``value`` in the place of the topmost Via value, leaving the others as they are."""
         position = self.keys.index("via")
-        rest = split_values(self.value_at(position))[1:]
-        self.lines[position] = "Via: " + ", ".join([value, *rest])
+        written, _, text = self.lines[position].partition(":")
+        self.lines[position] = f"{written}: {value}{text[first_value_end(text) :]}"
         self._via = None
 
     def set_body(self, body: bytes, content_type: str) -> None:

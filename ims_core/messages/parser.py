@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from ims_core.errors import BadRequest, SipError, VersionNotSupported
-from ims_core.messages.message import KEYS, METHODS, TOKEN, VERSION, Message, Request, Response, canonical
+from ims_core.messages.headers import TOKEN
+from ims_core.messages.message import KEYS, METHODS, VERSION, Message, Request, Response, canonical
 
 # in every request (8.1.1); Max-Forwards may be missing (16.3)
 MANDATORY = ("via", "from", "to", "call-id", "cseq")
 _MANDATORY = frozenset(MANDATORY)
 ONCE_ONLY = (*MANDATORY[1:], "max-forwards", "content-length", "content-type")
 # how most header lines begin; a continued line (7.3.1) never does
-_USUAL = {f"{spelling}:": key for spelling, key in KEYS.items()}
+_usual_key = {f"{spelling}:": key for spelling, key in KEYS.items()}.get
 
 
 class MalformedMessage(BadRequest):
@@ -32,11 +33,13 @@ def parse_message(data: bytes, *, datagram: bool = True) -> Request | Response:
     if not end:
         raise MalformedMessage("No empty line after the header")
     start, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
-    keys = [_USUAL.get(line.partition(" ")[0], "") for line in lines]
-    malformed = ""
+    keys = [_usual_key(line.partition(" ")[0], "") for line in lines]
+    all_of_them = "".join(lines)
+    malformed = "Bare CR or LF" if "\n" in all_of_them or "\r" in all_of_them else ""
     if not all(keys):
         start, *lines = _rejoin_folded([start, *lines])
-        keys, malformed = _resolve_names(lines)
+        keys, nameless = _resolve_names(lines)
+        malformed = malformed or nameless
     message = _from_start_line(start, keys, lines, body)
     request = message if isinstance(message, Request) else None
     try:
@@ -82,11 +85,9 @@ def _from_start_line(start: str, keys: list[str], lines: list[str], body: bytes)
             raise MalformedMessage("Malformed status line")
         return Response(int(code), reason, keys=keys, lines=lines, body=body)
     parts = start.split(" ")
-    if len(parts) != 3 or not parts[0] or not parts[1]:
-        raise MalformedMessage("Malformed start line")
+    if len(parts) != 3 or not all(parts) or (parts[0] not in METHODS and not TOKEN.issuperset(parts[0])):
+        raise _malformed_request(start, keys, lines)
     method, uri, version = parts
-    if method not in METHODS and not TOKEN.issuperset(method):
-        raise MalformedMessage("Malformed start line")
     request = Request(method, uri, keys=keys, lines=lines, body=body)
     if version != VERSION:
         if version.upper() == VERSION:  # 7.1: the version is compared without regard to case
@@ -95,6 +96,14 @@ def _from_start_line(start: str, keys: list[str], lines: list[str], body: bytes)
             raise MalformedMessage("Malformed start line")
         raise _version_error(request)
     return request
+
+
+def _malformed_request(start: str, keys: list[str], lines: list[str]) -> MalformedMessage:
+    """Let the sender of a request line with spaces in excess be told; of anything else nobody knows what it is."""
+    method, *rest = start.split() or [""]
+    is_request = len(rest) > 1 and rest[-1] == VERSION and TOKEN.issuperset(method) and "via" in keys
+    request = Request(method, "", keys=keys, lines=lines) if is_request else None
+    return MalformedMessage("Malformed start line", request)
 
 
 def _version_error(request: Request) -> SipError:
@@ -123,12 +132,14 @@ def _check(message: Message, malformed: str) -> None:
 
 
 def _trim_body(message: Message, *, datagram: bool) -> None:
-    value = message.get("Content-Length") if datagram else None
-    if value is None or (value == "0" and not message.body):
+    if not datagram or "content-length" not in message.keys:
+        return
+    value = message.value_at(message.keys.index("content-length"))
+    if value == "0" and not message.body:
         return
     if not (value.isascii() and value.isdigit()):
         raise BadRequest("Malformed Content-Length")
-    length = int(value[:12])
+    length = int(value.lstrip("0")[:12] or 0)
     if length < len(message.body):
         message.body = message.body[:length]
     elif length > len(message.body):

@@ -18,7 +18,8 @@ class Uri(Struct, frozen=True, gc=False):
     """A parsed URI; ``text`` is what was on the wire and what is sent on.
 
     ``host`` is lower case, without the brackets of an IPv6 reference; ``user`` is unescaped. For ``tel:`` the
-    number, without visual separators, is ``user`` and ``host`` is empty.
+    number, without visual separators, is ``user`` and ``host`` is empty. ``headers`` is what follows the question
+    mark, as it came: see ``header_fields``.
     """
 
     text: str
@@ -27,6 +28,7 @@ class Uri(Struct, frozen=True, gc=False):
     host: str
     port: int | None
     params: dict[str, str]
+    headers: str = ""
 
     @property
     def transport(self) -> str:
@@ -61,6 +63,12 @@ class Uri(Struct, frozen=True, gc=False):
         """What two URIs of one contact have in common: a key for comparison (RFC 3261 section 19.1.4)."""
         return self.scheme, self.user, self.host, self.port
 
+    @property
+    def header_fields(self) -> list[tuple[str, str]]:
+        """The header fields to put into a request made from this URI, unescaped, in order (19.1.1)."""
+        fields = (field.partition("=") for field in self.headers.split("&") if field)
+        return [(unquote(name), unquote(value)) for name, _, value in fields]
+
     def __str__(self) -> str:
         return self.text
 
@@ -89,19 +97,20 @@ def _parse(text: str) -> Uri:
         if not scheme.isascii() or not scheme.replace("+", "").replace("-", "").replace(".", "").isalnum():
             raise BadRequest("Malformed URI")
         raise UnsupportedScheme
-    if not _NEVER_IN_URI.isdisjoint(text):
+    if not text.isascii() or not _NEVER_IN_URI.isdisjoint(text):
         raise BadRequest("Malformed URI")
     if scheme == "tel":
         number, *params = rest.split(";")
         return Uri(text, scheme, number.translate(_VISUAL_SEPARATORS), "", None, _parse_params(params))
     # a user part may hold "?" and ";", no part may hold a bare "@" (25.1)
     userinfo, at, hostpart = rest.partition("@") if "@" in rest else ("", "", rest)
-    hostport, *params = hostpart.partition("?")[0].split(";")
+    hostpart, _, headers = hostpart.partition("?")
+    hostport, *params = hostpart.split(";")
     if at and not userinfo:
         raise BadRequest("Malformed URI")
     user = unquote(userinfo.partition(":")[0])
     host, port = split_host_port(hostport)
-    return Uri(text, scheme, user, host, port, _parse_params(params))
+    return Uri(text, scheme, user, host, port, _parse_params(params), headers)
 
 
 def same_uri(one: Uri, other: Uri) -> bool:
@@ -125,6 +134,8 @@ def split_host_port(text: str) -> tuple[str, int | None]:
 def _split_host_port(text: str) -> tuple[str, int | None]:
     if text.startswith("["):
         host, bracket, tail = text[1:].partition("]")
+        if ":::" in host and "." in host:  # RFC 5118 section 4.10: RFC 3261's grammar lets a colon too many stand there
+            host = host.replace(":::", "::", 1)
         colon, port = tail[:1], tail[1:]
         if not bracket or (tail and colon != ":") or not is_ip_address(host):
             raise BadRequest("Malformed host")
@@ -140,8 +151,8 @@ def _split_host_port(text: str) -> tuple[str, int | None]:
 
 
 def is_ip_address(host: str) -> bool:
-    """Whether ``host`` (without brackets) is an IPv4 or IPv6 address."""
-    return len(host) <= _REMEMBERED_LENGTH and _is_ip_address(host)
+    """Whether ``host`` (without brackets) is an IPv4 or IPv6 address; zones have no meaning to others (25.1)."""
+    return len(host) <= _LONGEST_ADDRESS and "%" not in host and _is_ip_address(host)
 
 
 @lru_cache(maxsize=4096)
@@ -157,7 +168,7 @@ def _parse_params(params: list[str]) -> dict[str, str]:
     parsed = {}
     for param in params:
         name, _, value = param.partition("=")
-        parsed[name.strip().lower()] = unquote(value.strip())
+        parsed[unquote(name.strip()).lower()] = unquote(value.strip())
     return parsed
 
 
@@ -172,6 +183,7 @@ _NO_PARAMS: dict[str, str] = {}
 _NEVER_IGNORED = frozenset(("transport", "user", "ttl", "method", "maddr"))
 _SECURED = {"": "TLS", "TCP": "TLS", "WS": "WSS"}
 _PORTS_BY_TRANSPORT = {"TLS": 5061, "WS": 80, "WSS": 443}
-_NEVER_IN_URI = frozenset(' <>"\r\n')
+_NEVER_IN_URI = frozenset((*map(chr, range(0x21)), *'<>"\x7f'))
+_LONGEST_ADDRESS = 45  # of IPv6 with an IPv4 address at its end, all digits written
 _VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
 _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")

@@ -19,9 +19,10 @@ from msgspec import Struct
 from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
 from ims_core.ids import MAGIC_COOKIE, Ids
-from ims_core.messages.headers import Via
+from ims_core.messages.headers import Via, split_params
 from ims_core.messages.message import METHODS, VERSION, Request, Response, error_response, response_to
 from ims_core.messages.parser import parse_message
+from ims_core.messages.uri import split_host_port
 from ims_core.transactions.machines import (
     ACCEPTED,
     ACK,
@@ -98,7 +99,8 @@ class Endpoint:
 
     ``clock`` returns seconds and never runs backwards. ``sent_by`` maps each listener, as ``(transport, local
     address)``, to the ``host:port`` it tells others to answer to. ``messages`` counts by direction, method and
-    status class (``"request"`` for requests); ``dropped`` and ``unexpected`` count by reason.
+    status class (``"request"`` for requests); ``dropped`` and ``unexpected`` count by reason. ``admits`` is asked about
+    each request before there is a transaction for it; false drops it, a ``SipError`` is answered without one.
     """
 
     def __init__(
@@ -115,10 +117,13 @@ class Endpoint:
         self.messages: Counter[tuple[str, str, str]] = Counter()
         self.dropped: Counter[str] = Counter()
         self.unexpected: Counter[tuple[str, str, str]] = Counter()
+        self.admits: Callable[[Request, Flow], bool] = _admit_all
+        self._stateless_tag = ids.tag()
         self._sent_by = sent_by
         self._servers: dict[Key, ServerTransaction] = {}
         self._clients: dict[Key, ClientTransaction] = {}
         self._heard: dict[int, Transaction] = {}
+        self._told: set[tuple[str, int | None]] = set()
         self._timers: TimerQueue[tuple[Timed, str]] = TimerQueue()
         self._events: deque[Event] = deque()
         self._out: list[tuple[Flow, bytes]] = []
@@ -136,7 +141,7 @@ class Endpoint:
         if heard_by is not None and self._hear_again(heard_by, data):
             return
         try:
-            message = parse_message(data, datagram=is_datagram)
+            message = parse_message(data, datagram=is_datagram or flow.of_browser)  # RFC 7118 5: one message, whole
             if type(message) is Request:
                 self._receive_request(message, flow, fingerprint)
             else:
@@ -322,7 +327,14 @@ class Endpoint:
             return
         reply_to = flow if (via.host, via.port) == flow.remote and not via.has_rport else _stamp_via(request, via, flow)
         if method == "ACK":
-            self._events.append(AckReceived(request, flow))
+            if not request.to_tag.startswith(self._stateless_tag):  # else to a response that left nothing behind
+                self._events.append(AckReceived(request, flow))
+            return
+        try:
+            if not self.admits(request, flow):
+                return
+        except SipError as error:
+            self._refuse_statelessly(request, error, reply_to)
             return
         kind = InviteServer if method == "INVITE" else NonInviteServer
         transaction = kind(self, key, reply_to, request)
@@ -348,13 +360,19 @@ class Endpoint:
         method = response.cseq.method
         hundreds = response.status // 100
         self.messages["in", _COUNTED.get(method, "other"), _CLASSES[hundreds]] += 1
-        transaction = self._clients.get((response.via.branch, method))
-        if transaction is None:
+        via = response.via
+        transaction = self._clients.get((via.branch, method))
+        if transaction is None or ((via.host, via.port) not in self._told and not self._is_told(via)):
             self.dropped["stray response"] += 1
             return
         transaction.fire(BY_CLASS[hundreds], response)
         if transaction.state == COMPLETED:  # what comes again in any other state is for the transaction user
             self._remember(transaction, fingerprint)
+
+    def _is_told(self, via: Via) -> bool:
+        """Whether the sent-by of a response is one that requests of ours carry; others are discarded (18.1.2)."""
+        self._told = {split_host_port(sent_by) for sent_by in self._sent_by.values()}
+        return (via.host, via.port) in self._told
 
     def _refuse(self, error: SipError, flow: Flow) -> None:
         """Answer a request that could only be read in part, without keeping state for it (8.2.7)."""
@@ -370,6 +388,13 @@ class Endpoint:
         self.messages["out", _COUNTED.get(request.method, "other"), _CLASSES[response.status // 100]] += 1
         self.send(reply_to, response.encode())
 
+    def _refuse_statelessly(self, request: Request, error: SipError, reply_to: Flow) -> None:
+        """Answer a request as a stateless server does: the same request gets the same tag (8.2.7)."""
+        tag = f"{self._stateless_tag}{hash(request.call_id) & 0xFFFFFFFF:08x}"
+        response = error_response(request, error, to_tag=tag)
+        self.messages["out", _COUNTED.get(request.method, "other"), _CLASSES[response.status // 100]] += 1
+        self.send(reply_to, response.encode())
+
     def _error_response(self, request: Request, error: SipError) -> Response:
         try:
             return error_response(request, error, to_tag=self.ids.tag())
@@ -381,7 +406,9 @@ class Endpoint:
     def _push_via(self, request: Request, flow: Flow, mark: str = "") -> str:
         branch = self.ids.branch() + mark
         sent_by = self._sent_by[flow.transport, flow.local]
-        request.prepend("Via", f"SIP/2.0/{flow.transport} {sent_by};branch={branch};rport")
+        # RFC 5923 section 5: a TLS peer that knows us by our certificate may send its requests by this connection
+        tail = ";rport;alias" if flow.transport == "TLS" else ";rport"
+        request.prepend("Via", f"SIP/2.0/{flow.transport} {sent_by};branch={branch}{tail}")
         return branch
 
     def _send_cancel(self, invite: InviteClient, headers: Headers) -> None:
@@ -395,6 +422,10 @@ class Endpoint:
         transaction.start()
 
 
+def _admit_all(_request: Request, _flow: Flow) -> bool:
+    return True
+
+
 # the name to count a method under: strangers may invent any number of methods
 _COUNTED: dict[str | int, str] = {method: method for method in METHODS}
 _CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
@@ -405,7 +436,7 @@ def _server_key(request: Request, via: Via) -> Key:
     """What identifies the transaction of a request; an ACK belongs to its INVITE (17.2.3)."""
     method = "INVITE" if request.method == "ACK" else request.method
     branch = via.branch
-    if branch.startswith(MAGIC_COOKIE):
+    if branch.startswith(MAGIC_COOKIE) and branch != MAGIC_COOKIE:
         return branch, via.host, via.port or 5060, method
     return (  # a hop of RFC 2543: Request-URI, From tag, Call-ID, CSeq number and top Via
         "",
@@ -421,19 +452,14 @@ def _server_key(request: Request, via: Via) -> Key:
 def _stamp_via(request: Request, via: Via, flow: Flow) -> Flow:
     """Note the source in the top Via (18.2.1, RFC 3581) and return where responses go (18.2.2)."""
     host, port = flow.remote
-    has_rport = "rport" in via.params
+    has_rport = via.has_rport
     if has_rport or via.host != host:
-        params = {**via.params, "received": host}
-        if has_rport:
-            params["rport"] = str(port)
-        request.replace_top_via(_format_via(via, params))
+        stamp = {"rport": f"rport={port}", "received": f"received={host}"}
+        parts = split_params(request.top_via_text)
+        stamped = [stamp.get(part.partition("=")[0].strip().lower(), part) for part in parts]
+        if stamp["received"] not in stamped:
+            stamped.append(stamp["received"])
+        request.replace_top_via(";".join(stamped))
     if flow.reliable or has_rport or (via.port or 5060) == port:
         return flow
     return flow._replace(remote=(host, via.port or 5060))
-
-
-def _format_via(via: Via, params: Mapping[str, str]) -> str:
-    host = f"[{via.host}]" if ":" in via.host else via.host
-    port = f":{via.port}" if via.port else ""
-    tail = "".join(f";{name}={value}" if value else f";{name}" for name, value in params.items())
-    return f"SIP/2.0/{via.transport} {host}{port}{tail}"

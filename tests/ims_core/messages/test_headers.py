@@ -38,6 +38,7 @@ def test_a_via_has_its_parts() -> None:
         ("SIP/2.0/UDP\thost.example:5070;branch=z9hG4bKa", "UDP", "host.example", 5070),
         ("sip/2.0/udp [2001:db8::9:1]:5070;branch=z9hG4bKa", "UDP", "2001:db8::9:1", 5070),
         ("SIP/2.0/UDP host.example : 5070;branch=z9hG4bKa", "UDP", "host.example", 5070),
+        ("Other/7.1/UDP host.example;branch=z9hG4bKa", "UDP", "host.example", None),
     ],
 )
 def test_white_space_around_the_parts_of_a_via_is_legal(text: str, transport: str, host: str, port: int | None) -> None:
@@ -48,7 +49,8 @@ def test_white_space_around_the_parts_of_a_via_is_legal(text: str, transport: st
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "SIP/2.0", "SIP/2.0/UDP", "SIP/2.0/UDP ", "SIP/3.0/UDP a", "HTTP/2.0/UDP a", "SIP/2.0/UDP a:b"),
+        *("", "SIP/2.0", "SIP/2.0/UDP", "SIP/2.0/UDP ", "SIP//UDP a", "/2.0/UDP a", "SIP/2.0/UDP a:b"),
+        *("SIP/2.0/UDP a;;branch=1", "SIP/2.0/UDP a;branch=1;", "SIP/2.0/UDP a; ;branch=1", "SIP/2.0/UDP a; =1"),
         *("SIP\t2.0 a", 'SIP/2.0/U" a:5060;branch=z9hG4bKa', 'SIP/2.0/UDP "a";branch=z9hG4bKa'),
     ],
 )
@@ -58,7 +60,7 @@ def test_malformed_vias_are_refused(text: str) -> None:
 
 
 @rfc("3261-20.16")
-@pytest.mark.parametrize("text", ["4711 INVITE", "004711  INVITE", "4711\tINVITE"])
+@pytest.mark.parametrize("text", ["4711 INVITE", "004711  INVITE", "4711\tINVITE", f"{4711:040} INVITE"])
 def test_a_cseq_is_a_number_and_a_method(text: str) -> None:
     assert parse_cseq(text) == CSeq(4711, "INVITE")
 
