@@ -12,11 +12,12 @@ What is seeded alike happens alike. Times are virtual seconds since the network 
 
 from tests.kit.messages import request_bytes, response_bytes
 from tests.kit.network import Clock, Element, Faults, Network, Packet, seeded_ids
+from tests.kit.pair import Pair
 from tests.kit.party import Party
 from tests.kit.phone import DOMAIN, PASSWORD, Phone
 from tests.kit.site import NODE_ADDRESS, SERVICE_NUMBER, Site
 
 __all__ = [
-    "DOMAIN", "NODE_ADDRESS", "PASSWORD", "SERVICE_NUMBER", "Clock", "Element", "Faults", "Network", "Packet", "Party",
-    "Phone", "Site", "request_bytes", "response_bytes", "seeded_ids",
+    "DOMAIN", "NODE_ADDRESS", "PASSWORD", "SERVICE_NUMBER", "Clock", "Element", "Faults", "Network", "Packet", "Pair",
+    "Party", "Phone", "Site", "request_bytes", "response_bytes", "seeded_ids",
 ]  # fmt: skip

@@ -5,62 +5,12 @@ import pytest
 from ims_core.errors import LocalProtocolError, NotAcceptableHere
 from ims_core.messages.message import Request, Response
 from ims_core.messages.parser import parse_message
-from ims_core.transactions.endpoint import RequestReceived, ResponseReceived
+from ims_core.transactions.endpoint import RequestReceived
 from ims_core.ua.description import SDP
-from ims_core.ua.incoming import IncomingCall
-from ims_core.ua.outgoing import OutgoingCall
 from ims_core.ua.session_events import Acknowledged, Answered, Ended, InfoReceived, Rejected, Reoffered, Ringing
-from tests.kit import Network, Packet, Party, Phone, request_bytes, response_bytes
+from tests.kit import Network, Packet, Pair, Party, Phone, request_bytes, response_bytes
 
 T1_64 = 32.0
-
-
-class Pair:
-    """Two phones; ``leg`` is alice's side of the call that ``call`` makes, ``peer`` bob's."""
-
-    def __init__(self, transport: str = "UDP") -> None:
-        self.network = Network()
-        self.alice = Phone(self.network, "alice", transport=transport)
-        self.bob = Phone(self.network, "bob", transport=transport)
-        self.leg: OutgoingCall
-
-    @property
-    def peer(self) -> IncomingCall:
-        return self.bob.incoming[0]
-
-    def call(self, *, sdp: bytes = b"offer", answer: bytes | None = b"answer") -> None:
-        if answer is None:
-            self.bob.on_call = lambda call: call.progress()
-        else:
-            self.bob.on_call = lambda call: call.answer(answer)
-        self.leg = self.alice.call(self.bob.uri, sdp=sdp)
-        self.network.run(0.1)
-
-    def send(self, method: str, *, cseq: int | None = None, body: bytes = b"", kind: str = SDP, **fields: str) -> None:
-        """A request of alice's within the dialog."""
-        assert self.leg.dialog is not None
-        request = self.leg.dialog.request(method, cseq=cseq)
-        for name, value in fields.items():
-            request.add(name.replace("_", "-"), value)
-        if body:
-            request.set_body(body, kind)
-        self.alice.endpoint.request(request, self.alice.flow(self.bob, self.alice.transport), None)
-
-    def replies(self, method: str) -> list[Response]:
-        """What alice got for her requests of that method, after the INVITE that made the call."""
-        return [
-            event.response
-            for event in self.alice.events
-            if isinstance(event, ResponseReceived)
-            and event.response.cseq.method == method
-            and not (method == "INVITE" and event.response.cseq.number == 1)
-        ]
-
-    def finish(self) -> None:
-        """Let everything run out: nothing may be left."""
-        self.network.run()
-        self.alice.assert_idle()
-        self.bob.assert_idle()
 
 
 def pair(transport: str = "UDP") -> Pair:
