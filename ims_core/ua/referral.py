@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ims_core.errors import Forbidden
 from ims_core.messages.message import error_response, response_to
 from ims_core.ua.dialog import Dialog
 from ims_core.ua.event_headers import Event
@@ -135,6 +136,8 @@ def serve_referrals(ua: UserAgent, on_refer: Callable[[Referral], None]) -> None
     """Have ``ua`` take REFER, within calls and outside them: each ``Referral`` is handed to ``on_refer``."""
 
     def within(session: Session, transaction: ServerTransaction, _: Request) -> None:
+        if session.dialog is None:  # it came in an early dialog of a call of ours
+            raise Forbidden("Not before the call is answered")
         on_refer(Referral(ua, transaction, session=session))
 
     def outside(transaction: ServerTransaction, _: Request, __: Flow, identity: str) -> None:

@@ -14,6 +14,7 @@ from ims_core.ua.session import ANSWERED, CONFIRMED, INVITED, Session
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Request
+    from ims_core.ua.useragent import UserAgent
 
 REPLACES: Final = "replaces"
 """The option tag."""
@@ -58,7 +59,9 @@ def replaces_of(session: Session, *, early_only: bool = False) -> Replaces:
 
 
 class Replacements:
-    """Finds the call that an INVITE with Replaces is to replace; ``find`` looks up sessions by Call-ID and our tag.
+    """Finds the call that an INVITE with Replaces is to replace.
+
+    ``find`` looks sessions up by Call-ID, our tag and the peer's, as ``UserAgent.find`` does.
 
     ``may_replace`` decides whether the sender of the request may take over the session: section 4 wants that to be
     as strict as the right to make the call, and the owner knows what identity was proved.
@@ -66,7 +69,7 @@ class Replacements:
 
     def __init__(
         self,
-        find: Callable[[str, str], Session | None],
+        find: Callable[[str, str, str], Session | None],
         may_replace: Callable[[Request, str, Session], bool],
         *,
         remembered: int = 256,
@@ -95,11 +98,11 @@ class Replacements:
         if len(values) > 1 or request.method != "INVITE":
             raise BadRequest("Replaces must stand once, in an INVITE")
         wanted = parse_replaces(values[0])
-        session = self._find(wanted.call_id, wanted.to_tag)
-        if session is None or session.dialog is None or not _same_tag(session.dialog.remote_tag, wanted.from_tag):
-            if (wanted.call_id, wanted.to_tag, wanted.from_tag) in self._ended:
-                raise Declined
-            raise NoSuchDialog
+        session = self._find(wanted.call_id, wanted.to_tag, wanted.from_tag)
+        if session is None and wanted.from_tag == "0":  # 6.1: that is the missing tag of RFC 2543 as well
+            session = self._find(wanted.call_id, wanted.to_tag, "")
+        if session is None:
+            raise Declined if (wanted.call_id, wanted.to_tag, wanted.from_tag) in self._ended else NoSuchDialog
         if session.state == INVITED and isinstance(session, IncomingCall):
             raise NoSuchDialog("An early dialog can be replaced by whom it was made by")  # "not initiated by this UA"
         if not self._may_replace(request, identity, session):
@@ -111,6 +114,10 @@ class Replacements:
         return session
 
 
-def _same_tag(ours: str, wanted: str) -> bool:
-    """Compare a tag; "0" stands for the missing one of RFC 2543 as well (section 6.1)."""
-    return ours == wanted or (wanted == "0" and not ours)
+def serve_replaces(
+    ua: UserAgent, may_replace: Callable[[Request, str, Session], bool], *, remembered: int = 256
+) -> Replacements:
+    """Have ``ua`` name ``replaces`` in Supported; whoever takes its calls must then ask ``Replacements.match``."""
+    replacements = Replacements(ua.find, may_replace, remembered=remembered)
+    ua.support(REPLACES)
+    return replacements
