@@ -19,6 +19,10 @@ MAY_IMPORT = {"ims_core": set(), "media": set(), "acd": {"ims_core", "media"}}
 
 # The modules that may import what `WORLD` names, and what of the world each owns.
 SHELLS = {
+    "ims_core.locate.dns": "the questions to nameservers",
+    "ims_core.bridge": "the tasks of two calls made into one",
+    "ims_core.calls": "the futures that a call's events are awaited by",
+    "ims_core.element": "the process of a small element: its loop, clock, ids and tasks",
     "ims_core.registrar.bindings_store": "a thread that writes registrations to disk",
     "ims_core.transport.connections": "the SIP connections",
     "ims_core.transport.datagrams": "a UDP socket",

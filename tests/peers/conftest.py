@@ -23,7 +23,7 @@ class Bench:
         self.directory = directory
         self._ports = ports
         self._given: set[int] = set()
-        self._keep = keep
+        self.keep = keep
         self._servers = 0
 
     def port(self, count: int = 1) -> int:
@@ -52,7 +52,7 @@ class Bench:
                 **options,
             },
         )
-        self._keep(server)
+        self.keep(server)
         return server.wait_until_ready() if ready else server
 
     def serve_lab(self, changes: Mapping[str, str] | None = None, **options: Any) -> tuple[Server, int]:
@@ -66,7 +66,7 @@ class Bench:
         chosen["port"] = chosen["port"] or self.port()
         chosen["media_port"] = chosen["media_port"] or self.port(4)
         sipp = Sipp(scenario, self.directory, **chosen)
-        self._keep(sipp)
+        self.keep(sipp)
         return sipp
 
     def register(self, server: Server, user: str, **options: Any) -> int:
@@ -106,7 +106,7 @@ class Bench:
             rtp_ports=self.port(10),
             **options,
         )
-        self._keep(phone)
+        self.keep(phone)
         return phone
 
 

@@ -1,0 +1,76 @@
+"""What the examples promise, with phones that are not ours."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.peers.conftest import Bench
+from tests.peers.kit import Program, wait_until
+from tests.peers.kit.process import LOOPBACK
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+pytestmark = pytest.mark.peer("sipp")
+
+
+def run(bench: Bench, name: str, *arguments: str) -> tuple[Program, tuple[str, int]]:
+    """Run an example on a port of its own; returns its address as well."""
+    port = bench.port()
+    listen = [f"{transport}:{LOOPBACK}:{port}" for transport in ("udp", "tcp")]
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments, *listen]
+    program = Program(command, bench.directory / f"{name}.log", cwd=EXAMPLES.parent)
+    bench.keep(program)
+    wait_until(lambda: str(port) in program.output, what=f"{name} is ready")
+    return program, (LOOPBACK, port)
+
+
+@pytest.mark.rfc("3261-10.3", "3261-22.4")
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+def test_the_registrar_takes_who_knows_the_password(bench: Bench, tcp: bool) -> None:
+    registrar, address = run(bench, "registrar")
+    keys = {"caller": "alice", "domain": "lab.example"}
+    bench.sipp("register", remote=address, keys=keys, options=["-au", "alice", "-ap", "wonderland"], tcp=tcp).succeed()
+    assert "BindingAdded(aor='sip:alice@lab.example'" in registrar.output
+    bench.sipp("register_refused", remote=address, keys=keys, options=["-au", "alice", "-ap", "x"], tcp=tcp).succeed()
+    bench.sipp("call", remote=address, keys=keys, tcp=tcp).wait(20.0)
+    assert registrar.running
+
+
+@pytest.mark.rfc("3261-16.6", "3261-16.12")
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+def test_the_proxy_stays_in_the_path(bench: Bench, tcp: bool) -> None:
+    agent = bench.sipp("agent", tcp=tcp)
+    transport = ";transport=tcp" if tcp else ""
+    proxy, address = run(bench, "proxy", f"sip:{LOOPBACK}:{agent.port}{transport}")
+    caller = bench.sipp("call", remote=address, tcp=tcp)
+    caller.succeed()
+    assert agent.finish().successful == 1
+    assert str(address[1]) in agent.said("route")[0]
+    assert proxy.running
+
+
+@pytest.mark.rfc("3261-13.2", "3261-15.1.1")
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+def test_the_b2bua_makes_one_call_of_two(bench: Bench, tcp: bool) -> None:
+    agent = bench.sipp("agent", calls=20)
+    b2bua, address = run(bench, "b2bua", f"{LOOPBACK}:{agent.port}")
+    bench.sipp("call", remote=address, calls=20, rate=20, tcp=tcp).succeed()
+    assert agent.wait(10.0) == 0
+    assert agent.counts().successful == 20
+    assert not agent.said("route")[0].strip("[]")
+    assert "Traceback" not in b2bua.output
+
+
+def test_the_b2bua_passes_on_a_refusal_and_a_change_of_mind(bench: Bench) -> None:
+    busy = bench.sipp("agent_busy")
+    _, address = run(bench, "b2bua", f"{LOOPBACK}:{busy.port}")
+    caller = bench.sipp("call", remote=address)
+    caller.wait(20.0)
+    assert caller.received("486 ") == 1
+    ringing = bench.sipp("agent_rings")
+    _, address = run(bench, "b2bua", f"{LOOPBACK}:{ringing.port}")
+    bench.sipp("call_cancel", remote=address, pause=0.5).succeed()
+    assert ringing.finish().successful == 1
