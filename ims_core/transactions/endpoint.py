@@ -147,7 +147,7 @@ class Endpoint:
             else:
                 self._receive_response(message, fingerprint)  # type: ignore[arg-type]
         except SipError as error:
-            self._refuse(error, flow)
+            self.refuse_malformed(error, flow)
 
     def next_event(self) -> Event | None:
         """Return the oldest thing that happened and was not yet returned, None when there is none."""
@@ -325,7 +325,7 @@ class Endpoint:
                 if existing.state == CONFIRMED:
                     self._remember(existing, fingerprint)
             return
-        reply_to = flow if (via.host, via.port) == flow.remote and not via.has_rport else _stamp_via(request, via, flow)
+        reply_to = flow if (via.host, via.port) == flow.remote and not via.has_rport else stamp_via(request, via, flow)
         if method == "ACK":
             if not request.to_tag.startswith(self._stateless_tag):  # else to a response that left nothing behind
                 self._events.append(AckReceived(request, flow))
@@ -334,7 +334,7 @@ class Endpoint:
             if not self.admits(request, flow):
                 return
         except SipError as error:
-            self._refuse_statelessly(request, error, reply_to)
+            self.refuse_statelessly(request, error, reply_to)
             return
         kind = InviteServer if method == "INVITE" else NonInviteServer
         transaction = kind(self, key, reply_to, request)
@@ -374,21 +374,21 @@ class Endpoint:
         self._told = {split_host_port(sent_by) for sent_by in self._sent_by.values()}
         return (via.host, via.port) in self._told
 
-    def _refuse(self, error: SipError, flow: Flow) -> None:
+    def refuse_malformed(self, error: SipError, flow: Flow) -> None:
         """Answer a request that could only be read in part, without keeping state for it (8.2.7)."""
         request: Request | None = getattr(error, "request", None)
         self.dropped["malformed request" if request else "malformed"] += 1
         if request is None or request.method == "ACK":
             return
         try:
-            reply_to = _stamp_via(request, request.via, flow)
+            reply_to = stamp_via(request, request.via, flow)
         except SipError:
             return
         response = self._error_response(request, error)
         self.messages["out", _COUNTED.get(request.method, "other"), _CLASSES[response.status // 100]] += 1
         self.send(reply_to, response.encode())
 
-    def _refuse_statelessly(self, request: Request, error: SipError, reply_to: Flow) -> None:
+    def refuse_statelessly(self, request: Request, error: SipError, reply_to: Flow) -> None:
         """Answer a request as a stateless server does: the same request gets the same tag (8.2.7)."""
         tag = f"{self._stateless_tag}{hash(request.call_id) & 0xFFFFFFFF:08x}"
         response = error_response(request, error, to_tag=tag)
@@ -449,7 +449,7 @@ def _server_key(request: Request, via: Via) -> Key:
     )
 
 
-def _stamp_via(request: Request, via: Via, flow: Flow) -> Flow:
+def stamp_via(request: Request, via: Via, flow: Flow) -> Flow:
     """Note the source in the top Via (18.2.1, RFC 3581) and return where responses go (18.2.2)."""
     host, port = flow.remote
     has_rport = via.has_rport
