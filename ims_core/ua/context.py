@@ -53,5 +53,8 @@ class Context(Protocol):
     def opened(self, session: Session) -> None:
         """Register the session under its dialog id."""
 
-    def closed(self, session: Session) -> None:
-        """Forget the session."""
+    def changed(self, session: Session) -> None:
+        """Take note that the session has come further: it rings, or was answered."""
+
+    def closed(self, session: Session, cause: str, code: int | None) -> None:
+        """Forget the session; ``cause`` and the status ``code`` are those of RFC 4235 section 4.1.2."""

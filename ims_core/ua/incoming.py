@@ -61,11 +61,13 @@ class IncomingCall(Session):
         if is_required or (sdp and "100rel" in self.request.values("Supported")):
             if sdp or self.offer or self._has_described:
                 self._send_reliably(status, sdp)
+                self.context.changed(self)
             return
         response = self._dialog_response(self.request, status)
         if sdp and self.offer:
             response.set_body(sdp, SDP)
         self.context.endpoint.respond(self._invite, response)
+        self.context.changed(self)
 
     def answer(self, sdp: bytes) -> None:
         """Send the 200; ``Acknowledged`` or ``Ended`` follows. Raises ``LocalProtocolError`` when it is too late.
@@ -82,7 +84,7 @@ class IncomingCall(Session):
         """Send a final failure. Does nothing once the call is answered, cancelled or over."""
         if self.state != INVITED:
             return
-        self._finish()
+        self._finish("rejected", status)
         response = response_to(self.request, status, reason, to_tag=self.dialog_id[1], headers=headers)
         self.context.endpoint.respond(self._invite, response)
 
@@ -113,7 +115,7 @@ class IncomingCall(Session):
         if self.state != INVITED:
             super().cancelled(transaction, request)
             return
-        self._finish()
+        self._finish("cancelled" if request.method == "CANCEL" else "remote-bye")
         self._reply(self._invite, 487)
         self.on_event(Ended(by_peer=True, reason=request.get("Reason") or request.method))
 
@@ -145,6 +147,7 @@ class IncomingCall(Session):
             has_offer = not offer
             self.dialog.turn = PEERS_TURN if has_offer else AGREED
         self._send_2xx(self._invite, sdp, self._timed(self.request), has_offer=has_offer)
+        self.context.changed(self)
 
     def _send_reliably(self, status: int, sdp: bytes) -> None:
         assert self.dialog is not None
@@ -195,12 +198,12 @@ class IncomingCall(Session):
 
     def _no_prack(self) -> None:
         """Give up: RFC 3262 section 3 "SHOULD reject the original request with a 5xx response"."""
-        self._finish()
+        self._finish("timeout")
         self._reply(self._invite, 504)
         self.on_event(Ended(by_peer=False, reason="No PRACK"))
 
-    def _finish(self) -> None:
-        super()._finish()
+    def _finish(self, cause: str, code: int | None = None) -> None:
+        super()._finish(cause, code)
         if self._reliable is not None:
             self._reliable.finish()
         self._invite.user = None  # the transaction outlives the call by 32 seconds

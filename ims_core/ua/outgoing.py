@@ -160,7 +160,7 @@ class OutgoingCall(Session):
 
     def _fail(self, status: int, reason: str) -> None:
         if self.state in {INVITED, CANCELLING}:
-            self._finish()
+            self._finish("cancelled" if self.state == CANCELLING else "rejected", status)
             self.on_event(Rejected(status, reason))
 
     def _try_longer_interval(self, response: Response) -> bool:
@@ -190,6 +190,7 @@ class OutgoingCall(Session):
             fork = Fork(self._invite, response, self._transaction.flow, self.local_sdp)
         if status != 199 and len(self.forks) < MOST_FORKS:  # RFC 6228: a 199 tells that this fork has failed
             self.forks[tag] = fork
+        self.context.changed(self)
         reliable = is_reliable(response)
         if reliable and not fork.take_reliable(response):
             return
@@ -226,7 +227,7 @@ class OutgoingCall(Session):
             return
         self._drop(dialog)  # answered although cancelled, or a second fork answered
         if self.state == CANCELLING:
-            self._finish()
+            self._finish("cancelled")
 
     def _confirm(self, dialog: Dialog, fork: Fork | None, response: Response) -> None:
         assert self._invite is not None
@@ -246,6 +247,7 @@ class OutgoingCall(Session):
         self.take_terms(response)
         if dialog.turn != OUR_TURN or self._asked is not None:
             self._acknowledge(dialog)
+        self.context.changed(self)
         self.on_event(Answered(sdp))
         self.go_on()
 

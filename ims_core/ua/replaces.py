@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from ims_core.errors import BadRequest, Busy, Declined, Forbidden, NoSuchDialog
 from ims_core.messages.headers import parse_params, split_params
-from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.session import ANSWERED, CONFIRMED, INVITED, Session
 
 if TYPE_CHECKING:
@@ -79,7 +78,10 @@ class Replacements:
         self._remembered = remembered
         self._ended: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
-    def note_end(self, session: Session) -> None:
+    def session_changed(self, session: Session) -> None:
+        """What goes on is found by looking it up."""
+
+    def session_closed(self, session: Session, cause: str, code: int | None) -> None:
         """Remember a call that is over: who comes to replace it is told 603, not 481."""
         if session.dialog is not None:
             self._ended[*session.dialog_id, session.dialog.remote_tag] = None
@@ -103,7 +105,7 @@ class Replacements:
             session = self._find(wanted.call_id, wanted.to_tag, "")
         if session is None:
             raise Declined if (wanted.call_id, wanted.to_tag, wanted.from_tag) in self._ended else NoSuchDialog
-        if session.state == INVITED and isinstance(session, IncomingCall):
+        if session.state == INVITED and session.dialog is not None:
             raise NoSuchDialog("An early dialog can be replaced by whom it was made by")  # "not initiated by this UA"
         if not self._may_replace(request, identity, session):
             raise Forbidden
@@ -120,4 +122,5 @@ def serve_replaces(
     """Have ``ua`` name ``replaces`` in Supported; whoever takes its calls must then ask ``Replacements.match``."""
     replacements = Replacements(ua.find, may_replace, remembered=remembered)
     ua.support(REPLACES)
+    ua.watchers.append(replacements)
     return replacements

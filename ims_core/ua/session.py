@@ -90,7 +90,7 @@ class Session:
         self.on_event = ignore
         self._drop_changes()
         self._send_bye(headers)
-        self._finish()
+        self._finish("local-bye")
 
     def accept_offer(self, sdp: bytes) -> None:
         """Answer a ``Reoffered`` with 200."""
@@ -249,7 +249,7 @@ class Session:
             return
         self._drop_changes()
         self._send_bye((("Reason", f'SIP;cause=408;text="{why}"'),) if self._bye_wanted is None else self._bye_wanted)
-        self._finish()
+        self._finish("timeout")
         self.on_event(Ended(by_peer=False, reason=why))
 
     # Requests of the peer -----------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ class Session:
             case "BYE":
                 self._reply(transaction, 200)
                 self._drop_changes()
-                self._finish()
+                self._finish("remote-bye")
                 self.on_event(Ended(by_peer=True, reason=request.get("Reason") or "BYE"))
             case "INVITE":
                 self._receive_reinvite(transaction, request, dialog)
@@ -394,7 +394,7 @@ class Session:
         if transaction is not None:
             self._reply(transaction, 487)
 
-    def _finish(self) -> None:
+    def _finish(self, cause: str, code: int | None = None) -> None:
         self._abort_asked()
         self._drop_changes()
         if self.timer is not None:
@@ -403,7 +403,7 @@ class Session:
         if self._unacknowledged is not None:
             self._unacknowledged.close()
             self._unacknowledged = None
-        self.context.closed(self)
+        self.context.closed(self, cause, code)
 
     def _reply(self, transaction: ServerTransaction, status: int, headers: Headers = ()) -> None:
         response = response_to(transaction.request, status, to_tag=self.dialog_id[1], headers=headers)

@@ -44,6 +44,16 @@ class TransactionUser(Protocol):
         """Take note that there will be none."""
 
 
+class SessionWatcher(Protocol):
+    """Who follows all sessions of a user agent."""
+
+    def session_changed(self, session: Session) -> None:
+        """Take note of a session that is new, rings or was answered."""
+
+    def session_closed(self, session: Session, cause: str, code: int | None) -> None:
+        """Take note of a session that is over; ``cause`` and ``code`` as in RFC 4235 section 4.1.2."""
+
+
 class UserAgent:
     """Creates sessions and dispatches messages to them.
 
@@ -65,6 +75,7 @@ class UserAgent:
         self._sessions: dict[tuple[str, str], Session] = {}
         self._calls: set[tuple[str, str, int]] = set()
         self.usages = Usages(self.endpoint)
+        self.watchers: list[SessionWatcher] = []
         self._handlers: dict[str, SessionHandler] = {}
         self._outside: dict[str, OutsideHandler] = {}
         self.options: set[str] = set()
@@ -229,12 +240,20 @@ class UserAgent:
         self._sessions[session.dialog_id] = session
         if isinstance(session, IncomingCall):
             self._calls.add(request_id(session.request))
+        self.changed(session)
 
-    def closed(self, session: Session) -> None:
-        """Forget the session."""
+    def changed(self, session: Session) -> None:
+        """Tell the watchers that a session is there or has come further."""
+        for watcher in self.watchers:
+            watcher.session_changed(session)
+
+    def closed(self, session: Session, cause: str, code: int | None) -> None:
+        """Forget the session and tell the watchers."""
         self._sessions.pop(session.dialog_id, None)
         if isinstance(session, IncomingCall):
             self._calls.discard(request_id(session.request))
+        for watcher in self.watchers:
+            watcher.session_closed(session, cause, code)
 
     def _allow(self) -> None:
         """Say in Allow what is served, within dialogs or outside."""
