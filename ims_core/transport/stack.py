@@ -17,6 +17,7 @@ from ims_core.transport.limits import TransportLimits
 
 if TYPE_CHECKING:
     from ims_core.node import Node
+    from ims_core.proxy.stateless import StatelessProxy
     from ims_core.transport.tls import Tls
     from ims_core.transport.websocket import WebSocketSettings
 
@@ -48,7 +49,7 @@ class Stack:
         self.dropped: Counter[str] = Counter()
         self.streams = Connections(self, tls=tls, websocket=websocket)
         self._loop = asyncio.get_running_loop()
-        self._node: Node | None = None
+        self._node: Node | StatelessProxy | None = None
         self._datagrams: dict[Address, Datagrams] = {}
         self._wake_at: float | None = None
         self._wake: asyncio.TimerHandle | None = None
@@ -72,7 +73,7 @@ class Stack:
         self._datagrams[address] = Datagrams(self, sock)
         return address
 
-    def attach(self, node: Node) -> None:
+    def attach(self, node: Node | StatelessProxy) -> None:
         """Start handing what comes in to ``node``."""
         self._node = node
         self.flush()
