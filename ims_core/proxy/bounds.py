@@ -22,11 +22,12 @@ def hops_left(request: Request) -> int:
     value = request.get("Max-Forwards")
     if value is None:
         return MAX_FORWARDS
-    if not (value.isascii() and value.isdigit() and len(value) <= 3):
+    hops = value.lstrip("0") or value[-1:]  # RFC 4475 section 3.1.1.1: zeros may lead
+    if not (hops.isascii() and hops.isdigit() and len(hops) <= 3):
         raise BadRequest("Malformed Max-Forwards")
-    if int(value) == 0:
+    if hops == "0":
         raise TooManyHops
-    return min(int(value), 255) - 1
+    return min(int(hops), 255) - 1
 
 
 def breadth_of(request: Request) -> int:
