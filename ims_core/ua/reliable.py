@@ -124,6 +124,7 @@ class _Repeated:
 def _rack(prack: Request) -> tuple[int, int, str]:
     """Read ``RAck: 776656 1 INVITE``. Raises ``BadRequest``."""
     parts = prack.require("RAck").split()
-    if len(parts) != 3 or not (parts[0].isdecimal() and parts[1].isdecimal()) or max(map(len, parts[:2])) > 10:
+    numbers = parts[:2]
+    if len(parts) != 3 or not all(text.isascii() and text.isdigit() and len(text) <= 10 for text in numbers):
         raise BadRequest("Bad RAck header")
     return int(parts[0]), int(parts[1]), parts[2]
