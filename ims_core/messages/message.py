@@ -288,7 +288,10 @@ class Request(Message, eq=False, gc=False):
     @property
     def target(self) -> Uri:
         """The Request-URI, parsed. Raises ``BadRequest`` or ``UnsupportedScheme``."""
-        return parse_uri(self.uri)
+        uri = parse_uri(self.uri)
+        if uri.headers:  # 19.1.1: they are for URIs from which requests are made
+            raise BadRequest("Header fields in Request-URI")
+        return uri
 
     def copy(self) -> Request:
         """Return a request of its own that may be changed."""

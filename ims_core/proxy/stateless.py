@@ -17,7 +17,7 @@ from ims_core.proxy.passage import Passage
 from ims_core.proxy.record_route import RecordRoute
 from ims_core.proxy.routes import lead_on, next_route, strip_maddr, undo_strict_routing
 from ims_core.security.door import Door
-from ims_core.transactions.endpoint import stamp_via
+from ims_core.transactions.vias import stamp_via
 
 if TYPE_CHECKING:
     from ims_core.flow import Address

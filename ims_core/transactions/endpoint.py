@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
-from ims_core.ids import MAGIC_COOKIE, Ids
-from ims_core.messages.headers import Via, split_params
+from ims_core.ids import Ids
+from ims_core.messages.headers import Via
 from ims_core.messages.message import METHODS, VERSION, Request, Response, error_response, response_to
 from ims_core.messages.parser import parse_message
 from ims_core.messages.uri import split_host_port
@@ -45,6 +45,7 @@ from ims_core.transactions.machines import (
     cancel_for,
 )
 from ims_core.transactions.timers import TimerQueue
+from ims_core.transactions.vias import legible_via, server_key, stamp_via
 
 
 class RequestReceived(Struct, frozen=True, gc=False):
@@ -313,7 +314,7 @@ class Endpoint:
     def _receive_request(self, request: Request, flow: Flow, fingerprint: int) -> None:
         method, via = request.method, request.via
         self.messages["in", _COUNTED.get(method, "other"), "request"] += 1
-        key = _server_key(request, via)
+        key = server_key(request, via)
         existing = self._servers.get(key)
         if existing is not None:
             if method != "ACK":
@@ -381,7 +382,7 @@ class Endpoint:
         if request is None or request.method == "ACK":
             return
         try:
-            reply_to = stamp_via(request, request.via, flow)
+            reply_to = stamp_via(request, legible_via(request), flow)
         except SipError:
             return
         response = self._error_response(request, error)
@@ -430,36 +431,3 @@ def _admit_all(_request: Request, _flow: Flow) -> bool:
 _COUNTED: dict[str | int, str] = {method: method for method in METHODS}
 _CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
 _STATUS_LINES = {f"{VERSION} {hundreds}".encode(): _CLASSES[hundreds] for hundreds in range(1, 7)}
-
-
-def _server_key(request: Request, via: Via) -> Key:
-    """What identifies the transaction of a request; an ACK belongs to its INVITE (17.2.3)."""
-    method = "INVITE" if request.method == "ACK" else request.method
-    branch = via.branch
-    if branch.startswith(MAGIC_COOKIE) and branch != MAGIC_COOKIE:
-        return branch, via.host, via.port or 5060, method
-    return (  # a hop of RFC 2543: Request-URI, From tag, Call-ID, CSeq number and top Via
-        "",
-        request.uri,
-        request.from_tag,
-        request.call_id,
-        str(request.cseq.number),
-        str(via),
-        method,
-    )
-
-
-def stamp_via(request: Request, via: Via, flow: Flow) -> Flow:
-    """Note the source in the top Via (18.2.1, RFC 3581) and return where responses go (18.2.2)."""
-    host, port = flow.remote
-    has_rport = via.has_rport
-    if has_rport or via.host != host:
-        stamp = {"rport": f"rport={port}", "received": f"received={host}"}
-        parts = split_params(request.top_via_text)
-        stamped = [stamp.get(part.partition("=")[0].strip().lower(), part) for part in parts]
-        if stamp["received"] not in stamped:
-            stamped.append(stamp["received"])
-        request.replace_top_via(";".join(stamped))
-    if flow.reliable or has_rport or (via.port or 5060) == port:
-        return flow
-    return flow._replace(remote=(host, via.port or 5060))
