@@ -133,7 +133,9 @@ class Dialog:
         """Take note of a request of the peer (12.2.2). Raises ``OutOfOrder``; an ACK may repeat a number."""
         number = request.cseq.number
         if number < self.remote_cseq:
-            raise OutOfOrder("CSeq out of order")
+            # a NOTIFY may be overtaken, by the BYE of the call that it shares a dialog with: its news are to come again
+            again = (("Retry-After", "1"),) if request.method == "NOTIFY" else ()
+            raise OutOfOrder("CSeq out of order", headers=again)
         self.remote_cseq = number
         if request.method in _TARGET_REFRESH and "contact" in request.keys:
             self.remote_target = _contact_uri(request)

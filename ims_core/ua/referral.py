@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ims_core.errors import Forbidden
+from ims_core.errors import REASONS, Forbidden
 from ims_core.messages.message import error_response, response_to
 from ims_core.ua.dialog import Dialog
 from ims_core.ua.event_headers import Event
 from ims_core.ua.notifier import granted
 from ims_core.ua.packages import Lifetimes
 from ims_core.ua.refer_to import refer_to_of
+from ims_core.ua.session_events import Answered, Rejected, Ringing
 from ims_core.ua.sipfrag import SIPFRAG, encode_status
 from ims_core.ua.subscription import NO_RESOURCE, Subscription, Terms
 from ims_core.ua.usages import REFER_PACKAGE
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ims_core.messages.message import Request
     from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.session import Session
+    from ims_core.ua.session_events import SessionEvent
     from ims_core.ua.usages import Context
     from ims_core.ua.useragent import UserAgent
 
@@ -111,6 +113,16 @@ class Referral:
         self._state = (status, reason)
         if self._subscription is not None:
             self._subscription.end(NO_RESOURCE)
+
+    def report(self, event: SessionEvent) -> None:
+        """Report what the call that follows tells its owner: pass it each of its events."""
+        match event:
+            case Ringing(status):
+                self.progress(status, REASONS.get(status, "Progress"))
+            case Answered():
+                self.finish(200, "OK")
+            case Rejected(status, reason):
+                self.finish(status, reason)
 
     # For the subscription: this is its source and its owner ----------------------------------------------------
 
