@@ -33,7 +33,7 @@ SURELY_FITS = 1000  # characters of headers and body that leave room for the fir
 DEAD_SECONDS = 60.0  # a server that did not serve is tried last
 LONGEST_REST = 3600.0  # a Retry-After counts as no longer than that
 NO_TCP_SECONDS = 600.0
-PROBE_SECONDS = 1.0  # for opening a connection to a peer that may have no TCP
+PROBE_SECONDS = 2.0  # for which a connection to a peer that may have no TCP counts as a try
 
 
 class Peer(NamedTuple):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("sip")
 
 BACKLOG = 1024  # connections that the system holds until we take them
+PROBE_SECONDS = 1.0  # to open a connection that there is another way for
 LOGGED_HANDSHAKES, LOGGED_SECONDS = 10, 10.0  # so many failed ones are logged within so long; all are counted
 
 Peer = tuple[str, Address, str]  # transport, remote address, and the name that a certificate has proved
@@ -33,6 +34,9 @@ class ConnectionsOwner(Owner, Protocol):
 
     def connection_failed(self, flow: Flow) -> None:
         """Take note that what was sent on ``flow`` did not arrive, or that the connection is gone."""
+
+    def is_probing(self, flow: Flow) -> bool:
+        """Whether the connection is opened only to see whether the peer has one."""
 
 
 class Connections:
@@ -182,8 +186,9 @@ class Connections:
         def make() -> Stream:
             return Stream(self, flow.transport, flow.local, self._framer(flow.transport), tls=tls, to=flow)
 
+        seconds = self.limits.connect_seconds
         try:
-            async with asyncio.timeout(self.limits.connect_seconds):
+            async with asyncio.timeout(min(seconds, PROBE_SECONDS) if self._owner.is_probing(flow) else seconds):
                 await self._loop.create_connection(make, *flow.remote, local_addr=(flow.local[0], 0))
         except (OSError, TimeoutError) as error:
             log.info("connection.failed", peer=format_address(flow.remote), error=str(error) or "timeout")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
 
 from ims_core.flow import Address, Flow
+from ims_core.locate.dns import Dns
+from ims_core.locate.records import Answer, Question
 from ims_core.transport.connections import Connections
 from ims_core.transport.datagrams import Datagrams
 from ims_core.transport.limits import TransportLimits
@@ -34,7 +36,7 @@ class Stack:
     Call ``bind`` for each listener, then ``attach`` the node made with the addresses it returned. Whoever uses the
     node or one of its calls from outside must call ``flush`` afterwards. ``tap`` sees every message with ``"in"``
     or ``"out"``. ``dropped`` counts what was discarded by reason. Listeners for TLS and WSS need ``tls``; ``streams``
-    are the connections of all but UDP.
+    are the connections of all but UDP. Names of hosts are looked up at ``nameservers``, None meaning the system's.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Stack:
         *,
         tls: Tls | None = None,
         websocket: WebSocketSettings | None = None,
+        nameservers: Sequence[Address] | None = None,
     ) -> None:
         self.limits = limits or TransportLimits()
         self.tap: Tap | None = None
         self.dropped: Counter[str] = Counter()
         self.streams = Connections(self, tls=tls, websocket=websocket)
         self._loop = asyncio.get_running_loop()
+        self._dns = Dns(self._answered, nameservers=nameservers)
         self._node: Node | StatelessProxy | None = None
         self._datagrams: dict[Address, Datagrams] = {}
         self._wake_at: float | None = None
@@ -76,6 +80,7 @@ class Stack:
     def attach(self, node: Node | StatelessProxy) -> None:
         """Start handing what comes in to ``node``."""
         self._node = node
+        node.courier.resolver.ask = self._dns.ask
         self.flush()
 
     async def close(self) -> None:
@@ -85,6 +90,7 @@ class Stack:
             self._wake.cancel()
         for listener in self._datagrams.values():
             listener.close()
+        await self._dns.close()
         await self.streams.close()
 
     def connection_failed(self, flow: Flow) -> None:
@@ -92,6 +98,10 @@ class Stack:
         if self._node is not None:
             self._node.connection_failed(flow)
             self.flush()
+
+    def is_probing(self, flow: Flow) -> bool:
+        """Whether a connection is opened only to see whether the peer has one: that must not take long."""
+        return self._node is not None and self._node.courier.is_probing(flow)
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """Hand one whole message to the node; never raises. The caller flushes."""
@@ -126,6 +136,15 @@ class Stack:
                     self._wake.cancel()
                 self._wake_at = wake_at
                 self._wake = self._loop.call_at(wake_at, self._on_timer)
+
+    def _answered(self, question: Question, answer: Answer) -> None:
+        if self._node is not None:
+            try:
+                self._node.resolved(question, answer)
+            except Exception:
+                self.dropped["defect"] += 1
+                log.exception("answer.failed", question=str(question))
+            self.flush()
 
     def _on_timer(self) -> None:
         self._wake = self._wake_at = None

@@ -6,6 +6,7 @@ import random
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ class FakeNode:
         self.deadline: float | None = None
         self.timers = 0
         self.changed = asyncio.Event()
+        self.courier = SimpleNamespace(resolver=SimpleNamespace(ask=None), is_probing=lambda _: False)
 
     def receive(self, data: bytes, flow: Flow) -> None:
         if data == DEFECT:
