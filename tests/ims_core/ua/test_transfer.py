@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ims_core.errors import BadRequest, SipError
@@ -29,7 +31,7 @@ class Transferable(Phone):
         self.replacements: Replacements = serve_replaces(self.ua, lambda *_: self.lets_replace)
         serve_referrals(self.ua, self.follow)
         serve_shared_dialogs(self.ua)
-        self.answers = True
+        self.picks_up = True
         self.on_call = self.take
 
     def follow(self, referral: Referral) -> None:
@@ -58,7 +60,7 @@ class Transferable(Phone):
         except SipError as error:
             call.reject(error.status, error.reason)
             return
-        if self.answers or replaced is not None:
+        if self.picks_up or replaced is not None:
             call.answer(b"answer of " + self.name.encode())
         else:
             call.progress()
@@ -126,7 +128,7 @@ def test_a_blind_transfer_that_fails_leaves_the_call() -> None:
 @pytest.mark.rfc("3515-2.4.5")
 def test_a_blind_transfer_shows_how_far_it_is() -> None:
     three = Three()
-    three.carol.answers = False
+    three.carol.picks_up = False
     three.alice.refer(three.leg, f"<{three.carol.uri}>")
     three.network.run(0.2)
     assert three.alice.refers[1:] == [ReferProgress(100, "Trying"), ReferProgress(180, "Ringing")]
@@ -191,10 +193,10 @@ class Replacing:
     def __init__(self, state: str = "confirmed") -> None:
         self.three = Three()
         self.carol = self.three.carol
-        self.carol.answers = state != "incoming early"
+        self.carol.picks_up = state != "incoming early"
         self.talk: Session
         if state == "outgoing early":
-            self.three.alice.answers = False
+            self.three.alice.picks_up = False
             self.talk = self.carol.call(self.three.alice.uri, sdp=b"offer")
             self.three.network.run(0.2)
             (fork,) = self.talk.forks
@@ -245,7 +247,7 @@ def test_a_call_is_replaced(state: str) -> None:
         ("incoming early", {"early_only": True}, 481),
     ],
 )
-def test_what_may_not_be_replaced_is_left_as_it_is(state: str, changes: dict[str, object], status: int) -> None:
+def test_what_may_not_be_replaced_is_left_as_it_is(state: str, changes: dict[str, Any], status: int) -> None:
     scene = Replacing(state)
     before = scene.talk.state
     (told,) = scene.invite(scene.wanted._replace(**changes))
