@@ -43,12 +43,14 @@ from acd.trace import SipTrace
 from ims_core.flow import Address, format_address
 from ims_core.ids import Ids
 from ims_core.node import Node
+from ims_core.proxy.hiding import TopologyHiding
 from ims_core.proxy.proxy import ProxyPolicy
 from ims_core.registrar.bindings_store import BindingsStore
 from ims_core.registrar.location import Domains, Location, LocationEvent
 from ims_core.registrar.registrar import Registrar
 from ims_core.roles.ims import Ims
 from ims_core.roles.pcscf import Pcscf
+from ims_core.roles.relay import Relay
 from ims_core.roles.scscf import Scscf
 from ims_core.security.digest import DigestAuthenticator
 from ims_core.transactions.endpoint import Endpoint
@@ -339,6 +341,10 @@ def build_node(
     clock = asyncio.get_running_loop().time
     secret = secrets.token_bytes(16)
     known_user = None if authenticator is None else partial(_has_account, present)
+
+    def is_trunk(host: str) -> bool:
+        return any(host in source for trunk in present().trunks.values() for source in trunk.sources)
+
     registrar = Registrar(
         domains,
         location,
@@ -357,7 +363,7 @@ def build_node(
         domains,
         location,
         authenticator=authenticator,
-        is_trunk=lambda host: any(host in source for trunk in present().trunks.values() for source in trunk.sources),
+        is_trunk=is_trunk,
     )
     scscf = Scscf(
         domains,
@@ -366,15 +372,24 @@ def build_node(
         service="acd",
         known_user=known_user,
     )
+    relay = None
+    if config.sip.relay or config.registrar.service_route:
+        relay = Relay(
+            is_local=domains.serves, domains=config.sip.relay, elements=map(str, config.registrar.service_route)
+        )
+    hiding = None
+    if config.sip.hide_topology:
+        hiding = TopologyHiding(secret, lambda flow: is_trunk(flow.remote[0]))
+    policy = ProxyPolicy(config.sip.ring_seconds, config.sip.fork_seconds, hiding=hiding)
     timers = TimerValues(config.sip.t1_seconds, config.sip.t2_seconds, config.sip.t4_seconds)
     return Node(
         Endpoint(clock=clock, ids=ids, sent_by=listeners, timers=timers),
         location=location,
-        router=Ims(registrar, pcscf, scscf),
+        router=Ims(registrar, pcscf, scscf, relay),
         domains=domains,
         advertised=listeners,
         secret=secret,
-        policy=ProxyPolicy(ring_seconds=config.sip.ring_seconds),
+        policy=policy,
     )
 
 

@@ -40,6 +40,7 @@ def _addresses(config: Sections, mistakes: Mistakes) -> None:
         bound.add(place)
     _advertised(config, mistakes)
     _tls(config, mistakes)
+    _relay(config, mistakes)
     if config.media.listen.is_unspecified and config.media.advertise is None:
         mistakes.report(
             ("media", "advertise"),
@@ -83,6 +84,16 @@ def _tls(config: Sections, mistakes: Mistakes) -> None:
             ("sip", "tls", "ca"),
             f'the authorities of clients, because client_certificates = "{tls.client_certificates}"',
         )
+
+
+def _relay(config: Sections, mistakes: Mistakes) -> None:
+    for domain, next_hop in config.sip.relay.items():
+        path: Path = ("sip", "relay", domain)
+        if domain.lower() == config.server.domain.lower():
+            mistakes.report(path, "a domain that is not served here")
+        host = next_hop.partition(":")[2].rpartition("@")[2]
+        if next_hop and (host.startswith("[") or host[:1].isdigit()):  # names are looked up
+            check_reachable(next_hop, config, path, mistakes)
 
 
 def _http(config: Sections, mistakes: Mistakes) -> None:

@@ -26,6 +26,7 @@ from acd.config.values import (
     Identifier,
     Listener,
     Network,
+    NextHop,
     Origin,
     PortRange,
     Priority,
@@ -88,6 +89,9 @@ class Sip(Struct, frozen=True, kw_only=True):
     t2_seconds: SomeSeconds = 4.0
     t4_seconds: SomeSeconds = 5.0
     ring_seconds: SomeSeconds = 180.0
+    fork_seconds: SomeSeconds = 20.0
+    hide_topology: bool = False
+    relay: Mapping[Domain, NextHop] = field(default_factory=dict)
     receive_buffer_bytes: Bytes = 4 * 1024 * 1024
     max_message_bytes: Bytes = 65_535
 

@@ -44,12 +44,22 @@ QueueChoice = Annotated[
 Level = Annotated[int, Meta(ge=1, le=1000, description="a level, a whole number from 1 to 1000")]
 Weight = Annotated[float, Meta(ge=0.001, le=1000, description="a weight from 0.001 to 1000")]
 Priority = Annotated[int, Meta(ge=-1000, le=1000, description="a whole number from -1000 to 1000")]
+_ROUTE = (
+    r"sips?:(?:[A-Za-z0-9_.!~*-]+@)?(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?"
+    r"(?:;transport=[a-z]+)?"
+)
 RouteUri = Annotated[
     str,
     Meta(
-        pattern=r"^sips?:(?:[A-Za-z0-9_.!~*-]+@)?(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?"
-        r"(?:;transport=[a-z]+)?\Z",
+        pattern=rf"^{_ROUTE}\Z",
         description='a SIP URI of a proxy, like "sip:proxy.example:5060;transport=tcp"',
+    ),
+]
+NextHop = Annotated[
+    str,
+    Meta(
+        pattern=rf"^(?:{_ROUTE})?\Z",
+        description='a SIP URI of a proxy, like "sip:proxy.example:5060;transport=tcp", or "" to look the domain up',
     ),
 ]
 Dialled = Annotated[

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ims_core.roles.routing import Decision, ToService
+from ims_core.roles.routing import Decision, Forward, ToService
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
     from ims_core.messages.message import Request
     from ims_core.registrar.registrar import Registrar
     from ims_core.roles.pcscf import Pcscf
+    from ims_core.roles.relay import Relay
     from ims_core.roles.scscf import Scscf
 
 
 class Ims(NamedTuple):
-    """A registrar, a P-CSCF and an S-CSCF as one ``Router``."""
+    """A registrar, a P-CSCF and an S-CSCF as one ``Router``; with ``relay``, our users reach others through it."""
 
     registrar: Registrar
     pcscf: Pcscf
     scscf: Scscf
+    relay: Relay | None = None
 
     def route(self, request: Request, flow: Flow, now: float) -> Decision:
         """Register, or admit the sender and then find where the request goes. Raises ``SipError``."""
         if request.method == "REGISTER":
             return self.registrar.handle(request, flow, now)
         admitted = self.pcscf.route(request, flow, now)
+        if self.relay is not None and admitted.is_user and (target := self.relay.target(request)) is not None:
+            return Forward((target,))
         decision = self.scscf.route(request)
         return decision._replace(identity=admitted.identity) if type(decision) is ToService else decision

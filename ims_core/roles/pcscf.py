@@ -38,10 +38,12 @@ class Pcscf:
 
     def route(self, request: Request, flow: Flow, now: float) -> ToScscf:
         """Decide about a request outside any dialog. Raises ``ProxyAuthenticationRequired``."""
-        if self._authenticator is None or self._is_trunk(flow.remote[0]):
+        if self._is_trunk(flow.remote[0]):
+            return ToScscf(request.from_.uri.user, is_user=False)
+        if self._authenticator is None:
             return ToScscf(request.from_.uri.user)
         if request.method == "OPTIONS" and not request.target.user and self._domains.serves(request.target):
-            return ToScscf("")
+            return ToScscf("", is_user=False)
         identity = self._registered_identity(request, flow)
         if identity:
             return ToScscf(identity)

@@ -15,9 +15,13 @@ HERE: Final = "here"  # this element itself answers: REGISTER aside, an OPTIONS 
 
 
 class ToScscf(NamedTuple):
-    """The first hop admits the request, sent by ``identity`` (empty: a stranger whom nobody asked)."""
+    """The first hop admits the request, sent by ``identity`` (empty: a stranger whom nobody asked).
+
+    ``is_user``: by one of our own users, and not by another platform on somebody's behalf.
+    """
 
     identity: str
+    is_user: bool = True
 
 
 class Forward(NamedTuple):

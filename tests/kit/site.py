@@ -11,6 +11,7 @@ from ims_core.registrar.location import Domains, Location
 from ims_core.registrar.registrar import Registrar
 from ims_core.roles.ims import Ims
 from ims_core.roles.pcscf import Pcscf
+from ims_core.roles.relay import Relay
 from ims_core.roles.scscf import Scscf
 from ims_core.security.digest import DigestAuthenticator
 from ims_core.transactions.endpoint import Endpoint
@@ -39,6 +40,7 @@ class Site:
         open_to_all: bool = False,
         trunks: Iterable[str] = (),
         policy: ProxyPolicy = ProxyPolicy(),  # noqa: B008 - a value
+        relay: Relay | None = None,
         timers: TimerValues | None = None,
         listeners: Mapping[tuple[str, Address], str] | None = None,
         clock: Callable[[], float] | None = None,
@@ -71,6 +73,7 @@ class Site:
                 service="desk",
                 known_user=known.__contains__,
             ),
+            relay=relay,
         )
         self.node = Node(
             self.endpoint,
