@@ -19,10 +19,9 @@ from ims_core.locate.records import Answer, Question
 from ims_core.messages.message import METHODS, Response
 from ims_core.proxy.proxy import Proxy, ProxyPolicy
 from ims_core.proxy.routes import next_route
-from ims_core.roles.routing import HERE, Forward
+from ims_core.roles.routing import Forward
 from ims_core.security.door import Door
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
-from ims_core.ua.context import ALLOW
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
 from ims_core.ua.useragent import WITHIN_DIALOGS, UserAgent, check_required
@@ -162,8 +161,10 @@ class Node:
             self._trying(transaction, request)
             call = self.ua.incoming(transaction, request, flow, decision.identity)
             self.services[decision.name](call)
+        elif decision.name in self.services:
+            self.ua.receive_outside(transaction, request, flow, decision.identity)
         else:
-            self._answer_here(transaction, request, decision.name)
+            self._answer_here(transaction, request)
 
     def _forward(self, transaction: ServerTransaction, request: Request, flow: Flow, decision: Forward) -> None:
         self._trying(transaction, request)
@@ -173,15 +174,15 @@ class Node:
             if request.method != "OPTIONS":
                 raise
             # 16.3: "the element MAY act as the final recipient", so that a path can be traced hop by hop
-            self._answer_here(transaction, request, HERE)
+            self._answer_here(transaction, request)
 
-    def _answer_here(self, transaction: ServerTransaction, request: Request, name: str) -> None:
+    def _answer_here(self, transaction: ServerTransaction, request: Request) -> None:
         """Answer what is addressed to this element itself (11.2, 8.2.1)."""
         method = request.method
         if method in WITHIN_DIALOGS:
             raise NoSuchDialog
         check_required(request)
-        allow = (("Allow", ALLOW if name != HERE else "OPTIONS, REGISTER"),)
+        allow = (("Allow", "OPTIONS, REGISTER"),)
         if method == "OPTIONS":
             accept = (*allow, ("Accept", "application/sdp"), ("Supported", "path"))
             self.endpoint.reply(transaction, 200, headers=accept)
@@ -210,6 +211,8 @@ class Node:
             user.cancelled(event.transaction, event.request)
 
     def _on_response(self, event: ResponseReceived) -> None:
+        if event.response.status == 503:
+            self.door.complained(event.transaction.flow)
         if (user := event.transaction.user) is not None:
             user.receive_response(event.transaction, event.response)
 
