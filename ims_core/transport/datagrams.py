@@ -7,6 +7,7 @@ import socket
 
 from ims_core.flow import Address, Flow
 from ims_core.transport.limits import Owner
+from ims_core.transport.stun import binding_response
 
 FLOWS_REMEMBERED = 4096
 BATCH = 64  # datagrams taken in one go
@@ -70,6 +71,9 @@ class Datagrams:
                 continue
             if len(data) > largest:
                 self._owner.dropped["datagram too large"] += 1
+                continue
+            if data[0] < 2 and (answer := binding_response(data, address[:2])) is not None:  # STUN: no SIP begins so
+                self.send(answer, address)
                 continue
             receive(data, flows.get(address) or self._remember(address))
         return most
