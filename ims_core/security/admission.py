@@ -21,10 +21,12 @@ WEIGHT: Final = 1 / 8  # of the newest age in the average
 PATIENCE_SECONDS = 0.25  # for which the average has to be above the target before anybody is turned away
 ADJUST_EVERY = 20  # requests
 ADJUST_SECONDS = 0.1
+COMPLAINTS = 0.1  # of what was admitted; fewer are somebody's own trouble
 DECREASE = 1.2
 GROWTH = 0.1  # of the rate at an age of nothing
 BURST_SECONDS = 0.1  # the tokens that may gather
 LEAST_RATE = 1.0
+MOST_AGE = 5.0  # seconds; more is a clock that was set
 CALM_SECONDS = 5.0  # without anybody turned away
 
 
@@ -56,7 +58,7 @@ class Admission:
 
     def observe(self, age: float, now: float) -> None:
         """Take note of how long something waited in seconds until it was looked at."""
-        self.latency += (age - self.latency) * WEIGHT
+        self.latency += (min(max(age, 0.0), MOST_AGE) - self.latency) * WEIGHT
         if self.latency <= self.target:
             self._above_since = inf
         elif self._above_since == inf:
@@ -83,10 +85,11 @@ class Admission:
 
     def _adjust(self, now: float) -> None:
         achieved = self._admitted / (now - self._counted_since)
+        is_refused_behind = self._complaints > COMPLAINTS * self._admitted
         if self.rate == inf:
-            if now - self._above_since >= PATIENCE_SECONDS or self._complaints:
+            if now - self._above_since >= PATIENCE_SECONDS or is_refused_behind:
                 self._begin(achieved / DECREASE, now)
-        elif self.latency > self.target or self._complaints:
+        elif self.latency > self.target or is_refused_behind:
             self.rate = max(self.rate / DECREASE, LEAST_RATE)
         elif now - self._rejected_at >= CALM_SECONDS:
             self._end()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ims_core.security.guard import Guard
 
 RETRY_SECONDS = 5.0  # when nobody knows better
-JITTER = 0.5  # of the time told, so that those who were turned away do not come back together
+JITTER = 0.2  # of the time told, so that those who were turned away do not come back together
 COUNTED: Final = frozenset(("INVITE", "MESSAGE", "OPTIONS", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE"))
 
 # RFC 4412 section 12: each namespace from its lowest value, which is the normal one, to its highest.
@@ -87,8 +87,18 @@ class Door:
             return True
         if not admission.admit(now):
             self.rejected[method if method in COUNTED else "other"] += 1
-            raise ServiceUnavailable(headers=(("Retry-After", str(self._retry_after(request))),))
+            raise ServiceUnavailable(headers=(("Retry-After", str(self.seconds_to_retry(request))),))
         return True
+
+    def waited(self, seconds: float) -> None:
+        """Take note of how long a message was there before it was taken."""
+        if self.admission is not None:
+            self.admission.observe(seconds, self._clock())
+
+    def complained(self, flow: Flow) -> None:
+        """Take note of a 503 from ``flow``: of a server behind us, not of a phone that cannot take calls."""
+        if self.admission is not None and not self._location.has_flow(flow):
+            self.admission.complain()
 
     def _must_pass(self, request: Request, flow: Flow) -> bool:
         """Whether a new request is admitted under any load: an emergency, what has priority, a registration held."""
@@ -101,7 +111,8 @@ class Door:
         except SipError:
             return False
 
-    def _retry_after(self, request: Request) -> int:
+    def seconds_to_retry(self, request: Request) -> int:
+        """The Retry-After for a request that is turned away: what ``retry_after`` says, and somewhat spread."""
         try:
             told = self.retry_after(request)
         except SipError:

@@ -38,6 +38,9 @@ class ConnectionsOwner(Owner, Protocol):
     def is_probing(self, flow: Flow) -> bool:
         """Whether the connection is opened only to see whether the peer has one."""
 
+    def shuts_out(self, flow: Flow) -> bool:
+        """Whether nothing is to be heard from ``flow``."""
+
 
 class Connections:
     """Accepts and opens connections, and chooses the one that a message takes.
@@ -131,12 +134,14 @@ class Connections:
         self._owner.receive(data, flow)
 
     def stream_opened(self, stream: Stream, remote: Address) -> Flow | None:
-        """Number a connection; None when there are too many."""
+        """Number a connection; None when there are too many, or its peer is banned."""
         if len(self._streams) >= self.limits.connections:
             self.dropped["connection limit"] += 1
             return None
         self._numbers += 1
         flow = Flow(stream.transport, stream.local, remote, self._numbers)
+        if stream.to is None and self._owner.shuts_out(flow):
+            return None
         self._streams[flow.connection] = stream
         return flow
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
+import struct
+import time
+from typing import Protocol
 
 from ims_core.flow import Address, Flow
 from ims_core.transport.limits import Owner
@@ -14,16 +18,29 @@ BATCH = 64  # datagrams taken in one go
 BUSY_SECONDS = 0.0005  # two wake-ups within so short a time mean load
 GATHER_SECONDS = 0.002  # what a datagram may wait under load for others to come
 WORTHWHILE = 3  # a gathered batch of fewer ends the gathering
+SAMPLE_SECONDS = 0.001  # between two looks at how long a datagram has waited
+
+_SIOCGSTAMPNS = 0x8907  # Linux: when the datagram read last had come
+_TIMESPEC = struct.Struct("@qq")
+_NO_STAMP = bytes(_TIMESPEC.size)
+
+
+class DatagramsOwner(Owner, Protocol):
+    """What a UDP listener needs of the stack beyond that."""
+
+    def waited(self, seconds: float) -> None:
+        """Take note of how long a message was there before it is taken now."""
 
 
 class Datagrams:
     """A UDP listener: drains its socket in batches.
 
     Under load it lets datagrams gather for ``GATHER_SECONDS`` between two batches, as network drivers do with
-    interrupts: one wake-up then serves many messages, whose code is still warm in the processor.
+    interrupts: one wake-up then serves many messages, whose code is still warm in the processor. Its queue is the
+    socket's buffer; how long the oldest of it has waited is told with the first datagram of a batch.
     """
 
-    def __init__(self, owner: Owner, sock: socket.socket) -> None:
+    def __init__(self, owner: DatagramsOwner, sock: socket.socket) -> None:
         self.sock = sock
         self._owner = owner
         self._loop = asyncio.get_running_loop()
@@ -31,6 +48,7 @@ class Datagrams:
         self._flows: dict[object, Flow] = {}
         self._gathering: asyncio.TimerHandle | None = None
         self._last = 0.0
+        self._sampled = 0.0
         self._loop.add_reader(sock, self._on_readable)
 
     def _on_readable(self) -> None:
@@ -44,8 +62,9 @@ class Datagrams:
 
     def _resume(self) -> None:
         self._gathering = None
-        if self._drain(BATCH) >= WORTHWHILE:
-            self._gathering = self._loop.call_later(GATHER_SECONDS, self._resume)
+        taken = self._drain(BATCH)
+        if taken >= WORTHWHILE:
+            self._gathering = self._loop.call_later(GATHER_SECONDS if taken < BATCH else 0.0, self._resume)
         else:
             self._loop.add_reader(self.sock, self._on_readable)
 
@@ -67,6 +86,8 @@ class Datagrams:
             except OSError:
                 self._owner.dropped["icmp error"] += 1
                 continue
+            if not taken:
+                self._tell_age()
             if len(data) <= 4:  # RFC 5626 section 3.5.1, and what NAT keep-alives of older phones send
                 continue
             if len(data) > largest:
@@ -77,6 +98,17 @@ class Datagrams:
                 continue
             receive(data, flows.get(address) or self._remember(address))
         return most
+
+    def _tell_age(self) -> None:
+        now = time.time()
+        if 0.0 <= now - self._sampled < SAMPLE_SECONDS:
+            return
+        self._sampled = now
+        try:
+            seconds, nanoseconds = _TIMESPEC.unpack(fcntl.ioctl(self.sock, _SIOCGSTAMPNS, _NO_STAMP))
+        except OSError:  # the system keeps no such times
+            return
+        self._owner.waited(now - seconds - nanoseconds * 1e-9)
 
     def _remember(self, address: tuple[str, int] | tuple[str, int, int, int]) -> Flow:
         """Make the flow of a peer, to be shared by whatever comes from it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -57,6 +58,7 @@ class Stack:
         self._datagrams: dict[Address, Datagrams] = {}
         self._wake_at: float | None = None
         self._wake: asyncio.TimerHandle | None = None
+        self._sampled = False
 
     async def bind(self, transport: str, host: str, port: int) -> Address:
         """Open a listener, by a transport of ``flow.TRANSPORTS``, and return its real address. Raises ``OSError``."""
@@ -103,6 +105,10 @@ class Stack:
         """Whether a connection is opened only to see whether the peer has one: that must not take long."""
         return self._node is not None and self._node.courier.is_probing(flow)
 
+    def shuts_out(self, flow: Flow) -> bool:
+        """Whether nothing is to be heard from ``flow``."""
+        return self._node is not None and self._node.door.shuts_out(flow)
+
     def receive(self, data: bytes, flow: Flow) -> None:
         """Hand one whole message to the node; never raises. The caller flushes."""
         if self._node is None:
@@ -114,6 +120,12 @@ class Stack:
         except Exception:
             self.dropped["defect"] += 1
             log.exception("message.failed", peer=str(flow))
+
+    def waited(self, seconds: float) -> None:
+        """Take note of how long a message was there before it is taken now."""
+        if self._node is not None:
+            self._sampled = True
+            self._node.door.waited(seconds)
 
     def flush(self) -> None:
         """Send what the node has to send and set the timer to its next deadline."""
@@ -147,7 +159,10 @@ class Stack:
             self.flush()
 
     def _on_timer(self) -> None:
-        self._wake = self._wake_at = None
+        wake_at, self._wake, self._wake_at = self._wake_at, None, None
+        if wake_at is not None and not self._sampled and len(self.streams):
+            self.waited(time.monotonic() - wake_at)  # as long as what connections had brought
+        self._sampled = False
         if self._node is not None:
             try:
                 self._node.handle_timer()

@@ -22,6 +22,16 @@ PATIENCE = 5.0
 DEFECT = b"what trips the node"
 
 
+class OpenDoor:
+    """Lets everybody in."""
+
+    def shuts_out(self, flow: Flow) -> bool:
+        return False
+
+    def waited(self, seconds: float) -> None:
+        assert seconds > -1
+
+
 class FakeNode:
     """Keeps what comes and sends what the test wants."""
 
@@ -32,6 +42,7 @@ class FakeNode:
         self.deadline: float | None = None
         self.timers = 0
         self.changed = asyncio.Event()
+        self.door = OpenDoor()
         self.courier = SimpleNamespace(resolver=SimpleNamespace(ask=None), is_probing=lambda _: False)
 
     def receive(self, data: bytes, flow: Flow) -> None:
