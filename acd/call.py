@@ -21,7 +21,7 @@ from acd.leg import answer_reoffer, take_answer
 from ims_core.errors import NotAcceptableHere, ServiceUnavailable, SipError
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.session import Session
-from ims_core.ua.session_events import Acknowledged, Ended, InfoReceived, Reoffered, SessionEvent
+from ims_core.ua.session_events import Acknowledged, Ended, InfoReceived, MethodRefused, Reoffered, SessionEvent
 from media.api import Digit, Lost, MediaEvent, MediaLeg, MediaUnavailable, NotAcceptable, PlayFinished, RtpTimeout
 
 if TYPE_CHECKING:
@@ -248,6 +248,8 @@ class Call:
                 digit = _digit_of_info(content_type, body)
                 if digit is not None:
                     self._press(digit)
+            case MethodRefused(method, status):
+                log.info("request.refused", call=self.id, method=method, status=status)
 
     def _on_media(self, event: MediaEvent) -> None:
         match event:

@@ -12,7 +12,16 @@ from acd.cdr import EndedBy, Outcome
 from ims_core.errors import NotAcceptableHere, SipError
 from ims_core.messages.headers import quote_string
 from ims_core.ua.outgoing import OutgoingCall
-from ims_core.ua.session_events import Acknowledged, Answered, Ended, Rejected, Reoffered, Ringing, SessionEvent
+from ims_core.ua.session_events import (
+    Acknowledged,
+    Answered,
+    Ended,
+    MethodRefused,
+    Rejected,
+    Reoffered,
+    Ringing,
+    SessionEvent,
+)
 from media.api import Lost, MediaError, MediaEvent, MediaLeg, NotAcceptable, RtpTimeout
 
 if TYPE_CHECKING:
@@ -196,6 +205,8 @@ class Leg:
                     self.reoffered(self._session, sdp)
             case Acknowledged(sdp):
                 self.acknowledged(sdp)
+            case MethodRefused(method, status):
+                log.info("request.refused", peer=self.called(), method=method, status=status)
             case Ended(by_peer, reason):
                 if by_peer:
                     self.gone(reason)

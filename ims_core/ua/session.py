@@ -29,6 +29,7 @@ from ims_core.ua.session_events import (
     Ended,
     EventHandler,
     InfoReceived,
+    MethodRefused,
     Reoffered,
     ignore,
 )
@@ -278,6 +279,7 @@ class Session:
                 if handle is None:
                     status = 405 if method in METHODS else 501
                     self._reply(transaction, status, (("Allow", self.context.allow),))
+                    self.on_event(MethodRefused(method, status))
                 else:
                     handle(self, transaction, request)
 

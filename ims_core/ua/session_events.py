@@ -85,6 +85,13 @@ class MessageReceived(NamedTuple):
     body: bytes
 
 
+class MethodRefused(NamedTuple):
+    """The peer asked for something within the call that nobody here serves, say REFER; ``status`` is 405 or 501."""
+
+    method: str
+    status: int
+
+
 class Ended(NamedTuple):
     """The session is over. ``by_peer`` tells who ended it, ``reason`` why, in words for a record."""
 
@@ -102,6 +109,7 @@ SessionEvent = (
     | Reanswered
     | OfferRefused
     | InfoReceived
+    | MethodRefused
     | MessageReceived
     | Ended
 )

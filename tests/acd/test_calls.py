@@ -5,8 +5,10 @@ import weakref
 from collections.abc import Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from acd.cdr import Cdr, EndedBy, Outcome
+from ims_core.messages.message import Response
 from ims_core.ua.session_events import Answered, Ended, Rejected, Ringing
 from tests.acd.house import SDP, House, Phone
 
@@ -133,6 +135,41 @@ def test_a_digit_may_come_by_info(kind: str, body: bytes) -> None:
         caller.hang_up()
         house.settle()
         assert only(house).queue == "support"
+
+
+@pytest.mark.rfc("3261-8.2.1")
+@pytest.mark.parametrize("side", ["caller", "agent"])
+def test_a_transfer_by_refer_is_refused_and_logged(side: str) -> None:
+    with House() as house, capture_logs() as logged:
+        agent, caller = house.agent("1001"), house.phone("alice")
+        caller.dial("10001")
+        house.run(5.0)
+        phone = caller if side == "caller" else agent
+        session = phone.call if side == "caller" else phone.incoming[0]
+        assert session is not None
+        statuses: list[int] = []
+        session.send("REFER", (("Refer-To", "<sip:bob@ims.example>"),), user=Statuses(statuses))
+        phone.flush()
+        house.run(1.0)
+        assert statuses == [405]
+        (line,) = [line for line in logged if line["event"] == "request.refused"]
+        assert (line["method"], line["status"]) == ("REFER", 405)
+        caller.hang_up()
+        house.settle()
+        assert only(house).outcome is Outcome.ANSWERED
+
+
+class Statuses:
+    """Keeps the statuses of responses."""
+
+    def __init__(self, kept: list[int]) -> None:
+        self.kept = kept
+
+    def receive_response(self, _: object, response: Response) -> None:
+        self.kept.append(response.status)
+
+    def request_failed(self, _: object, cause: str) -> None:
+        raise AssertionError(cause)
 
 
 @pytest.mark.parametrize("reaction", ["refuse", "ring_for_ever"])

@@ -27,8 +27,12 @@ class Desk:
         self.notifier: Notifier = serve_events(self.site.node.ua, [Weather()])
         self.messages: list[TextReceived] = []
         self.referrals: list[Referral] = []
-        serve_messages(self.site.node.ua, lambda message: (self.messages.append(message), 200)[1])
+        serve_messages(self.site.node.ua, self.take)
         serve_referrals(self.site.node.ua, self.referrals.append)
+
+    def take(self, message: TextReceived) -> int:
+        self.messages.append(message)
+        return 200
 
 
 @pytest.mark.rfc("6665-4.2.1.1")
