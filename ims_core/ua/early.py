@@ -21,9 +21,10 @@ class Fork:
     """What one callee said before anybody answered: the latest ``response``, its session as it stands.
 
     The dialog is made when something needs it. ``rseq`` is the number of the latest reliable response, 0 before any.
+    A fork that ``has_failed`` is known for its numbers: a 2xx of it that is on its way counts all the same.
     """
 
-    __slots__ = ("_dialog", "_flow", "_invite", "_pracks", "local_sdp", "remote_sdp", "response", "rseq")
+    __slots__ = ("_dialog", "_flow", "_invite", "_pracks", "has_failed", "local_sdp", "remote_sdp", "response", "rseq")
 
     def __init__(self, invite: Request, response: Response, flow: Flow, local_sdp: bytes) -> None:
         self._invite = invite
@@ -31,6 +32,7 @@ class Fork:
         self._dialog: Dialog | None = None
         self._pracks: str | None = None  # the RAck of a response whose offer the owner is to answer
         self.response = response
+        self.has_failed = False
         self.local_sdp = local_sdp
         self.remote_sdp = b""
         self.rseq = 0

@@ -110,7 +110,7 @@ class OutgoingCall(Session):
 
     def is_of(self, remote_tag: str) -> bool:
         """Whether the peer with this tag has a dialog with us here, be it an early one."""
-        return super().is_of(remote_tag) or (self.dialog is None and remote_tag in self.forks)
+        return super().is_of(remote_tag) or (self.dialog is None and self._early(remote_tag) is not None)
 
     def agreed(self, dialog: Dialog, local: bytes, remote: bytes) -> None:
         """Take note of the descriptions that hold in a dialog, be it an early one."""
@@ -124,7 +124,7 @@ class OutgoingCall(Session):
         if self.dialog is not None:
             super().receive(transaction, request)
             return
-        fork = self.forks.get(request.from_tag)
+        fork = self._early(request.from_tag)
         if request.method == "INVITE":
             raise RequestPending
         if fork is None or request.method == "BYE":
@@ -188,8 +188,9 @@ class OutgoingCall(Session):
         fork = self.forks.pop(tag, None)
         if fork is None:
             fork = Fork(self._invite, response, self._transaction.flow, self.local_sdp)
-        if status != 199 and len(self.forks) < MOST_FORKS:  # RFC 6228: a 199 tells that this fork has failed
+        if len(self.forks) < MOST_FORKS:
             self.forks[tag] = fork
+        fork.has_failed = status == 199
         self.context.changed(self)
         reliable = is_reliable(response)
         if reliable and not fork.take_reliable(response):
@@ -251,10 +252,15 @@ class OutgoingCall(Session):
         self.on_event(Answered(sdp))
         self.go_on()
 
+    def _early(self, tag: str) -> Fork | None:
+        """Return the early dialog with this callee, unless a 199 ended it (RFC 6228)."""
+        fork = self.forks.get(tag)
+        return fork if fork is not None and not fork.has_failed else None
+
     def _dialog_to_update(self) -> Dialog | None:
-        if self.dialog is not None or not self.forks:
+        if self.dialog is not None:
             return self.dialog
-        return next(reversed(self.forks.values())).dialog
+        return next((fork.dialog for fork in reversed(self.forks.values()) if not fork.has_failed), None)
 
     def _acknowledge(self, dialog: Dialog, sdp: bytes = b"") -> None:
         assert self._invite is not None
