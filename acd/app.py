@@ -176,7 +176,12 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
             raise CannotStart(f"media: {error}") from None
         cleanup.push_async_callback(media.stop)
         tls = _tls(config)
-        stack = Stack(_limits(config), tls=tls, websocket=WebSocketSettings(*astuple(config.sip.websocket)))
+        stack = Stack(
+            _limits(config),
+            tls=tls,
+            websocket=WebSocketSettings(*astuple(config.sip.websocket)),
+            nameservers=[(server.host, server.port) for server in config.sip.nameservers] or None,
+        )
         cleanup.push_async_callback(stack.close)
         listeners = await _bind(stack, config)
         figures = LiveFigures(config.storage.journal_path, config.server.timezone, time.time)

@@ -29,6 +29,8 @@ from acd.kpi.definitions import KPIS, SERVICE_LEVELS
 from acd.kpi.report import Item
 from acd.store import StoreCounters
 from ims_core.flow import TRANSPORTS
+from ims_core.locate.errand import FAILOVERS
+from ims_core.locate.records import KINDS, OUTCOMES
 from ims_core.security import digest
 from ims_core.transport.tls import FAILURES
 from media.api import MediaCounters
@@ -60,6 +62,9 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     bindings: int = 0
     connections: Mapping[str, int] = {}
     handshakes_failed: Mapping[str, int] = {}
+    dns_answers: Mapping[tuple[str, str], int] = {}
+    failovers: Mapping[str, int] = {}
+    servers_dead: int = 0
     authentications: Mapping[str, int] = {}
     sip_messages: Mapping[tuple[str, str, str], int] = {}
     sip_dropped: Mapping[str, int] = {}
@@ -362,6 +367,13 @@ def _sip(readings: Readings) -> Iterator[Metric]:
     yield _gauge("acd_sip_connections", "Connections open.", connections, "transport")
     failed = {(reason,): readings.handshakes_failed.get(reason, 0) for reason in FAILURES}
     yield _counter("acd_sip_tls_handshakes_failed", "TLS handshakes that failed, by reason.", failed, "reason")
+    answers = {(kind, outcome): readings.dns_answers.get((kind, outcome), 0) for kind in KINDS for outcome in OUTCOMES}
+    definition = "Questions to nameservers, by the kind of record and what came."
+    yield _counter("acd_sip_dns_answers", definition, answers, "kind", "outcome")
+    failovers = {(cause,): readings.failovers.get(cause, 0) for cause in FAILOVERS}
+    definition = "Requests that went on to another server, or by another transport, by why the first did not serve."
+    yield _counter("acd_sip_failovers", definition, failovers, "cause")
+    yield _gauge("acd_sip_servers_dead", "Servers of peers that are known not to serve.", readings.servers_dead)
 
 
 def _media(media: MediaCounters) -> Iterator[Metric]:

@@ -41,9 +41,11 @@ def check_reachable(uri: str, config: Sections, path: Path, mistakes: Mistakes, 
         return
     if or_domain and parsed.host == str(config.server.domain).lower():
         return
-    if not parsed.has_ip_host:
-        place = "at an IP address or in the domain" if or_domain else "at an IP address"
-        mistakes.report(path, f"a SIP URI {place}, because names of hosts are not looked up", uri)
+    if not parsed.has_ip_host:  # the name's records say by which transport, unless the URI does
+        if "transport" in parsed.params or parsed.scheme == "sips":
+            transports = {listener.transport.upper() for listener in config.sip.listen}
+            if parsed.transport not in transports:
+                mistakes.report(path, "a transport that sip.listen has", uri)
     elif not any(
         (listener.transport.upper(), ":" in listener.host) == (parsed.transport, ":" in parsed.host)
         for listener in config.sip.listen

@@ -25,6 +25,7 @@ from acd.config.values import (
     HostPort,
     Identifier,
     Listener,
+    Nameserver,
     Network,
     NextHop,
     Origin,
@@ -83,6 +84,7 @@ class Sip(Struct, frozen=True, kw_only=True):
     advertise: Advertised | None = None
     tls: SipTls | None = None
     websocket: WebSocket = field(default_factory=WebSocket)
+    nameservers: tuple[Nameserver, ...] = ()
     keepalive_seconds: Seconds = 120.0
     authentication: Literal["digest", "off"] = "digest"
     t1_seconds: SomeSeconds = 0.5

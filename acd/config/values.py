@@ -296,6 +296,27 @@ class HostPort(Struct, frozen=True):
         return f"{_bracketed(self.host)}:{self.port}"
 
 
+class Nameserver(Struct, frozen=True):
+    """A nameserver: an IP address without brackets and a port, 53 where none is written."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53` or `[2001:db8::53]:5353`."""
+        try:
+            if text.count(":") > 1 and not text.startswith("["):
+                return cls(_host(text), 53)
+            host, colon, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
+            return cls(_host(host if colon else text), _port(port) if colon else 53)
+        except ValueError:
+            raise ValueError('an IP address, with a port if it is not 53, like "192.0.2.53:5353"') from None
+
+    def __str__(self) -> str:
+        return f"{_bracketed(self.host)}:{self.port}"
+
+
 Transport = Literal["udp", "tcp", "tls", "ws", "wss"]
 
 

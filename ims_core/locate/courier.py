@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ims_core.errors import NoRoute, SipError
 from ims_core.flow import SECURE, WEBSOCKETS, Address, Flow
-from ims_core.locate.errand import UNAVAILABLE, UNRESOLVED, Errand, Prepare
+from ims_core.locate.errand import NO_TCP, UNAVAILABLE, UNRESOLVED, Errand, Prepare
 from ims_core.locate.memory import Memory
 from ims_core.locate.resolver import Resolver
 from ims_core.messages.message import Request, Response
@@ -206,7 +206,7 @@ class Courier:
 
     def fell_back(self) -> None:
         """Take note that it went by UDP after all."""
-        self.failovers["no_tcp"] += 1
+        self.failovers[NO_TCP] += 1
 
     def served(self, flow: Flow) -> None:
         """Take note that the server at ``flow`` lives."""

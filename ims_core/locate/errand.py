@@ -17,6 +17,10 @@ CANCELLED: Final = "cancelled"  # before anything was sent
 UNRESOLVED: Final = "unresolved"  # the name of the next hop has no server that we can reach
 UNAVAILABLE: Final = "unavailable"  # it has, but all have asked to be left alone (RFC 3261 section 21.5.4)
 
+# why another way was tried: a response, one of the causes of a failed transaction, or that the peer has no TCP
+NO_TCP: Final = "no_tcp"
+FAILOVERS: Final = ("503", TIMEOUT, TRANSPORT, NO_TCP)
+
 _SILENT: Final = "silent"
 
 Prepare = Callable[[Request, Flow], None]

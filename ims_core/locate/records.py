@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 Kind = Literal["NAPTR", "SRV", "A", "AAAA"]
+Outcome = Literal["found", "none", "failed"]
+
+KINDS: Final = get_args(Kind)
+OUTCOMES: Final = get_args(Outcome)
 
 
 class Question(NamedTuple):
@@ -51,7 +55,7 @@ class Answer(NamedTuple):
     failed: bool = False
 
     @property
-    def outcome(self) -> Literal["found", "none", "failed"]:
+    def outcome(self) -> Outcome:
         """What came of it, in a word."""
         return "failed" if self.failed else "found" if self.records else "none"
 

@@ -37,7 +37,7 @@ class Resolver:
     ) -> None:
         self.ask: Callable[[Question], None] | None = None
         self.cache = Cache()
-        self.outcomes: Counter[tuple[Kind, str]] = Counter()
+        self.outcomes: Counter[tuple[str, str]] = Counter()
         self._clock = clock
         self._number = number
         self._kinds: dict[str, list[Kind]] = {}

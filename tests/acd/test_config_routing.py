@@ -235,8 +235,8 @@ def test_a_file_of_callers_must_be_there(tmp_path: Path) -> None:
             'queues.q.overflow[0].above: expected no number, because there is nothing to count when "no_agent"',
         ),
         (
-            "overflow = [{ when = 'length', to = 'external:sip:110@pbx.example' }]",
-            "queues.q.overflow[0].to: expected a SIP URI at an IP address or in the domain, because names of hosts are",
+            "overflow = [{ when = 'length', to = 'external:sip:110@pbx.example;transport=tls' }]",
+            "queues.q.overflow[0].to: expected a transport that sip.listen has",
         ),
         (
             "overflow = [{ when = 'length', to = 'external:sips:110@127.0.0.1' }]",
@@ -306,8 +306,8 @@ def test_a_mistake_in_a_calendar(text: str, mistake: str) -> None:
             "numbers.1.needs.excluded[1]: expected a skill of an agent",
         ),
         (
-            "[agents.a2]\nqueues = []\ncontact = 'sip:a2@far.example'",
-            "agents.a2.contact: expected a SIP URI at an IP address, because names of hosts are not looked up",
+            "[agents.a2]\nqueues = []\ncontact = 'sips:a2@far.example'",
+            "agents.a2.contact: expected a transport that sip.listen has",
         ),
         ("[agents.a2]\nqueues = []\ncontact = 'sip:a2@[::1]:5060'", "agents.a2.contact: expected a transport and a"),
         ("[callers]\nurl = 'http://127.0.0.1/'", "callers.url: expected a URL with {number} in it"),
