@@ -15,6 +15,7 @@ from ims_core.errors import (
     IntervalTooBrief,
     NotFound,
     SipError,
+    UnsupportedScheme,
 )
 from ims_core.flow import Flow
 from ims_core.ids import Ids
@@ -135,7 +136,10 @@ class Registrar:
 
     def _resolve(self, to: str, uri: str) -> tuple[str, str]:
         """Return the address-of-record and the user that a To value and a Request-URI name."""
-        target = parse_name_addr(to).uri
+        try:
+            target = parse_name_addr(to).uri
+        except UnsupportedScheme:  # step 5: To names an address-of-record, "and MUST be a SIP or SIPS URI"
+            raise BadRequest("Unsupported scheme in To") from None
         aor = self._domains.aor_of(target)
         if aor is None or not self._domains.serves(parse_uri(uri)):
             raise NotFound

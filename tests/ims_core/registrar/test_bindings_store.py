@@ -94,6 +94,50 @@ def test_a_binding_is_there_after_a_restart(path: Path) -> None:
     assert second.location.next_event() == BindingAdded(ALICE, binding, first=True)
 
 
+def test_the_file_of_a_former_version_is_taken_over_whole(path: Path) -> None:
+    path.parent.mkdir()
+    held = [
+        (1, ALICE, "sip:alice@127.0.0.1:5070", "1", 7, 1_700_000_060.0, 0.5, "<urn:uuid:1>", "", 1,
+         "UDP", "127.0.0.1", 5060, "127.0.0.1", 5070),
+        (2, "sip:bob@ims.example", "sip:bob@127.0.0.1:5080", "2", 1, 1_700_000_060.0, None, "", "<sip:p1;lr>", 0,
+         None, None, None, None, None),
+    ]  # fmt: skip
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute(
+            "CREATE TABLE bindings (number INTEGER PRIMARY KEY, aor, contact, call_id, cseq, expires_at, q, instance, "
+            "path, by_flow, transport, local_host, local_port, remote_host, remote_port)"
+        )
+        database.executemany(f"INSERT INTO bindings VALUES ({', '.join('?' * 15)})", held)
+        database.execute("PRAGMA user_version = 2")
+    run = Run(path)
+    with capture_logs() as logs:
+        assert run.store.restore(run.location, {("UDP", LOCAL)}) == 2
+    assert [entry["event"] for entry in logs] == ["bindings_store.loaded"]
+    (alice,), (bob,) = run.location.bindings(ALICE), run.location.bindings("sip:bob@ims.example")
+    assert (alice.flow, alice.q, alice.instance, alice.reg_id, alice.expires_at) == (UDP, 0.5, "<urn:uuid:1>", 0, 160.0)
+    assert (bob.flow, bob.path, bob.by_flow) == (None, ("<sip:p1;lr>",), False)
+    run.add("sip:carol@127.0.0.1", instance="<urn:uuid:2>", reg_id=3)
+    run.end()
+    again = Run(path, run.clock.after(1))
+    assert again.store.restore(again.location, {("UDP", LOCAL)}) == 3
+    assert {binding.contact: binding.reg_id for binding in again.location} == {
+        "sip:alice@127.0.0.1:5070": 0,
+        "sip:bob@127.0.0.1:5080": 0,
+        "sip:carol@127.0.0.1": 3,
+    }
+
+
+@pytest.mark.rfc("5626-6")
+def test_a_flow_over_a_connection_that_is_gone_is_not_restored(path: Path) -> None:
+    first = Run(path)
+    first.add("sip:alice@127.0.0.1:5070;transport=tcp", TCP, instance="<urn:uuid:1>", reg_id=1)
+    first.add("sip:alice@127.0.0.1:5070", UDP, instance="<urn:uuid:1>", reg_id=2)
+    first.end()
+    second = Run(path, first.clock.after(1))
+    assert second.store.restore(second.location, {("UDP", LOCAL), ("TCP", LOCAL)}) == 1
+    assert [(binding.reg_id, binding.flow) for binding in second.location] == [(2, UDP)]
+
+
 def test_a_binding_whose_time_is_over_is_not_restored(path: Path) -> None:
     first = Run(path)
     first.add()
