@@ -97,8 +97,12 @@ class Stream(asyncio.Protocol):
         """Hand on whole messages and answer keep-alives."""
         if self._flow is None:
             return
-        if self.tls is not None and not (data := self._decrypt(self.tls, data)) and not self._due_to_begin():
-            return
+        if self.tls is not None:
+            data = self._decrypt(self.tls, data)
+            if self._due_to_begin():
+                self._begin()
+            if not data:
+                return
         if self._pong_due is not None:
             self._be_glad(data)
         progress = False
