@@ -1,0 +1,224 @@
+"""Subscriptions, referrals and replaced calls with SIPp on either side of an element of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from ims_core.calls import Call
+from ims_core.element import Element
+from ims_core.ua.event_headers import Event
+from ims_core.ua.incoming import IncomingCall
+from ims_core.ua.notifier import serve_events
+from ims_core.ua.referral import Referral, serve_referrals, serve_shared_dialogs
+from ims_core.ua.referring import ReferAccepted, ReferEvent, ReferFinished, ReferProgress, Referring
+from ims_core.ua.replaces import replaces_of, serve_replaces
+from ims_core.ua.session import Session
+from ims_core.ua.session_events import Ringing, SessionEvent
+from ims_core.ua.subscriber import Notified, Subscriber, SubscriberEvent, Unsubscribed, Wish
+from tests.ims_core.ua.test_subscriptions import WEATHER, Weather
+from tests.peers.conftest import Bench
+from tests.peers.kit import Sipp, wait_until
+from tests.peers.kit.process import LOOPBACK
+
+pytestmark = pytest.mark.peer("sipp")
+
+both_transports = pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+ANSWER = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
+US = "<sip:us@ims.example>"
+
+
+class Here:
+    """An element of ours on a port of its own, UDP and TCP."""
+
+    def __init__(self, element: Element, port: int) -> None:
+        self.element = element
+        self.ua = element.node.ua
+        self.remote = (LOOPBACK, port)
+
+    def flush(self) -> None:
+        self.element.stack.flush()
+
+
+@asynccontextmanager
+async def here(bench: Bench) -> AsyncIterator[Here]:
+    port = bench.port()
+    async with Element(f"udp:{LOOPBACK}:{port}", f"tcp:{LOOPBACK}:{port}", domain="ims.example") as element:
+        yield Here(element, port)
+
+
+def uri_of(sipp: Sipp, *, tcp: bool) -> str:
+    return f"sip:sipp@{LOOPBACK}:{sipp.port}" + (";transport=tcp" if tcp else "")
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for something that another program brings about."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)  # between two looks
+    raise AssertionError(f"not within 10 s: {what}")
+
+
+async def succeed(sipp: Sipp) -> None:
+    await asyncio.to_thread(sipp.succeed)
+
+
+async def listening(sipp: Sipp, *, tcp: bool) -> None:
+    """Wait until SIPp takes connections; its datagrams are sent again."""
+
+    def connects() -> bool:
+        try:
+            socket.create_connection((LOOPBACK, sipp.port), 1.0).close()
+        except OSError:
+            return False
+        return True
+
+    if tcp:
+        await asyncio.to_thread(wait_until, connects)
+
+
+# Subscriptions -------------------------------------------------------------------------------------------------------
+
+
+@both_transports
+@pytest.mark.rfc("6665-4.2.1")
+@pytest.mark.rfc("6665-4.2.2")
+async def test_sipp_subscribes_is_told_refreshes_and_leaves(bench: Bench, tcp: bool) -> None:
+    async with here(bench) as us:
+        notifier = serve_events(us.ua, [Weather()])
+        options = {"number": "riga", "keys": {"caller": "sipp", "expires": 600}, "pause": 0.2, "tcp": tcp}
+        sipp = bench.sipp("subscribe", remote=us.remote, **options)
+        await succeed(sipp)
+        assert sipp.said("told") == [
+            "active;expires=600 | 0 riga sunny",
+            "active;expires=600 | 1 riga sunny",
+            "terminated;reason=timeout | 2 riga sunny",
+        ]
+        await until(lambda: len(notifier) == len(us.ua.usages) == 0, "the subscription is forgotten")
+
+
+@both_transports
+@pytest.mark.rfc("6665-4.1.2")
+@pytest.mark.rfc("6665-4.1.3")
+async def test_sipp_is_subscribed_to_and_tells(bench: Bench, tcp: bool) -> None:
+    async with here(bench) as us:
+        sipp = bench.sipp("notify", keys={"caller": "sipp"}, pause=0.2, tcp=tcp)
+        await listening(sipp, tcp=tcp)
+        told: list[SubscriberEvent] = []
+        target = uri_of(sipp, tcp=tcp)
+        Subscriber(us.ua, target, Wish(target, Event("weather", "", {}), (WEATHER,), US), told.append).start()
+        us.flush()
+        await succeed(sipp)
+        await until(lambda: told and isinstance(told[-1], Unsubscribed), "the end is told")
+        assert [(event.state.state, event.body.strip()) for event in told if isinstance(event, Notified)] == [
+            ("active", b"sunny"),
+            ("active", b"rain"),
+            ("terminated", b"none"),
+        ]
+        assert told[-1] == Unsubscribed("noresource", None)
+        assert len(us.ua.usages) == 0
+
+
+# REFER ---------------------------------------------------------------------------------------------------------------
+
+
+@both_transports
+@pytest.mark.rfc("3515-2.4.4")
+@pytest.mark.rfc("3515-2.4.5")
+async def test_sipp_transfers_us_to_another_sipp(bench: Bench, tcp: bool) -> None:
+    async with here(bench) as us:
+        target = bench.sipp("agent", keys={"caller": "agent"})
+        referrals: list[Referral] = []
+
+        def follow(referral: Referral) -> None:
+            referrals.append(referral)
+            referral.accept()
+
+            def report(event: SessionEvent) -> None:
+                if not isinstance(event, Ringing):  # it may come, or come too late for a NOTIFY of its own
+                    referral.report(event)
+
+            call = us.ua.outgoing(referral.refer_to.uri, report)
+            uri = referral.refer_to.uri
+            call.start(uri, caller=US, callee=f"<{uri}>", sdp=ANSWER, headers=referral.follow_headers)
+            calls.append(call)
+
+        async def answer(call: Call) -> None:
+            await call.answer(ANSWER)
+            await asyncio.Event().wait()
+
+        calls: list[Session] = []
+        us.element.serve = answer
+        serve_referrals(us.ua, follow)
+        keys = {"caller": "sipp", "refer_to": f"sip:agent@{LOOPBACK}:{target.port}"}
+        sipp = bench.sipp("refer", remote=us.remote, keys=keys, tcp=tcp)
+        await succeed(sipp)
+        assert [line.split(" | ")[1] for line in sipp.said("told")] == ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"]
+        assert sipp.said("told")[-1].startswith("terminated;reason=noresource")
+        assert referrals[0].referred_by == "<sip:sipp@ims.example>"
+        calls[0].hang_up()
+        us.flush()
+        await succeed(target)
+        assert len(us.ua.usages) == 0
+
+
+@both_transports
+@pytest.mark.rfc("3515-2.4.5")
+@pytest.mark.rfc("3515-2.4.6")
+async def test_sipp_is_transferred_by_us_and_reports(bench: Bench, tcp: bool) -> None:
+    async with here(bench) as us:
+        serve_shared_dialogs(us.ua)
+        sipp = bench.sipp("referred", keys={"caller": "sipp"}, tcp=tcp)
+        await listening(sipp, tcp=tcp)
+        told: list[ReferEvent] = []
+        async with us.element.call(uri_of(sipp, tcp=tcp), caller=US, sdp=ANSWER) as call:
+            await call.answered()
+            Referring(us.ua, told.append).within(call.session, "<sip:carol@ims.example>")
+            us.flush()
+            await until(lambda: told and isinstance(told[-1], ReferFinished), "the transfer is over")
+        await succeed(sipp)
+        assert told == [
+            ReferAccepted(reports=True),
+            ReferProgress(100, "Trying"),
+            ReferProgress(180, "Ringing"),
+            ReferFinished(200, "OK"),
+        ]
+        assert sipp.said("referred") == ["<sip:carol@ims.example>"]
+        assert len(us.ua.usages) == 0
+
+
+# Replaces ------------------------------------------------------------------------------------------------------------
+
+
+@both_transports
+@pytest.mark.rfc("3891-3")
+async def test_sipp_takes_the_place_of_another_sipp(bench: Bench, tcp: bool) -> None:
+    async with here(bench) as us:
+        replacements = serve_replaces(us.ua, lambda *_: True)
+        first = bench.sipp("agent", keys={"caller": "agent"})
+        taken: list[Session] = []
+
+        async def serve(call: Call) -> None:
+            assert isinstance(call.session, IncomingCall)
+            replaced = replacements.match(call.session.request, "")
+            await call.answer(ANSWER)
+            if replaced is not None:
+                replaced.hang_up()
+                us.flush()
+                taken.append(replaced)
+            await asyncio.Event().wait()
+
+        us.element.serve = serve
+        async with us.element.call(f"sip:agent@{LOOPBACK}:{first.port}", caller=US, sdp=ANSWER) as call:
+            await call.answered()
+            wanted = replaces_of(call.session)
+            ours = wanted._replace(to_tag=wanted.from_tag, from_tag=wanted.to_tag)  # as the first SIPp would say it
+            second = bench.sipp("replaces", remote=us.remote, keys={"caller": "sipp", "replaces": ours}, tcp=tcp)
+            await succeed(second)
+            await succeed(first)
+            assert taken == [call.session]
