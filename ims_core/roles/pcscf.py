@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ims_core.errors import UnsupportedScheme
+from ims_core.messages.uri import Uri
 from ims_core.roles.routing import ToScscf
 from ims_core.security.digest import DigestAuthenticator, Outcome, ProxyAuthenticationRequired, Verdict
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from ims_core.flow import Flow
     from ims_core.messages.message import Request
     from ims_core.registrar.location import Domains, Location
+
+NOBODY = Uri("", "", "", "", None, {})
 
 
 class Pcscf:
@@ -39,9 +43,9 @@ class Pcscf:
     def route(self, request: Request, flow: Flow, now: float) -> ToScscf:
         """Decide about a request outside any dialog. Raises ``ProxyAuthenticationRequired``."""
         if self._is_trunk(flow.remote[0]):
-            return ToScscf(request.from_.uri.user, is_user=False)
+            return ToScscf(_from(request).user, is_user=False)
         if self._authenticator is None:
-            return ToScscf(request.from_.uri.user)
+            return ToScscf(_from(request).user)
         if request.method == "OPTIONS" and not request.target.user and self._domains.serves(request.target):
             return ToScscf("", is_user=False)
         identity = self._registered_identity(request, flow)
@@ -55,19 +59,27 @@ class Pcscf:
         self.on_verdict(flow, verdict, now)
         if verdict.outcome is Outcome.ACCEPTED:
             return ToScscf(verdict.user)
-        caller, stale = request.from_.uri.user, verdict.outcome is Outcome.STALE
+        caller, stale = _from(request).user, verdict.outcome is Outcome.STALE
         challenges = self._authenticator.challenges(now, caller, host=host, stale=stale)
         raise ProxyAuthenticationRequired(headers=tuple(("Proxy-Authenticate", value) for value in challenges))
 
     def _registered_identity(self, request: Request, flow: Flow) -> str:
         """Among the users registered from one flow the From header chooses; it cannot name another."""
-        wanted = self._domains.aor_of(request.from_.uri)
+        wanted = self._domains.aor_of(_from(request))
         if wanted is not None:
             for binding in self._location.bindings(wanted):
                 heard = binding.flow
                 if heard is not None and (heard.transport, heard.remote) == (flow.transport, flow.remote):
                     return _user(wanted)
         return next((_user(binding.aor) for binding in self._location.bindings_from(flow.transport, flow.remote)), "")
+
+
+def _from(request: Request) -> Uri:
+    """Return the URI in From; one of a scheme that we do not know names nobody (RFC 4475 section 3.3.4)."""
+    try:
+        return request.from_.uri
+    except UnsupportedScheme:
+        return NOBODY
 
 
 def _user(aor: str) -> str:

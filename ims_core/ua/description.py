@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ims_core.errors import BadRequest, NotAcceptable, UnsupportedMediaType
+from ims_core.messages.multipart import split_multipart
+from ims_core.ua.event_headers import accepts, media_type
+
 if TYPE_CHECKING:
     from ims_core.messages.message import Request, Response
 
@@ -11,8 +15,32 @@ SDP: Final = "application/sdp"
 
 
 def session_description(message: Request | Response) -> bytes:
-    """Return the body when it is a session description, else nothing."""
+    """Return the body when it is a session description, or the part of it that is one (RFC 5621), else nothing."""
     if not message.body:
         return b""
-    content_type = (message.get("Content-Type") or "").partition(";")[0].strip().lower()
-    return message.body if content_type == SDP else b""
+    kind = media_type(message)
+    if kind == SDP:
+        return message.body
+    return _described_among_others(message) if kind.startswith("multipart/") else b""
+
+
+def _described_among_others(message: Request | Response) -> bytes:
+    try:
+        parts = split_multipart(message.require("Content-Type"), message.body)
+    except BadRequest:
+        return b""
+    kinds = (part.headers.get("content-type", "").partition(";")[0].strip().lower() for part in parts)
+    return next((part.body for part, kind in zip(parts, kinds, strict=True) if kind == SDP), b"")
+
+
+def check_description(request: Request) -> None:
+    """Refuse an INVITE whose body has no session description in it (8.2.3), or whose sender wants none (20.1).
+
+    Raises ``UnsupportedMediaType`` or ``NotAcceptable``. A body of optional handling may be anything (20.11).
+    """
+    if request.body and not session_description(request):
+        disposition = (request.get("Content-Disposition") or "").lower().replace(" ", "")
+        if "handling=optional" not in disposition:
+            raise UnsupportedMediaType(headers=(("Accept", SDP),))
+    if not accepts(request, SDP):
+        raise NotAcceptable(headers=(("Accept", SDP),))

@@ -11,7 +11,7 @@ from ims_core.flow import transport_parameter
 from ims_core.messages.message import METHODS
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, ResponseReceived
 from ims_core.ua.context import ALLOW
-from ims_core.ua.description import SDP
+from ims_core.ua.description import SDP, check_description
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
 from ims_core.ua.session import Session
@@ -147,6 +147,7 @@ class UserAgent:
     def incoming(self, transaction: ServerTransaction, request: Request, flow: Flow, identity: str) -> IncomingCall:
         """Make the session for an INVITE addressed to us. Raises ``SipError`` when it cannot be served."""
         check_required(request, self.options)
+        check_description(request)
         if request_id(request) in self._calls:  # 8.2.2.2: it was forked on its way, and all branches end here
             raise LoopDetected
         check_interval(request, self._session_timers)
