@@ -13,23 +13,29 @@ from benchmarks.targets import StartForwarding, StartRelay, StartSip
 
 PAIRS = 2  # of SIPp clients and servers, so that none of them is the limit
 SUBSCRIBERS = 5000
-REGISTER_RATE, REGISTER_SECONDS = 6000.0, 6.0
+REGISTER_RATE, DIGEST_RATE, REGISTER_SECONDS = 6000.0, 3000.0, 6.0
 CALLEES = 100  # per pair
 PROXY_RATE, PROXY_SECONDS = 500.0, 8.0
 QUEUE_RATE, QUEUE_SECONDS = 150.0, 8.0
 RELAY_SECONDS = 8.0
 
 
-def registrations(start: StartSip) -> Sampler:
-    """Give a sampler: one unit is a REGISTER of one of `SUBSCRIBERS` users, answered with 200."""
+def registrations(start: StartSip, *, digest: bool = False) -> Sampler:
+    """Give a sampler: one unit is a registration of one of `SUBSCRIBERS` users.
+
+    That is a REGISTER answered with 200, or with `digest` one answered with 401 and another one with 200.
+    """
+    scenario, rate = ("register_digest", DIGEST_RATE) if digest else ("register", REGISTER_RATE)
 
     def sample(directory: Path, scale: Scale) -> Sample:
-        calls = scale.calls(REGISTER_RATE, REGISTER_SECONDS)
-        users = [f"u{number:05d};{LOOPBACK}:9" for number in range(SUBSCRIBERS)]
+        calls = scale.calls(rate, REGISTER_SECONDS)
+        names = [f"u{number:05d}" for number in range(SUBSCRIBERS)]
+        answer = ";[authentication username={name} password=demo]" if digest else ""
+        users = [f"{name};{LOOPBACK}:9" + answer.format(name=name) for name in names]
         shares = [users[part::PAIRS] for part in range(PAIRS)]
         with start(directory) as target, measured(target.pid) as measurement:
-            counts = run_clients("register", directory, target.address, shares, calls=calls, rate=REGISTER_RATE)
-            measurement.judge_calls(counts, calls, REGISTER_RATE)
+            counts = run_clients(scenario, directory, target.address, shares, calls=calls, rate=rate)
+            measurement.judge_calls(counts, calls, rate)
         return measurement
 
     return sample

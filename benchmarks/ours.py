@@ -27,6 +27,12 @@ START_SECONDS = 30.0
 NOWHERE = (LOOPBACK, 9)
 
 Environment = Mapping[str, str]
+Settings = Mapping[str, str]  # configuration keys and values as TOML
+DIGEST: Settings = {
+    "sip.authentication": '"digest"',
+    "accounts": '[{ users = ["u00000..u04999"], password = "demo" }]',
+}
+FORGETFUL: Settings = {"registrar.survive_restart": "false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +43,12 @@ class EngineTarget(SipTarget):
 
 
 @contextmanager
-def engine(directory: Path, environment: Environment, agents: Address = NOWHERE) -> Iterator[EngineTarget]:
+def engine(
+    directory: Path, environment: Environment, agents: Address = NOWHERE, changed: Settings | None = None
+) -> Iterator[EngineTarget]:
     """Run ``ims-acd serve`` on the lab configuration, on free ports, with its files in `directory`.
 
-    `agents` is where the SIPp that plays all agents' phones waits.
+    `agents` is where the SIPp that plays all agents' phones waits; `changed` are further settings.
     """
     sip, http = free_port(), free_port()
     settings = {
@@ -52,6 +60,8 @@ def engine(directory: Path, environment: Environment, agents: Address = NOWHERE)
     command = [sys.executable, "-m", "acd.cli", "serve", "--config", str(REPOSITORY / "configs/lab.toml")]
     for key, value in settings.items():
         command += ["--set", f"{key}={json.dumps(value)}"]
+    for key, written in (changed or {}).items():
+        command += ["--set", f"{key}={written}"]
     with server(command, directory, _says_ready, environment=environment) as process:
         yield EngineTarget(process.pid, (LOOPBACK, sip), http)
 
@@ -60,9 +70,10 @@ def _says_ready(process: Process) -> bool:
     return '"server.ready"' in process.log.read_text(errors="replace")
 
 
-def start_engine(environment: Environment) -> StartSip:
-    """Give a starter of the engine with additional environment variables; its agents have no phones."""
-    return lambda directory: engine(directory, environment)
+def start_engine(environment: Environment, *changes: Settings) -> StartSip:
+    """Give a starter of the engine with additional environment variables and settings; its agents have no phones."""
+    changed = {key: value for settings in changes for key, value in settings.items()}
+    return lambda directory: engine(directory, environment, changed=changed)
 
 
 def start_queue(environment: Environment) -> StartForwarding:
