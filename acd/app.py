@@ -38,6 +38,7 @@ from acd.kpi.live import LiveFigures
 from acd.live import LiveFloor
 from acd.metrics import Metrics
 from acd.policy import agent_profiles, build_distributor, is_number, queue_profiles
+from acd.protection import ban_routes, build_door, is_trunk
 from acd.store import CdrStore, StoreError
 from acd.trace import SipTrace
 from ims_core.flow import Address, format_address
@@ -59,6 +60,8 @@ from ims_core.transport.limits import TransportLimits
 from ims_core.transport.stack import Stack
 from ims_core.transport.tls import Tls, TlsError, TlsSettings
 from ims_core.transport.websocket import WebSocketSettings
+from ims_core.ua.instant_message import take_message
+from ims_core.ua.session_timer import TimerPolicy
 from media.api import MediaUnavailable
 from media.settings import MediaSettings
 from media.supervisor import MediaSupervisor
@@ -207,7 +210,9 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         engine.node.handle_timer()  # reports the bindings restored
         served = None
         if config.http.listen is not None:
-            routes = [*change_routes(control), *journal_routes(journal), kpis(figures)]
+            clock = asyncio.get_running_loop().time
+            bans = ban_routes(engine.node.door.guard, clock, time.time)
+            routes = [*change_routes(control), *journal_routes(journal), *bans, kpis(figures)]
             app = http.create_app(floor, store, engine.metrics, config.http.token, routes)
             try:
                 served = str(await cleanup.enter_async_context(http.serve(app, config.http.listen)))
@@ -346,10 +351,8 @@ def build_node(
     clock = asyncio.get_running_loop().time
     secret = secrets.token_bytes(16)
     known_user = None if authenticator is None else partial(_has_account, present)
-
-    def is_trunk(host: str) -> bool:
-        return any(host in source for trunk in present().trunks.values() for source in trunk.sources)
-
+    chance = random.Random(secrets.randbits(256)).random
+    door = build_door(present, clock=clock, domains=domains, location=location, chance=chance)
     registrar = Registrar(
         domains,
         location,
@@ -368,8 +371,10 @@ def build_node(
         domains,
         location,
         authenticator=authenticator,
-        is_trunk=is_trunk,
+        is_trunk=lambda host: is_trunk(present(), host),
     )
+    if door.guard is not None:
+        registrar.on_verdict = pcscf.on_verdict = door.guard.judged
     scscf = Scscf(
         domains,
         location,
@@ -384,10 +389,10 @@ def build_node(
         )
     hiding = None
     if config.sip.hide_topology:
-        hiding = TopologyHiding(secret, lambda flow: is_trunk(flow.remote[0]))
+        hiding = TopologyHiding(secret, lambda flow: is_trunk(present(), flow.remote[0]))
     policy = ProxyPolicy(config.sip.ring_seconds, config.sip.fork_seconds, hiding=hiding)
     timers = TimerValues(config.sip.t1_seconds, config.sip.t2_seconds, config.sip.t4_seconds)
-    return Node(
+    node = Node(
         Endpoint(clock=clock, ids=ids, sent_by=listeners, timers=timers),
         location=location,
         router=Ims(registrar, pcscf, scscf, relay),
@@ -395,7 +400,16 @@ def build_node(
         advertised=listeners,
         secret=secret,
         policy=policy,
+        door=door,
     )
+    node.ua.session_timers = _session_timers(config)
+    node.ua.serve("MESSAGE", take_message)
+    return node
+
+
+def _session_timers(config: Config) -> TimerPolicy | None:
+    sip = config.sip
+    return TimerPolicy(sip.session_expires_seconds, sip.min_session_seconds) if sip.session_expires_seconds else None
 
 
 def _has_account(present: Callable[[], Config], user: str) -> bool:

@@ -11,6 +11,7 @@ import structlog
 
 from acd.call import Call
 from acd.cdr import Cdr, EndedBy, Outcome
+from acd.config import ToFlow, ToQueue
 from acd.config.live import Installed, follow
 from acd.context import Way
 from acd.core.events import AgentBusy, AgentIdle, AgentRegistered, AgentUnregistered
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from acd.metrics import Metrics
     from acd.trace import SipTrace
     from ims_core.ids import Ids
+    from ims_core.messages.message import Request
     from ims_core.node import Node
     from ims_core.ua.incoming import IncomingCall
     from media.api import Media
@@ -97,6 +99,7 @@ class Engine:
         self._serve(config)
         self._bind_contacts({})
         node.services["acd"] = self.take
+        node.door.retry_after = self.retry_after
 
     # Configuration ------------------------------------------------------------------------------------------
 
@@ -226,13 +229,29 @@ class Engine:
         """What can be dialled here: the configured numbers and the feature codes."""
         return {*self._services, *self._codes}
 
+    def retry_after(self, request: Request) -> float | None:
+        """Return in how many seconds a caller who is turned away may expect to be served; None when nobody knows."""
+        number = self.config.numbers.get(request.target.user)
+        if isinstance(number, ToFlow):
+            queue = self.config.flows[number.flow].default
+        elif isinstance(number, ToQueue):
+            queue = number.queue
+        else:
+            return None
+        estimate = self.dispatcher.distributor.expected_wait_behind_all(queue, self.loop.time())
+        return estimate.expected if estimate is not None and estimate.expected >= 1.0 else None
+
+    async def _refuse_for_load(self, call: Call) -> None:
+        seconds = self.node.door.seconds_to_retry(call.incoming.request)
+        raise ServiceUnavailable("Too many calls", headers=(("Retry-After", str(seconds)),))
+
     def _new_id(self) -> str:
         """Return an id that begins with the time, so that what is indexed by it grows at its end."""
         return f"{int(self._unix() * 1000):011x}{self._ids.call_id()[:13]}"
 
     def _service_for(self, dialled: str, caller: str) -> Service:
         if len(self.calls) >= self.config.limits.calls:
-            return _refuse_for_load
+            return self._refuse_for_load
         if dialled in self._codes:
             return partial(feature_code, code=dialled, agent_id=caller)
         return self._services[dialled]
@@ -276,7 +295,3 @@ class Engine:
                     await self._idle.wait()
             except TimeoutError:
                 pass
-
-
-async def _refuse_for_load(_: Call) -> None:
-    raise ServiceUnavailable("Too many calls", headers=(("Retry-After", "10"),))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import TYPE_CHECKING
 
 from acd.http import AgentView, CallView
@@ -71,7 +73,7 @@ class LiveFloor:
     def readings(self) -> Readings:
         """Read every plain number that a scrape shows."""
         engine, node = self._engine, self._engine.node
-        endpoint = node.endpoint
+        endpoint, guard, admission = node.endpoint, node.door.guard, node.door.admission
         return Readings(
             ready=self.ready(),
             draining=engine.draining,
@@ -87,7 +89,12 @@ class LiveFloor:
             servers_dead=node.courier.dead(),
             authentications=self._authenticator.verdicts() if self._authenticator is not None else {},
             sip_messages=endpoint.messages,
-            sip_dropped=endpoint.dropped + self._stack.dropped,
+            sip_sessions=node.ua.counts,
+            sip_dropped=endpoint.dropped + self._stack.dropped + (guard.dropped if guard is not None else Counter()),
+            bans=Counter(ban.reason for ban in guard.bans(engine.loop.time())) if guard is not None else {},
+            rejected=node.door.rejected,
+            admission_rate=admission.rate if admission is not None else inf,
+            accept_latency=admission.latency if admission is not None else 0.0,
             sip_unexpected=endpoint.unexpected,
             inputs_ignored={kind.value: count for kind, count in engine.dispatcher.distributor.counters.items()},
             caller_lookups={source.value: count for source, count in engine.profiles.found.items()},

@@ -32,6 +32,8 @@ from ims_core.flow import TRANSPORTS
 from ims_core.locate.errand import FAILOVERS
 from ims_core.locate.records import KINDS, OUTCOMES
 from ims_core.security import digest
+from ims_core.security.door import COUNTED
+from ims_core.security.guard import REASONS
 from ims_core.transport.tls import FAILURES
 from media.api import MediaCounters
 
@@ -50,7 +52,8 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
 
     `sip_messages` by (direction "in" or "out", method, "request" or a status class as "2xx"), `sip_dropped` by
     reason, `sip_unexpected` by (machine, state, event), `inputs_ignored` (of the distributor) by kind, `caller_lookups`
-    by source. `today` are the key figures of the day, an item for each queue.
+    by source, `bans` by reason, `rejected` (for load) by method. `admission_rate` is infinite without overload,
+    `accept_latency` in seconds. `today` are the key figures of the day, an item for each queue.
     """
 
     ready: bool = False
@@ -66,8 +69,13 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     failovers: Mapping[str, int] = {}
     servers_dead: int = 0
     authentications: Mapping[str, int] = {}
+    bans: Mapping[str, int] = {}
+    rejected: Mapping[str, int] = {}
+    admission_rate: float = math.inf
+    accept_latency: float = 0.0
     sip_messages: Mapping[tuple[str, str, str], int] = {}
     sip_dropped: Mapping[str, int] = {}
+    sip_sessions: Mapping[str, int] = {}
     sip_unexpected: Mapping[tuple[str, str, str], int] = {}
     inputs_ignored: Mapping[str, int] = {}
     caller_lookups: Mapping[str, int] = {}
@@ -353,6 +361,9 @@ def _sip(readings: Readings) -> Iterator[Metric]:
         "state",
         "event",
     )
+    expired, glares = {(): readings.sip_sessions.get("timer", 0)}, {(): readings.sip_sessions.get("491", 0)}
+    yield _counter("acd_sip_sessions_expired", "Sessions ended because nobody refreshed them (RFC 4028).", expired)
+    yield _counter("acd_sip_glares", "Times that offers of both sides met: a 491 sent or received.", glares)
     yield _gauge("acd_sip_transactions", "SIP transactions alive.", readings.transactions)
     yield _gauge("acd_sip_dialogs", "SIP dialogs alive.", readings.dialogs)
     yield _gauge("acd_sip_bindings", "Contacts registered.", readings.bindings)
@@ -362,6 +373,17 @@ def _sip(readings: Readings) -> Iterator[Metric]:
         "Requests that were asked for credentials, by what they had: right ones, none, outdated or wrong ones.",
         verdicts,
         "outcome",
+    )
+    bans = {(reason,): readings.bans.get(reason, 0) for reason in REASONS}
+    yield _gauge("acd_sip_bans", "Sources that are not heard, by why.", bans, "reason")
+    rejected = {(method,): readings.rejected.get(method, 0) for method in (*sorted(COUNTED), "other")}
+    yield _counter("acd_sip_rejected", "New requests turned away for load, by method.", rejected, "method")
+    rate = readings.admission_rate
+    yield _gauge("acd_sip_admission_rate", "New requests taken in per second; +Inf while there is no overload.", rate)
+    yield _gauge(
+        "acd_sip_accept_latency_seconds",
+        "How long what comes in has waited until it is looked at, a moving average.",
+        readings.accept_latency,
     )
     connections = {(name.lower(),): readings.connections.get(name, 0) for name in TRANSPORTS if name != "UDP"}
     yield _gauge("acd_sip_connections", "Connections open.", connections, "transport")

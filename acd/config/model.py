@@ -32,6 +32,7 @@ from acd.config.values import (
     PortRange,
     Priority,
     Prompt,
+    Rate,
     Repeats,
     RouteUri,
     Seconds,
@@ -46,6 +47,7 @@ from acd.config.values import (
     Users,
     Workers,
 )
+from ims_core.security.guard import SCANNERS
 
 Role = Literal["subscriber", "agent"]
 Algorithm = Literal["MD5", "SHA-256", "SHA-512-256"]
@@ -92,6 +94,8 @@ class Sip(Struct, frozen=True, kw_only=True):
     t4_seconds: SomeSeconds = 5.0
     ring_seconds: SomeSeconds = 180.0
     fork_seconds: SomeSeconds = 20.0
+    session_expires_seconds: Count = 1800
+    min_session_seconds: SomeCount = 90
     hide_topology: bool = False
     relay: Mapping[Domain, NextHop] = field(default_factory=dict)
     receive_buffer_bytes: Bytes = 4 * 1024 * 1024
@@ -276,6 +280,28 @@ class Limits(Struct, frozen=True, kw_only=True):
     unsent_bytes: Bytes = 1024 * 1024
 
 
+class Protection(Struct, frozen=True, kw_only=True):
+    """Whom the SIP listeners do not hear, and how much they hear of strangers."""
+
+    enabled: bool = True
+    allow: tuple[Network, ...] = ()
+    deny: tuple[Network, ...] = ()
+    requests_per_second: Rate = 50.0
+    burst: SomeCount = 200
+    wrong_credentials: Count = 10
+    unanswered_challenges: Count = 60
+    ban_seconds: SomeSeconds = 600.0
+    scanners: tuple[Text, ...] = SCANNERS
+
+
+class Overload(Struct, frozen=True, kw_only=True):
+    """When new requests are turned away because those before them wait too long."""
+
+    enabled: bool = True
+    target_seconds: SomeSeconds = 0.010
+    emergency_numbers: tuple[Dialled, ...] = ()
+
+
 class Sections(Struct, frozen=True, kw_only=True):
     """The tables that mean the same in the file and in the engine."""
 
@@ -296,6 +322,8 @@ class Sections(Struct, frozen=True, kw_only=True):
     feature_codes: FeatureCodes = field(default_factory=FeatureCodes)
     trace: Trace = field(default_factory=Trace)
     limits: Limits = field(default_factory=Limits)
+    protection: Protection = field(default_factory=Protection)
+    overload: Overload = field(default_factory=Overload)
 
 
 class Document(Sections, frozen=True, kw_only=True):

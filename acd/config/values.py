@@ -20,6 +20,7 @@ SomeSeconds = Annotated[float, Meta(ge=0.001, le=WEEK, description="a number of 
 CommitSeconds = Annotated[float, Meta(ge=0.001, le=60, description="a number of seconds from 0.001 to 60")]
 Count = Annotated[int, Meta(ge=0, le=10**9, description="a whole number, 0 or more")]
 SomeCount = Annotated[int, Meta(ge=1, le=10**9, description="a whole number, 1 or more")]
+Rate = Annotated[float, Meta(ge=0.1, le=10**6, description="a number per second, 0.1 or more")]
 Workers = Annotated[int, Meta(ge=1, le=64, description="a whole number from 1 to 64")]
 Bytes = Annotated[int, Meta(ge=1024, le=1 << 30, description="a number of bytes, 1024 or more")]
 Repeats = Annotated[int, Meta(ge=0, le=10, description="a whole number from 0 to 10")]

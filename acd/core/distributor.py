@@ -124,6 +124,11 @@ class Distributor(Installing):
             return None
         return caller.queue.waits.estimate(caller.queue.place(caller, now), now)
 
+    def expected_wait_behind_all(self, queue_id: str, now: float) -> Estimate | None:
+        """How long one more caller of the queue would wait. Raises UnknownQueueError."""
+        queue = self._queue(queue_id)
+        return queue.waits.estimate(queue.last_place(now), now)
+
     def waiting(self, queue_id: str) -> int:
         """How many wait in the queue, phones ringing for them or not. Raises UnknownQueueError."""
         return len(self._queue(queue_id).callers)

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from math import inf
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from msgspec import Struct
 
@@ -41,12 +41,13 @@ MOST_OFFENDERS = 32
 TRICKLE_SECONDS = 1.0  # between two datagrams that are let through from a suspected source
 REFUND = 2.0  # what a request with the right credentials took from the bucket: itself and the one that was challenged
 SCANNERS = (
-    "friendly-scanner", "sipvicious", "svmap", "svwar", "svcrack", "sundayddr", "sip-scan", "sipscan", "smap ", "iwar",
-    "sivus", "gulp", "vaxsipuseragent", "pplsip", "sipcli", "eyebeam release 3006o",
+    "friendly-scanner", "sipvicious", "svmap", "svwar", "svcrack", "sundayddr", "sip-scan", "sipscan", "sivus",
+    "pplsip", "vaxsipuseragent", "sipcli",
 )  # fmt: skip
 
 Network = IPv4Network | IPv6Network
 Reason = Literal["credentials", "scanner", "operator"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 class Rules(Struct, frozen=True, kw_only=True):
