@@ -109,6 +109,10 @@ class Network:
         self._elements.remove(element)
         self._at = {listener: held for listener, held in self._at.items() if held is not element}
 
+    def unlisten(self, transport: str, address: Address) -> None:
+        """Have nobody listen there any more."""
+        del self._at[transport, address]
+
     def call_later(self, delay: float, action: Callable[[], object]) -> None:
         """Let the test act ``delay`` seconds from now."""
         heappush(self._queue, (self.now + delay, next(self._order), lambda: (action(), None)[1]))
