@@ -16,6 +16,8 @@ PEERS = {
     "baresip": "baresip",
     "espeak-ng": "espeak-ng",
     "kamailio": "kamailio",
+    "node": "node",
+    "openssl": "openssl",
     "promtool": "promtool",
     "rtpengine": "rtpengine",
     "sipp": "sipp",

@@ -46,9 +46,10 @@ class Connections:
     """Accepts and opens connections, and chooses the one that a message takes.
 
     A flow with a number means that connection and no other. What has none takes an open connection to the same peer,
-    or one opened for it. The peer of a connection is the address it comes from or was opened to, for TLS together
-    with the name that was proved. A TLS connection that a peer opened is used for requests to it only if its
-    certificate proves who it is and its requests ask for that by ``alias`` (RFC 5923); an address proves nothing there.
+    or one opened for it. A peer is an address and a port, for TLS together with the name that is to be proved. Whoever
+    connected from an address is the peer there as long as only the address is named: that is how phones are called,
+    by TLS too, to whose port nobody can connect. To be called by a name over a connection that it opened itself, a
+    peer must prove the name by its certificate and ask for it by ``alias`` (RFC 5923).
     ``handshakes_failed`` counts those of TLS by reason (``tls.FAILURES``).
     """
 
@@ -151,9 +152,10 @@ class Connections:
             self._know(stream, _peer_of(stream.to))
             for data in self._opening.pop(stream.to, ()):
                 stream.send(data)
-        elif flow.transport == "TCP":
+            return
+        if flow.transport not in WEBSOCKETS:
             self._know(stream, _peer_of(flow))
-        elif flow.transport == "TLS" and stream.tls is not None and stream.tls.peer_names:
+        if flow.transport == "TLS" and stream.tls is not None and stream.tls.peer_names:
             self._may_be_aliased[flow.connection] = stream
 
     def stream_closed(self, stream: Stream, flow: Flow) -> None:

@@ -101,15 +101,17 @@ class Stream(asyncio.Protocol):
             data = self._decrypt(self.tls, data)
             if self._due_to_begin():
                 self._begin()
-            if not data:
-                return
+        if data:
+            self._take(data, self._flow)
+
+    def _take(self, data: bytes, flow: Flow) -> None:
         if self._pong_due is not None:
             self._be_glad(data)
         progress = False
         try:
             for message in self._framer.feed(data):
                 progress = True
-                self._owner.receive(message, self._flow)
+                self._owner.receive(message, flow)
         except BadRequest as error:
             self._drop("unframed stream", error.reason)
         if progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,10 @@ menu_bell no
 
 
 class Baresip(Program):
-    """A phone that plays one tone and keeps what it hears; ``transport`` is ``udp`` or ``tcp``."""
+    """A phone that plays one tone and keeps what it hears; ``transport`` is ``udp``, ``tcp`` or ``tls``.
+
+    ``config`` are further lines of its configuration.
+    """
 
     patience = 0.1  # it waits long for a server that is gone already
 
@@ -65,6 +69,7 @@ class Baresip(Program):
         answers: bool = False,
         password: str = "demo",
         domain: str = "ims.example",
+        config: Sequence[str] = (),
     ) -> None:
         self.user = user
         self.port = port
@@ -89,6 +94,7 @@ class Baresip(Program):
                 host=LOOPBACK, port=port, control=control, first=rtp_ports, last=rtp_ports + 9, modules=MODULES,
                 tone=write_tone(home / "tone.wav", tone), heard=self.heard_in,
             )
+            + "".join(f"{line}\n" for line in config)
         )  # fmt: skip
         self._control: socket.socket | None = None
         self._control_port = control
