@@ -64,7 +64,8 @@ class Sipp(Program):
             "-trace_err", "-error_file", str(stem) + ".errors", "-trace_logs", "-log_file", str(stem) + ".said",
             "-trace_shortmsg", "-shortmessage_file", str(stem) + ".messages",
         ]  # fmt: skip
-        for name, written in {"caller": "caller1", "domain": "ims.example", "expires": 60, **(keys or {})}.items():
+        usual = {"caller": "caller1", "domain": "ims.example", "expires": 60, "q": 1}
+        for name, written in {**usual, **(keys or {})}.items():
             command += ["-key", name, str(written)]
         if calls is not None:
             command += ["-m", str(calls)]
@@ -118,6 +119,17 @@ class Sipp(Program):
     def received(self, start: str) -> int:
         """How many received messages have a start line with ``start`` in it."""
         return sum("\tR\t" in line and start in line for line in self.messages)
+
+    def heard(self, start: str) -> list[str]:
+        """The received messages, in full, whose start line begins so; the option ``-trace_msg`` must be given."""
+        (log,) = self.log.parent.glob(f"*_{self.pid}_messages.log")
+        found = []
+        for part in log.read_text(errors="replace").split("-" * 20):
+            _, received, message = part.partition("message received")
+            text = message.partition("\n\n")[2]
+            if received and text.startswith(start):
+                found.append(text)
+        return found
 
     def report(self) -> str:
         """What to show with a failure."""
