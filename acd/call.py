@@ -17,11 +17,20 @@ import structlog
 from acd import facts
 from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
-from acd.leg import answer_reoffer, take_answer
+from acd.leg import answer_reoffer, send_message, take_answer
 from ims_core.errors import NotAcceptableHere, ServiceUnavailable, SipError
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.session import Session
-from ims_core.ua.session_events import Acknowledged, Ended, InfoReceived, MethodRefused, Reoffered, SessionEvent
+from ims_core.ua.session_events import (
+    Acknowledged,
+    Ended,
+    InfoReceived,
+    MessageReceived,
+    MethodRefused,
+    Reanswered,
+    Reoffered,
+    SessionEvent,
+)
 from media.api import Digit, Lost, MediaEvent, MediaLeg, MediaUnavailable, NotAcceptable, PlayFinished, RtpTimeout
 
 if TYPE_CHECKING:
@@ -244,6 +253,11 @@ class Call:
                     self.take_answer(self.media, sdp)
             case Reoffered(sdp):
                 self.take_reoffer(self.incoming, self.media, sdp)
+            case Reanswered(sdp):
+                self.take_answer(self.media, sdp)
+            case MessageReceived(content_type, body):
+                if self.agent is not None:
+                    self.agent.write(content_type, body)
             case InfoReceived(content_type, body):
                 digit = _digit_of_info(content_type, body)
                 if digit is not None:
@@ -292,6 +306,10 @@ class Call:
     def take_answer(self, leg: MediaLeg | None, sdp: bytes) -> None:
         """Take the answer in the ACK of a re-INVITE that carried no offer (RFC 3261 section 14.1)."""
         take_answer(leg, sdp, call=self.id)
+
+    def read(self, content_type: str, body: bytes) -> None:
+        """Send the caller a MESSAGE of the agent's."""
+        send_message(self.incoming, content_type, body)
 
     def _in_background(self, work: Coroutine[object, object, None]) -> None:
         task = self.context.loop.create_task(work)

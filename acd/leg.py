@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from acd.cdr import EndedBy, Outcome
-from ims_core.errors import NotAcceptableHere, SipError
+from ims_core.errors import LocalProtocolError, NotAcceptableHere, SipError
 from ims_core.messages.headers import quote_string
 from ims_core.ua.outgoing import OutgoingCall
 from ims_core.ua.session_events import (
     Acknowledged,
     Answered,
     Ended,
+    MessageReceived,
     MethodRefused,
+    Reanswered,
     Rejected,
     Reoffered,
     Ringing,
@@ -52,6 +55,9 @@ class Caller(Protocol):
     def take_answer(self, leg: MediaLeg | None, sdp: bytes) -> None:
         """Take the answer in the ACK of a re-INVITE."""
 
+    def read(self, content_type: str, body: bytes) -> None:
+        """Send the caller a MESSAGE of the other side's."""
+
 
 class Talker(Protocol):
     """Somebody whom a call talks to, as far as the call minds."""
@@ -60,6 +66,9 @@ class Talker(Protocol):
 
     def say(self, prompts: Sequence[str]) -> None:
         """Play to whoever answered."""
+
+    def write(self, content_type: str, body: bytes) -> None:
+        """Send a MESSAGE to whoever answered."""
 
     def hang_up(self, headers: Headers = ()) -> None:
         """The call is over."""
@@ -93,6 +102,7 @@ class Leg:
         self._context = context
         self.name = name
         self.media: MediaLeg | None = None
+        self._agreed = b""
         self._session: OutgoingCall | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -104,6 +114,11 @@ class Leg:
         """Play to whoever answered."""
         if self.media is not None:
             self.media.play(prompts)
+
+    def write(self, content_type: str, body: bytes) -> None:
+        """Send a MESSAGE to whoever answered."""
+        if self._session is not None:
+            send_message(self._session, content_type, body)
 
     def hang_up(self, headers: Headers = ()) -> None:
         """Stop ringing or hang up; ``close`` is still to be called."""
@@ -160,7 +175,11 @@ class Leg:
         raise NotImplementedError
 
     def acknowledged(self, sdp: bytes) -> None:
-        """The ACK of a re-INVITE brought an answer."""
+        """An answer came to our offer in a re-INVITE: in the ACK, or in the 200 to a refresh of ours."""
+        raise NotImplementedError
+
+    def messaged(self, content_type: str, body: bytes) -> None:
+        """A MESSAGE came."""
         raise NotImplementedError
 
     def gone(self, reason: str) -> None:
@@ -195,16 +214,20 @@ class Leg:
     def _on_sip(self, event: SessionEvent) -> None:
         match event:
             case Ringing():
-                self.ringing()
+                self._progress(event)
             case Answered(sdp):
-                self._accept(sdp)
+                if self._agree(sdp):
+                    self.answered()
             case Rejected(status, reason):
                 self.failed(status, f"{status} {reason}")
             case Reoffered(sdp):
                 if self._session is not None:
+                    self._agreed = sdp
                     self.reoffered(self._session, sdp)
-            case Acknowledged(sdp):
+            case Acknowledged(sdp) | Reanswered(sdp):
                 self.acknowledged(sdp)
+            case MessageReceived(content_type, body):
+                self.messaged(content_type, body)
             case MethodRefused(method, status):
                 log.info("request.refused", peer=self.called(), method=method, status=status)
             case Ended(by_peer, reason):
@@ -213,14 +236,23 @@ class Leg:
                 else:
                     self.lost(Outcome.PEER_LOST, reason)
 
-    def _accept(self, sdp: bytes) -> None:
+    def _progress(self, event: Ringing) -> None:
+        self.ringing()
+        if event.sdp and event.reliable:
+            self._agree(event.sdp)
+
+    def _agree(self, sdp: bytes) -> bool:
+        """Take the peer's answer, which may come early and again with the 200; False when it cannot be taken."""
         assert self.media is not None
+        if sdp and sdp == self._agreed:
+            return True
         try:
             self.media.accept(sdp.decode(errors="replace"))
         except MediaError as error:
             self.failed(0, str(error))
-        else:
-            self.answered()
+            return False
+        self._agreed = sdp
+        return True
 
     def _on_media(self, event: MediaEvent) -> None:
         match event:
@@ -263,6 +295,11 @@ class CallLeg(Leg):
         """Let the call take it."""
         self.call.take_answer(self.media, sdp)
 
+    def messaged(self, content_type: str, body: bytes) -> None:
+        """Let the caller read it, if they talk."""
+        if self.call.agent is self:
+            self.call.read(content_type, body)
+
     def gone(self, reason: str) -> None:
         """This side ends the call, if it was connected."""
         self._ended(self.party, self.outcome, reason)
@@ -295,6 +332,12 @@ async def answer_reoffer(session: Session, leg: MediaLeg | None, sdp: bytes) -> 
         return None
     session.accept_offer(answer.encode())
     return "a=sendonly" in text or "a=inactive" in text
+
+
+def send_message(session: Session, content_type: str, body: bytes) -> None:
+    """Pass a MESSAGE on within another dialog (RFC 3428); it is lost where that is over or cannot be reached."""
+    with suppress(LocalProtocolError, SipError):
+        session.send("MESSAGE", body=body, content_type=content_type)
 
 
 def take_answer(leg: MediaLeg | None, sdp: bytes, **ids: str) -> None:

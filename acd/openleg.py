@@ -119,8 +119,13 @@ class OpenLeg(Leg):
         task.add_done_callback(self._reoffers.discard)
 
     def acknowledged(self, sdp: bytes) -> None:
-        """Take the answer that the ACK of a re-INVITE brought."""
+        """Take the answer to a re-INVITE."""
         take_answer(self.media, sdp, agent=self.agent_id)
+
+    def messaged(self, content_type: str, body: bytes) -> None:
+        """Let the caller read it who has the turn, once they talk."""
+        if self.turn is not None and self.turn.is_talk:
+            self.turn.call.read(content_type, body)
 
     # Inside -------------------------------------------------------------------------------------------------
 
@@ -194,6 +199,11 @@ class Turn:
         """Play to the agent."""
         if self.media is not None and self._leg is not None and self._leg.turn is self:
             self.media.play(prompts)
+
+    def write(self, content_type: str, body: bytes) -> None:
+        """Send a MESSAGE to the agent."""
+        if self._leg is not None and self._leg.turn is self:
+            self._leg.write(content_type, body)
 
     def hang_up(self, headers: Headers = ()) -> None:
         """End the turn."""

@@ -38,6 +38,13 @@ def _addresses(config: Sections, mistakes: Mistakes) -> None:
         if listener.port and place in bound:
             mistakes.report(("sip", "listen", index), "an address that is not listed before", str(listener))
         bound.add(place)
+    sip = config.sip
+    if 0 < sip.session_expires_seconds < sip.min_session_seconds:
+        mistakes.report(
+            ("sip", "session_expires_seconds"),
+            f"0 or at least sip.min_session_seconds ({sip.min_session_seconds})",
+            sip.session_expires_seconds,
+        )
     _advertised(config, mistakes)
     _tls(config, mistakes)
     _relay(config, mistakes)

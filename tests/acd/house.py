@@ -210,11 +210,11 @@ class Phone(Party):
 
     # What a person does with it -----------------------------------------------------------------------------
 
-    def dial(self, number: str, *, sdp: bytes = SDP) -> None:
+    def dial(self, number: str, *, sdp: bytes = SDP, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """Call ``number``."""
         self.call = self.ua.outgoing(self.server, self._note)
         uri = f"sip:{number}@ims.example"
-        self.call.start(uri, caller=f"<sip:{self.user}@ims.example>", callee=f"<{uri}>", sdp=sdp)
+        self.call.start(uri, caller=f"<sip:{self.user}@ims.example>", callee=f"<{uri}>", sdp=sdp, headers=headers)
         self.flush()
 
     def hang_up(self) -> None:

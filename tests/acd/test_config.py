@@ -84,6 +84,11 @@ def test_a_syntax_error_names_its_line() -> None:
         ('[sip]\nadvertise = "a b"', "sip.advertise: expected a host, or a host and a port"),
         ('[sip]\nadvertise = "a.example:65536"', "sip.advertise: expected a host"),
         ('[sip]\nauthentication = "basic"', 'sip.authentication: expected "digest" or "off", found "basic"'),
+        (
+            "[sip]\nsession_expires_seconds = 60",
+            "sip.session_expires_seconds: expected 0 or at least sip.min_session_seconds (90), found 60",
+        ),
+        ("[sip]\nmin_session_seconds = 0", "sip.min_session_seconds: expected a whole number, 1 or more, found 0"),
         ("[sip]\nt1_seconds = 0", "sip.t1_seconds: expected a number of seconds above 0, found 0"),
         ("[sip]\nt1_seconds = nan", "sip.t1_seconds: expected a number of seconds above 0, found NaN"),
         ("[sip]\nt1_seconds = inf", "sip.t1_seconds: expected a number of seconds above 0, found Infinity"),
