@@ -13,9 +13,9 @@ from ims_core.ua.event_headers import media_type
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
-    from ims_core.locate.courier import Courier, Hop
+    from ims_core.locate.courier import Courier, Hop, Outbound
     from ims_core.transactions.endpoint import Endpoint
-    from ims_core.transactions.machines import ClientTransaction, ServerTransaction
+    from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.useragent import UserAgent
 
 LARGEST_MESSAGE: Final = 1300
@@ -67,11 +67,11 @@ class _Standalone:
         except SipError as error:
             self._end(503, error.reason, None)
 
-    def receive_response(self, _: ClientTransaction, response: Response) -> None:
+    def receive_response(self, _: Outbound, response: Response) -> None:
         if response.status >= 200:
             self._end(response.status, response.reason, response)
 
-    def request_failed(self, _: ClientTransaction, cause: str) -> None:
+    def request_failed(self, _: Outbound, cause: str) -> None:
         self._end(*((408, "No answer") if cause == TIMEOUT else (503, "Cannot be reached")), None)
 
     def _prepare(self, request: Request, flow: Flow) -> None:

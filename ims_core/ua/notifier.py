@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-from ims_core.errors import BadEvent, Forbidden, IntervalTooBrief, LoopDetected, NotAcceptable
+from ims_core.errors import BadEvent, Forbidden, IntervalTooBrief, NotAcceptable
 from ims_core.messages.message import response_to
 from ims_core.ua.dialog import Dialog
 from ims_core.ua.event_headers import ACTIVE, PENDING, Event, accepts, expires_of, parse_event
@@ -36,11 +36,10 @@ class Notifier:
         self._per_subscriber = per_subscriber
         self._by_subscriber: dict[str, set[Subscription]] = {}
         self._by_resource: dict[tuple[str, str], set[Subscription]] = {}
-        self._origins: dict[Subscription, tuple[str, str, int]] = {}
-        self._seen: set[tuple[str, str, int]] = set()
+        self._all: set[Subscription] = set()
 
     def __len__(self) -> int:
-        return len(self._origins)
+        return len(self._all)
 
     @property
     def allow_events(self) -> str:
@@ -58,7 +57,7 @@ class Notifier:
 
     def end(self, reason: str, retry_after: int | None = None) -> None:
         """End every subscription: DEACTIVATED has the subscribers come back at once, PROBATION later."""
-        for subscription in list(self._origins):
+        for subscription in list(self._all):
             subscription.end(reason, retry_after)
 
     def receive(self, transaction: ServerTransaction, request: Request, flow: Flow, identity: str) -> None:
@@ -67,9 +66,6 @@ class Notifier:
         seconds = granted(request, package.lifetimes)
         if not accepts(request, package.content_type):
             raise NotAcceptable(headers=(("Accept", package.content_type),))
-        origin = (request.call_id, request.from_tag, request.cseq.number)
-        if origin in self._seen:  # 8.2.2.2: it was forked on its way, and both branches end here
-            raise LoopDetected
         admission = package.admit(request, identity)
         if len(self._by_subscriber.get(admission.subscriber, ())) >= self._per_subscriber:
             raise Forbidden("Too many subscriptions")
@@ -82,7 +78,7 @@ class Notifier:
         )
         dialog = Dialog.as_server(request, self.context.endpoint.ids.tag(), flow)
         subscription = Subscription(self, package, dialog, terms, state=PENDING if admission.pending else ACTIVE)
-        self._keep(subscription, origin)
+        self._keep(subscription)
         self._accept(subscription, transaction, request, seconds)
         if seconds:
             subscription.last(seconds)
@@ -100,7 +96,7 @@ class Notifier:
 
     def ended(self, subscription: Subscription) -> None:
         """Forget a subscription."""
-        self._seen.discard(self._origins.pop(subscription))
+        self._all.discard(subscription)
         _discard(self._by_subscriber, subscription.terms.subscriber, subscription)
         _discard(self._by_resource, (subscription.source.name, subscription.resource), subscription)
 
@@ -114,9 +110,8 @@ class Notifier:
             raise BadEvent(headers=(("Allow-Events", self.allow_events),))
         return event, package
 
-    def _keep(self, subscription: Subscription, origin: tuple[str, str, int]) -> None:
-        self._origins[subscription] = origin
-        self._seen.add(origin)
+    def _keep(self, subscription: Subscription) -> None:
+        self._all.add(subscription)
         self._by_subscriber.setdefault(subscription.terms.subscriber, set()).add(subscription)
         self._by_resource.setdefault((subscription.source.name, subscription.resource), set()).add(subscription)
 

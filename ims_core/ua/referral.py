@@ -56,6 +56,7 @@ class Referral:
         self.refer_to = refer_to_of(self.request)
         self._wants_no_reports = (self.request.get("Refer-Sub") or "").strip().lower() == "false"
         self._transaction: ServerTransaction | None = transaction
+        self._dialog = _dialog_of(context, transaction, session)
         self._subscription: Subscription | None = None
         self._state = (100, "Trying")
 
@@ -74,12 +75,11 @@ class Referral:
         transaction, self._transaction = self._transaction, None
         if transaction is None:
             return
-        ids = self.context.endpoint.ids
-        if self.session is not None and self.session.dialog is not None:
-            dialog, contact = self.session.dialog, self.session.contact
+        dialog = self._dialog
+        if self.session is not None:
+            contact = self.session.contact
             event = Event(REFER_PACKAGE, str(self.request.cseq.number), {})
         else:
-            dialog = Dialog.as_server(self.request, ids.tag(), transaction.flow)
             contact = self.context.contact_for(transaction.flow, self.request.target.user)
             event = Event(REFER_PACKAGE, "", {})
         response = response_to(self.request, status, to_tag=dialog.local_tag)
@@ -99,8 +99,8 @@ class Referral:
         """Answer with an error."""
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
-            tag = self.session.dialog_id[1] if self.session is not None else self.context.endpoint.ids.tag()
-            self.context.endpoint.respond(transaction, error_response(self.request, error, to_tag=tag))
+            response = error_response(self.request, error, to_tag=self._dialog.local_tag)
+            self.context.endpoint.respond(transaction, response)
 
     def progress(self, status: int, reason: str) -> None:
         """Report a provisional response of the request that follows."""
@@ -144,12 +144,19 @@ class Referral:
         self._subscription = None
 
 
+def _dialog_of(context: Context, transaction: ServerTransaction, session: Session | None) -> Dialog:
+    """The dialog of the call that a REFER came in, or one of its own. Raises ``SipError`` where there can be none."""
+    if session is None:
+        return Dialog.as_server(transaction.request, context.endpoint.ids.tag(), transaction.flow)
+    if session.dialog is None:  # it came in an early dialog of a call of ours
+        raise Forbidden("Not before the call is answered")
+    return session.dialog
+
+
 def serve_referrals(ua: UserAgent, on_refer: Callable[[Referral], None]) -> None:
     """Have ``ua`` take REFER, within calls and outside them: each ``Referral`` is handed to ``on_refer``."""
 
     def within(session: Session, transaction: ServerTransaction, _: Request) -> None:
-        if session.dialog is None:  # it came in an early dialog of a call of ours
-            raise Forbidden("Not before the call is answered")
         on_refer(Referral(ua, transaction, session=session))
 
     def outside(transaction: ServerTransaction, _: Request, __: Flow, identity: str) -> None:

@@ -19,8 +19,8 @@ from ims_core.ua.usages import REFER_PACKAGE
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
-    from ims_core.locate.courier import Hop
-    from ims_core.transactions.machines import ClientTransaction, ServerTransaction
+    from ims_core.locate.courier import Hop, Outbound
+    from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.session import Session
     from ims_core.ua.usages import Context, UsageKey
 
@@ -77,7 +77,7 @@ class Referring:
         self._on_event = on_event
         self._request: Request | None = None
         self._dialog: Dialog | None = None
-        self._transaction: object = None
+        self._transaction: Outbound | None = None
         self._status = (0, "")
         self._alarm = Alarm(context.endpoint, self._lost)
 
@@ -135,7 +135,7 @@ class Referring:
             if is_news:
                 self._on_event(ReferProgress(*status))
 
-    def receive_response(self, transaction: ClientTransaction, response: Response) -> None:
+    def receive_response(self, transaction: Outbound, response: Response) -> None:
         """Take the response to the REFER."""
         if transaction is not self._transaction or response.status < 200:
             return
@@ -149,7 +149,7 @@ class Referring:
         elif self._status == (0, ""):  # else a NOTIFY has told as much
             self._on_event(ReferAccepted(reports=True))
 
-    def request_failed(self, transaction: ClientTransaction, cause: str) -> None:
+    def request_failed(self, transaction: Outbound, cause: str) -> None:
         """Take note that the REFER was not answered."""
         if transaction is self._transaction:
             self._finish(ReferRefused(408, "No answer") if cause == NO_RESPONSE else ReferRefused(503, "Unreachable"))

@@ -28,8 +28,8 @@ from ims_core.ua.event_headers import (
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
-    from ims_core.locate.courier import Hop
-    from ims_core.transactions.machines import ClientTransaction, ServerTransaction
+    from ims_core.locate.courier import Hop, Outbound
+    from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.usages import Context, UsageKey
 
 
@@ -95,7 +95,7 @@ class Subscriber:
         self._wanted = True
         self._request: Request | None = None
         self._flow: Flow | None = None
-        self._transaction: object = None
+        self._transaction: Outbound | None = None
         self._forks: dict[str, Fork] = {}
         self._timer_n = Alarm(context.endpoint, self._no_notify)
         self._retry = Alarm(context.endpoint, self.start)
@@ -149,7 +149,7 @@ class Subscriber:
         self._on_event(Notified(state, kind, request.body, request.from_tag))
         fork.told(state)
 
-    def receive_response(self, transaction: ClientTransaction, response: Response) -> None:
+    def receive_response(self, transaction: Outbound, response: Response) -> None:
         """Take the response to the first SUBSCRIBE (4.1.2.1)."""
         if transaction is not self._transaction or response.status < 200:
             return
@@ -164,7 +164,7 @@ class Subscriber:
         else:
             self._refused(str(response.status), retry_after_of(response))
 
-    def request_failed(self, transaction: ClientTransaction, cause: str) -> None:
+    def request_failed(self, transaction: Outbound, cause: str) -> None:
         """Take note that the first SUBSCRIBE was not answered."""
         if transaction is self._transaction:
             self._transaction = None
@@ -272,7 +272,7 @@ class Fork:
         self._subscriber = subscriber
         self._expires = expires
         self._ends = False
-        self._transaction: object = None
+        self._transaction: Outbound | None = None
         endpoint = subscriber.context.endpoint
         self._refresh = Alarm(endpoint, lambda: self._subscribe(subscriber.expires))
         self._expiry = Alarm(endpoint, lambda: self._over("timeout", None))
@@ -301,12 +301,13 @@ class Fork:
         self._refresh.clear()
         self._subscribe(0)
 
-    def receive_response(self, transaction: ClientTransaction, response: Response) -> None:
+    def receive_response(self, transaction: Outbound, response: Response) -> None:
         """Take the response to a refresh (4.1.2.2)."""
         if transaction is not self._transaction or response.status < 200:
             return
         self._transaction = None
         if response.status < 300:
+            self.dialog.refresh(response)
             if not self._ends:
                 self.expires_within(granted_by(response, self._subscriber.expires))
                 self._subscriber.worked()
@@ -318,7 +319,7 @@ class Fork:
         else:  # "the original subscription is still considered valid for the duration of its expiration time"
             self._timer_n.clear()
 
-    def request_failed(self, transaction: ClientTransaction, _: str) -> None:
+    def request_failed(self, transaction: Outbound, _: str) -> None:
         """Take note that a refresh was not answered."""
         if transaction is self._transaction:
             self._over("408", None)

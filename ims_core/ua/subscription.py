@@ -21,8 +21,9 @@ from ims_core.ua.event_headers import (
 )
 
 if TYPE_CHECKING:
+    from ims_core.locate.courier import Outbound
     from ims_core.messages.message import Request, Response
-    from ims_core.transactions.machines import ClientTransaction, ServerTransaction
+    from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.dialog import Dialog
     from ims_core.ua.packages import StateSource
     from ims_core.ua.usages import Context, UsageKey
@@ -78,7 +79,7 @@ class Subscription:
         self._version = 0
         self._pending_changes: list[object] | None = []
         self._due = False
-        self._under_way: object = None
+        self._under_way: Outbound | None = None
         self._last_sent = float("-inf")
         self._end: SubscriptionState | None = None
         self._context.usages.add(self)
@@ -137,12 +138,13 @@ class Subscription:
         else:
             self.end(TIMEOUT)
 
-    def receive_response(self, transaction: ClientTransaction, response: Response) -> None:
+    def receive_response(self, transaction: Outbound, response: Response) -> None:
         """Take the response to a NOTIFY (RFC 6665 section 4.2.2)."""
         if transaction is not self._under_way or response.status < 200:
             return
         self._under_way = None
         if response.status < 300:
+            self.dialog.refresh(response)
             self._after_success()
             return
         retry_after = retry_after_of(response)
@@ -152,7 +154,7 @@ class Subscription:
             self._pending_changes, self._due = None, True
             self._pause.set(max(1, min(retry_after, _MOST_RETRY_SECONDS)))
 
-    def request_failed(self, transaction: ClientTransaction, _: str) -> None:
+    def request_failed(self, transaction: Outbound, _: str) -> None:
         """Take note that a NOTIFY was not answered: the subscriber is gone."""
         if transaction is self._under_way:
             self._close()

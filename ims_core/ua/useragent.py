@@ -78,6 +78,7 @@ class UserAgent:
         self.watchers: list[SessionWatcher] = []
         self._handlers: dict[str, SessionHandler] = {}
         self._outside: dict[str, OutsideHandler] = {}
+        self._seen: dict[tuple[str, str, int], float] = {}
         self.options: set[str] = set()
         self.counts: Counter[str] = Counter()
         self._session_timers: TimerPolicy | None = None
@@ -190,6 +191,7 @@ class UserAgent:
         if handler is None and method in WITHIN_DIALOGS:
             raise NoSuchDialog
         check_required(request, self.options)
+        self._refuse_merged(request)
         if handler is not None:
             handler(transaction, request, flow, identity)
         elif method == "OPTIONS":
@@ -255,6 +257,19 @@ class UserAgent:
             self._calls.discard(request_id(session.request))
         for watcher in self.watchers:
             watcher.session_closed(session, cause, code)
+
+    def _refuse_merged(self, request: Request) -> None:
+        """Refuse what was forked on its way, and whose branches all end here (8.2.2.2). Raises ``LoopDetected``.
+
+        What came is remembered for as long as its transaction.
+        """
+        now, seen = self.endpoint.clock(), self._seen
+        while seen and seen[next(iter(seen))] < now:
+            del seen[next(iter(seen))]
+        key = request_id(request)
+        if key in seen:
+            raise LoopDetected
+        seen[key] = now + 64 * self.endpoint.timers.t1
 
     def _allow(self) -> None:
         """Say in Allow what is served, within dialogs or outside."""

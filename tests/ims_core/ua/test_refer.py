@@ -277,6 +277,44 @@ def test_a_refer_that_makes_no_sense_is_refused_without_asking(headers: list[tup
     pair.finish()
 
 
+def test_a_refer_without_a_way_back_is_refused_without_asking() -> None:
+    pair = Pair(talking=False)
+    data = request_bytes("REFER", pair.bob.uri, headers=[("Refer-To", CAROL)], contact=None)
+    pair.bob.receive(data, pair.bob.flow(("198.51.100.77", 5060)))
+    pair.network.flush()
+    assert (pair.network.wire(), pair.referrals) == (["400 REFER"], [])
+    pair.finish()
+
+
+@pytest.mark.rfc("3261-8.2.2.2")
+def test_a_refer_that_was_forked_on_its_way_is_followed_once() -> None:
+    pair = Pair(talking=False)
+    for branch in ("z9hG4bKone", "z9hG4bKtwo"):
+        data = request_bytes("REFER", pair.bob.uri, headers=[("Refer-To", CAROL)], branch=branch)
+        pair.bob.receive(data, pair.bob.flow(("198.51.100.77", 5060)))
+    pair.referrals[0].refuse(Declined())
+    pair.network.flush()
+    assert pair.network.wire() == ["482 REFER", "603 REFER"]
+    pair.network.run(33)
+    pair.bob.receive(data, pair.bob.flow(("198.51.100.77", 5060)))
+    assert len(pair.referrals) == 2, "forgotten with its transaction"
+    pair.referrals[1].refuse(Declined())
+    pair.finish()
+
+
+def test_a_callee_cannot_transfer_us_before_it_answers() -> None:
+    pair = Pair(talking=False)
+    pair.alice.on_call = lambda call: call.progress()
+    leg = pair.bob.call(pair.alice.uri, sdp=b"offer")
+    pair.network.run(0.1)
+    pair.alice.incoming[0].send("REFER", (("Refer-To", CAROL), ("Contact", f"<{pair.alice.uri}>")))
+    pair.network.run(0.1)
+    assert pair.network.wire()[-1] == "403 REFER"
+    assert pair.referrals == []
+    leg.hang_up()
+    pair.finish()
+
+
 @pytest.mark.rfc("3515-2.4.5")
 @pytest.mark.parametrize(
     ("kind", "body", "state", "status"),
