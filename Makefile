@@ -15,6 +15,7 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 SERVE_ARGS ?=
+FUZZ_SECONDS ?= 600
 BENCH_ARGS ?=
 
 # Exit 3 of the script is "something is missing and only root can install it": said, and gone on without.
@@ -36,6 +37,10 @@ run: $(VENV)/.installed-demo  ## the server on configs/demo.toml, until Ctrl-C
 test: packages-test $(VENV)/.installed-dev  ## everything that is checked before a change lands
 	@$(MAKE) lint types rules
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+.PHONY: fuzz
+fuzz: $(VENV)/.installed-dev  ## search for bytes that the SIP stack cannot bear, for FUZZ_SECONDS
+	$(BIN)/python -m tests.fuzz.fuzz_sip -max_total_time=$(FUZZ_SECONDS)
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev  ## formatting and static checks
@@ -59,6 +64,10 @@ rules:  ## Prometheus scrape file, alert rules and the tests of the rules
 .PHONY: bench
 bench: packages-bench $(VENV)/.installed-bench  ## the table of figures next to the peers'
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+.PHONY: soak
+soak: packages-test $(VENV)/.installed-dev  ## ten minutes of calls over a bad network: nothing may be left
+	$(BIN)/python -m tests.soak $(SOAK_ARGS)
 
 .PHONY: prompts
 prompts: packages-prompts $(VENV)/.installed-dev  ## make the spoken prompts, the music and the tones anew

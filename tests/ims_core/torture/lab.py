@@ -36,8 +36,8 @@ class Raw:
         self._out: list[tuple[Flow, bytes]] = []
         network.attach(self, ("UDP", address), ("TCP", address))
 
-    def send(self, data: bytes) -> None:
-        self._out.append((Flow("UDP", self.address, NODE_ADDRESS), data))
+    def send(self, data: bytes, transport: str = "UDP") -> None:
+        self._out.append((Flow(transport, self.address, NODE_ADDRESS), data))
 
     def receive(self, data: bytes, flow: Flow) -> None:
         self.received.append(data)
