@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Courier", "Hop", "Outbound", "Peer", "Prepare"]
 
+PATIENCE = 8  # times T1: an INVITE has been sent four times by then
 MAX_DATAGRAM = 1300  # bytes: RFC 3261 18.1.1, for a path whose MTU is not known
 SURELY_FITS = 1000  # characters of headers and body that leave room for the first line, Via, Route and Contact
 DEAD_SECONDS = 60.0  # a server that did not serve is tried last
@@ -55,9 +56,8 @@ class Courier:
 
     ``listeners`` are what it may send by, the first of each transport and version of IP first. ``location`` knows
     the flows of registered contacts. An INVITE that a server has not answered at all for ``patience`` seconds goes to
-    the next one too. ``failovers`` counts by why a server was left for the next one: ``503``, ``timeout``,
-    ``transport``, or ``no_tcp`` for what was too large for a datagram and went as one after all; ``oversize`` counts
-    what tried TCP for its size.
+    the next one too, if there is one. ``failovers`` counts by why a server was left for the next one (``FAILOVERS``);
+    ``oversize`` counts what tried TCP because it was too large for a datagram.
     """
 
     def __init__(
@@ -66,10 +66,9 @@ class Courier:
         *,
         listeners: Iterable[tuple[str, Address]],
         location: Location | None = None,
-        patience: float = 4.0,
     ) -> None:
         self.endpoint = endpoint
-        self.patience = patience
+        self.patience = PATIENCE * endpoint.timers.t1
         self.failovers: Counter[str] = Counter()
         self.oversize = 0
         self._location = location
