@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from math import ceil, inf
 from typing import TYPE_CHECKING, Final
@@ -70,7 +69,7 @@ class ResponseContext:
         self.passage = passage
         self.transaction = transaction
         self.is_invite = passage.request.method == "INVITE"
-        self._groups: deque[list[Target]] = deque()
+        self._groups: list[list[Target]] = []
         self._tried: list[str] = []
         self._breadth = 1
         self._is_stopped = False
@@ -90,34 +89,36 @@ class ResponseContext:
         self._try_next_group()
 
     def follow(self, request: Request, hop: Hop) -> None:
-        """Send the only branch, which has no alternative. Raises ``SipError``."""
-        self._send(request, hop, self._start_ringing(0))
+        """Send the only branch, which has no alternative."""
+        rings_until = self._start_ringing(0)
+        try:
+            self._send(request, hop, rings_until)
+        except SipError as error:
+            self._consider(error.status)
+            self._conclude()
 
     def _try_next_group(self) -> None:
         """Send to the targets of the next group; what cannot be sent at all has failed (16.9)."""
         while self._groups:
-            group = self._groups.popleft()
+            group = self._groups.pop(0)
             rings_until = self._start_ringing(len(self._groups))
             for target, breadth in zip(group, divide(self._breadth, len(group)), strict=True):
                 self._tried.append(target.uri)
-                branch_of = len(self._branches)
                 try:
                     request, hop = self.passage.copy_for(target, breadth)
                     self._send(request, hop, rings_until)
                 except SipError as error:
-                    del self._branches[branch_of:]
                     self._consider(error.status)
             if any(not branch.status for branch in self._branches):
                 return
         self._conclude()
 
     def _send(self, request: Request, hop: Hop, rings_until: float) -> None:
-        branch = Branch(self, rings_until)
-        self._branches.append(branch)
-        passage = self.passage
+        branch, passage = Branch(self, rings_until), self.passage
         branch.outbound = self._proxy.courier.request(
             request, hop, branch, prepare=passage.prepare if passage.depends_on_flow else None, mark=passage.mark
         )
+        self._branches.append(branch)
 
     # Timers -------------------------------------------------------------------------------------------------
 
@@ -228,7 +229,7 @@ class ResponseContext:
         groups = in_groups(targets) if targets else []
         if not groups or max(map(len, groups)) > self._breadth:
             return False
-        self._groups.extendleft(reversed(groups))
+        self._groups[:0] = groups
         return True
 
     # Answering ----------------------------------------------------------------------------------------------

@@ -51,9 +51,10 @@ class Forks:
         return self.callees[callee].requests[-1].request
 
     def responses(self, status: int) -> list[Response]:
-        """What the caller got with that status."""
+        """What the caller got with that status, responses to a CANCEL left out."""
         events = [event for event in self.caller.events if isinstance(event, ResponseReceived)]
-        return [event.response for event in events if event.response.status == status]
+        told = [event.response for event in events if event.transaction.request.method != "CANCEL"]
+        return [response for response in told if response.status == status]
 
     @property
     def final(self) -> list[int | str]:

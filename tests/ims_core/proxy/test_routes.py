@@ -254,3 +254,18 @@ def test_a_route_of_strange_bytes_is_refused(route: str) -> None:
     talk.within("INFO", lambda sent: sent.set("Route", route))
     assert talk.alice.statuses[-1] in {400, 403, 416}
     talk.finish()
+
+
+@pytest.mark.rfc("3261-16.9")
+@pytest.mark.parametrize("target", ["sips:bob@203.0.113.9", "sip:bob@[2001:db8::9]"])
+@pytest.mark.parametrize("method", ["INFO", "INVITE"])
+def test_a_target_of_a_dialog_without_a_way_to_it_is_a_500_and_leaves_nothing(method: str, target: str) -> None:
+    talk = Talk()
+
+    def change(sent: Request) -> None:
+        sent.uri = target
+
+    talk.within(method, change)
+    assert talk.alice.statuses[-1] == 500
+    assert not talk.site.node.proxy.active
+    talk.finish()
