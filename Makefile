@@ -34,13 +34,21 @@ run: $(VENV)/.installed-demo  ## the server on configs/demo.toml, until Ctrl-C
 	$(BIN)/ims-acd serve --config configs/demo.toml $(SERVE_ARGS)
 
 .PHONY: test
-test: packages-test $(VENV)/.installed-dev  ## everything that is checked before a change lands
+test: packages-test $(VENV)/.installed-dev browser-phones  ## everything that is checked before a change lands
 	@$(MAKE) lint types rules
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: fuzz
 fuzz: $(VENV)/.installed-dev  ## search for bytes that the SIP stack cannot bear, for FUZZ_SECONDS
 	$(BIN)/python -m tests.fuzz.fuzz_sip -max_total_time=$(FUZZ_SECONDS)
+
+.PHONY: browser-phones
+browser-phones: tests/js/node_modules/.installed  ## the SIP stack of web pages under Node, for the tests over WebSocket
+
+tests/js/node_modules/.installed: tests/js/package.json
+	@if ! command -v npm >/dev/null; then echo "npm is not installed: make test skips the calls of web pages"; \
+	elif npm install --prefix tests/js --silent --no-audit --no-fund --no-package-lock --ignore-scripts; then touch $@; \
+	else echo "npm cannot install jssip and ws: make test skips the calls of web pages"; fi
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev  ## formatting and static checks
@@ -85,7 +93,7 @@ constraints:  ## resolve the dependencies anew and write constraints.txt
 
 .PHONY: clean
 clean:  ## remove what these targets made, but no data under var/
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) tests/js/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find ims_core acd media tests benchmarks scripts -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: packages-demo packages-test packages-bench packages-prompts

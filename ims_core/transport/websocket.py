@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,9 @@ from ims_core.transport.framing import PING, PONG
 
 SUBPROTOCOL = Subprotocol("sip")  # RFC 7118 section 4.1
 _NO_HTTP = Response(400, "Bad Request", Headers([("Connection", "close"), ("Content-Length", "0")]), b"").serialize()
+
+_LOGGER = logging.getLogger(__name__)
+_LOGGER.setLevel(logging.WARNING)  # the library would tell of every connection
 
 
 class WebSocketSettings(NamedTuple):
@@ -42,6 +46,7 @@ class WebSocketFramer:
             origins=[*map(Origin, settings.origins), None] if settings.origins else None,
             subprotocols=[SUBPROTOCOL],
             max_size=max_message,
+            logger=_LOGGER,
         )
         self._whole = bytearray()
         self._is_text = False

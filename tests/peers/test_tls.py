@@ -21,14 +21,16 @@ def s_client(server: SecureServer, *options: str, sent: bytes = OPTIONS, until: 
     """Connect with ``openssl s_client``, send, and return all that it shows once ``until`` or its end has come."""
     command = ["openssl", "s_client", "-connect", "{}:{}".format(*server.address("tls"))]
     command += ["-CAfile", str(server.authority.file), "-verify_return_error", "-ign_eof", *options]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
+    with subprocess.Popen(
+        command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as client:
         assert client.stdin is not None
         assert client.stdout is not None
         try:
             client.stdin.write(sent)
             client.stdin.flush()
             shown = b""
-            while until not in shown and (piece := client.stdout.read1()):
+            while until not in shown and (piece := client.stdout.read(65_536)):
                 shown += piece
         except BrokenPipeError:
             shown = client.stdout.read()

@@ -37,13 +37,14 @@ class Program:
         *,
         cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
         self.log = log
         self.name = log.stem
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=cwd,
@@ -74,6 +75,8 @@ class Program:
 
     def end(self) -> None:
         """End it whatever it does."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
         if self.running:
             self.process.terminate()
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tests.kit.certificates import Authority
@@ -13,12 +14,15 @@ if TYPE_CHECKING:
 
 
 class SecureServer:
-    """``server`` listens by UDP and TCP on one port and by TLS, WS and WSS on ports of their own."""
+    """``server`` listens by UDP and TCP on one port and by TLS, WS and WSS on ports of their own.
 
-    def __init__(self, bench: Bench, *, names: tuple[str, ...] = ("ims.example", LOOPBACK), **tls: Any) -> None:
+    ``settings`` are as ``Server`` takes them, further keyword arguments are keys of ``sip.tls``.
+    """
+
+    def __init__(self, bench: Bench, *, settings: Mapping[str, object] | None = None, **tls: Any) -> None:
         self.authority = Authority(bench.directory)
         self.certificate = bench.directory / "server.pem"
-        self.renew(*names)
+        self.renew("ims.example", LOOPBACK)
         sip = bench.port()
         self.ports = {"udp": sip, "tcp": sip, **{name: bench.port() for name in ("tls", "ws", "wss")}}
         self.server: Server = bench.serve(
@@ -28,6 +32,7 @@ class SecureServer:
                 "sip.tls.certificate": str(self.certificate),
                 "sip.tls.ca": str(self.authority.file),
                 **{f"sip.tls.{key}": told for key, told in tls.items()},
+                **(settings or {}),
             },
         )
 
