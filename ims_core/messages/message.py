@@ -39,7 +39,7 @@ _NAMES = (
     "RSeq RAck Session-Expires Min-SE Min-Expires P-Asserted-Identity P-Preferred-Identity P-Access-Network-Info "
     "P-Associated-URI P-Visited-Network-ID P-Charging-Vector P-Called-Party-ID Privacy Organization Priority "
     "Warning Timestamp Content-Encoding Content-Disposition Content-Language MIME-Version History-Info Diversion "
-    "Security-Client Security-Server Security-Verify"
+    "Security-Client Security-Server Security-Verify Max-Breadth"
 ).split()
 _COMPACT = {
     "v": "via", "f": "from", "t": "to", "i": "call-id", "m": "contact", "l": "content-length", "c": "content-type",
