@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import bindings, decisions, memory, message, profile, simulation
+from benchmarks import bindings, decisions, memory, message, overload, profile, simulation
 from benchmarks.figures import comparisons
 from benchmarks.processes import REPOSITORY, BenchmarkError, temporary_directory
 from benchmarks.report import Single, save, table
 from benchmarks.sampling import Figure, Result, Scale, Side
 
 QUICK = Scale(rounds=1, share=0.4)
-SINGLES = ("message", "memory", "bindings", "simulate")
+SINGLES = ("message", "memory", "bindings", "simulate", "overload")
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -70,6 +70,25 @@ def own_figures(names: Sequence[str], scale: Scale) -> list[Single]:
             Single("events", "the same decisions with all that belongs to the event", "per CPU second", per_second),
             Single("events_p99", "one of them, p99 (wish below 1000)", "µs of CPU", dearest),
         ]
+    if "overload" in names:
+        title, unit = (
+            f"goodput at {overload.TIMES[-1]} × the sustainable rate (mark {100 * overload.MARK:.0f})",
+            "% of the best",
+        )
+        try:
+            served = overload.goodputs(scale)
+            found += [
+                Single(
+                    f"overload_{each.times}",
+                    f"calls served at {each.times} × the sustainable rate, {each.offered:.0f}/s",
+                    "a second",
+                    each.served,
+                )
+                for each in served
+            ]
+            found.append(Single("overload", title, unit, 100 * overload.share_of_best(served)))
+        except BenchmarkError as error:
+            found.append(Single("overload", title, unit, None, str(error)))
     if "simulate" in names:
         title, unit = f"simulated calls (mark {simulation.MARK:,}, wish {simulation.WISH:,})", "per CPU second"
         try:

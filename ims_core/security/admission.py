@@ -5,7 +5,8 @@ what it takes out. Work under way costs the same whatever is done, so the only t
 
     a moving average (7/8) of that age stays above the target       overload begins: a token bucket is put before
     for a moment, which a burst does not                            new work, at the rate just achieved
-    then every 20 requests (and not before an effect can show)
+    then every 20 requests (and not before an effect can show:
+    what comes out has come in since the last division)
         the average is above the target, or the next hop complains  its rate is divided by 1.2
         otherwise                                                   it grows, the more the further below the target
     nobody was turned away for some time                            overload has ended: the bucket goes
@@ -43,6 +44,8 @@ class Admission:
         self.latency = 0.0
         self.on_change: Callable[[bool], None] = lambda _: None
         self._above_since = inf
+        self._came = 0.0
+        self._divided_at = 0.0
         self._complaints = 0
         self._tokens = 0.0
         self._filled = 0.0
@@ -58,7 +61,9 @@ class Admission:
 
     def observe(self, age: float, now: float) -> None:
         """Take note of how long something waited in seconds until it was looked at."""
-        self.latency += (min(max(age, 0.0), MOST_AGE) - self.latency) * WEIGHT
+        age = min(max(age, 0.0), MOST_AGE)
+        self.latency += (age - self.latency) * WEIGHT
+        self._came = now - age
         if self.latency <= self.target:
             self._above_since = inf
         elif self._above_since == inf:
@@ -90,7 +95,9 @@ class Admission:
             if now - self._above_since >= PATIENCE_SECONDS or is_refused_behind:
                 self._begin(achieved / DECREASE, now)
         elif self.latency > self.target or is_refused_behind:
-            self.rate = max(self.rate / DECREASE, LEAST_RATE)
+            if self._came >= self._divided_at:  # what came before the rate was divided cannot show what that does
+                self.rate = max(self.rate / DECREASE, LEAST_RATE)
+                self._divided_at = now
         elif now - self._rejected_at >= CALM_SECONDS:
             self._end()
         else:
@@ -100,7 +107,7 @@ class Admission:
 
     def _begin(self, rate: float, now: float) -> None:
         self.rate = max(rate, LEAST_RATE)
-        self._tokens, self._filled, self._rejected_at = 0.0, now, now
+        self._tokens, self._filled, self._rejected_at, self._divided_at = 0.0, now, now, now
         self.on_change(True)
 
     def _end(self) -> None:
