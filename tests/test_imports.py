@@ -23,6 +23,7 @@ SHELLS = {
     "ims_core.bridge": "the tasks of two calls made into one",
     "ims_core.calls": "the futures that a call's events are awaited by",
     "ims_core.element": "the process of a small element: its loop, clock, ids and tasks",
+    "ims_core.exchanges": "the futures that pings, messages and transfers are awaited by",
     "ims_core.registrar.bindings_store": "a thread that writes registrations to disk",
     "ims_core.transport.connections": "the SIP connections",
     "ims_core.transport.datagrams": "a UDP socket",
