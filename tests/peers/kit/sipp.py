@@ -45,6 +45,7 @@ class Sipp(Program):
         users: Sequence[str] | None = None,
         options: Sequence[str] = (),
         tcp: bool = False,
+        host: str = LOOPBACK,
         seconds: float = 60.0,
     ) -> None:
         self.port = port
@@ -57,7 +58,7 @@ class Sipp(Program):
         self._stem = stem
         command = [
             "sipp", "-sf", str(SCENARIOS / f"{scenario}.xml"),
-            "-i", LOOPBACK, "-mi", LOOPBACK, "-p", str(port), "-mp", str(media_port), "-t", "t1" if tcp else "u1",
+            "-i", host, "-mi", LOOPBACK, "-p", str(port), "-mp", str(media_port), "-t", "t1" if tcp else "u1",
             "-s", number, "-d", str(round(pause * 1000)), "-cid_str", f"%u-%p-{stem.name}@%s",
             "-nostdin", "-timeout", f"{seconds:.0f}s", "-timeout_error", "-recv_timeout", str(round(seconds * 1000)),
             "-buff_size", "4000000", "-trace_stat", "-stf", str(stem) + ".csv", "-fd", "1",
@@ -77,7 +78,7 @@ class Sipp(Program):
             command += ["-inf", str(lines)]
         command += options
         if remote is not None:
-            command.append(f"{remote[0]}:{remote[1]}")
+            command.append("[{}]:{}".format(*remote) if ":" in remote[0] else "{}:{}".format(*remote))
         super().__init__(command, stem.with_suffix(".log"), cwd=directory)
 
     def succeed(self, seconds: float = 60.0) -> Counts:
