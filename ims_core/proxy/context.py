@@ -25,17 +25,24 @@ if TYPE_CHECKING:
 RING_OVER: Final = "ring over"  # timer C, or the time of a group
 TRYING_DUE: Final = "trying due"
 _STATUS_OF: Final = {TIMEOUT: 408, CANCELLED: 487}
+_FLOW_FAILED: Final = 430
+_NOT_FOR_CALLERS: Final = {503: 500, _FLOW_FAILED: 480}  # step 6: a 503 says nothing of us; RFC 5626 section 11.5
 COMPLETED_ELSEWHERE: Final = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 
 
 class Branch:
-    """One copy of the request on its way. ``status`` is its final status, 0 while there is none."""
+    """One copy of the request on its way. ``status`` is its final status, 0 while there is none.
 
-    __slots__ = ("_context", "outbound", "provisional", "rings_until", "status")
+    ``target`` is where it went with so much ``breadth``; None within a dialog.
+    """
 
-    def __init__(self, context: ResponseContext, rings_until: float) -> None:
+    __slots__ = ("_context", "breadth", "outbound", "provisional", "rings_until", "status", "target")
+
+    def __init__(self, context: ResponseContext, rings_until: float, target: Target | None, breadth: int) -> None:
         self._context = context
         self.rings_until = rings_until
+        self.target = target
+        self.breadth = breadth
         self.status = 0
         self.provisional = False
         self.outbound: Outbound | None = None
@@ -103,18 +110,27 @@ class ResponseContext:
             group = self._groups.pop(0)
             rings_until = self._start_ringing(len(self._groups))
             for target, breadth in zip(group, divide(self._breadth, len(group)), strict=True):
-                self._tried.append(target.uri)
-                try:
-                    request, hop = self.passage.copy_for(target, breadth)
-                    self._send(request, hop, rings_until)
-                except SipError as error:
-                    self._consider(error.status)
+                self._try(target, breadth, rings_until)
             if any(not branch.status for branch in self._branches):
                 return
         self._conclude()
 
-    def _send(self, request: Request, hop: Hop, rings_until: float) -> None:
-        branch, passage = Branch(self, rings_until), self.passage
+    def _try(self, target: Target, breadth: int, rings_until: float) -> None:
+        """Send to a target, or to the first of its other flows that it can be sent by."""
+        self._tried.append(target.uri)
+        try:
+            request, hop = self.passage.copy_for(target, breadth)
+            self._send(request, hop, rings_until, target, breadth)
+        except SipError as error:
+            if target.other_flows:
+                self._try(_next_flow(target), breadth, rings_until)
+            else:
+                self._consider(error.status)
+
+    def _send(
+        self, request: Request, hop: Hop, rings_until: float, target: Target | None = None, breadth: int = 1
+    ) -> None:
+        branch, passage = Branch(self, rings_until, target, breadth), self.passage
         branch.outbound = self._proxy.courier.request(
             request, hop, branch, prepare=passage.prepare if passage.depends_on_flow else None, mark=passage.mark
         )
@@ -200,12 +216,23 @@ class ResponseContext:
             if self.is_invite or not self.transaction.is_answered:
                 self._pass_back(branch, response)
             self._stop(COMPLETED_ELSEWHERE)
+        elif not was_given_up and (flow := self._other_flow(branch, response)) is not None:
+            self._try(flow, branch.breadth, branch.rings_until)
         elif not was_given_up and not self._recurse(response):
             self._consider(response if isinstance(response, int) else self._brought_back(branch, response))
             if status >= 600:
                 self._stop((("Reason", f"SIP;cause={status}"),))
         if all(each.status for each in self._branches):
             self._try_next_group()
+
+    def _other_flow(self, branch: Branch, response: Response | int) -> Target | None:
+        """By which other flow to try, where the flow has failed and not the user agent refused (RFC 5626 section 7)."""
+        if self._is_stopped or branch.target is None or not branch.target.other_flows:
+            return None
+        if self.is_invite and branch.rings_until == inf:  # its time is over
+            return None
+        failed = response in {408, 503} if isinstance(response, int) else response.status in {408, _FLOW_FAILED}
+        return _next_flow(branch.target) if failed else None
 
     def _consider(self, response: Response | int) -> None:
         """Keep the response when it is the best so far (step 6)."""
@@ -243,8 +270,8 @@ class ResponseContext:
             status = best if isinstance(best, int) else best.status
             if status == 408 and not self.is_invite:
                 endpoint.abandon(self.transaction)  # RFC 4320 4.2: no 408, its sender times out as well
-            elif isinstance(best, int) or status == 503:
-                endpoint.reply(self.transaction, status if status != 503 else 500)  # step 6: nothing is said of us
+            elif isinstance(best, int) or status in _NOT_FOR_CALLERS:
+                endpoint.reply(self.transaction, _NOT_FOR_CALLERS.get(status, status))
             else:
                 if status in CHALLENGES and len(self._challenges) > 1:
                     best = with_all_challenges(best, [other for other in self._challenges if other is not best])
@@ -263,6 +290,10 @@ class ResponseContext:
         if self.passage.hiding is not None and branch.outbound is not None:
             self.passage.hiding.cross_back(copy, self.passage, branch.outbound.flow)
         return copy
+
+
+def _next_flow(target: Target) -> Target:
+    return target.other_flows[0]._replace(other_flows=target.other_flows[1:])
 
 
 class _Alarm:

@@ -19,7 +19,8 @@ class Target(NamedTuple):
     """One place to forward a request to: the new Request-URI, the way there if it is known, a route set (Path).
 
     Targets of equal ``q`` are tried at the same time, those of a lower one after them. Targets of the same
-    ``instance`` that is not empty are flows to one user agent, the best first (RFC 5626 section 7).
+    ``instance`` that is not empty are flows to one user agent, the best first (RFC 5626 section 7); ``other_flows`` are
+    those left to try when this one has failed.
     """
 
     uri: str
@@ -27,14 +28,28 @@ class Target(NamedTuple):
     route: Sequence[str] = ()
     q: float = 1.0
     instance: str = ""
+    other_flows: tuple[Target, ...] = ()
 
 
 def in_groups(targets: Sequence[Target]) -> list[list[Target]]:
     """Put ``targets`` in the order in which they are tried: those of one group in parallel, group after group."""
     if len(targets) == 1:
         return [list(targets)]
-    ordered = sorted(targets, key=_least_preferred_last)
+    ordered = sorted(_one_of_each_instance(targets), key=_least_preferred_last)
     return [list(group) for _, group in groupby(ordered, key=_least_preferred_last)]
+
+
+def _one_of_each_instance(targets: Sequence[Target]) -> list[Target]:
+    """Put the flows of an instance behind the first of them.
+
+    "The proxy MUST NOT populate the target set with more than one contact with the same AOR and instance-id at a time."
+    """
+    if not any(target.instance for target in targets):
+        return list(targets)
+    flows: dict[object, list[Target]] = {}
+    for number, target in enumerate(targets):
+        flows.setdefault(target.instance or number, []).append(target)
+    return [first._replace(other_flows=tuple(others)) for first, *others in flows.values()]
 
 
 def _least_preferred_last(target: Target) -> float:
