@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection
-from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from ims_core.errors import ServiceUnavailable, SipError
@@ -118,7 +117,7 @@ class Door:
         except SipError:
             told = None
         seconds = RETRY_SECONDS if told is None else told
-        return max(1, ceil(seconds * (1 + JITTER * self._chance())))
+        return max(1, round(seconds * (1 + JITTER * self._chance())))
 
 
 def _has_to_tag(request: Request) -> bool:
