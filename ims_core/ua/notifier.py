@@ -47,9 +47,13 @@ class Notifier:
         return ", ".join(self._packages)
 
     def changed(self, package: str, resource: str, change: object = None) -> None:
-        """Tell the subscribers of ``resource``: the whole state, or of ``change``."""
+        """Tell the subscribers of ``resource``: the whole state, or of ``change``.
+
+        Those who are not approved do not even hear that there was one.
+        """
         for subscription in list(self._by_resource.get((package, resource), ())):
-            subscription.notify(change)
+            if subscription.state == ACTIVE:
+                subscription.notify(change)
 
     def subscriptions(self, package: str, resource: str) -> list[Subscription]:
         """Return who is subscribed to ``resource``."""

@@ -38,6 +38,7 @@ NO_RESOURCE: Final = "noresource"
 
 _MOST_CHANGES = 64  # kept for a partial NOTIFY; beyond them the whole state is told
 _MOST_RETRY_SECONDS = 60
+_MOST_REFUSALS = 5  # in a row, each with a Retry-After
 
 
 class Terms(NamedTuple):
@@ -81,6 +82,7 @@ class Subscription:
         self._due = False
         self._under_way: Outbound | None = None
         self._last_sent = float("-inf")
+        self._refusals = 0
         self._end: SubscriptionState | None = None
         self._context.usages.add(self)
 
@@ -145,10 +147,12 @@ class Subscription:
         self._under_way = None
         if response.status < 300:
             self.dialog.refresh(response)
+            self._refusals = 0
             self._after_success()
             return
         retry_after = retry_after_of(response)
-        if retry_after is None or response.status == 481:
+        self._refusals += 1
+        if retry_after is None or response.status == 481 or self._refusals > _MOST_REFUSALS:
             self._close()
         else:  # the failure is declared temporary
             self._pending_changes, self._due = None, True

@@ -6,6 +6,7 @@ import pytest
 
 from ims_core.errors import Forbidden
 from ims_core.messages.message import Request, Response
+from ims_core.transactions.endpoint import RequestReceived
 from ims_core.ua.alarm import Alarm
 from ims_core.ua.notifier import serve_events
 from ims_core.ua.packages import Admission, Lifetimes
@@ -318,6 +319,21 @@ def test_a_notify_refused_for_now_comes_again() -> None:
     scene.finish()
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_notify_refused_for_now_for_ever_is_given_up(ends: bool) -> None:
+    scene = Scene(answers=())
+    scene.peer.react = lambda event: (
+        scene.peer.endpoint.reply(event.transaction, 503, headers=(("Retry-After", "1"),))
+        if isinstance(event, RequestReceived)
+        else None
+    )
+    scene.subscribe(expires="0" if ends else "3600")
+    scene.network.run(30)
+    assert len(scene.told) == 6
+    assert len(scene.notifier) == 0
+    scene.finish()
+
+
 @pytest.mark.rfc("6665-4.1.3")
 def test_a_pending_subscription_sees_nothing_until_it_is_approved() -> None:
     scene = Scene()
@@ -325,15 +341,15 @@ def test_a_pending_subscription_sees_nothing_until_it_is_approved() -> None:
     scene.network.run(0.1)
     scene.notifier.changed("weather", "private", "gust")
     scene.network.run(0.1)
-    assert scene.told == [("pending;expires=600", "")] * 2
+    assert scene.told == [("pending;expires=600", "")]
     (subscription,) = scene.notifier.subscriptions("weather", "private")
     subscription.approve()
     subscription.approve()
     scene.network.run(0.1)
-    assert scene.told[2:] == [("active;expires=600", "0 private sunny")]
+    assert scene.told[1:] == [("active;expires=600", "0 private sunny")]
     subscription.end(REJECTED)
     scene.network.run(0.1)
-    assert scene.told[3:] == [("terminated;reason=rejected", "")]
+    assert scene.told[2:] == [("terminated;reason=rejected", "")]
     scene.finish()
 
 
