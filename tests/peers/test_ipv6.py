@@ -54,7 +54,14 @@ def test_a_caller_over_ipv6_and_an_agent_over_ipv4_talk(bench: Bench, tcp: bool)
     agent = bench.sipp("agent", port=bench.sign_in(server, "1001"), keys={"caller": "1001"})
     credentials = ["-au", "caller1", "-ap", "demo", "-auth_uri", f"10001@[{SIX}]:{six[1]}"]
     caller = bench.sipp(
-        "call_digest", remote=six, host=SIX, number="10001", keys={"caller": "caller1"}, options=credentials, tcp=tcp
+        "call_digest",
+        remote=six,
+        host=SIX,
+        number="10001",
+        keys={"caller": "caller1"},
+        options=credentials,
+        tcp=tcp,
+        pause=5.0,
     )
     server.wait_for_call("talking", 15)
     caller.succeed()
