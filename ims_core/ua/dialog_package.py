@@ -44,7 +44,7 @@ class DialogPackage:
     name = DIALOG
     content_type = DIALOG_INFO
     lifetimes = Lifetimes(default=3600, least=60, most=7200)  # 3.4
-    least_interval = 1.0  # 3.10: "not more than once every second"
+    least_interval = 1.0  # 3.10 wants the rate bounded
 
     def __init__(
         self,

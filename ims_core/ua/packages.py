@@ -36,7 +36,7 @@ class StateSource(Protocol):
     def state(self, resource: str, version: int, changes: list[object] | None) -> bytes:
         """Write the body of a NOTIFY: the whole state for ``changes`` None, else what changed if that can be told.
 
-        ``version`` counts the bodies of one subscription from 0 (RFC 6665 section 4.4.2).
+        ``version`` counts the bodies of one subscription from 0 (RFC 6665 section 5.3.2).
         """
 
 

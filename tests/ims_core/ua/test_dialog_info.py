@@ -37,7 +37,7 @@ def test_a_document_is_valid_and_read_back() -> None:
     assert parse_dialog_info(document) == DialogInfo("sip:bob@ims.example", 3, False, (TALK,))
 
 
-@pytest.mark.rfc("4235-3.8")
+@pytest.mark.rfc("4235-4.3")
 def test_nothing_going_on_is_a_full_document_without_dialogs() -> None:
     document = write_dialog_info("sip:bob@ims.example", 0, [], full=True)
     assert_valid(document)

@@ -64,7 +64,7 @@ class Scene:
             phone.assert_idle()
 
 
-@pytest.mark.rfc("4235-3.8")
+@pytest.mark.rfc("4235-3.7.2")
 @pytest.mark.rfc("4235-4.3")
 def test_a_call_is_told_of_from_the_invite_to_the_bye() -> None:
     scene = Scene()

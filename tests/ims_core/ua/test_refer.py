@@ -199,7 +199,7 @@ def test_a_transfer_is_followed_over_a_bad_network(seed: int) -> None:
 # Ends that are not the usual one -------------------------------------------------------------------------------------
 
 
-@pytest.mark.rfc("3515-3.2")
+@pytest.mark.rfc("3515-2.4.4")
 def test_the_referrer_may_stop_the_reports() -> None:
     pair = Pair()
     pair.refer()

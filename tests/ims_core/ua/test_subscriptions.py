@@ -420,7 +420,7 @@ def test_a_subscription_of_somebody_else_is_not_refreshed() -> None:
     scene.finish()
 
 
-@pytest.mark.rfc("6665-7.1")
+@pytest.mark.rfc("6665-4.4.4")
 def test_the_package_and_the_method_are_named_among_the_capabilities() -> None:
     scene = Scene()
     told = dict(scene.bob.ua.capabilities())
