@@ -1,5 +1,6 @@
 """Checks what no single key can show: that the parts of a configuration fit each other."""
 
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 
@@ -94,12 +95,13 @@ def _tls(config: Sections, mistakes: Mistakes) -> None:
 
 
 def _relay(config: Sections, mistakes: Mistakes) -> None:
+    if mistakes.any_in(("sip", "relay")):
+        return
     for domain, next_hop in config.sip.relay.items():
         path: Path = ("sip", "relay", domain)
         if domain.lower() == config.server.domain.lower():
             mistakes.report(path, "a domain that is not served here")
-        host = next_hop.partition(":")[2].rpartition("@")[2]
-        if next_hop and (host.startswith("[") or host[:1].isdigit()):  # names are looked up
+        if re.match(r"sips?:(?:[^@]*@)?[\[0-9]", next_hop):  # names are looked up
             check_reachable(next_hop, config, path, mistakes)
 
 

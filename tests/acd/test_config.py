@@ -82,6 +82,11 @@ def test_a_syntax_error_names_its_line() -> None:
         ("[sip]\nlisten = []", "sip.listen: expected at least one address"),
         ('[sip]\nlisten = ["udp:127.0.0.1:1", "udp:127.0.0.1:1"]', "sip.listen[1]: expected an address that is not"),
         ('[sip]\nadvertise = "a b"', "sip.advertise: expected a host, or a host and a port"),
+        ('[sip]\nrelay = { "a b" = "" }', 'sip.relay."a b": expected the key to be a domain name'),
+        ('[sip]\nrelay = { "x.example" = "192.0.2.1" }', 'sip.relay."x.example": expected a SIP URI of a proxy'),
+        ('[sip]\nrelay = { "IMS.example" = "" }', 'sip.relay."IMS.example": expected a domain that is not served here'),
+        ('[sip]\nrelay = { "x.example" = "sip:[::1]" }', 'sip.relay."x.example": expected a transport and a'),
+        ("[sip]\nfork_seconds = 0", "sip.fork_seconds: expected a number of seconds above 0"),
         ('[sip]\nadvertise = "a.example:65536"', "sip.advertise: expected a host"),
         ('[sip]\nauthentication = "basic"', 'sip.authentication: expected "digest" or "off", found "basic"'),
         (
