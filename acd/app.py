@@ -41,7 +41,7 @@ from acd.policy import agent_profiles, build_distributor, is_number, queue_profi
 from acd.protection import ban_routes, build_door, is_trunk
 from acd.store import CdrStore, StoreError
 from acd.trace import SipTrace
-from ims_core.flow import Address, format_address
+from ims_core.flow import Address, Flow, format_address
 from ims_core.ids import Ids
 from ims_core.node import Node
 from ims_core.proxy.hiding import TopologyHiding
@@ -314,6 +314,7 @@ def _assemble(
         cleanup.callback(bindings.close)
     else:
         node.on_location = engine.on_location
+    node.courier.on_failed = _note_failed_server
     stack.tap = trace.see if trace is not None else None
     return engine, live
 
@@ -332,6 +333,10 @@ def build_authenticator(present: Callable[[], Config]) -> DigestAuthenticator | 
         algorithms_of=lambda user: account.algorithms if (account := present().accounts.get(user)) else None,
         qop=config.registrar.qop,
     )
+
+
+def _note_failed_server(flow: Flow, cause: str) -> None:
+    log.info("server.failed", server=str(flow), cause=cause)
 
 
 def build_node(

@@ -57,7 +57,8 @@ class Courier:
     ``listeners`` are what it may send by, the first of each transport and version of IP first. ``location`` knows
     the flows of registered contacts. An INVITE that a server has not answered at all for ``patience`` seconds goes to
     the next one too, if there is one. ``failovers`` counts by why a server was left for the next one (``FAILOVERS``);
-    ``oversize`` counts what tried TCP because it was too large for a datagram.
+    ``oversize`` counts what tried TCP because it was too large for a datagram. ``on_failed`` is told of a server that
+    did not serve, and why.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Courier:
         self.patience = PATIENCE * endpoint.timers.t1
         self.failovers: Counter[str] = Counter()
         self.oversize = 0
+        self.on_failed: Callable[[Flow, str], None] = _ignore
         self._location = location
         # a browser opens its WebSocket itself: nobody can be reached by opening one
         usable = [(transport, local) for transport, local in listeners if transport not in WEBSOCKETS]
@@ -214,8 +216,10 @@ class Courier:
     def failed(self, flow: Flow, cause: str | Response, *, has_next: bool) -> None:
         """Take note that the server at ``flow`` did not serve, and whether the next one is tried."""
         now, server = self.endpoint.clock(), (flow.transport, flow.remote)
+        why = cause if isinstance(cause, str) else str(cause.status)
         if has_next:
-            self.failovers[cause if isinstance(cause, str) else str(cause.status)] += 1
+            self.failovers[why] += 1
+        self.on_failed(flow, why)
         rest = 0 if isinstance(cause, str) else _retry_after(cause)
         if rest:  # 21.5.4: "SHOULD NOT forward any other requests to that server for the duration specified"
             self._resting.note(server, now + min(rest, LONGEST_REST))
@@ -286,6 +290,10 @@ def _retry_after(response: Response) -> int:
     """Return the seconds of a Retry-After; 0 when there is none that can be read (20.33)."""
     digits = _DIGITS.match(response.get("Retry-After") or "")
     return int(digits[0]) if digits else 0
+
+
+def _ignore(_flow: Flow, _cause: str) -> None:
+    """Nobody wants to know."""
 
 
 NOWHERE: Final = Flow("", ("", 0), ("", 0))

@@ -67,6 +67,8 @@ def test_a_server_that_answers_503_is_followed_by_the_next(
     assert metrics["acd_sip_servers_dead"] == 1
     outcomes = {outcome: metrics[f"acd_sip_dns_answers_total{{kind=SRV,outcome={outcome}}}"] for outcome in OUTCOMES}
     assert outcomes == {"found": 1, "none": 1, "failed": 0}
+    (told,) = server.logged("server.failed")
+    assert (told["server"], told["cause"]) == (f"udp:127.0.0.1:{phones[0]}", "503")
     assert nameserver.asked.count("NAPTR agents.lab.example") == 1
     server.wait_until_idle(refused=1)
 

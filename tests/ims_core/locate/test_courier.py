@@ -201,9 +201,12 @@ def test_an_ack_waits_for_the_name_and_can_be_repeated() -> None:
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
 def test_a_503_leads_to_the_next_server(method: str) -> None:
     b = Bench((503,), (503,), (100, 200))
+    failed: list[tuple[Flow, str]] = []
+    b.client.courier.on_failed = lambda flow, cause: failed.append((flow, cause))
     user, _ = b.client.send(method=method)
     b.network.run()
     assert user.told == [100, 200]
+    assert failed == [(b.client.flow(server), "503") for server in b.servers[:2]]
     assert user.by == [b.servers[2].address] * 2
     assert b.requests() == [1, 1, 1]
     assert b.client.courier.failovers == {"503": 2}
