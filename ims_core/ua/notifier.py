@@ -87,7 +87,7 @@ class Notifier:
         if seconds:
             subscription.last(seconds)
             subscription.notify()
-        else:  # a poll (4.2.1.2): one NOTIFY and that is all
+        else:  # a poll (4.4.3): one NOTIFY and that is all
             subscription.end(TIMEOUT)
 
     # For the subscriptions (``subscription.Owner``) ---------------------------------------------------------

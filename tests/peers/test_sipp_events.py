@@ -11,8 +11,10 @@ import pytest
 
 from ims_core.calls import Call
 from ims_core.element import Element
+from ims_core.exchanges import Watch, ping
 from ims_core.ua.event_headers import Event
 from ims_core.ua.incoming import IncomingCall
+from ims_core.ua.messaging import TextReceived, serve_messages
 from ims_core.ua.notifier import serve_events
 from ims_core.ua.referral import Referral, serve_referrals, serve_shared_dialogs
 from ims_core.ua.referring import ReferAccepted, ReferEvent, ReferFinished, ReferProgress, Referring
@@ -122,6 +124,48 @@ async def test_sipp_is_subscribed_to_and_tells(bench: Bench, tcp: bool) -> None:
         ]
         assert told[-1] == Unsubscribed("noresource", None)
         assert len(us.ua.usages) == 0
+
+
+@both_transports
+@pytest.mark.rfc("6665-4.1.2.4")
+async def test_sipp_tells_before_it_answers_the_subscribe(bench: Bench, tcp: bool) -> None:
+    async with here(bench) as us:
+        sipp = bench.sipp("notify_early", keys={"caller": "sipp"}, tcp=tcp)
+        await listening(sipp, tcp=tcp)
+        target = uri_of(sipp, tcp=tcp)
+        async with Watch(us.element, Wish(target, Event("weather", "", {}), (WEATHER,), US)) as news:
+            bodies = [event.body.strip() async for event in news if isinstance(event, Notified)]
+        await succeed(sipp)
+        assert bodies == [b"early", b"none"]
+        assert len(us.ua.usages) == 0
+
+
+@both_transports
+@pytest.mark.rfc("3261-11.1")
+async def test_sipp_is_pinged(bench: Bench, tcp: bool) -> None:
+    async with here(bench) as us:
+        sipp = bench.sipp("options", keys={"caller": "sipp"}, tcp=tcp)
+        await listening(sipp, tcp=tcp)
+        outcome = await ping(us.element, uri_of(sipp, tcp=tcp), user=US)
+        assert outcome.is_success
+        await succeed(sipp)
+
+
+@both_transports
+@pytest.mark.rfc("3428-7")
+async def test_sipp_writes_to_us(bench: Bench, tcp: bool) -> None:
+    async with here(bench) as us:
+        received: list[bytes] = []
+
+        def take(message: TextReceived) -> int:
+            received.append(message.body.strip())
+            return 200
+
+        serve_messages(us.ua, take)
+        sipp = bench.sipp("message", remote=us.remote, keys={"caller": "sipp"}, tcp=tcp)
+        await succeed(sipp)
+        assert received == [b"Watson, come here."]
+        assert sipp.said("accepted") == ["text/plain"]
 
 
 # REFER ---------------------------------------------------------------------------------------------------------------
