@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import bindings, decisions, memory, message, overload, profile, simulation
+from benchmarks import bindings, connections, decisions, memory, message, overload, profile, simulation
 from benchmarks.figures import comparisons
 from benchmarks.processes import REPOSITORY, BenchmarkError, temporary_directory
 from benchmarks.report import Single, save, table
 from benchmarks.sampling import Figure, Result, Scale, Side
 
 QUICK = Scale(rounds=1, share=0.4)
-SINGLES = ("message", "memory", "bindings", "simulate", "overload")
+SINGLES = ("message", "memory", "bindings", "simulate", "overload", "connections")
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -64,6 +64,8 @@ def own_figures(names: Sequence[str], scale: Scale) -> list[Single]:
             found.append(Single("memory", title, unit, None, str(error)))
     if "bindings" in names:
         found += _bindings()
+    if "connections" in names:
+        found += _connections(scale)
     if "decisions" in names:
         per_second, dearest = decisions.whole_events(scale.seconds(5.0))
         found += [
@@ -111,6 +113,24 @@ def _bindings() -> list[Single]:
     except BenchmarkError as failure:
         costs, error = [None] * len(titles), str(failure)
     return [Single(name, *told, cost, error) for (name, told), cost in zip(titles.items(), costs, strict=True)]
+
+
+def _connections(scale: Scale) -> list[Single]:
+    found = []
+    for transport in ("tcp", "tls"):
+        many = f"{connections.CONNECTIONS:,} {transport.upper()} connections"
+        try:
+            with temporary_directory() as directory:
+                got = connections.carried(transport, scale, directory)
+        except BenchmarkError as error:
+            found.append(Single(f"{transport}_rate", f"REGISTER over {many}", "a second", None, str(error)))
+            continue
+        found += [
+            Single(f"{transport}_rate", f"REGISTER over {many}", "a second", got.rate),
+            Single(f"{transport}_cpu", f"REGISTER over {many}", "per CPU second", got.per_cpu_second),
+            Single(f"{transport}_memory", "memory of each, with its binding", "KiB", got.bytes_each / 1024),
+        ]
+    return found
 
 
 def _stop(number: int, _: object) -> None:
