@@ -16,6 +16,7 @@ PEERS = {
     "baresip": "baresip",
     "espeak-ng": "espeak-ng",
     "kamailio": "kamailio",
+    "linphone": "linphone-daemon",
     "node": "node",
     "openssl": "openssl",
     "promtool": "promtool",
