@@ -141,15 +141,16 @@ class ResponseContext:
     def _start_ringing(self, groups_left: int) -> float:
         """Start the timer of a group; return when its branches are given up (timer C, 16.6 step 11)."""
         policy, endpoint = self._proxy.policy, self._proxy.endpoint
-        first = self._alarm is None
-        alarm = self._alarm = self._alarm or _Alarm(self)
-        if self.is_invite:
-            seconds = min(policy.ring_seconds, policy.group_seconds) if groups_left else policy.ring_seconds
-            endpoint.start_timer(alarm, RING_OVER, seconds)
-            return endpoint.clock() + seconds
-        if first:  # when the sender's timer E has grown from T1 to T2
-            endpoint.start_timer(alarm, TRYING_DUE, endpoint.timers.t2 - endpoint.timers.t1)
-        return inf
+        seconds = policy.ring_seconds if self.is_invite else inf
+        if groups_left:
+            seconds = min(seconds, policy.group_seconds)
+        if self._alarm is None:
+            self._alarm = _Alarm(self)
+            if not self.is_invite:  # when the sender's timer E has grown from T1 to T2
+                endpoint.start_timer(self._alarm, TRYING_DUE, endpoint.timers.t2 - endpoint.timers.t1)
+        if seconds < inf:
+            endpoint.start_timer(self._alarm, RING_OVER, seconds)
+        return endpoint.clock() + seconds
 
     def wake(self, alarm: _Alarm, event: str) -> None:
         """Act on a timer that has run out."""
@@ -172,7 +173,7 @@ class ResponseContext:
         """End a branch that rings without end: by CANCEL, and at once when nothing has come of it at all (16.8)."""
         branch.rings_until = inf
         self._cancel(branch, ())
-        if not branch.provisional:
+        if not branch.provisional or not self.is_invite:
             self.receive_final(branch, 408)
 
     # Cancelling ---------------------------------------------------------------------------------------------

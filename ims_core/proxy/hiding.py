@@ -130,8 +130,9 @@ class TopologyHiding:
         values = response.values("Record-Route")
         marker = f":{passage.token}@"
         ours = max((position for position, value in enumerate(values) if marker in value), default=None)
-        if ours is not None:
-            # who gets a response follows its Record-Route from below
+        if ours is None:  # no dialog comes of it
+            response.remove("Record-Route")
+        else:  # who gets a response follows its Record-Route from below
             inside = values[:ours][::-1]
             top = self._with_sealed(values[ours], inside, passage.token, response.call_id)
             _replace(response, "Record-Route", [top, *values[ours + 1 :]])
@@ -145,7 +146,8 @@ class TopologyHiding:
     def _with_sealed(self, ours: str, inside: list[str], token: str, call_id: str) -> str:
         if not inside:
             return ours
-        return ours.replace(token, f"{token}.{self._seal.close(chr(10).join(inside), _ROUTE, call_id)}", 1)
+        sealed = self._seal.close("\n".join(inside), _ROUTE, call_id)
+        return ours.replace(token, f"{token}.{sealed}", 1)
 
     def _hide_contacts(self, message: Message, record_route: RecordRoute, side: Flow) -> None:
         values = message.values("Contact")

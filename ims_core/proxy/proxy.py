@@ -11,7 +11,7 @@ from ims_core.proxy.context import ResponseContext
 from ims_core.proxy.forking import Recursion, Target, in_groups
 from ims_core.proxy.passage import Passage
 from ims_core.proxy.record_route import RecordRoute
-from ims_core.proxy.routes import lead_on, next_route, strip_maddr, undo_strict_routing
+from ims_core.proxy.routes import lead_on, strip_maddr, take_own_routes, undo_strict_routing
 
 if TYPE_CHECKING:
     from ims_core.flow import Address, Flow
@@ -116,9 +116,8 @@ class Proxy:
                 is_proven = True
                 self._reveal_route(copy, strict)
         strip_maddr(copy, self._is_local)
-        while (route := next_route(copy)) is not None and self._is_local(route):
+        for route in take_own_routes(copy, self._is_local):
             is_proven = is_proven or self._record_route.proves(route, token)
-            copy.pop_value("Route")
             self._reveal_route(copy, route)
         if not is_proven:
             raise Forbidden("Not a dialog of this proxy")

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ims_core.messages.headers import parse_name_addr, split_values
+from ims_core.errors import BadRequest
+from ims_core.messages.headers import first_value_end, parse_name_addr
 from ims_core.messages.uri import Uri, parse_uri
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Request
 
+MOST_OWN_ROUTES = 16  # two of each passage, and spirals are rare
+
 
 def next_route(request: Request) -> Uri | None:
     """Return the URI of the topmost Route, None when there is none. Raises ``BadRequest``."""
     value = request.get("Route")
-    return parse_name_addr(split_values(value)[0]).uri if value else None
+    return parse_name_addr(value[: first_value_end(value)].strip()).uri if value else None
+
+
+def take_own_routes(request: Request, is_local: Callable[[Uri], bool]) -> Iterator[Uri]:
+    """Take the URIs that lead to this element off the top of the Route and yield each (16.4).
+
+    Raises ``BadRequest``, also when there are more of them than any way through here leaves behind.
+    """
+    for _ in range(MOST_OWN_ROUTES):
+        route = next_route(request)
+        if route is None or not is_local(route):
+            return
+        request.pop_value("Route")
+        yield route
+    raise BadRequest("Too many routes to one element")
 
 
 def routes_beyond(request: Request, is_local: Callable[[Uri], bool]) -> tuple[str, ...]:
@@ -79,7 +96,7 @@ def lead_on(request: Request) -> str:
     value = request.get("Route")
     if not value:
         return request.uri
-    first = parse_name_addr(split_values(value)[0])
+    first = parse_name_addr(value[: first_value_end(value)].strip())
     if not first.uri.is_loose_router:
         request.pop_value("Route")
         request.add("Route", f"<{request.uri}>")

@@ -15,7 +15,7 @@ from ims_core.messages.parser import parse_message
 from ims_core.proxy.bounds import Loops, breadth_of, hops_left
 from ims_core.proxy.passage import Passage
 from ims_core.proxy.record_route import RecordRoute
-from ims_core.proxy.routes import lead_on, next_route, strip_maddr, undo_strict_routing
+from ims_core.proxy.routes import lead_on, strip_maddr, take_own_routes, undo_strict_routing
 from ims_core.security.door import Door
 from ims_core.transactions.vias import stamp_via
 
@@ -138,9 +138,8 @@ class StatelessProxy:
         """Take our own URIs off the Route; whether one of them proves that the dialog goes through us (16.4)."""
         is_proven = token in request.uri and undo_strict_routing(request, self._is_ours(token)) is not None
         strip_maddr(request, self._is_local)
-        while (route := next_route(request)) is not None and self._is_local(route):
+        for route in take_own_routes(request, self._is_local):
             is_proven = is_proven or self._record_route.proves(route, token)
-            request.pop_value("Route")
         return is_proven
 
     def _is_ours(self, token: str) -> Callable[[Uri], bool]:

@@ -142,6 +142,23 @@ def test_a_group_that_is_silent_is_followed_by_the_next_and_may_still_answer() -
     assert forks.cancelled() == [1]
 
 
+@pytest.mark.rfc("3261-16.6", "3261-16.8")
+def test_a_message_to_a_silent_phone_goes_to_the_next_in_time() -> None:
+    forks = Forks([1.0, 0.5], group_seconds=5.0)
+    forks.callees[0].react = lambda _: None
+    forks.send("MESSAGE")
+    forks.network.run(4)
+    assert forks.asked() == [0]
+    forks.network.run(1)
+    assert forks.asked() == [0, 1]
+    assert forks.final == []
+    forks.reply(202, 1)
+    forks.reply(200, 0)
+    assert forks.final == [202], "one response, and no CANCEL to anything but an INVITE"
+    forks.finish()
+    assert forks.cancelled() == []
+
+
 @pytest.mark.rfc("3261-16.6", "3261-16.9")
 def test_a_target_without_a_way_to_it_is_passed_over() -> None:
     forks = Forks([0.5])

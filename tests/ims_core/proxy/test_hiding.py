@@ -237,7 +237,8 @@ def test_whatever_contact_comes_from_inside_is_not_told(contact: str) -> None:
     house.alice.react = lambda _: None
     house.network.run(0.1)
     asked = house.alice.requests[-1].request
-    data = response_bytes(asked, 200, headers=[("Contact", contact)])
+    routes = [("Record-Route", "<sip:10.1.1.9;lr>"), ("Record-Route", "<sip:10.1.1.7;lr>")]
+    data = response_bytes(asked, 200, headers=[("Contact", contact), *routes])
     house.alice.endpoint.send(house.alice.flow(INSIDE), data)
     house.network.run(1)
     assert house.bob.statuses[-1] == 200

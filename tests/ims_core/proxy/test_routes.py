@@ -97,6 +97,16 @@ def test_a_maddr_that_leads_here_is_taken_off(uri: str, then: str) -> None:
 
 
 @pytest.mark.rfc("3261-16.4")
+def test_our_own_routes_are_taken_off_and_no_end_of_them_is_refused() -> None:
+    ours = "<sip:t@192.0.2.1;lr>"
+    found = request("sip:bob@x.example", *[ours] * (MOST_OWN_ROUTES - 1), "<sip:p2.example;lr>", ours)
+    assert [route.user for route in take_own_routes(found, is_node)] == ["t"] * (MOST_OWN_ROUTES - 1)
+    assert found.values("Route") == ["<sip:p2.example;lr>", ours]
+    with pytest.raises(BadRequest):
+        list(take_own_routes(request("sip:bob@x.example", *[ours] * MOST_OWN_ROUTES), is_node))
+
+
+@pytest.mark.rfc("3261-16.4")
 def test_what_lies_beyond_our_own_routes() -> None:
     ours, theirs = "<sip:t@192.0.2.1;lr>", ("<sip:p2.example;lr>", "<sip:192.0.2.1;lr>")
     assert routes_beyond(request("sip:bob@x.example", ours, ours, *theirs), is_node) == theirs
