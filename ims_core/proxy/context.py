@@ -219,7 +219,7 @@ class ResponseContext:
             self._stop(COMPLETED_ELSEWHERE)
         elif not was_given_up and (flow := self._other_flow(branch, response)) is not None:
             self._try(flow, branch.breadth, branch.rings_until)
-        elif not was_given_up and not self._recurse(response):
+        elif not was_given_up and not self._recurse(branch, response):
             self._consider(response if isinstance(response, int) else self._brought_back(branch, response))
             if status >= 600:
                 self._stop((("Reason", f"SIP;cause={status}"),))
@@ -246,18 +246,24 @@ class ResponseContext:
         status = response if isinstance(response, int) else response.status
         return rank(status, is_invite=self.is_invite)
 
-    def _recurse(self, response: Response | int) -> bool:
-        """Try the contacts of a 3xx next, where that is wanted (step 4); whether nothing of it is left to tell."""
+    def _recurse(self, branch: Branch, response: Response | int) -> bool:
+        """Try the contacts of a 3xx next, where that is wanted (step 4); those not followed are a response still."""
         recursion = self._proxy.policy.recursion
         if recursion is None or isinstance(response, int) or response.status >= 400 or not self._tried:
             return False
         if self._is_stopped:
             return False
-        targets = recursion.targets(self.passage.request, response, self._tried)
+        targets, left = recursion.split(self.passage.request, response, self._tried)
         groups = in_groups(targets) if targets else []
         if not groups or max(map(len, groups)) > self._breadth:
             return False
         self._groups[:0] = groups
+        if left:
+            rest = self._brought_back(branch, response)
+            rest.remove("Contact")
+            for value in left:
+                rest.add("Contact", value)
+            self._consider(rest)
         return True
 
     # Answering ----------------------------------------------------------------------------------------------

@@ -65,22 +65,33 @@ class Recursion:
     def __init__(self, admits: Callable[[Uri], bool]) -> None:
         self._admits = admits
 
-    def targets(self, request: Request, redirect: Response, tried: Iterable[str]) -> list[Target]:
-        """Return where ``redirect`` sends ``request``, without what was ``tried``; contacts that are unfit left out."""
+    def split(self, request: Request, redirect: Response, tried: Iterable[str]) -> tuple[list[Target], list[str]]:
+        """Return where ``redirect`` sends ``request`` that was not ``tried``, and the contacts that are not followed.
+
+        305 and 380 name no other address of the callee: they are not for a proxy to follow (21.3.4, 21.3.5).
+        """
         known = set(tried)
-        found = []
+        found: list[Target] = []
+        left: list[str] = []
+        if redirect.status not in {300, 301, 302}:
+            return found, left
         for value in redirect.values("Contact"):
             try:
                 contact = parse_name_addr(value)
                 uri = contact.uri
             except SipError:
+                left.append(value)
                 continue
             # "If the Request-URI of the original request is a SIPS URI, the proxy MUST NOT recurse to a non-SIPS URI"
             fits = uri.scheme == "sips" or (uri.scheme == "sip" and not request.uri.startswith("sips:"))
-            if fits and uri.text not in known and self._admits(uri):
+            if uri.text in known:
+                continue
+            if fits and self._admits(uri):
                 known.add(uri.text)
                 found.append(Target(uri.text, q=_preference(contact)))
-        return found
+            else:
+                left.append(value)
+        return found, left
 
 
 def _preference(contact: NameAddr) -> float:

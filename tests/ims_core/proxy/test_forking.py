@@ -292,6 +292,29 @@ def test_a_redirection_to_elsewhere_is_passed_on(target: str) -> None:
 
 
 @pytest.mark.rfc("3261-16.7")
+def test_contacts_that_are_not_followed_are_passed_on_when_the_others_fail() -> None:
+    forks = Redirected(Recursion(only_198))
+    forks.send()
+    redirect(forks, contact(forks, 1), "<mailto:bob@ims.example>", "<sip:bob@203.0.113.9>;q=0.2")
+    assert forks.asked() == [0, 1]
+    forks.reply(486, 1)
+    (response,) = forks.responses(302)
+    assert response.values("Contact") == ["<mailto:bob@ims.example>", "<sip:bob@203.0.113.9>;q=0.2"]
+    forks.finish()
+
+
+@pytest.mark.rfc("3261-21.3.4", "3261-21.3.5")
+@pytest.mark.parametrize("status", [305, 380])
+def test_what_is_no_other_address_is_passed_on(status: int) -> None:
+    forks = Redirected(Recursion(only_198))
+    forks.send()
+    redirect(forks, contact(forks, 1), status=status)
+    assert forks.asked() == [0]
+    assert forks.final == [status]
+    forks.finish()
+
+
+@pytest.mark.rfc("3261-16.7")
 def test_a_redirection_in_a_circle_is_followed_once() -> None:
     forks = Redirected(Recursion(only_198))
     forks.send()
