@@ -20,6 +20,9 @@ MOST_OPEN = 1000  # questions that may wait for an answer
 ADDRESSES_EACH = 4  # of one host
 
 Done = Callable[[Sequence[Server]], None]
+Published = list[tuple[str, list[Srv]]]
+"""The servers that a domain publishes for each transport, in the order to try them."""
+
 Steps = Generator[Sequence[Question], Sequence[Answer], list[Server]]
 
 DEFAULT_PORTS = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
@@ -55,7 +58,7 @@ class Resolver:
 
     def can_find(self, uri: Uri) -> bool:
         """Whether ``uri`` may have servers that we can reach: its transport, if it names one, has a listener."""
-        if self.ask is None:
+        if self.ask is None and not is_ip_address(_target(uri)):
             return False
         if uri.scheme == "sips":
             return uri.transport in SECURE and not SECURE.isdisjoint(self._kinds)
@@ -108,8 +111,8 @@ class Resolver:
             self.ask(question)
 
     def _steps(self, uri: Uri) -> Steps:
-        """Do as section 4 says; ``maddr`` names the target in place of the host."""
-        target = uri.params.get("maddr", "").strip("[]").lower() or uri.host
+        """Do as section 4 says."""
+        target = _target(uri)
         is_sips = uri.scheme == "sips"
         transport = uri.transport if uri.params.get("transport") else ""
         if is_ip_address(target):
@@ -118,51 +121,50 @@ class Resolver:
             # 4.1: no transport but a port: "UDP for a SIP URI, and TCP for a SIPS URI", which is over TLS
             return (yield from self._addresses(transport or ("TLS" if is_sips else "UDP"), target, uri.port, uri.host))
         if transport:
-            services = [(transport, f"{SRV_NAMES[transport]}.{target}")] if transport in SRV_NAMES else []
-            servers = yield from self._servers(services, uri.host)
+            found = yield from self._published([transport], target)
         else:
-            servers = yield from self._by_service(target, uri.host, is_sips=is_sips)
-        if servers is None:  # 4.1, 4.2: no SRV records at all
-            servers = yield from self._addresses(transport or ("TLS" if is_sips else "UDP"), target, None, uri.host)
-        return servers[:MOST_SERVERS]
+            found = yield from self._by_service(target, is_sips=is_sips)
+        if not found:  # 4.1, 4.2: no SRV records at all
+            return (yield from self._addresses(transport or ("TLS" if is_sips else "UDP"), target, None, uri.host))
+        return (yield from self._hosts(found, uri.host))
 
-    def _by_service(
-        self, target: str, domain: str, *, is_sips: bool
-    ) -> Generator[Sequence[Question], Sequence[Answer], list[Server] | None]:
+    def _by_service(self, target: str, *, is_sips: bool) -> Generator[Sequence[Question], Sequence[Answer], Published]:
         """Find by NAPTR what transports the domain has, or by the SRV records that it has (4.1)."""
         (naptr,) = yield [Question("NAPTR", target)]
         records = [record for record in naptr.records if isinstance(record, Naptr)]
         services = usable(records, self._kinds, secure=is_sips)
         if services:
-            return (yield from self._servers(services, domain))
-        for transport in self._kinds:  # the first of ours that the domain has
-            if transport in (SECURE if is_sips else SRV_NAMES):
-                servers = yield from self._servers([(transport, f"{SRV_NAMES[transport]}.{target}")], domain)
-                if servers is not None:
-                    return servers
-        return None
+            return (yield from self._srv(services))
+        usual = [transport for transport in self._kinds if transport in (SECURE if is_sips else SRV_NAMES)]
+        return (yield from self._published(usual, target))[:1]  # the first of ours that the domain has
 
-    def _servers(
-        self, services: Sequence[tuple[str, str]], domain: str
-    ) -> Generator[Sequence[Question], Sequence[Answer], list[Server] | None]:
-        """Follow SRV records to addresses; None when there are no such records."""
-        answers = yield [Question("SRV", name) for _, name in services]
-        found: list[tuple[str, Srv]] = [
-            (transport, record)
+    def _published(
+        self, transports: Sequence[str], target: str
+    ) -> Generator[Sequence[Question], Sequence[Answer], Published]:
+        """Find SRV records under their usual names."""
+        return self._srv([(name, f"{SRV_NAMES[name]}.{target}") for name in transports if name in SRV_NAMES])
+
+    def _srv(self, services: Sequence[tuple[str, str]]) -> Generator[Sequence[Question], Sequence[Answer], Published]:
+        """Return the servers of those services that have any, in their order."""
+        answers = (yield [Question("SRV", name) for _, name in services]) if services else ()
+        published = [
+            (transport, [record for record in answer.records if isinstance(record, Srv)])
             for (transport, _), answer in zip(services, answers, strict=True)
-            for record in in_order([record for record in answer.records if isinstance(record, Srv)], self._number)
         ]
-        if not found:
-            return None
+        return [(transport, in_order(records, self._number)) for transport, records in published if records]
+
+    def _hosts(self, published: Published, domain: str) -> Steps:
+        """Go from SRV records to addresses (4.2)."""
         servers: list[Server] = []
-        named = [(transport, record) for transport, record in found if record.target][:MOST_SERVERS]
+        named = [(transport, record) for transport, records in published for record in records if record.target]
+        del named[MOST_SERVERS:]
         questions = [Question(kind, record.target) for transport, record in named for kind in self._kinds[transport]]
-        by_question = dict(zip(questions, (yield questions), strict=True)) if questions else {}
+        answers = dict(zip(questions, (yield questions), strict=True)) if questions else {}
         for transport, record in named:
             for kind in self._kinds[transport]:
-                records = by_question[Question(kind, record.target)].records[:ADDRESSES_EACH]
-                servers.extend(self._server(transport, str(host), record.port, domain) for host in records)
-        return servers
+                hosts = answers[Question(kind, record.target)].records[:ADDRESSES_EACH]
+                servers.extend(self._server(transport, str(host), record.port, domain) for host in hosts)
+        return servers[:MOST_SERVERS]
 
     def _addresses(self, transport: str, name: str, port: int | None, domain: str) -> Steps:
         """Look up a host (4.2)."""
@@ -178,6 +180,11 @@ class Resolver:
     def _server(transport: str, host: str, port: int | None, domain: str) -> Server:
         name = domain if transport in SECURE and not is_ip_address(domain) else ""
         return Server(transport, host, port or DEFAULT_PORTS.get(transport, 5060), name)
+
+
+def _target(uri: Uri) -> str:
+    """Return the host to look for: ``maddr`` says so in place of the host (section 4)."""
+    return uri.params.get("maddr", "").strip("[]").lower() or uri.host
 
 
 class _Search:

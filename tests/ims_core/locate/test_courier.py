@@ -492,3 +492,15 @@ def test_a_call_to_nobody_is_rejected_once() -> None:
     network.run()
     assert [event.status for event in alice.told_by(call) if isinstance(event, Rejected)] == [503]
     alice.assert_idle()
+
+
+@pytest.mark.rfc("5922-4", "3263-4.1")
+def test_a_server_by_tls_must_prove_the_name_that_was_asked_for() -> None:
+    b = Bench(())
+    b.client.advertised["TLS", b.client.address] = "client.example:5061"
+    courier = Courier(b.client.endpoint, listeners=[("TLS", b.client.address)])
+    answers: dict[str, tuple[Record, ...]] = {"SRV": (Srv(0, 0, 5071, "s0.lab.example"),), "A": ("192.0.2.9",)}
+    courier.resolver.ask = lambda question: courier.resolver.answer(question, Answer(answers.get(question.kind, ()), 1))
+    courier.request(b.client.request("OPTIONS"), "sips:bob@lab.example", None)
+    ((flow, _),) = b.client.data_to_send()
+    assert flow == Flow("TLS", b.client.address, ("192.0.2.9", 5071), server_name="lab.example")

@@ -99,10 +99,13 @@ class Bench:
             ["NAPTR lab.example", "SRV _sips._tcp.lab.example", "A s1.lab.example"],
             ["TLS 192.0.2.11 5071 lab.example"],
         ),
-        # no NAPTR: SRV of our transports, one after the other
+        # no NAPTR: the first of our transports that has SRV records
         (
             "sip:u@old.example",
-            ["NAPTR old.example", "SRV _sip._udp.old.example", "SRV _sip._tcp.old.example", "A s1.lab.example"],
+            [
+                "NAPTR old.example", "SRV _sip._udp.old.example", "SRV _sip._tcp.old.example",
+                "SRV _sips._tcp.old.example", "A s1.lab.example",
+            ],
             ["TCP 192.0.2.11 5080"],
         ),
         # no SRV either: UDP to the address, TLS for sips
@@ -304,3 +307,4 @@ def test_the_cache_is_bounded() -> None:
 def test_without_a_nameserver_no_name_has_a_way() -> None:
     resolver = Resolver(EVERYWHERE, clock=Clock(), number=lambda _: 0)
     assert not resolver.can_find(parse_uri("sip:u@lab.example"))
+    assert resolver.can_find(parse_uri("sip:u@lab.example;maddr=192.0.2.9"))
