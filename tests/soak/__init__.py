@@ -1,0 +1,1 @@
+"""Ten minutes of mixed calls over a bad network: `make soak`."""
