@@ -216,18 +216,21 @@ class Message(Struct, kw_only=True, eq=False, gc=False):
             return
         first = self.keys.index(key)
         self.lines[first] = f"{name}: {value}"
-        while self.keys.count(key) > 1:
-            position = self.keys.index(key, first + 1)
-            del self.keys[position], self.lines[position]
+        if self.keys.count(key) > 1:
+            self._drop(key, after=first)
         self._forget(key)
 
     def remove(self, name: str) -> None:
         """Drop every line of that name."""
         key = canonical(name)
-        while key in self.keys:
-            position = self.keys.index(key)
-            del self.keys[position], self.lines[position]
-        self._forget(key)
+        if key in self.keys:
+            self._drop(key)
+            self._forget(key)
+
+    def _drop(self, key: str, *, after: int = -1) -> None:
+        kept = [position for position, other in enumerate(self.keys) if other != key or position <= after]
+        self.keys = [self.keys[position] for position in kept]
+        self.lines = [self.lines[position] for position in kept]
 
     def pop_value(self, name: str) -> str | None:
         """Take the first value of that name off the message: how a Via or Route is consumed.

@@ -6,12 +6,20 @@ from collections.abc import Callable
 
 import pytest
 
+from ims_core.errors import BadRequest
 from ims_core.flow import Flow, format_address
 from ims_core.messages.message import Request
 from ims_core.messages.parser import parse_message
 from ims_core.messages.uri import Uri
 from ims_core.proxy.record_route import RecordRoute
-from ims_core.proxy.routes import lead_on, routes_beyond, strip_maddr, undo_strict_routing
+from ims_core.proxy.routes import (
+    MOST_OWN_ROUTES,
+    lead_on,
+    routes_beyond,
+    strip_maddr,
+    take_own_routes,
+    undo_strict_routing,
+)
 from tests.kit import NODE_ADDRESS, Network, Party, Phone, Site, request_bytes
 
 NODE = format_address(NODE_ADDRESS)
