@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from acd.cdr import Cdr, EndedBy, Outcome
 from ims_core.messages.message import Response
+from ims_core.registrar.location import Binding
 from ims_core.ua.session_events import Answered, Ended, Rejected, Ringing
 from tests.acd.house import SDP, House, Phone
 
@@ -54,6 +55,22 @@ def test_a_caller_is_connected_with_an_agent_and_hangs_up() -> None:
         ]
         assert agent.outcome == "Ended"
         house.assert_nothing_left()
+
+
+@pytest.mark.rfc("3327-5.3")
+def test_an_agent_behind_a_proxy_is_called_by_the_path_that_was_registered() -> None:
+    with House() as house:
+        edge, caller = house.phone("1001"), house.phone("alice")
+        path = f"<sip:edge@127.0.0.1:{edge.address[1]};lr>"
+        house.location.add(Binding("sip:1001@ims.example", "sip:1001@192.0.2.77", by_flow=False, path=(path,)))
+        house.server.node.handle_timer()
+        caller.dial("10001")
+        house.run(5.0)
+        assert caller.outcome == "Answered"
+        invite = edge.incoming[0].request
+        assert (invite.uri, invite.values("Route")) == ("sip:1001@192.0.2.77", [path])
+        caller.hang_up()
+        house.settle()
 
 
 def test_the_agent_may_hang_up_too() -> None:
