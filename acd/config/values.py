@@ -306,13 +306,15 @@ class Nameserver(Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53` or `[2001:db8::53]:5353`."""
+        has_port = "]:" in text or text.count(":") == 1
+        host, _, port = text.rpartition(":") if has_port else (text, "", "53")
         try:
-            if text.count(":") > 1 and not text.startswith("["):
-                return cls(_host(text), 53)
-            host, colon, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
-            return cls(_host(host if colon else text), _port(port) if colon else 53)
+            read = cls(_host(host), _port(port))
         except ValueError:
-            raise ValueError('an IP address, with a port if it is not 53, like "192.0.2.53:5353"') from None
+            read = None
+        if read is None or not read.port:
+            raise ValueError('an IP address, with a port if it is not 53, like "192.0.2.53:5353"')
+        return read
 
     def __str__(self) -> str:
         return f"{_bracketed(self.host)}:{self.port}"

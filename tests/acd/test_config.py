@@ -82,6 +82,8 @@ def test_a_syntax_error_names_its_line() -> None:
         ("[sip]\nlisten = []", "sip.listen: expected at least one address"),
         ('[sip]\nlisten = ["udp:127.0.0.1:1", "udp:127.0.0.1:1"]', "sip.listen[1]: expected an address that is not"),
         ('[sip]\nadvertise = "a b"', "sip.advertise: expected a host, or a host and a port"),
+        ('[sip]\nnameservers = ["ns.example"]', "sip.nameservers[0]: expected an IP address, with a port if it is not"),
+        ('[sip]\nnameservers = ["192.0.2.53:0"]', "sip.nameservers[0]: expected an IP address, with a port if it is"),
         ('[sip]\nrelay = { "a b" = "" }', 'sip.relay."a b": expected the key to be a domain name'),
         ('[sip]\nrelay = { "x.example" = "192.0.2.1" }', 'sip.relay."x.example": expected a SIP URI of a proxy'),
         ('[sip]\nrelay = { "IMS.example" = "" }', 'sip.relay."IMS.example": expected a domain that is not served here'),
