@@ -1,7 +1,8 @@
 """One deadline of any length, which can be moved and dropped.
 
 An endpoint's timers come in few lengths and are never stopped (``transactions.timers``). An alarm reaches a time of
-its own by steps of such lengths, and rings at most a second late: it is for expiry and refresh, not for the wire.
+its own by steps of such lengths, and rings at most an eighth of a second late: it is for expiry and refresh, not for
+the wire.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ims_core.transactions.endpoint import Endpoint
 
-_STEPS = (512.0, 64.0, 8.0, 1.0)
+_STEPS = (512.0, 64.0, 8.0, 1.0, 0.125)
 
 
 class Alarm:

@@ -53,7 +53,7 @@ class Fork:
     @property
     def owes_answer(self) -> bool:
         """Whether a PRACK waits for our answer to the callee's offer."""
-        return self._pracks is not None
+        return self._pracks is not None and self.dialog.turn == OUR_TURN
 
     def take_reliable(self, response: Response) -> bool:
         """Take a reliable response; False when it is a repetition or out of order (RFC 3262 section 4).

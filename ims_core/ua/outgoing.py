@@ -197,8 +197,7 @@ class OutgoingCall(Session):
             return
         if status != 199:
             self.on_event(Ringing(status, session_description(response), reliable))
-        owner_answers = fork.owes_answer and fork.dialog.turn == OUR_TURN
-        if reliable and not owner_answers and self.state != OVER:
+        if reliable and not fork.owes_answer and self.state != OVER:
             fork.prack(self.context)
 
     def _receive_2xx(self, response: Response) -> None:

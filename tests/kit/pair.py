@@ -10,7 +10,7 @@ from ims_core.ua.description import SDP
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
 from ims_core.ua.session import OVER, Session
-from ims_core.ua.session_events import Answered, Reanswered, Reoffered, SessionEvent
+from ims_core.ua.session_events import Answered, Reanswered, Reoffered, Ringing, SessionEvent
 from ims_core.ua.session_timer import TimerPolicy
 from tests.kit.network import Faults, Network
 from tests.kit.phone import Phone
@@ -52,7 +52,7 @@ class Pair:
         """Have alice call; ``answer`` None: bob lets it ring."""
 
         def take(call: IncomingCall) -> None:
-            self._mind(self.bob, call)
+            self.mind(self.bob, call)
             if answer is None:
                 call.progress()
             else:
@@ -60,7 +60,7 @@ class Pair:
 
         self.bob.on_call = take
         self.leg = self.alice.call(self.bob.uri, sdp=sdp, headers=headers)
-        self._mind(self.alice, self.leg)
+        self.mind(self.alice, self.leg)
         self.network.run(0.1)
 
     def send(self, method: str, *, cseq: int | None = None, body: bytes = b"", kind: str = SDP, **fields: str) -> None:
@@ -94,7 +94,8 @@ class Pair:
         self.alice.assert_idle()
         self.bob.assert_idle()
 
-    def _mind(self, phone: Phone, session: Session) -> None:
+    def mind(self, phone: Phone, session: Session) -> None:
+        """Keep what a session tells, and answer what it is offered if offers are taken."""
         note = phone.listen(session)
 
         def on_event(event: SessionEvent) -> None:
@@ -104,7 +105,7 @@ class Pair:
             fresh = f"{phone.name} {next(self._descriptions)}".encode()
             if isinstance(event, Reoffered):
                 session.accept_offer(fresh)
-            elif isinstance(event, Answered | Reanswered):
+            elif isinstance(event, Answered | Reanswered | Ringing):
                 session.acknowledge(fresh)  # does nothing where no answer of ours is due
 
         session.on_event = on_event

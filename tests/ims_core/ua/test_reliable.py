@@ -276,7 +276,7 @@ def test_an_offer_in_a_prack_is_answered_by_its_200() -> None:
 
 @pytest.mark.rfc("3262-5")
 def test_without_offer_in_the_invite_the_first_reliable_response_makes_it_and_the_prack_answers() -> None:
-    p = ringing(sdp=b"", takes_offers=True)
+    p = ringing(sdp=b"")
     p.peer.progress(183, b"offer of bob")
     p.network.run(0.1)
     assert p.alice.told_by(p.leg)[-1] == Ringing(183, b"offer of bob", True)
