@@ -13,6 +13,7 @@ import pytest
 import uvloop
 
 from ims_core.flow import Address, Flow
+from ims_core.transport import connections
 from ims_core.transport.limits import TransportLimits
 from ims_core.transport.stack import TIMER_GRAIN, Stack
 from tests.kit import Network, Site, request_bytes
@@ -486,21 +487,42 @@ def test_a_connection_that_is_refused_is_a_transport_error(run: Run, free_port: 
     run(main())
 
 
+@contextlib.contextmanager
+def nobody_takes() -> Iterator[Address]:
+    """An address that neither takes nor refuses connections."""
+    with socket.socket() as full, contextlib.ExitStack() as waiting:
+        full.bind((HOST, 0))
+        full.listen(0)
+        for _ in range(4):  # whom the kernel would still take in
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        yield full.getsockname()
+
+
 @pytest.mark.rfc("3261-18.4")
 def test_a_connection_that_nobody_takes_is_a_transport_error(run: Run) -> None:
     async def main() -> None:
-        with socket.socket() as full:
-            full.bind((HOST, 0))
-            full.listen(0)
-            with contextlib.ExitStack() as waiting:
-                for _ in range(4):  # whom the kernel would still take in
-                    client = waiting.enter_context(socket.socket())
-                    client.setblocking(False)
-                    client.connect_ex(full.getsockname())
-                async with bench(connect_seconds=0.05) as b:
-                    flow = Flow("TCP", b.tcp, full.getsockname())
-                    b.send(flow, b"one")
-                    await b.node.until(lambda: b.node.failed == [flow])
+        with nobody_takes() as remote:
+            async with bench(connect_seconds=0.05) as b:
+                flow = Flow("TCP", b.tcp, remote)
+                b.send(flow, b"one")
+                await b.node.until(lambda: b.node.failed == [flow])
+
+    run(main())
+
+
+@pytest.mark.rfc("3261-18.1.1")
+def test_a_connection_that_is_only_a_try_is_given_up_soon(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "PROBE_SECONDS", 0.05)
+
+    async def main() -> None:
+        with nobody_takes() as remote:
+            async with bench(connect_seconds=10 * PATIENCE) as b:
+                b.node.courier.is_probing = lambda _: True
+                flow = Flow("TCP", b.tcp, remote)
+                b.send(flow, b"one")
+                await b.node.until(lambda: b.node.failed == [flow])
 
     run(main())
 
