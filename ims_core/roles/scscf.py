@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ims_core.errors import Forbidden, NotFound, TemporarilyUnavailable
@@ -48,12 +48,24 @@ class Scscf:
         if self._is_service(user):
             return self._to_service
         aor = f"sip:{user}@{self._domains.domain}"
-        targets = tuple(_target(binding) for binding in self._location.bindings(aor))
-        if targets:
-            return Forward(targets)
+        bindings = self._location.bindings(aor)
+        if target.scheme == "sips":
+            bindings = self._secured(bindings)
+        if bindings:
+            return Forward(tuple(map(_target, bindings)))
         if self._known_user is not None and self._known_user(user):
             raise TemporarilyUnavailable
         raise NotFound
+
+    def _secured(self, bindings: Sequence[Binding]) -> tuple[Binding, ...]:
+        """Keep the contacts that a request for a SIPS URI may go to (RFC 5630 section 5.3).
+
+        Such a request is never sent on in the clear, nor its Request-URI made a SIP one.
+        """
+        secured = tuple(binding for binding in bindings if binding.contact.startswith("sips:"))
+        if bindings and not secured:
+            raise TemporarilyUnavailable(headers=(("Warning", f'380 {self._domains.domain} "SIPS Not Allowed"'),))
+        return secured
 
 
 def _target(binding: Binding) -> Target:

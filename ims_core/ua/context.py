@@ -47,8 +47,11 @@ class Context(Protocol):
     def way_to_peer(self, dialog: Dialog) -> Hop:
         """Return where requests within ``dialog`` are to be sent."""
 
-    def contact_for(self, flow: Flow, user: str) -> str:
-        """Return the Contact value that reaches us through ``flow``'s listener."""
+    def contact_for(self, flow: Flow, user: str, *, secure: bool = False) -> str:
+        """Return the Contact value that reaches us through ``flow``'s listener.
+
+        ``secure``: the request is for a SIPS URI, and so must the Contact be (RFC 3261 8.1.1.8 and 12.1.1).
+        """
 
     def opened(self, session: Session) -> None:
         """Register the session under its dialog id."""

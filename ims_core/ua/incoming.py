@@ -34,7 +34,7 @@ class IncomingCall(Session):
         self._reliable: ReliableResponses | None = None
         self._has_described = False  # in a reliable response: the 2xx will say nothing more
         self._answer: bytes | None = None  # that waits for a PRACK
-        self.contact = context.contact_for(flow, request.target.user)
+        self.contact = context.contact_for(flow, request.target.user, secure=request.uri.startswith("sips:"))
         self.dialog = Dialog.as_server(request, context.endpoint.ids.tag(), flow)
         self.dialog.turn = OUR_TURN
         transaction.user = self

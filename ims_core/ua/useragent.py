@@ -232,11 +232,15 @@ class UserAgent:
         """Return where requests within ``dialog`` are to be sent."""
         return self._way_to_peer(dialog.next_hop, dialog.flow)
 
-    def contact_for(self, flow: Flow, user: str) -> str:
-        """Return the Contact value that reaches us through ``flow``'s listener."""
+    def contact_for(self, flow: Flow, user: str, *, secure: bool = False) -> str:
+        """Return the Contact value that reaches us through ``flow``'s listener.
+
+        ``secure``: the request is for a SIPS URI, and so must the Contact be (RFC 3261 8.1.1.8 and 12.1.1).
+        """
         host = self._advertised[flow.transport, flow.local]
         userinfo = f"{user}@" if user.isascii() and user.isalnum() else ""
-        return f"<sip:{userinfo}{host}{transport_parameter(flow.transport)}>"
+        scheme = "sips" if secure and flow.secure else "sip"
+        return f"<{scheme}:{userinfo}{host}{transport_parameter(flow.transport, scheme)}>"
 
     def opened(self, session: Session) -> None:
         """Register the session under its dialog id."""
