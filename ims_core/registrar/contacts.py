@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -68,10 +68,24 @@ def supports(request: Request, option: str) -> bool:
     return any(value.lower() == option for value in request.values("Supported"))
 
 
-def passed_an_edge(path: Iterable[str]) -> bool:
+def path_of(request: Request) -> tuple[str, ...]:
+    """The proxies that requests to the contacts are to pass, the first hop first. Raises ``BadRequest``."""
+    if "path" not in request.keys:
+        return ()
+    path = tuple(request.values("Path"))
+    for value in path:
+        try:
+            leads_on = parse_name_addr(value).uri.scheme != "tel"
+        except UnsupportedScheme:
+            leads_on = False
+        if not leads_on:
+            raise BadRequest("Unsupported scheme in Path")
+    return path
+
+
+def passed_an_edge(path: Sequence[str]) -> bool:
     """Whether the proxy nearest to the user agent keeps its flow: its URI in the Path has ``ob``."""
-    nearest = list(path)[-1:]
-    return bool(nearest) and "ob" in parse_name_addr(nearest[0]).uri.params
+    return bool(path) and "ob" in parse_name_addr(path[-1]).uri.params
 
 
 def preference(contact: NameAddr) -> float | None:

@@ -29,6 +29,7 @@ from ims_core.registrar.contacts import (
     ends_with_uri,
     names_sender,
     passed_an_edge,
+    path_of,
     preference,
     registration_id,
     seconds,
@@ -156,7 +157,7 @@ class Registrar:
             if enter_or_renew(request, aor, contact, flow, now):
                 return
         contacts = request.values("Contact")
-        path = tuple(request.values("Path")) if "path" in request.keys else ()
+        path = path_of(request)
         call_id, cseq = request.call_id, request.cseq.number
         if "*" in contacts:
             wishes = self._all_away(request, aor, contacts)

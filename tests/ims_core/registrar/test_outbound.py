@@ -258,3 +258,11 @@ def test_from_behind_a_proxy_nobody_is_known_by_the_flow() -> None:
     (binding,) = site.location.bindings(ALICE)
     assert (binding.flow, binding.way) == (None, None)
     assert not site.location.has_flow(UDP)
+
+
+@rfc("3327-4")
+@pytest.mark.parametrize("path", ["<>", "sip:", "<tel:+1555>", "<sip:p1;lr>, x"])
+def test_a_path_that_nothing_can_be_sent_by_is_told(path: str) -> None:
+    site = Site()
+    assert site.register("Contact: <sip:alice@127.0.0.1:5070>", f"Path: {path}", vias=2).status == 400
+    assert site.held == []
