@@ -184,7 +184,7 @@ class Node:
         check_required(request)
         allow = (("Allow", "OPTIONS, REGISTER"),)
         if method == "OPTIONS":
-            accept = (*allow, ("Accept", "application/sdp"), ("Supported", "path"))
+            accept = (*allow, ("Accept", "application/sdp"), ("Supported", "path, outbound"))
             self.endpoint.reply(transaction, 200, headers=accept)
         elif method == "INVITE":
             self.endpoint.reply(transaction, 404)
