@@ -31,6 +31,7 @@ from ims_core.transactions.machines import (
     CONFIRMED,
     FAILURE,
     GIVE_UP,
+    NO_PROVISIONAL,
     REQUEST,
     TRANSPORT_ERROR,
     ClientTransaction,
@@ -195,8 +196,13 @@ class Endpoint:
         return transaction
 
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
-        """Send ``response`` within ``transaction``."""
-        hundreds = response.status // 100
+        """Send ``response`` within ``transaction``, if that is one that its request may get (RFC 4320 section 4)."""
+        status = response.status
+        if (status == 408 or 100 < status < 200) and isinstance(transaction, NonInviteServer):
+            # 4.1: no provisional but 100; 4.2: no 408, its sender gives up by itself and would only blame us
+            transaction.fire(GIVE_UP if status == 408 else NO_PROVISIONAL)
+            return
+        hundreds = status // 100
         self.messages["out", _COUNTED.get(transaction.request.method, "other"), _CLASSES[hundreds]] += 1
         transaction.fire(BY_CLASS[hundreds], response)
 

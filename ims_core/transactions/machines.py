@@ -38,6 +38,7 @@ FAILURE: Final = "3xx-6xx"
 BY_CLASS: Final = ("", PROVISIONAL, SUCCESS, FAILURE, FAILURE, FAILURE, FAILURE)  # the event of a status, by hundreds
 TRANSPORT_ERROR: Final = "transport error"
 GIVE_UP: Final = "give up"  # 9.1: no final response 64*T1 after the CANCEL; RFC 4320: no answer to be given
+NO_PROVISIONAL: Final = "1xx above 100"  # of no use to any request but INVITE: in no table, and so counted
 TIMER_A: Final = "timer A"
 TIMER_B: Final = "timer B"
 TIMER_D: Final = "timer D"

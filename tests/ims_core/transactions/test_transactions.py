@@ -425,6 +425,48 @@ def test_a_repeated_non_invite_gets_the_same_bytes_again_for_64_t1() -> None:
     assert len(server.events) == 2, "33 s later it is a new request"
 
 
+@pytest.mark.rfc("4320-4.1")
+@pytest.mark.parametrize("status", [101, 180, 183, 199])
+def test_a_non_invite_gets_no_provisional_response_but_100(status: int) -> None:
+    _network, _, server = silent_pair((status,))
+    server.receive(request_bytes("OPTIONS"), server.flow(SOURCE))
+    assert server.data_to_send() == []
+    assert server.endpoint.unexpected == {("NonInviteServer", "trying", "1xx above 100"): 1}
+    server.endpoint.reply(server.requests[0].transaction, 100)
+    server.endpoint.reply(server.requests[0].transaction, 200)
+    assert [parse_message(data).start_line for _, data in server.data_to_send()] == [
+        "SIP/2.0 100 Trying",
+        "SIP/2.0 200 OK",
+    ]
+
+
+@pytest.mark.rfc("4320-4.2")
+def test_a_non_invite_gets_no_408_and_its_transaction_ends() -> None:
+    _network, _, server = silent_pair((408,))
+    server.receive(request_bytes("OPTIONS"), server.flow(SOURCE))
+    assert server.data_to_send() == []
+    assert server.endpoint.transactions() == {"client": 0, "server": 0}
+    assert not server.endpoint.messages["out", "OPTIONS", "4xx"]
+
+
+@pytest.mark.rfc("4320-4.2")
+def test_an_invite_may_get_a_408() -> None:
+    _network, _, server = silent_pair((180, 408))
+    server.receive(request_bytes(), server.flow(SOURCE))
+    assert [parse_message(data).start_line[8:11] for _, data in server.data_to_send()] == ["180", "408"]
+
+
+@pytest.mark.rfc("4320-4.3")
+def test_a_late_response_to_a_non_invite_is_told_to_nobody() -> None:
+    network, client, server = silent_pair()
+    transaction = send(client, server, "OPTIONS")
+    network.run()
+    client.receive(response_bytes(transaction.request, 200), client.flow(server))
+    assert client.statuses == ["timeout"]
+    assert client.endpoint.dropped == {"stray response": 1}
+    assert client.data_to_send() == []
+
+
 @pytest.mark.rfc("3261-17.2.1")
 def test_a_repeated_invite_gets_the_last_provisional_again_and_makes_no_second_call() -> None:
     network, client, server = silent_pair((100, 180))
