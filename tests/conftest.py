@@ -22,11 +22,12 @@ PEERS = {
     "promtool": "promtool",
     "rtpengine": "rtpengine",
     "sipp": "sipp",
+    "sipsak": "sipsak",
     "sox": "sox",
     "tshark": "tshark",
 }
 # Those that are Python packages.
-PEER_LIBRARIES = {"sippy"}
+PEER_LIBRARIES = {"sippy": "make bench", "sipvicious": "make test"}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -34,7 +35,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for name in mark.args:
             if name in PEER_LIBRARIES:
                 if importlib.util.find_spec(name) is None:
-                    pytest.skip(f"{name} is not installed: it comes with make bench")
+                    pytest.skip(f"{name} is not installed: it comes with {PEER_LIBRARIES[name]}")
             elif shutil.which(PEERS[name]) is None:
                 pytest.skip(f"{name} is not installed: scripts/system-packages says how")
 
