@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ims_core.errors import NoRoute, SipError
 from ims_core.flow import SECURE, WEBSOCKETS, Address, Flow
 from ims_core.locate.errand import NO_TCP, UNAVAILABLE, UNRESOLVED, Errand, Prepare
+from ims_core.locate.listeners import Listeners
 from ims_core.locate.memory import Memory
 from ims_core.locate.resolver import Resolver
 from ims_core.messages.message import Request, Response
@@ -76,9 +77,7 @@ class Courier:
         self._location = location
         # a browser opens its WebSocket itself: nobody can be reached by opening one
         usable = [(transport, local) for transport, local in listeners if transport not in WEBSOCKETS]
-        self._listeners: dict[tuple[str, bool], Flow] = {}
-        for transport, local in usable:
-            self._listeners.setdefault((transport, ":" in local[0]), Flow(transport, local, ("", 0)))
+        self._listeners = Listeners(usable)
         self.resolver = Resolver(usable, clock=endpoint.clock, number=endpoint.ids.number)
         self._dead: Memory[tuple[str, Address]] = Memory()
         self._resting: Memory[tuple[str, Address]] = Memory()
@@ -102,10 +101,10 @@ class Courier:
             if not parsed.host or not self.resolver.can_find(parsed):
                 raise NoRoute
             return uri
-        listener = self._listeners.get((parsed.transport, ":" in parsed.host))
-        if listener is None or (parsed.scheme == "sips" and parsed.transport not in SECURE):
+        flow = self._listeners.towards(parsed.transport, parsed.address)
+        if flow is None or (parsed.scheme == "sips" and parsed.transport not in SECURE):
             raise NoRoute
-        return listener._replace(remote=parsed.address)
+        return flow
 
     def way_to_peer(self, uri: str, heard_from: Flow) -> Hop:
         """Choose the way to a peer of a dialog: over its own connection, else as its Contact or route set says."""
@@ -193,8 +192,8 @@ class Courier:
     def tcp_first(self, request: Request, flow: Flow, prepare: Prepare | None) -> Flow | None:
         """Return the flow by TCP that a request too large for ``flow`` is to try first, else None (18.1.1)."""
         now = self.endpoint.clock()
-        listener = self._listeners.get(("TCP", ":" in flow.remote[0])) if flow.transport == "UDP" else None
-        if listener is None or self._no_tcp.has(flow.remote, now):
+        by_tcp = self._listeners.towards("TCP", flow.remote) if flow.transport == "UDP" else None
+        if by_tcp is None or self._no_tcp.has(flow.remote, now):
             return None
         trial = request.copy()
         if prepare is not None:
@@ -203,7 +202,7 @@ class Courier:
             return None
         self.oversize += 1
         self._probed.note(flow.remote, now + PROBE_SECONDS)
-        return listener._replace(remote=flow.remote)
+        return by_tcp
 
     def fell_back(self) -> None:
         """Take note that it went by UDP after all."""
@@ -243,8 +242,8 @@ class Courier:
         self.resolver.resolve(parse_uri(uri), found)
 
     def _flow_to(self, server: Server) -> Flow | None:
-        listener = self._listeners.get((server.transport, ":" in server.host))
-        return listener and listener._replace(remote=(server.host, server.port), server_name=server.domain)
+        flow = self._listeners.towards(server.transport, (server.host, server.port))
+        return flow and flow._replace(server_name=server.domain)
 
 
 class Acknowledgement:
