@@ -32,11 +32,16 @@ class Target(NamedTuple):
 
 
 def in_groups(targets: Sequence[Target]) -> list[list[Target]]:
-    """Put ``targets`` in the order in which they are tried: those of one group in parallel, group after group."""
+    """Put ``targets`` in the order in which they are tried: those of one group in parallel, group after group.
+
+    Of several that are the same URI by the same way the most preferred counts: 16.5 has each in the target set once.
+    """
     if len(targets) == 1:
         return [list(targets)]
-    ordered = sorted(_one_of_each_instance(targets), key=_least_preferred_last)
-    return [list(group) for _, group in groupby(ordered, key=_least_preferred_last)]
+    known: dict[tuple[str, Flow | None], Target] = {}
+    for target in sorted(_one_of_each_instance(targets), key=_least_preferred_last):
+        known.setdefault((target.uri, target.flow), target)
+    return [list(group) for _, group in groupby(known.values(), key=_least_preferred_last)]
 
 
 def _one_of_each_instance(targets: Sequence[Target]) -> list[Target]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ims_core.errors import Forbidden, MaxBreadthExceeded
+from ims_core.errors import Forbidden, MaxBreadthExceeded, TemporarilyUnavailable
 from ims_core.proxy.bounds import Loops, breadth_of, hops_left
 from ims_core.proxy.context import ResponseContext
 from ims_core.proxy.forking import Recursion, Target, in_groups
@@ -73,6 +73,8 @@ class Proxy:
         """
         hops = hops_left(request)
         breadth = breadth_of(request)
+        if not targets:  # 16.5: "an error response, which SHOULD be the 480"
+            raise TemporarilyUnavailable
         groups = in_groups(targets)
         if max(map(len, groups)) > breadth:
             raise MaxBreadthExceeded

@@ -2,12 +2,21 @@
 
 import pytest
 
-from ims_core.flow import format_address
+from ims_core.flow import Flow, format_address
+from ims_core.messages.message import Request
 from ims_core.messages.uri import Uri
 from ims_core.proxy.forking import Recursion, Target, in_groups
 from ims_core.registrar.location import Removal
+from ims_core.roles.routing import Decision, Forward
 from tests.kit import NODE_ADDRESS
 from tests.kit.forks import Forks
+
+
+class Nobody:
+    """A router that finds no target."""
+
+    def route(self, request: Request, flow: Flow, now: float) -> Decision:
+        return Forward(())
 
 
 @pytest.mark.rfc("3261-16.6", "3261-10.2.1.2")
@@ -27,6 +36,23 @@ def test_targets_of_equal_preference_make_a_group(qs: list[float], groups: list[
     for group in found:
         users = [target.uri for target in group]
         assert users == sorted(users), "among equals the order given stays"
+
+
+@pytest.mark.rfc("3261-16.5")
+def test_a_uri_is_in_the_target_set_once() -> None:
+    way = Flow("UDP", NODE_ADDRESS, ("203.0.113.1", 5060))
+    a, b = "sip:a@192.0.2.9", "sip:b@192.0.2.9"
+    found = in_groups([Target(a, q=0.5), Target(b, q=0.7), Target(a), Target(b, way)])
+    assert found == [[Target(a), Target(b, way)], [Target(b, q=0.7)]], "behind two NATs, one URI may be two phones"
+
+
+@pytest.mark.rfc("3261-16.5")
+def test_a_target_set_without_targets_is_a_480() -> None:
+    forks = Forks()
+    forks.site.node._router = Nobody()
+    forks.send()
+    assert forks.final == [480]
+    forks.finish()
 
 
 @pytest.mark.rfc("3261-16.6")
