@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.kit.certificates import Authority
 from tests.kit.messages import request_bytes
 from tests.peers.conftest import Bench
 from tests.peers.kit import Baresip, level, loudest_part, read_wav, wait_until
+from tests.peers.kit.linphone import Linphone
 from tests.peers.kit.secure import SecureServer
 
 OPTIONS = request_bytes("OPTIONS", "sip:ims.example", via="SIP/2.0/TLS client.invalid;branch=z9hG4bK1;rport")
@@ -155,3 +157,26 @@ def test_a_queue_serves_callers_over_tls(bench: Bench) -> None:
     assert (cdr["outcome"], cdr["agent"]) == ("answered", "1001")
     agent.wait_for("CALL_CLOSED")
     secure.server.wait_until_idle()
+
+
+@pytest.mark.peer("linphone")
+@pytest.mark.rfc("3261-26.3.1", "5922-7")
+@pytest.mark.parametrize("trusted", [True, False])
+def test_linphone_registers_over_tls_if_it_trusts_us(bench: Bench, trusted: bool) -> None:
+    secure = SecureServer(bench)
+    other = bench.directory / "other"
+    other.mkdir()
+    ca = secure.authority.file if trusted else Authority(other).file
+    where = secure.address("tls")
+    linphone = Linphone(
+        "bob", bench.directory, server=where, port=bench.port(), transport="tls", ca=ca, algorithm="MD5"
+    )
+    bench.keep(linphone)
+    metrics = secure.server.metrics
+    if trusted:
+        linphone.wait_until_registered()
+        assert metrics()["acd_sip_bindings"] == metrics()["acd_sip_connections{transport=tls}"] == 1
+    else:
+        refused = "acd_sip_tls_handshakes_failed_total{reason=our certificate}"
+        wait_until(lambda: metrics()[refused] > 0, 20, "the handshake fails")
+        assert metrics()["acd_sip_bindings"] == 0

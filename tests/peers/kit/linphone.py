@@ -11,13 +11,16 @@ CONFIG = """\
 [sip]
 sip_port={port}
 sip_tcp_port=0
-sip_tls_port=0
+sip_tls_port={tls_port}
+root_ca={ca}
+verify_server_certs=1
+verify_server_cn=0
 default_proxy=0
 guess_hostname=0
 contact="{user}" <sip:{user}@{host}>
 [proxy_0]
-reg_proxy=<sip:{server};transport=udp>
-reg_route=<sip:{server};transport=udp;lr>
+reg_proxy=<sip:{server};transport={transport}>
+reg_route=<sip:{server};transport={transport};lr>
 reg_identity=<sip:{user}@{domain}>
 reg_sendregister=1
 reg_expires=60
@@ -34,7 +37,8 @@ algorithm={algorithm}
 class Linphone(Program):
     """Registers as ``user``, whose password is kept for challenges of ``algorithm``.
 
-    ``messages`` is what it says of the SIP that it sent and received.
+    By TLS it registers with a server whose certificate is of ``ca``, for whatever name: it knows no certificates of
+    addresses. ``messages`` is what it says of the SIP that it sent and received.
     """
 
     patience = 0.5
@@ -49,12 +53,16 @@ class Linphone(Program):
         algorithm: str = "SHA-256",
         password: str = "demo",
         domain: str = "ims.example",
+        transport: str = "udp",
+        ca: Path | None = None,
     ) -> None:
         home = directory / f"linphone-{user}"
         (home / ".local/share/linphone").mkdir(parents=True)
         self._said = home / "log"
         values = {"user": user, "password": password, "domain": domain, "algorithm": algorithm}
-        config = CONFIG.format(host=LOOPBACK, port=port, server=f"{server[0]}:{server[1]}", **values)
+        place = f"{server[0]}:{server[1]}"
+        tls = {"transport": transport, "tls_port": -1 if transport == "tls" else 0, "ca": ca or ""}  # -1: any free one
+        config = CONFIG.format(host=LOOPBACK, port=port, server=place, **values, **tls)
         (home / "rc").write_text(config)
         super().__init__(
             ["linphone-daemon", "--config", str(home / "rc"), "--log", str(self._said)],
