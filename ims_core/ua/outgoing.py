@@ -155,7 +155,7 @@ class OutgoingCall(Session):
 
     def _prepare(self, invite: Request, flow: Flow) -> None:
         """Let the callee reach us by the way that the INVITE leaves by."""
-        self.contact = self.context.contact_for(flow, self._user)
+        self.contact = self.context.contact_for(flow, self._user, secure=invite.uri.startswith("sips:"))
         invite.add("Contact", self.contact)
 
     def _fail(self, status: int, reason: str) -> None:
