@@ -25,6 +25,7 @@ from acd.services import feature_code, service_for
 from ims_core.errors import ServiceUnavailable, TemporarilyUnavailable
 from ims_core.messages.headers import parse_name_addr
 from ims_core.registrar.location import Binding, BindingAdded, BindingRemoved, LocationEvent, Removal
+from ims_core.ua.retargeting import redirected
 
 if TYPE_CHECKING:
     from acd.call import Service
@@ -172,6 +173,8 @@ class Engine:
         self._idle.clear()
         if self._trace is not None:
             self._trace.follow(call.id, request.call_id)
+        if (before := redirected(request)) is not None:
+            log.info("call.redirected", call=call.id, by=before.by, reason=before.reason)
         if caller in self.config.agents and dialled not in self._codes:
             self.dispatcher.tell(AgentBusy(caller, call.id))
         call.start()

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from acd.cdr import EndedBy, Outcome
 from acd.context import Way
-from acd.leg import Caller, CallLeg
+from acd.leg import Caller, CallLeg, Headers
 from ims_core.messages.uri import parse_uri
+from ims_core.ua.retargeting import diverted
 
 if TYPE_CHECKING:
     from acd.context import Context
@@ -17,16 +18,18 @@ if TYPE_CHECKING:
 class ExternalLeg(CallLeg):
     """A call of ours to the SIP URI ``target``: a user of the domain, or anybody at an IP address.
 
-    ``outcome_known`` says how it went: None when it is answered, else why it is not.
+    ``reason`` is why the call is diverted there, a word of RFC 5806. ``outcome_known`` says how it went: None when it
+    is answered, else why it is not.
     """
 
     who = "the external number"
     party = EndedBy.EXTERNAL
     outcome = Outcome.EXTERNAL
 
-    def __init__(self, context: Context, call: Caller, target: str) -> None:
+    def __init__(self, context: Context, call: Caller, target: str, reason: str) -> None:
         super().__init__(context, call, "external")
         self._target = target
+        self._reason = reason
         self.outcome_known: asyncio.Future[str | None] = context.loop.create_future()
 
     def way(self) -> Way:
@@ -39,6 +42,10 @@ class ExternalLeg(CallLeg):
     def called(self) -> str:
         """Name the target as it is written."""
         return f"<{self._target}>"
+
+    def told(self, target: str) -> Headers:
+        """Tell which number the call was diverted from, and where it was before."""
+        return diverted(self.call.incoming.request, target, self._reason)
 
     def answered(self) -> None:
         """Let the caller be bridged."""

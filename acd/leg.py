@@ -13,6 +13,7 @@ from acd.cdr import EndedBy, Outcome
 from ims_core.errors import LocalProtocolError, NotAcceptableHere, SipError
 from ims_core.messages.headers import quote_string
 from ims_core.ua.outgoing import OutgoingCall
+from ims_core.ua.retargeting import passed_on, told_before
 from ims_core.ua.session_events import (
     Acknowledged,
     Answered,
@@ -30,6 +31,7 @@ from media.api import Lost, MediaError, MediaEvent, MediaLeg, NotAcceptable, Rtp
 if TYPE_CHECKING:
     from acd.context import Context, Way
     from acd.record import CallRecord
+    from ims_core.ua.incoming import IncomingCall
     from ims_core.ua.session import Session
     from media.api import LegReport
 
@@ -43,6 +45,7 @@ class Caller(Protocol):
 
     id: str
     record: CallRecord
+    incoming: IncomingCall
     media: MediaLeg | None
     agent: Talker | None
 
@@ -156,6 +159,10 @@ class Leg:
         """Open the media leg that the INVITE offers. Raises ``MediaError``."""
         raise NotImplementedError
 
+    def told(self, target: str) -> Headers:
+        """Return what else the INVITE to ``target`` says."""
+        return ()
+
     def invited(self, sip_call_id: str) -> None:
         """The INVITE is about to leave."""
 
@@ -203,7 +210,7 @@ class Leg:
                 caller=self.shown(),
                 callee=self.called(),
                 sdp=self.media.local_sdp.encode(),
-                headers=tuple(("Route", value) for value in way.route),
+                headers=(*(("Route", value) for value in way.route), *self.told(way.target)),
             )
         except (MediaError, SipError) as error:
             self.failed(0, str(error))
@@ -282,6 +289,11 @@ class CallLeg(Leg):
     async def open_media(self) -> MediaLeg:
         """Offer what the caller's leg speaks."""
         return await self._context.media.open(f"{self.call.id}/{self.name}", self._on_media, like=self.call.media)
+
+    def told(self, target: str) -> Headers:
+        """Tell where the call was before, if the caller's INVITE does."""
+        request = self.call.incoming.request
+        return passed_on(request, target) if told_before(request) else ()
 
     def invited(self, sip_call_id: str) -> None:
         """Count the dialog to the call's."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from acd import facts
 from acd.cdr import EndedBy, Outcome
 from acd.externalleg import ExternalLeg
+from ims_core.ua import retargeting
 
 if TYPE_CHECKING:
     from acd.call import Call
@@ -25,6 +26,14 @@ _RELEASES: dict[str, Farewell] = {
     "length": FULL,
     "expected_wait": ("busy", Outcome.REJECTED, "too long to wait"),
     "waited": ("busy", Outcome.WAITED_TOO_LONG, "waited too long"),
+}
+
+_REASONS = {
+    "closed": retargeting.TIME_OF_DAY,
+    "no_agent": retargeting.UNAVAILABLE,
+    "length": retargeting.BUSY,
+    "expected_wait": retargeting.BUSY,
+    "waited": retargeting.NO_ANSWER,
 }
 
 
@@ -49,7 +58,7 @@ async def divert(call: Call, to: Divert, *, priority: int, waited: float) -> Non
 async def _call_outside(call: Call, to: Divert) -> None:
     """Call somebody outside for the caller, who hears music until there is an answer."""
     context = call.context
-    leg = ExternalLeg(context, call, to.where)
+    leg = ExternalLeg(context, call, to.where, _REASONS.get(to.cause, retargeting.UNKNOWN))
     call.stage, call.agent = "waiting", leg
     queue = context.config.queues.get(to.queue)
     call.music(queue.music if queue is not None else None)

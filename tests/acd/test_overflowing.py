@@ -171,6 +171,9 @@ def test_to_somebody_outside(make_house: MakeHouse, target: str, who: str) -> No
         assert caller.outcome == "Answered"
         (invite,) = [incoming.request for incoming in desk.incoming]
         assert (invite.from_.uri.user, invite.to.uri.text) == ("ann", target)
+        dialled, reached = invite.values("History-Info")
+        assert (dialled.partition(">")[2], reached) == (";index=1", f"<{invite.uri}>;index=1.1;mp=1")
+        assert invite.values("Diversion") == [f"{dialled.partition(';')[0]};reason=no-answer;counter=1"]
         legs = {name: leg for name, leg in house.media.legs.items() if leg.bridged_to is not None}
         assert sum(name.endswith("/external") for name in legs) == 1
         (caller if who == "caller" else desk).hang_up()

@@ -204,6 +204,40 @@ def test_a_reinvite_without_offer_is_answered_with_ours() -> None:
         assert agent.outcome == "Ended"
 
 
+@pytest.mark.rfc("7044-10.3", "5806-6.1")
+def test_where_a_call_was_before_is_logged_and_told_to_the_agents_phone() -> None:
+    with House() as house, capture_logs() as logs:
+        agent, caller = house.agent("1001"), house.phone("alice")
+        caller.dial(
+            "10001",
+            headers=(
+                ("History-Info", "<sip:bob@ims.example>;index=1, <sip:10001@ims.example>;index=1.1;mp=1"),
+                ("Diversion", "<sip:bob@ims.example>;reason=no-answer"),
+            ),
+        )
+        house.run(5.0)
+        invite = agent.incoming[0].request
+        assert invite.values("Diversion") == ["<sip:bob@ims.example>;reason=no-answer"]
+        assert invite.values("History-Info") == [
+            "<sip:bob@ims.example>;index=1",
+            "<sip:10001@ims.example>;index=1.1;mp=1",
+            f"<{invite.uri}>;index=1.1.1;mp=1.1",
+        ]
+        (before,) = [entry for entry in logs if entry["event"] == "call.redirected"]
+        assert (before["by"], before["reason"]) == ("sip:bob@ims.example", "no-answer")
+        caller.hang_up()
+        house.settle()
+        house.assert_nothing_left()
+
+
+def test_a_call_that_comes_straight_tells_nothing_of_the_kind() -> None:
+    with House() as house:
+        agent, caller = talking(house)
+        assert {"history-info", "diversion"}.isdisjoint(agent.incoming[0].request.keys)
+        caller.hang_up()
+        house.settle()
+
+
 @pytest.mark.rfc("3428-7")
 @pytest.mark.parametrize("open_leg", [False, True])
 def test_caller_and_agent_write_to_each_other(open_leg: bool) -> None:
