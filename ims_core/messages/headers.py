@@ -131,13 +131,15 @@ _PLAIN_ADDRESS = re.compile(
     r"""(?:"([^"\\]*+)"\s*+|([\w .!%*+`'~-]*+))<([^\s"<>]++)>((?:;[^\s"<>;,=]++(?:=[^\s"<>;,]*+)?)*+)"""
 )
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-_SPACE_OR_QUOTE = re.compile(r'[\s"<>]')
+_NEVER_IN_ADDRESS = re.compile(r'[\s"<>\x80-\U0010ffff]')
 
 
 def _parse_name_addr(text: str) -> NameAddr:
     plain = _PLAIN_ADDRESS.fullmatch(text)
     if plain is not None:
         quoted, display, uri, tail = plain.groups()
+        if not uri.isascii():
+            raise BadRequest("Malformed address")
         display = display.strip() if quoted is None else quoted
         return NameAddr(readable(display), uri, parse_params(tail.split(";")[1:]) if tail else {})
     text = text.strip()
@@ -146,7 +148,7 @@ def _parse_name_addr(text: str) -> NameAddr:
         return _parse_addr_spec(text)
     uri, closing, tail = text[opening + 1 :].partition(">")
     tail = tail.lstrip()
-    if not closing or not uri or _SPACE_OR_QUOTE.search(uri) or (tail and not tail.startswith(";")):
+    if not closing or not uri or _NEVER_IN_ADDRESS.search(uri) or (tail and not tail.startswith(";")):
         raise BadRequest("Malformed address")
     return NameAddr(_parse_display(text[:opening].strip()), uri, parse_params(split_params(tail)[1:]))
 
@@ -156,7 +158,7 @@ def _parse_addr_spec(text: str) -> NameAddr:
     uri, *params = split_params(text)
     uri = uri.rstrip()
     # "the name-addr form MUST be used if the addr-spec contains a comma, semicolon, or question mark"
-    if not uri or "?" in uri or _SPACE_OR_QUOTE.search(uri):
+    if not uri or "?" in uri or _NEVER_IN_ADDRESS.search(uri):
         raise BadRequest("Malformed address")
     return NameAddr("", uri, parse_params(params))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ims_core.errors import BadRequest, SipError, VersionNotSupported
-from ims_core.messages.headers import TOKEN
+from ims_core.messages.headers import TOKEN, readable
 from ims_core.messages.message import KEYS, METHODS, VERSION, Message, Request, Response, canonical
 
 # in every request (8.1.1); Max-Forwards may be missing (16.3)
@@ -43,7 +43,7 @@ def parse_message(data: bytes, *, datagram: bool = True) -> Request | Response:
     message = _from_start_line(start, keys, lines, body)
     request = message if isinstance(message, Request) else None
     try:
-        _check(message, malformed)
+        _check(message, malformed, is_ascii=head.isascii())
         _trim_body(message, datagram=datagram)
     except BadRequest as error:
         raise MalformedMessage(error.reason, request if request and "via" in keys else None) from None
@@ -83,7 +83,7 @@ def _from_start_line(start: str, keys: list[str], lines: list[str], body: bytes)
         code, _, reason = start[8:].partition(" ")
         if not (len(code) == 3 and code.isascii() and code.isdigit() and "100" <= code < "700"):
             raise MalformedMessage("Malformed status line")
-        return Response(int(code), reason, keys=keys, lines=lines, body=body)
+        return Response(int(code), readable(reason), keys=keys, lines=lines, body=body)
     parts = start.split(" ")
     if len(parts) != 3 or not all(parts) or (parts[0] not in METHODS and not TOKEN.issuperset(parts[0])):
         raise _malformed_request(start, keys, lines)
@@ -112,7 +112,7 @@ def _version_error(request: Request) -> SipError:
     return error
 
 
-def _check(message: Message, malformed: str) -> None:
+def _check(message: Message, malformed: str, *, is_ascii: bool) -> None:
     keys = message.keys
     present = set(keys)
     if not present >= _MANDATORY:
@@ -128,6 +128,8 @@ def _check(message: Message, malformed: str) -> None:
     cseq = message.cseq
     if isinstance(message, Request) and cseq.method != message.method:
         raise BadRequest("CSeq method does not match the request")
+    if not is_ascii and not message.call_id.isascii():
+        raise BadRequest("Malformed Call-ID")
     _ = message.via  # a fault is found here, where it can be answered, and not where the Via is used
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from ims_core.errors import SipError
 from ims_core.messages.headers import parse_cseq, parse_name_addr, parse_via, split_values
-from ims_core.messages.message import Message, Request
+from ims_core.messages.message import Message, Request, Response
 from ims_core.messages.multipart import split_multipart
 from ims_core.messages.parser import MalformedMessage, parse_message
 from ims_core.messages.uri import parse_uri
@@ -81,6 +81,12 @@ def read_message(data: bytes, *, datagram: bool) -> None:
         (message.get(key) or "").encode()
         for value in message.values(key):
             read_value(value)
+    message.call_id.encode()
+    if isinstance(message, Response):
+        message.reason.encode()
+    with suppress(SipError):
+        for address in (message.from_, message.to, message.contact or message.to):
+            (address.display + address.uri_text).encode()
     copy = message.copy()
     encoded = copy.encode()
     again = parse_message(encoded, datagram=datagram)

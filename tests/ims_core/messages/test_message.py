@@ -212,6 +212,21 @@ def test_a_via_without_value_is_malformed() -> None:
         parse_message(message_bytes(head=[HEAD[0], "Via: ,SIP/2.0/UDP a", *HEAD[2:]]))
 
 
+@rfc("3261-25.1")
+def test_a_call_id_and_the_uri_of_an_address_are_ascii() -> None:
+    with pytest.raises(MalformedMessage, match="Call-ID"):
+        parse_message(message_bytes().replace(b"1@192.0.2.1", b"1\xff@192.0.2.1"))
+    for address in ("<sip:b\xf6b@ims.example>", "B <sip:b\xf6b@ims.example>;tag=1", "sip:b\xf6b@ims.example"):
+        with pytest.raises(BadRequest):
+            _ = parse_request(f"Contact: {address}").contact
+
+
+def test_a_reason_phrase_is_text_whatever_bytes_came() -> None:
+    response = parse_message(message_bytes(head=["SIP/2.0 486 X", *HEAD[1:]]).replace(b"X", b"Bes\xfft", 1))
+    assert isinstance(response, Response)
+    assert response.reason == "Bes\ufffdt"
+
+
 def test_a_value_to_be_read_is_text_whatever_bytes_came() -> None:
     request = parse_message(message_bytes("Subject: X").replace(b"X", b"\xff\xc3\xa4"))
     assert request.get("Subject") == "\ufffd\xe4"
