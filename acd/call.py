@@ -121,6 +121,7 @@ class Call:
         except NotAcceptable as error:
             raise NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),)) from None
         except MediaUnavailable:
+            self.context.node.door.complained()
             raise ServiceUnavailable(headers=(("Retry-After", "5"),)) from None
 
     async def play(self, prompts: Sequence[str], *, interruptible: bool = False) -> bool:

@@ -94,9 +94,12 @@ class Door:
         if self.admission is not None:
             self.admission.observe(seconds, self._clock())
 
-    def complained(self, flow: Flow) -> None:
-        """Take note of a 503 from ``flow``: of a server behind us, not of a phone that cannot take calls."""
-        if self.admission is not None and not self._location.has_flow(flow):
+    def complained(self, flow: Flow | None = None) -> None:
+        """Take note that something behind us cannot take more: a server that said 503, or a resource of our own.
+
+        A phone that says so from its registered ``flow`` is none of them.
+        """
+        if self.admission is not None and (flow is None or not self._location.has_flow(flow)):
             self.admission.complain()
 
     def _must_pass(self, request: Request, flow: Flow) -> bool:
