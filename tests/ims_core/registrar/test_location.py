@@ -214,6 +214,7 @@ def test_the_loss_of_a_former_connection_changes_nothing() -> None:
 
 FLOWS = [UDP, UDP._replace(remote=("127.0.0.1", 5071)), TCP, TCP._replace(connection=2), None]
 CONTACTS = ["sip:a@127.0.0.1:5070", "sip:a@127.0.0.1:5070;transport=tcp", "sip:a@127.0.0.1:40000", "sip:b@127.0.0.1"]
+INSTANCE = "<urn:uuid:1>"
 USERS = ["sip:a@ims.example", "sip:b@ims.example"]
 
 
@@ -236,11 +237,18 @@ class LocationMachine(RuleBasedStateMachine):
         self.now = 100.0
 
     @rule(
-        aor=st.sampled_from(USERS), contact=st.sampled_from(CONTACTS), flow=st.sampled_from(FLOWS), lifetime=lifetimes
+        aor=st.sampled_from(USERS),
+        contact=st.sampled_from(CONTACTS),
+        flow=st.sampled_from(FLOWS),
+        lifetime=lifetimes,
+        reg_id=st.sampled_from([0, 0, 1, 2]),
     )
-    def add(self, aor: str, contact: str, flow: Flow | None, lifetime: float) -> None:
-        if self.location.match(aor, parse_uri(contact)) is None:
-            added = Binding(aor, contact, flow, expires_at=self.now + lifetime)
+    def add(self, aor: str, contact: str, flow: Flow | None, lifetime: float, reg_id: int) -> None:
+        held = self.location.match(aor, parse_uri(contact), INSTANCE, reg_id)
+        if reg_id:
+            assert (held is None) is all((other.aor, other.reg_id) != (aor, reg_id) for other in self.model)
+        if held is None:
+            added = Binding(aor, contact, flow, expires_at=self.now + lifetime, instance=INSTANCE, reg_id=reg_id)
             self.location.add(added)
             self.model[added] = Held(contact, flow, added.expires_at)
 
@@ -248,8 +256,10 @@ class LocationMachine(RuleBasedStateMachine):
     @rule(source=st.data(), contact=st.sampled_from(CONTACTS), flow=st.sampled_from(FLOWS), lifetime=lifetimes)
     def refresh(self, source: st.DataObject, contact: str, flow: Flow | None, lifetime: float) -> None:
         held = source.draw(st.sampled_from(list(self.model)))
-        if self.location.match(held.aor, parse_uri(contact)) in {None, held}:
-            new = Binding(held.aor, contact, flow, expires_at=self.now + lifetime)
+        if self.location.match(held.aor, parse_uri(contact), INSTANCE, held.reg_id) in {None, held}:
+            new = Binding(
+                held.aor, contact, flow, expires_at=self.now + lifetime, instance=INSTANCE, reg_id=held.reg_id
+            )
             self.location.refresh(held, new)
             self.model[held] = Held(contact, flow, new.expires_at)
 
@@ -266,7 +276,7 @@ class LocationMachine(RuleBasedStateMachine):
         for held, state in list(self.model.items()):
             if state.flow == flow:
                 self.model[held] = state._replace(flow=None)
-                if parse_uri(state.contact).address == flow.remote:
+                if held.reg_id or parse_uri(state.contact).address == flow.remote:
                     del self.model[held]
 
     @rule(seconds=st.floats(0, 15))
