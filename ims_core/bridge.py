@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
-from ims_core.calls import Call, CallRejected, NotTaken
+from ims_core.calls import Call, CallEnded, CallRejected, NotTaken
 from ims_core.errors import NotAcceptableHere
 from ims_core.ua.session_events import Acknowledged, InfoReceived, Reoffered, Ringing
 
@@ -25,7 +26,9 @@ async def bridge(near: Call, far: Call) -> None:
         ringing.cancel()
     sides = [asyncio.create_task(_pass_on(near, far)), asyncio.create_task(_pass_on(far, near))]
     try:
-        await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
+        over, _ = await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
+        with suppress(CallEnded):  # while the other side was asked
+            over.pop().result()
     finally:
         for side in sides:
             side.cancel()

@@ -107,9 +107,9 @@ class Call:
         """Wait for the next event that nobody else awaits. Raises ``CallEnded`` when there will be none."""
         if self._events:
             return self._events.popleft()
-        return await self._await_one(*SESSION_EVENTS)
+        return await self._next_of(SESSION_EVENTS, first=False)
 
-    async def offer(self, sdp: bytes) -> bytes:
+    async def offer(self, sdp: bytes = b"") -> bytes:
         """Offer the peer another session by re-INVITE; returns the answer.
 
         Without ``sdp`` it is the peer who offers, and that is what is returned: ``acknowledge`` must follow.
@@ -232,11 +232,15 @@ class Call:
             if isinstance(event, kinds):
                 self._events.remove(event)
                 return event
+        return await self._next_of(kinds, first=True)
+
+    async def _next_of(self, kinds: tuple[type[SessionEvent], ...], *, first: bool) -> SessionEvent:
+        """Wait for an event to come; who awaits a kind of it comes ``first``, before who takes whatever is left."""
         if self.is_over:
             raise CallEnded("the call is over")
         future: asyncio.Future[SessionEvent] = asyncio.get_running_loop().create_future()
         waiter = (kinds, future)
-        self._awaited.append(waiter)
+        self._awaited.insert(0 if first else len(self._awaited), waiter)
         try:
             return await future
         finally:

@@ -164,8 +164,9 @@ def _to_service(request: Request, flow: Flow, now: float) -> Decision:
 def _listener(text: str) -> tuple[str, str, int]:
     """Return transport, host and port of ``transport:host:port``. Raises ``ValueError``."""
     transport, _, address = text.partition(":")
+    any_port = address.endswith(":0")  # which is none in a URI
     try:
-        host, port = split_host_port(address)
+        host, port = split_host_port(address.removesuffix(":0") if any_port else address)
     except SipError:
         raise ValueError(f"not a listener: {text}") from None
-    return transport.upper(), host, port or 5060
+    return transport.upper(), host, 0 if any_port else port or 5060

@@ -1,0 +1,136 @@
+"""Elements on sockets, and the calls of coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ims_core.bridge import bridge
+from ims_core.calls import Call, CallEnded, CallRejected
+from ims_core.element import Element
+from ims_core.errors import NotAcceptableHere
+from ims_core.ua.session_events import Ended, Reoffered
+
+OFFER, ANSWER = b"v=0\r\no=offer\r\n", b"v=0\r\no=answer\r\n"
+ALICE = '"Alice" <sip:alice@lab.example>'
+
+
+def address_of(element: Element) -> str:
+    _, (host, port) = element.addresses[0]
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
+@pytest.mark.parametrize("listen", ["udp:127.0.0.1:0", "tcp:127.0.0.1:0", "udp:[::1]:0"])
+@pytest.mark.rfc("3261-13.2.1", "3261-14.1", "3261-15.1.1")
+async def test_a_call_from_end_to_end(listen: str) -> None:
+    """It rings, is answered, is offered something else, and is hung up by who was called."""
+    said = []
+
+    async def serve(call: Call) -> None:
+        said.extend([call.called, call.caller, call.offered])
+        call.progress()
+        await call.answer(ANSWER)
+        offered = await call.event()
+        assert isinstance(offered, Reoffered)
+        call.accept_offer(offered.sdp.upper())
+
+    async with Element(listen) as callee, Element(listen) as caller:
+        callee.serve = serve
+        transport = "" if listen.startswith("udp") else ";transport=tcp"
+        async with caller.call(f"sip:desk@{address_of(callee)}{transport}", caller=ALICE, sdp=OFFER) as call:
+            assert await call.answered() == ANSWER
+            assert await call.offer(OFFER) == OFFER.upper()
+            assert [type(event) async for event in call][-1] is Ended
+    assert said == ["desk", ALICE, OFFER]
+
+
+@pytest.mark.rfc("3261-21.4.18")
+async def test_who_serves_nobody_is_not_available() -> None:
+    async with Element("udp:127.0.0.1:0") as callee, Element("udp:127.0.0.1:0") as caller:
+        async with caller.call(f"sip:desk@{address_of(callee)}", caller=ALICE, sdp=OFFER) as call:
+            with pytest.raises(CallRejected, match="480"):
+                await call.answered()
+        with pytest.raises(CallEnded):
+            await call.event()
+
+
+@pytest.mark.rfc("3261-9.1")
+async def test_the_task_of_a_caller_who_gives_up_is_cancelled() -> None:
+    rang, over = asyncio.Event(), asyncio.Event()
+
+    async def serve(call: Call) -> None:
+        try:
+            call.progress()
+            rang.set()
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+
+    async with Element("udp:127.0.0.1:0") as callee, Element("udp:127.0.0.1:0") as caller:
+        callee.serve = serve
+        async with caller.call(f"sip:desk@{address_of(callee)}", caller=ALICE, sdp=OFFER):
+            await rang.wait()
+        await over.wait()
+
+
+async def test_a_service_that_fails_ends_its_call_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    async def serve(call: Call) -> None:
+        if call.called == "broken":
+            raise RuntimeError("a defect of the test")
+        await call.answer(ANSWER)
+        await asyncio.Event().wait()
+
+    async with Element("udp:127.0.0.1:0") as callee, Element("udp:127.0.0.1:0") as caller:
+        callee.serve = serve
+        host = address_of(callee)
+        async with (
+            caller.call(f"sip:desk@{host}", caller=ALICE, sdp=OFFER) as whole,
+            caller.call(f"sip:broken@{host}", caller=ALICE, sdp=OFFER) as broken,
+        ):
+            assert await whole.answered() == ANSWER
+            with pytest.raises(CallRejected, match="480"):
+                await broken.answered()
+            assert not whole.is_over
+
+
+@pytest.mark.rfc("3261-14.1", "3261-14.2")
+async def test_a_bridge_passes_offers_on_in_both_directions() -> None:
+    """Also one that asks for the other side's offer, and one that is refused."""
+    seen: list[bytes] = []
+
+    async def serve(call: Call) -> None:
+        await call.answer(ANSWER)
+        async for event in call:
+            if isinstance(event, Reoffered):
+                seen.append(event.sdp)
+                if event.sdp == b"refuse":
+                    call.refuse_offer(NotAcceptableHere())
+                else:
+                    call.accept_offer(b"new " + ANSWER)
+
+    async def between(near: Call) -> None:
+        target = f"sip:{near.called}@{address_of(callee)}"
+        async with middle.call(target, caller=near.caller, sdp=near.offered) as far:
+            await bridge(near, far)
+
+    async with (
+        Element("udp:127.0.0.1:0") as callee,
+        Element("udp:127.0.0.1:0") as middle,
+        Element("udp:127.0.0.1:0") as caller,
+    ):
+        callee.serve, middle.serve = serve, between
+        async with caller.call(f"sip:desk@{address_of(middle)}", caller=ALICE, sdp=OFFER) as call:
+            assert await call.answered() == ANSWER
+            assert await call.offer(b"hold") == b"new " + ANSWER
+            with pytest.raises(Exception, match="488"):
+                await call.offer(b"refuse")
+            assert await call.offer() == b"new " + ANSWER
+            call.acknowledge(b"ours")
+            assert await call.offer(b"again") == b"new " + ANSWER
+    assert seen == [b"hold", b"refuse", b"", b"again"]
+
+
+def test_what_is_no_listener_is_said() -> None:
+    with pytest.raises(ValueError, match="not a listener: udp"):
+        Element("udp:")
