@@ -43,12 +43,13 @@ def check_reachable(uri: str, config: Sections, path: Path, mistakes: Mistakes, 
         return
     if not parsed.has_ip_host:  # the name's records say by which transport, unless the URI does
         if "transport" in parsed.params or parsed.scheme == "sips":
-            transports = {listener.transport.upper() for listener in config.sip.listen}
+            transports = {listener.transport.upper() for listener in config.sip.listen if not listener.is_for_browsers}
             if parsed.transport not in transports:
                 mistakes.report(path, "a transport that sip.listen has", uri)
     elif not any(
         (listener.transport.upper(), ":" in listener.host) == (parsed.transport, ":" in parsed.host)
         for listener in config.sip.listen
+        if not listener.is_for_browsers
     ):
         mistakes.report(path, "a transport and a version of IP that sip.listen has", uri)
 

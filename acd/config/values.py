@@ -347,6 +347,11 @@ class Listener(Struct, frozen=True):
         )
 
     @property
+    def is_for_browsers(self) -> bool:
+        """Say whether only peers open connections here: nobody can be called by opening one."""
+        return self.transport in {"ws", "wss"}
+
+    @property
     def needs_certificate(self) -> bool:
         """Say whether TLS is spoken."""
         return self.transport in {"tls", "wss"}

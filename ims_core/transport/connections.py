@@ -196,10 +196,13 @@ class Connections:
         seconds = self.limits.connect_seconds
         try:
             async with asyncio.timeout(min(seconds, PROBE_SECONDS) if self._owner.is_probing(flow) else seconds):
-                await self._loop.create_connection(make, *flow.remote, local_addr=(flow.local[0], 0))
+                _, stream = await self._loop.create_connection(make, *flow.remote, local_addr=(flow.local[0], 0))
         except (OSError, TimeoutError) as error:
             log.info("connection.failed", peer=format_address(flow.remote), error=str(error) or "timeout")
             self._give_up(flow)
+        else:
+            if not stream.is_open:  # one too many, or gone again already
+                self._give_up(flow)
 
     def _queue(self, flow: Flow, data: bytes) -> None:
         waiting = self._opening[flow]

@@ -157,7 +157,14 @@ class Stream(asyncio.Protocol):
             if self.tls is not None:
                 self.tls.close()
                 self._socket.write(self.tls.data_to_send())
-        self._socket.close()
+        self._shut(self._socket)
+
+    def _shut(self, transport: asyncio.Transport) -> None:
+        """Close when all is written, or after a while in which the peer has not read it."""
+        transport.close()
+        if self._stall is not None:
+            self._stall.cancel()
+        self._stall = self._in(self._owner.limits.handshake_seconds, self.abort)
 
     def abort(self) -> None:
         """Close at once."""
@@ -182,7 +189,7 @@ class Stream(asyncio.Protocol):
             if answer := tls.data_to_send():
                 self._socket.write(answer)
             if tls.closed:
-                self._socket.close()
+                self._shut(self._socket)
 
     def _due_to_begin(self) -> bool:
         return (

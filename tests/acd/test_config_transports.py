@@ -78,3 +78,11 @@ def test_mistakes(text: str, said: str) -> None:
 )
 def test_what_fits_is_taken(text: str) -> None:
     assert read(text).sip.listen
+
+
+def test_nobody_is_called_by_opening_a_websocket() -> None:
+    listen = '[sip]\nlisten = ["udp:127.0.0.1:5060", "ws:127.0.0.1:8080"]\n'
+    agent = '[agents.a]\nname = "A"\nqueues = []\ncontact = "sip:a@127.0.0.1{}"\n'
+    said = mistake(listen + agent.format(";transport=ws"))
+    assert "a transport and a version of IP that sip.listen has" in said
+    read(listen + agent.format(""))
