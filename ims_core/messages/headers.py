@@ -91,7 +91,7 @@ def parse_cseq(text: str) -> CSeq:
 def _parse_cseq(text: str) -> CSeq:
     digits, _, method = text.replace("\t", " ").partition(" ")
     method = method.strip()
-    if method and digits.isascii() and digits.isdigit():
+    if method and TOKEN.issuperset(method) and digits.isascii() and digits.isdigit():
         number = int(digits.lstrip("0")[:11] or 0)
         if number < 2**31:
             return CSeq(number, method)

@@ -66,7 +66,9 @@ def test_a_cseq_is_a_number_and_a_method(text: str) -> None:
 
 
 @rfc("3261-8.1.1.5")
-@pytest.mark.parametrize("text", ["", "1", "1 ", "INVITE", "-1 INVITE", "x INVITE", "٣ INVITE", f"{2**31} INVITE"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "1 ", "INVITE", "-1 INVITE", "x INVITE", "٣ INVITE", f"{2**31} INVITE", "1 A B", "1 A\tB"]
+)
 def test_malformed_cseqs_are_refused(text: str) -> None:
     with pytest.raises(BadRequest):
         parse_cseq(text)

@@ -205,14 +205,20 @@ def reaches_bob(lab: Lab, data: bytes) -> None:
 _CHANGED = (b"max-forwards", b"max-breadth", b"route", b"record-route", b"content-length")
 
 
-def _header_lines(head: bytes) -> list[bytes]:
-    """The header lines without those that a proxy has to change; of the Via lines what was below the top value."""
+def _joined(head: bytes) -> list[bytes]:
+    """The header lines, each with those that continue it."""
     lines: list[bytes] = []
     for line in head.split(b"\r\n")[1:]:
         if line[:1] in b" \t":
             lines[-1] += b"\r\n" + line
         else:
             lines.append(line)
+    return lines
+
+
+def _header_lines(head: bytes) -> list[bytes]:
+    """The header lines without those that a proxy has to change; of the Via lines what was below the top value."""
+    lines = _joined(head)
     names = [line.partition(b":")[0].strip().lower() for line in lines]
     vias = [line for line, name in zip(lines, names, strict=True) if name in {b"via", b"v"}]
     while vias and b"192.0.2.1:5060" in vias[0]:  # the proxy's own
@@ -224,8 +230,7 @@ def _header_lines(head: bytes) -> list[bytes]:
 
 def _reply(lab: Lab, request: bytes, status_line: bytes, *more: bytes) -> list[int]:
     """Bob answers what he got; returns the statuses that reach the stranger, 100 left out."""
-    head = request.partition(b"\r\n\r\n")[0].split(b"\r\n ")
-    lines = b" ".join(head).split(b"\r\n")[1:]
+    lines = _joined(request.partition(b"\r\n\r\n")[0])
     wanted = {b"via", b"v", b"from", b"f", b"to", b"t", b"call-id", b"i", b"cseq"}
     copied = [line for line in lines if line.partition(b":")[0].strip().lower() in wanted]
     lab.bob.send(b"\r\n".join([status_line, *copied, *more, b"Content-Length: 0", b"", b""]))
