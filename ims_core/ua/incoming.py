@@ -206,4 +206,5 @@ class IncomingCall(Session):
         super()._finish(cause, code)
         if self._reliable is not None:
             self._reliable.finish()
+            self._reliable = None
         self._invite.user = None  # the transaction outlives the call by 32 seconds

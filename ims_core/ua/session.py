@@ -333,19 +333,12 @@ class Session:
     def _drop_changes(self) -> None:
         if self.changes is not None:
             self.changes.drop()
+            self.changes = None
 
     def _send_2xx(self, transaction: ServerTransaction, sdp: bytes, headers: Headers, *, has_offer: bool) -> None:
-        request = transaction.request
-        response = self._dialog_response(request, 200)
-        response.add("Allow", self.context.allow)
-        if self.context.supported:
-            response.add("Supported", self.context.supported)
-        for name, value in headers:
-            response.add(name, value)
-        if sdp:
-            response.set_body(sdp, SDP)
-        endpoint, cseq = self.context.endpoint, request.cseq.number
-        endpoint.respond(transaction, response)
+        """Send the 2xx to an INVITE, until its ACK comes."""
+        endpoint, cseq = self.context.endpoint, transaction.request.cseq.number
+        self._accept(transaction, sdp, headers)
         self._unacknowledged = Unacknowledged(
             endpoint, transaction.flow, transaction.data, cseq, has_offer, self._no_ack
         )
@@ -353,9 +346,13 @@ class Session:
     def _answer_update(self, transaction: ServerTransaction, sdp: bytes) -> None:
         """Send the 2xx to an UPDATE or PRACK."""
         request = transaction.request
-        response = self._dialog_response(request, 200)
+        self._accept(transaction, sdp, self._timed(request) if request.method == "UPDATE" else ())
+
+    def _accept(self, transaction: ServerTransaction, sdp: bytes, headers: Headers) -> None:
+        response = self._dialog_response(transaction.request, 200)
         response.add("Allow", self.context.allow)
-        for name, value in self._timed(request) if request.method == "UPDATE" else ():
+        response.add("Supported", self.context.supported)
+        for name, value in headers:
             response.add(name, value)
         if sdp:
             response.set_body(sdp, SDP)
@@ -401,6 +398,7 @@ class Session:
         self._drop_changes()
         if self.timer is not None:
             self.timer.close()
+            self.timer = None  # what knows the session: without a cycle it is freed at once
         self.state = OVER
         if self._unacknowledged is not None:
             self._unacknowledged.close()

@@ -1,5 +1,7 @@
 """Session timers as the one who refreshes and as the one who is refreshed (RFC 4028)."""
 
+import gc
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from ims_core.errors import BadRequest
 from ims_core.messages.message import Request, Response
 from ims_core.messages.parser import parse_message
-from ims_core.ua.session import CONFIRMED, OVER
+from ims_core.ua.session import CONFIRMED, OVER, Session
 from ims_core.ua.session_events import Answered, Ended, Reanswered, Rejected, Reoffered, SessionEvent
 from ims_core.ua.session_timer import IntervalTooSmall, Terms, TimerPolicy, raised, settle, settled
 from tests.kit import Network, Pair, Phone, request_bytes, response_bytes
@@ -425,3 +427,20 @@ def test_an_interval_too_small_or_unreadable_makes_no_session() -> None:
     assert bob.incoming == []
     network.run()
     bob.assert_idle()
+
+
+def test_a_session_that_is_over_is_not_kept_by_a_timer_that_is_left() -> None:
+    p = with_timers()
+    p.leg.reinvite(b"hold")
+    p.network.run(1)
+    sessions: list[weakref.ref[Session]] = [weakref.ref(p.leg), weakref.ref(p.peer)]
+    p.leg.hang_up()
+    p.network.run(41)
+    for phone in (p.alice, p.bob):
+        phone.told.clear()
+        phone.events.clear()
+        phone.incoming.clear()
+    del p.leg
+    gc.collect()
+    assert p.bob.endpoint.next_deadline() is not None, "the last wake-up of the timer is still to come"
+    assert [session() for session in sessions] == [None, None]
