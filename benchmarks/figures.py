@@ -56,7 +56,7 @@ def comparisons(environment: ours.Environment) -> list[Figure]:
             title="proxied call, INVITE to BYE",
             peer="Kamailio",
             unit="µs of CPU each",
-            mark=2.2,
+            mark=1.5,
             ours=loads.proxied_calls(engine),
             theirs=loads.proxied_calls(peers.kamailio),
             value=lambda sample: sample.cost,

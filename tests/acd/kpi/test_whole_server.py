@@ -94,11 +94,21 @@ class Looked(House):
                 assert remembered == self.figures.read(query)
 
 
+class _Streams:
+    """What the connections count: there are none."""
+
+    def __init__(self) -> None:
+        self.handshakes_failed = Counter[tuple[str, str]]()
+
+    def by_transport(self) -> dict[str, int]:
+        return {}
+
+
 class _Stack:
     """What the sockets count."""
 
     def __init__(self) -> None:
-        self.connections = 0
+        self.streams = _Streams()
         self.dropped = Counter[str]()
 
 
