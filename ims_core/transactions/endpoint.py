@@ -12,9 +12,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from typing import Protocol
-
-from msgspec import Struct
 
 from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
@@ -23,6 +20,14 @@ from ims_core.messages.headers import Via
 from ims_core.messages.message import METHODS, VERSION, Request, Response, error_response, response_to
 from ims_core.messages.parser import parse_message
 from ims_core.messages.uri import split_host_port
+from ims_core.transactions.events import (
+    AckReceived,
+    CancelReceived,
+    Event,
+    RequestFailed,
+    RequestReceived,
+    ResponseReceived,
+)
 from ims_core.transactions.machines import (
     ACCEPTED,
     ACK,
@@ -45,55 +50,14 @@ from ims_core.transactions.machines import (
     Transaction,
     cancel_for,
 )
-from ims_core.transactions.timers import TimerQueue
+from ims_core.transactions.timers import Timed, TimerQueue
 from ims_core.transactions.vias import legible_via, server_key, stamp_via
 
+__all__ = [
+    "AckReceived", "CancelReceived", "Endpoint", "Event", "RequestFailed", "RequestReceived", "ResponseReceived",
+]  # fmt: skip
 
-class RequestReceived(Struct, frozen=True, gc=False):
-    """A new request, ``flow`` being where it came from; the user must answer ``transaction``."""
-
-    transaction: ServerTransaction
-    request: Request
-    flow: Flow
-
-
-class AckReceived(Struct, frozen=True, gc=False):
-    """An ACK to a 2xx: end to end, part of no transaction here (17.1.1.3)."""
-
-    request: Request
-    flow: Flow
-
-
-class CancelReceived(Struct, frozen=True, gc=False):
-    """The sender of an INVITE gave it up; the CANCEL itself has been answered (9.2)."""
-
-    transaction: InviteServer
-    request: Request
-
-
-class ResponseReceived(Struct, frozen=True, gc=False):
-    """A response to a request of ours."""
-
-    transaction: ClientTransaction
-    response: Response
-
-
-class RequestFailed(Struct, frozen=True, gc=False):
-    """No response will come: ``cause`` is ``TIMEOUT`` or ``TRANSPORT``."""
-
-    transaction: ClientTransaction
-    cause: str
-
-
-Event = RequestReceived | AckReceived | CancelReceived | ResponseReceived | RequestFailed
 Headers = tuple[tuple[str, str], ...]
-
-
-class Timed(Protocol):
-    """Whatever a timer may be started for."""
-
-    def fire(self, event: str) -> None:
-        """Take note that the timer ``event`` has run out."""
 
 
 class Endpoint:

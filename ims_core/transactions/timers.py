@@ -10,9 +10,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 Item = TypeVar("Item")
+
+
+class Timed(Protocol):
+    """Whatever a timer may be started for."""
+
+    def fire(self, event: str) -> None:
+        """Take note that the timer ``event`` has run out."""
 
 
 class TimerQueue(Generic[Item]):
