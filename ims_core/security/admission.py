@@ -3,13 +3,14 @@
 A server with one loop has its queue in the sockets' buffers, where it cannot look ahead: all it sees is the age of
 what it takes out. Work under way costs the same whatever is done, so the only thing to turn down is what begins.
 
-    a moving average (7/8) of that age stays above the target       overload begins: a token bucket is put before
-    for a moment, which a burst does not                            new work, at the rate just achieved
-    then every 20 requests (and not before an effect can show:
-    what comes out has come in since the last division)
-        the average is above the target, or the next hop complains  its rate is divided by 1.2
-        otherwise                                                   it grows, the more the further below the target
-    nobody was turned away for some time                            overload has ended: the bucket goes
+    the moving average (7/8) of that age is     overload begins: a token bucket is put before new work, at the rate
+    above the target, for longer than a burst   just achieved
+    then, every 20 requests                     the rate is divided by 1.2 where the average is above the target or what
+                                                is behind us complains, once for what has come since the last division:
+                                                before that no effect can show; else it grows, the more the further below
+    all the time                                above the target only the share target / average of the rate is let in,
+                                                so that what stands in the buffers drains
+    nobody was turned away for some time        overload has ended: the bucket goes
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ class Admission:
         if self._offered >= ADJUST_EVERY and now - self._counted_since >= ADJUST_SECONDS:
             self._adjust(now)
         if self.rate < inf:
-            self._tokens = min(self._tokens + (now - self._filled) * self.rate, max(1.0, self.rate * BURST_SECONDS))
+            rate = self.rate * min(1.0, self.target / self.latency) if self.latency else self.rate
+            self._tokens = min(self._tokens + (now - self._filled) * rate, max(1.0, rate * BURST_SECONDS))
             self._filled = now
             if self._tokens < 1.0:
                 self._rejected_at = now
