@@ -23,6 +23,7 @@ from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.session import Session
 from ims_core.ua.session_events import (
     Acknowledged,
+    EarlyAnswered,
     Ended,
     InfoReceived,
     MessageReceived,
@@ -96,20 +97,25 @@ class Call:
         self.incoming.answer(self.media.local_sdp.encode())
         self.context.flush()
         self.record.tell(facts.CallAnswered(self.id))
-        if not self.incoming.offer:
-            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
-                answer = await self._acknowledged
-            self.media.accept(answer.decode(errors="replace"))
+        await self._take_first_answer()
 
     async def early_media(self) -> bool:
-        """Open the audio path towards a caller who is not answered; false when there is no offer to answer."""
-        if not self.incoming.offer:
+        """Open the audio path towards a caller who is not answered; false where neither can make an offer yet."""
+        if not self.incoming.offer and not self.incoming.takes_reliable:
             return False
         await self.open_media()
         assert self.media is not None
         self.incoming.progress(183, self.media.local_sdp.encode())
         self.context.flush()
+        await self._take_first_answer()
         return True
+
+    async def _take_first_answer(self) -> None:
+        """Wait for the caller's answer where the offer was ours: the ACK brings it, or the PRACK before."""
+        if not self.incoming.offer and self.media is not None:
+            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+                answer = await self._acknowledged
+            self.media.accept(answer.decode(errors="replace"))
 
     async def open_media(self) -> None:
         """Open the caller's RTP session. Raises ``SipError`` with the status the caller gets."""
@@ -247,7 +253,7 @@ class Call:
                     self.end(EndedBy.CALLER, self._outcome_of_hang_up(), reason)
                 else:
                     self.end(EndedBy.SYSTEM, Outcome.PEER_LOST, reason)
-            case Acknowledged(sdp):
+            case Acknowledged(sdp) | EarlyAnswered(sdp):
                 if not self._acknowledged.done():
                     self._acknowledged.set_result(sdp)
                 else:

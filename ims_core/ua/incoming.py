@@ -46,6 +46,11 @@ class IncomingCall(Session):
         """The session description of the INVITE; empty when the offer is ours to make."""
         return session_description(self.request)
 
+    @property
+    def takes_reliable(self) -> bool:
+        """Whether the caller acknowledges provisional responses, so that one may carry our offer (RFC 3262)."""
+        return "100rel" in (*self.request.values("Require"), *self.request.values("Supported"))
+
     def progress(self, status: int = 180, sdp: bytes = b"") -> None:
         """Send a provisional response, with early media when ``sdp`` is given.
 

@@ -138,6 +138,27 @@ def test_a_caller_who_requires_reliable_responses_hears_the_announcement_before_
         house.assert_nothing_left()
 
 
+@pytest.mark.rfc("3262-5")
+def test_a_caller_without_offer_gets_ours_in_a_reliable_response_and_hears_the_announcement() -> None:
+    with House() as house:
+        caller = house.phone("alice")
+        caller.dial("10001", sdp=b"")
+        house.run(0.1)
+        (ringing,) = [event for event in caller.events if isinstance(event, Ringing)]
+        assert ringing.reliable
+        assert b"m=audio" in ringing.sdp
+        assert not any(call.method == "play" for call in house.caller_leg.calls)
+        assert caller.call is not None
+        caller.call.acknowledge(SDP)
+        caller.flush()
+        house.run(0.1)
+        assert "en/nobody" in house.caller_leg.playing
+        house.settle()
+        assert caller.outcome == "Rejected"
+        assert house.records.cdrs[0].outcome is Outcome.NO_AGENT
+        house.assert_nothing_left()
+
+
 def early(house: House, *, update: bytes | None = None) -> Phone:
     """An agent whose phone describes its session reliably at 0.2 s, perhaps changes it, and answers at 1 s."""
     agent = house.agent("1001")
