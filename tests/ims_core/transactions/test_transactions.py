@@ -679,6 +679,21 @@ def test_a_response_of_another_branch_or_method_is_a_stray() -> None:
     assert client.statuses == [200]
 
 
+@pytest.mark.rfc("3261-18.1.2")
+@pytest.mark.parametrize("sent_by", ["198.51.100.1:5062", "255.255.255.255:5060", "198.51.100.1"])
+def test_a_response_whose_top_via_names_another_is_discarded(sent_by: str) -> None:
+    network, client, server = silent_pair()
+    transaction = send(client, server, "OPTIONS")
+    ours = "{}:{}".format(*client.address).encode()
+    response = response_bytes(transaction.request, 200)
+    client.receive(response.replace(ours, sent_by.encode()), client.flow(server))
+    assert client.statuses == []
+    assert client.endpoint.dropped == {"stray response": 1}
+    client.receive(response, client.flow(server))
+    assert client.statuses == [200]
+    network.run()
+
+
 @pytest.mark.rfc("6026-7.2")
 def test_every_2xx_is_told_for_64_t1_and_then_is_a_stray() -> None:
     network, client, server = silent_pair()
