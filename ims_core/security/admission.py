@@ -7,7 +7,7 @@ what it takes out. Work under way costs the same whatever is done, so the only t
     above the target, for longer than a burst   just achieved
     then, every 20 requests                     the rate is divided by 1.2 where the average is above the target or what
                                                 is behind us complains, once for what has come since the last division:
-                                                before that no effect can show; else it grows, the more the further below
+                                                before that no effect shows; else it grows, the more the further below
     all the time                                above the target only the share target / average of the rate is let in,
                                                 so that what stands in the buffers drains
     nobody was turned away for some time        overload has ended: the bucket goes
