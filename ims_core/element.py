@@ -22,7 +22,7 @@ import structlog
 
 from ims_core.calls import Call
 from ims_core.errors import SipError
-from ims_core.flow import Address, Flow, format_address
+from ims_core.flow import TRANSPORTS, Address, Flow, format_address
 from ims_core.ids import Ids
 from ims_core.messages.uri import split_host_port
 from ims_core.node import Node
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from ims_core.messages.message import Request
     from ims_core.transactions.machines import TimerValues
     from ims_core.transport.limits import TransportLimits
+    from ims_core.transport.tls import Tls
+    from ims_core.transport.websocket import WebSocketSettings
     from ims_core.ua.incoming import IncomingCall
 
 Route = Callable[["Request", Flow, float], Decision]
@@ -53,7 +55,8 @@ class Element:
     requests to the element name, besides its addresses. ``register`` decides about each REGISTER and ``route`` about
     other requests outside any dialog: as they are, the one refuses and the other hands every call to ``serve``.
     ``serve`` is run as a task of its own for each such call: the call ends when it returns, and it is cancelled when
-    the caller hangs up.
+    the caller hangs up. Listeners of TLS and WSS need ``tls``; ``websocket`` says who may connect to those of WS and
+    WSS.
     """
 
     def __init__(
@@ -62,10 +65,14 @@ class Element:
         domain: str = "localhost",
         timers: TimerValues | None = None,
         limits: TransportLimits | None = None,
+        tls: Tls | None = None,
+        websocket: WebSocketSettings | None = None,
     ) -> None:
         self._listen = [_listener(text) for text in listen]
         self._timers = timers
         self._limits = limits
+        self._tls = tls
+        self._websocket = websocket
         self._tasks: set[asyncio.Task[None]] = set()
         self.domains = Domains(domain)
         self.location = Location()
@@ -79,7 +86,7 @@ class Element:
 
     async def __aenter__(self) -> Self:
         """Open the listeners. Raises ``OSError``."""
-        self.stack = Stack(self._limits)
+        self.stack = Stack(self._limits, tls=self._tls, websocket=self._websocket)
         try:
             for transport, host, port in self._listen:
                 self.addresses.append((transport, await self.stack.bind(transport, host, port)))
@@ -169,4 +176,6 @@ def _listener(text: str) -> tuple[str, str, int]:
         host, port = split_host_port(address.removesuffix(":0") if any_port else address)
     except SipError:
         raise ValueError(f"not a listener: {text}") from None
+    if transport.upper() not in TRANSPORTS:
+        raise ValueError(f"not a transport: {transport}")
     return transport.upper(), host, 0 if any_port else port or 5060

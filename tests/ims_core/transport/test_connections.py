@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from ims_core.element import Element
 from ims_core.flow import Address, Flow
 from ims_core.transport.limits import TransportLimits
 from ims_core.transport.stack import Stack
@@ -21,6 +22,7 @@ from ims_core.transport.tls import CLOSED, NAME, NO_TLS, TIMEOUT, Tls
 from ims_core.transport.websocket import WebSocketSettings
 from tests.ims_core.transport.test_stack import FakeNode, at_end, close, message
 from tests.kit.certificates import Authority
+from tests.kit.messages import request_bytes
 
 HOST = "127.0.0.1"
 PATIENCE = 5.0
@@ -48,7 +50,7 @@ def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
     return on_each
 
 
-class Element:
+class Bench:
     """A stack with a node that does what the test wants."""
 
     def __init__(self, stack: Stack) -> None:
@@ -75,8 +77,8 @@ async def element(
     tls: Tls | None = None,
     websocket: WebSocketSettings | None = None,
     **limits: Any,
-) -> AsyncIterator[Element]:
-    made = Element(Stack(TransportLimits(**limits), tls=tls, websocket=websocket))
+) -> AsyncIterator[Bench]:
+    made = Bench(Stack(TransportLimits(**limits), tls=tls, websocket=websocket))
     for transport in transports:
         made.at[transport] = await made.stack.bind(transport, host, 0)
     made.stack.attach(made.node)  # type: ignore[arg-type]
@@ -160,6 +162,27 @@ async def test_a_listener_for_tls_needs_a_certificate() -> None:
     async with element() as one:
         with pytest.raises(ValueError, match="certificate"):
             await one.stack.bind("TLS", HOST, 0)
+
+
+@rfc("3261-11.2", "3261-26.3.1")
+@on_both_loops
+async def test_an_element_of_a_lab_speaks_tls(authority: Authority) -> None:
+    async with Element("tls:127.0.0.1:0", domain="lab.example", tls=authority.tls("lab.example")) as lab:
+        ((transport, address),) = lab.addresses
+        context = ssl.create_default_context(cafile=str(authority.file))
+        reader, writer = await asyncio.open_connection(*address, ssl=context, server_hostname="lab.example")
+        via = "SIP/2.0/TLS df7jal23ls0d.invalid;branch=z9hG4bK1;rport"
+        writer.write(request_bytes("OPTIONS", "sip:lab.example", via=via))
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        host, port = writer.get_extra_info("sockname")
+        assert f"Via: {via}={port};received={host}\r\n".encode() in answer
+        assert transport == "TLS"
+        await close(writer)
+
+
+def test_an_unknown_transport_is_refused() -> None:
+    with pytest.raises(ValueError, match="sctp"):
+        Element("sctp:127.0.0.1:5060")
 
 
 # Which connection -------------------------------------------------------------------------------------------------
@@ -293,7 +316,10 @@ async def test_a_peer_that_knows_no_pings_is_left_alone_after_the_first() -> Non
     async with element("TCP", keepalive_seconds=0.01, pong_seconds=0.02) as one:
         one.send(one.flow("TCP", server.sockets[0].getsockname()), b"hello")
         await one.node.until(lambda: peer.pings == 1)
-        await asyncio.sleep(0.1)
+        (stream,) = one.stack.streams._streams.values()
+        await one.node.until(lambda: stream._pong_due is None)
+        assert stream._keepalive is not None
+        assert stream._keepalive.when() <= asyncio.get_running_loop().time(), "no further ping is planned"
         assert (peer.pings, one.stack.dropped, len(one.stack.streams)) == (1, {}, 1)
     await asyncio.wait_for(peer.gone.wait(), PATIENCE)
     server.close()
