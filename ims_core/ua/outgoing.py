@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from ims_core.errors import BadRequest, RequestPending, SipError
 from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.message import Request, Response
+from ims_core.security.credentials import Challenged
 from ims_core.transactions.machines import TIMEOUT
 from ims_core.ua.description import SDP, session_description
 from ims_core.ua.dialog import Dialog
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from ims_core.flow import Flow
     from ims_core.locate.courier import Hop, Outbound
+    from ims_core.security.credentials import Credentials
     from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.context import Context, Headers
 
@@ -30,13 +32,16 @@ _MOST_RAISES: Final = 3  # of the session interval, when peers find it too small
 class OutgoingCall(Session):
     """A call that we make. ``start`` sends the INVITE; ``Answered`` or ``Rejected`` follows.
 
-    ``forks`` has the early dialogs by To tag, the one heard last at the end.
+    ``forks`` has the early dialogs by To tag, the one heard last at the end. ``credentials`` answer who asks for some.
     """
 
     owns_call_id = True
 
-    def __init__(self, context: Context, hop: Hop, on_event: EventHandler) -> None:
+    def __init__(
+        self, context: Context, hop: Hop, on_event: EventHandler, credentials: Credentials | None = None
+    ) -> None:
         super().__init__(context, on_event)
+        self._challenged = Challenged(credentials, context.endpoint.ids.tag) if credentials is not None else None
         self._hop = hop
         self._user = ""
         self._transaction: Outbound | None = None
@@ -142,7 +147,7 @@ class OutgoingCall(Session):
                     self._receive_provisional(response)
             elif response.status < 300:
                 self._receive_2xx(response)
-            elif response.status != 422 or not self._try_longer_interval(response):
+            elif not self._try_again(response):
                 self._fail(response.status, response.reason)
         except SipError:  # of a provisional response that makes no dialog nothing comes; of a 2xx not even an ACK
             if response.status >= 200:
@@ -163,23 +168,51 @@ class OutgoingCall(Session):
             self._finish("cancelled" if self.state == CANCELLING else "rejected", status)
             self.on_event(Rejected(status, reason))
 
-    def _try_longer_interval(self, response: Response) -> bool:
-        """Call again as a 422 wants it: same Call-ID and From, the next CSeq (RFC 4028 section 7.4)."""
+    def _try_again(self, response: Response) -> bool:
+        """Call again as the response wants it: same Call-ID and From, the next CSeq (8.1.3.5); False when we cannot."""
+        if self._invite is None or self.state != INVITED:
+            return False
+        match response.status:
+            case 422:
+                return self._try_longer_interval(self._invite, response)
+            case 401 | 407:
+                return self._try_with_credentials(self._invite, response)
+            case _:
+                return False
+
+    def _try_longer_interval(self, refused: Request, response: Response) -> bool:
+        """Take the session interval that a 422 wants (RFC 4028 section 7.4)."""
         policy = raised(self._policy, response) if self._policy is not None else None
-        if policy is None or self._invite is None or self.state != INVITED or self._raises == _MOST_RAISES:
+        if policy is None or self._raises == _MOST_RAISES:
             return False
         self._raises += 1
         self._policy = policy
-        invite = self._invite.copy()
+        invite = self._anew(refused)
+        for name, value in proposal(policy):
+            invite.set(name, value)
+        self._send_again(invite, self._hop)
+        return True
+
+    def _try_with_credentials(self, refused: Request, response: Response) -> bool:
+        """Answer a challenge where it came from (22.2, 22.3)."""
+        assert self._transaction is not None
+        invite = self._anew(refused)
+        if self._challenged is None or not self._challenged.answer(invite, response):
+            return False
+        self._send_again(invite, self._transaction.flow)
+        return True
+
+    def _anew(self, refused: Request) -> Request:
+        invite = refused.copy()
         for name in ("Via", "Contact"):
             invite.remove(name)
         invite.set("CSeq", f"{invite.cseq.number + 1} INVITE")
-        for name, value in proposal(policy):
-            invite.set(name, value)
+        return invite
+
+    def _send_again(self, invite: Request, hop: Hop) -> None:
         self._invite = invite
         self.forks = {}
-        self._transaction = self.context.courier.request(invite, self._hop, self, prepare=self._prepare)
-        return True
+        self._transaction = self.context.courier.request(invite, hop, self, prepare=self._prepare)
 
     def _receive_provisional(self, response: Response) -> None:
         assert self._invite is not None
@@ -188,6 +221,7 @@ class OutgoingCall(Session):
         fork = self.forks.pop(tag, None)
         if fork is None:
             fork = Fork(self._invite, response, self._transaction.flow, self.local_sdp)
+        fork.response = response
         if len(self.forks) < MOST_FORKS:
             self.forks[tag] = fork
         fork.has_failed = status == 199
