@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ims_core.messages.message import Request
     from ims_core.registrar.location import Domains, Location, LocationEvent
     from ims_core.roles.routing import Router
+    from ims_core.security.credentials import Credentials
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.session_events import EventHandler
@@ -101,9 +102,9 @@ class Node:
         self.courier.resolver.answer(question, answer)
         self._react()
 
-    def call(self, hop: Hop, on_event: EventHandler) -> OutgoingCall:
-        """Make a session that can call through ``hop``: a flow, or the URI of a next hop."""
-        return self.ua.outgoing(hop, on_event)
+    def call(self, hop: Hop, on_event: EventHandler, *, credentials: Credentials | None = None) -> OutgoingCall:
+        """Make a session that can call through ``hop``; ``credentials`` answer who asks for some there."""
+        return self.ua.outgoing(hop, on_event, credentials=credentials)
 
     # Outputs ------------------------------------------------------------------------------------------------
 

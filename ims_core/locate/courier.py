@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ims_core.errors import NoRoute, SipError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ims_core.registrar.location import Location
     from ims_core.transactions.endpoint import Endpoint, Headers
 
-__all__ = ["Courier", "Hop", "Outbound", "Peer", "Prepare"]
+__all__ = ["Courier", "Hop", "Outbound", "Peer", "Prepare", "Several"]
 
 PATIENCE = 8  # times T1: an INVITE has been sent four times by then
 MAX_DATAGRAM = 1300  # bytes: RFC 3261 18.1.1, for a path whose MTU is not known
@@ -45,8 +46,18 @@ class Peer(NamedTuple):
     heard_from: Flow
 
 
-Hop = Flow | str | Peer
-"""A next hop: the way there, or the text of its URI."""
+class Several(NamedTuple):
+    """Next hops that serve alike, by their URIs, to be tried one after the other.
+
+    With ``or_else`` the sender has yet another way: the last one is not waited for longer than those before it.
+    """
+
+    uris: tuple[str, ...]
+    or_else: bool = False
+
+
+Hop = Flow | str | Peer | Several
+"""A next hop: the way there, the text of its URI, or several."""
 
 Outbound = ClientTransaction | Errand
 """A request on its way; its user is told of ``receive_response`` and ``request_failed`` with it."""
@@ -133,6 +144,10 @@ class Courier:
             errand = Errand(self, request, user, prepare=prepare, mark=mark, flow=way)
             errand.run((way,))
             return errand
+        if isinstance(way, Several):
+            errand = Errand(self, request, user, prepare=prepare, mark=mark, flow=NOWHERE, impatient=way.or_else)
+            self._find_all(way.uris, errand.run)
+            return errand
         uri = way.uri if isinstance(way, Peer) else str(way)
         fallback = way.heard_from if isinstance(way, Peer) else None
         errand = Errand(self, request, user, prepare=prepare, mark=mark, flow=fallback or NOWHERE)
@@ -164,6 +179,8 @@ class Courier:
         acknowledgement = Acknowledgement(self, ack, prepare)
         if type(way) is Flow:
             acknowledgement.send((way,))
+        elif isinstance(way, Several):
+            self._find_all(way.uris, acknowledgement.send)
         elif isinstance(way, Peer):
             self._find(way.uri, way.heard_from, acknowledgement.send)
         else:
@@ -231,15 +248,36 @@ class Courier:
         """Look up ``uri`` and go on with the flows to its servers, those known to be dead last (RFC 3263 4.3)."""
 
         def found(servers: Sequence[Server]) -> None:
-            now = self.endpoint.clock()
-            flows = [flow for server in servers if (flow := self._flow_to(server)) is not None]
-            awake = [flow for flow in flows if not self._resting.has((flow.transport, flow.remote), now)]
-            awake.sort(key=lambda flow: self._dead.has((flow.transport, flow.remote), now))
+            flows = self._flows_to(servers)
+            awake = self._awake(flows)
             if fallback is not None and not flows:
                 awake.append(fallback)
             run(awake, UNAVAILABLE if flows else UNRESOLVED)
 
         self.resolver.resolve(parse_uri(uri), found)
+
+    def _find_all(self, uris: Sequence[str], run: Callable[[Sequence[Flow], str], None]) -> None:
+        """Look up ``uris`` and go on with the flows to all their servers, in the order of the URIs."""
+        known: dict[int, list[Flow]] = {}
+
+        def found(position: int, servers: Sequence[Server]) -> None:
+            known[position] = self._flows_to(servers)
+            if len(known) == len(uris):
+                flows = list(dict.fromkeys(flow for position in sorted(known) for flow in known[position]))
+                run(self._awake(flows), UNAVAILABLE if flows else UNRESOLVED)
+
+        for position, uri in enumerate(uris):
+            self.resolver.resolve(parse_uri(uri), partial(found, position))
+
+    def _flows_to(self, servers: Sequence[Server]) -> list[Flow]:
+        return [flow for server in servers if (flow := self._flow_to(server)) is not None]
+
+    def _awake(self, flows: Sequence[Flow]) -> list[Flow]:
+        """Leave out who asked to be left alone, and put those known to be dead last."""
+        now = self.endpoint.clock()
+        awake = [flow for flow in flows if not self._resting.has((flow.transport, flow.remote), now)]
+        awake.sort(key=lambda flow: self._dead.has((flow.transport, flow.remote), now))
+        return awake
 
     def _flow_to(self, server: Server) -> Flow | None:
         flow = self._listeners.towards(server.transport, (server.host, server.port))

@@ -51,16 +51,25 @@ class Errand:
 
     ``user`` is told of each response except a 503 that leads on to the next server, and otherwise of one failure: why
     the last server did not serve, or one of the causes above. ``flow`` is the way of the attempt that was told of last.
-    A 2xx to an INVITE that had been given up is told as well, because it makes a dialog.
+    A 2xx to an INVITE that had been given up is told as well, because it makes a dialog. ``impatient``: the last server
+    is given up like those before it when it stays silent.
     """
 
     __slots__ = (
-        "_attempt", "_courier", "_flows", "_headers", "_heard", "_is_cancelled", "_is_over", "_mark", "_prepare",
-        "_udp", "flow", "request", "user",
+        "_attempt", "_courier", "_flows", "_headers", "_heard", "_impatient", "_is_cancelled", "_is_over", "_mark",
+        "_prepare", "_udp", "flow", "request", "user",
     )  # fmt: skip
 
     def __init__(
-        self, courier: Dispatch, request: Request, user: Any, *, prepare: Prepare | None, mark: str, flow: Flow
+        self,
+        courier: Dispatch,
+        request: Request,
+        user: Any,
+        *,
+        prepare: Prepare | None,
+        mark: str,
+        flow: Flow,
+        impatient: bool = False,
     ) -> None:
         self.request = request
         self.user = user
@@ -68,6 +77,7 @@ class Errand:
         self._courier = courier
         self._prepare = prepare
         self._mark = mark
+        self._impatient = impatient
         self._flows: deque[Flow] = deque()
         self._attempt: ClientTransaction | None = None
         self._udp: Flow | None = None  # what is left when the attempt by TCP that the size demands fails
@@ -135,11 +145,17 @@ class Errand:
 
     def silent(self, attempt: ClientTransaction) -> None:
         """Ask the next server when an INVITE has not been answered by so much as a 100 for so long."""
-        if attempt is not self._attempt or self._heard or self._is_over or self._is_cancelled or not self._flows:
+        if attempt is not self._attempt or self._heard or self._is_over or self._is_cancelled:
             return
-        self._courier.failed(attempt.flow, TIMEOUT, has_next=True)
+        leads_on = bool(self._flows)
+        self._courier.failed(attempt.flow, TIMEOUT, has_next=leads_on)
         self._courier.endpoint.cancel(attempt)  # as soon as it says something
-        self._try_next()
+        if leads_on:
+            self._try_next()
+        else:
+            self._is_over = True
+            self.flow = attempt.flow
+            self.fire(TIMEOUT)
 
     def fire(self, cause: str) -> None:
         """Tell the user of a failure that came while it was still talking to the courier."""
@@ -161,7 +177,7 @@ class Errand:
             self._prepare(request, flow)
         self._heard = False
         self._attempt = courier.endpoint.request(request, flow, self, self._mark)
-        if self._flows and isinstance(self._attempt, InviteClient):
+        if (self._flows or self._impatient) and isinstance(self._attempt, InviteClient):
             courier.endpoint.start_timer(_Patience(self, self._attempt), _SILENT, courier.patience)
 
     def _tell(self, attempt: ClientTransaction, response: Response) -> None:

@@ -249,6 +249,16 @@ def answer_challenges(
     return found
 
 
+def challenged_realm(challenge: str) -> str:
+    """Return the realm of a challenge, empty when it names none."""
+    return (_parse_digest(challenge) or {}).get("realm", "")
+
+
+def is_stale(challenge: str) -> bool:
+    """Whether a challenge says that only the nonce was too old (RFC 7616 section 3.3)."""
+    return (_parse_digest(challenge) or {}).get("stale", "").lower() == "true"
+
+
 def answer_challenge(
     challenge: str, method: str, uri: str, user: str, password: str, *, cnonce: str, nc: int = 1, body: bytes = b""
 ) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ims_core.flow import Address, Flow
     from ims_core.locate.courier import Courier, Hop, Outbound
     from ims_core.messages.message import Request, Response
+    from ims_core.security.credentials import Credentials
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.context import SessionHandler
@@ -154,9 +155,9 @@ class UserAgent:
         check_interval(request, self._session_timers)
         return IncomingCall(self, transaction, request, flow, identity)
 
-    def outgoing(self, hop: Hop, on_event: EventHandler) -> OutgoingCall:
-        """Make a session that can call through ``hop``: a flow, or the URI of a next hop."""
-        return OutgoingCall(self, hop, on_event)
+    def outgoing(self, hop: Hop, on_event: EventHandler, *, credentials: Credentials | None = None) -> OutgoingCall:
+        """Make a session that can call through ``hop``; ``credentials`` answer who asks for some there."""
+        return OutgoingCall(self, hop, on_event, credentials)
 
     # Dispatching --------------------------------------------------------------------------------------------
 

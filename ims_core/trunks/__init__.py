@@ -1,0 +1,1 @@
+"""Named SIP peers that lead to other networks: their servers, registrations towards them, numbers and routes."""
