@@ -21,6 +21,7 @@ from benchmarks.sipp import Sipp, serving
 SERVER_CORE, LOAD_CORE = 0, 1
 CLIENTS = 2
 FIRST_RATE, LEAST_RATE, STEP = 150.0, 10.0, 1.15
+TRIES = 2  # so that one disturbance from outside does not count
 SERVED = 0.97  # of the calls begun, for a rate to be sustained
 TRY_SECONDS, WARM_SECONDS, LOAD_SECONDS = 5.0, 3.0, 15.0
 TIMES = (1, 2, 3)
@@ -78,7 +79,8 @@ def sustainable_rate(scale: Scale) -> float:
     """Return the highest rate, in steps of 15 %, at which nearly all calls are served."""
 
     def is_sustained(rate: float) -> bool:
-        return _goodput(rate, 2.0, scale.seconds(TRY_SECONDS)) >= SERVED * rate
+        tries = (_goodput(rate, 2.0, scale.seconds(TRY_SECONDS)) for _ in range(TRIES))
+        return any(goodput >= SERVED * rate for goodput in tries)
 
     rate = FIRST_RATE
     while not is_sustained(rate):
