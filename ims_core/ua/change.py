@@ -64,7 +64,7 @@ class Change:
         request = dialog.request(self.method)
         self._cseq = dialog.local_cseq
         request.add("Contact", session.contact)
-        for name, value in (*session.capabilities(), *self._headers):
+        for name, value in (*self._capabilities(), *self._headers):
             request.add(name, value)
         if self.sdp:
             request.set_body(self.sdp, SDP)
@@ -113,6 +113,14 @@ class Change:
             self._session.go_on()
 
     # Inside -------------------------------------------------------------------------------------------------
+
+    def _capabilities(self) -> Headers:
+        """Return what the request says of us and of the session timer."""
+        context, timer = self._session.context, self._session.timer
+        # 100rel is left out: it would allow the peer reliable responses, of which a re-INVITE has no need
+        supported = ", ".join(sorted(context.options - {"100rel"}))
+        said = (("Allow", context.allow), *((("Supported", supported),) if supported else ()))
+        return said if timer is None else (*said, *timer.proposal())
 
     def _take(self, response: Response) -> None:
         status = response.status

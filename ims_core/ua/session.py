@@ -15,6 +15,7 @@ call of ours that was never answered). After ``hang_up`` or ``reject`` nothing m
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from ims_core.errors import LocalProtocolError, RequestPending, SipError
@@ -204,14 +205,6 @@ class Session:
 
     # For changes of ours and the timer ------------------------------------------------------------------------
 
-    def capabilities(self) -> Headers:
-        """Return what a request that changes or refreshes the session says of us and of the timer."""
-        context = self.context
-        # 100rel is left out: it would allow the peer reliable responses, of which a re-INVITE has no need
-        supported = ", ".join(sorted(context.options - {"100rel"}))
-        said = (("Allow", context.allow), *((("Supported", supported),) if supported else ()))
-        return said if self.timer is None else (*said, *self.timer.proposal())
-
     def agreed(self, dialog: Dialog, local: bytes, remote: bytes) -> None:
         """Take note of the descriptions that hold in ``dialog``; empty ones have not changed."""
         self.local_sdp, self.remote_sdp = local or self.local_sdp, remote or self.remote_sdp
@@ -340,7 +333,7 @@ class Session:
         endpoint, cseq = self.context.endpoint, transaction.request.cseq.number
         self._accept(transaction, sdp, headers)
         self._unacknowledged = Unacknowledged(
-            endpoint, transaction.flow, transaction.data, cseq, has_offer, self._no_ack
+            endpoint, transaction.flow, transaction.data, cseq, has_offer, partial(self.lose, "No ACK")
         )
 
     def _answer_update(self, transaction: ServerTransaction, sdp: bytes) -> None:
@@ -357,10 +350,6 @@ class Session:
         if sdp:
             response.set_body(sdp, SDP)
         self.context.endpoint.respond(transaction, response)
-
-    def _no_ack(self) -> None:
-        """End the session whose 2xx was never acknowledged: 13.3.1.4 asks for a BYE."""
-        self.lose("No ACK")
 
     def _dialog_response(self, request: Request, status: int) -> Response:
         """Make a response that establishes or refreshes the dialog (12.1.1)."""
