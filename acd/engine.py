@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ims_core.ua.incoming import IncomingCall
     from media.api import Media
 
+WAIT_GOOD_SECONDS = 1.0  # for which an expected wait is told to everybody who is turned away
 LAST_SECONDS = 15.0  # for the closing announcement and the release of what is left when the drain is over
 
 log = structlog.get_logger()
@@ -97,6 +98,7 @@ class Engine:
         self._codes: set[str] = set()
         self._agent_aors: dict[str, str] = {}
         self._gates: dict[str, Gate] = {}
+        self._waits: dict[str, tuple[float, float | None]] = {}
         self._serve(config)
         self._bind_contacts({})
         node.services["acd"] = self.take
@@ -241,8 +243,13 @@ class Engine:
             queue = number.queue
         else:
             return None
-        estimate = self.dispatcher.distributor.expected_wait_behind_all(queue, self.loop.time())
-        return estimate.expected if estimate is not None and estimate.expected >= 1.0 else None
+        now = self.loop.time()
+        good_until, seconds = self._waits.get(queue, (0.0, None))
+        if now >= good_until:  # under overload it is asked for many times a second
+            estimate = self.dispatcher.distributor.expected_wait_behind_all(queue, now)
+            seconds = estimate.expected if estimate is not None and estimate.expected >= 1.0 else None
+            self._waits[queue] = now + WAIT_GOOD_SECONDS, seconds
+        return seconds
 
     async def _refuse_for_load(self, call: Call) -> None:
         seconds = self.node.door.seconds_to_retry(call.incoming.request)

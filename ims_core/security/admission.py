@@ -26,6 +26,7 @@ ADJUST_SECONDS = 0.1
 COMPLAINTS = 0.1  # of what was admitted; fewer are somebody's own trouble
 DECREASE = 1.2
 GROWTH = 0.15  # of the rate at an age of nothing
+HEADROOM = 2.0  # of the rate over what is asked for
 BURST_SECONDS = 0.1  # the tokens that may gather
 LEAST_RATE = 1.0
 MOST_AGE = 5.0  # seconds; more is a clock that was set
@@ -102,8 +103,9 @@ class Admission:
                 self._divided_at = now
         elif now - self._rejected_at >= CALM_SECONDS:
             self._end()
-        else:
-            self.rate *= 1 + GROWTH * (1 - self.latency / self.target)
+        else:  # not beyond what is made use of
+            grown = self.rate * (1 + GROWTH * (1 - self.latency / self.target))
+            self.rate = max(self.rate, min(grown, HEADROOM * achieved))
         self._complaints = self._offered = self._admitted = 0
         self._counted_since = now
 
