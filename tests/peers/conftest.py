@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.conftest import Ports
-from tests.peers.kit import LAB_AGENT_PORT, Baresip, Program, Server, Sipp
+from tests.peers.kit import LAB_AGENT_PORT, WAYS, Baresip, Program, Server, Sipp
 
 P = TypeVar("P", bound=Program)
 PROGRAMS = pytest.StashKey[list[Program]]()
 RTP_PORTS = 40
+NUMBER = "[numbers.10001]"
 
 
 class Bench:
@@ -59,6 +60,28 @@ class Bench:
         """Start the server on the lab configuration; returns the port on which its agents are to be as well."""
         agents = self.port()
         return self.serve("lab.toml", changes={LAB_AGENT_PORT: str(agents), **(changes or {})}, **options), agents
+
+    def serve_each_way(self, **options: Any) -> tuple[Server, int]:
+        """Start the server on the lab configuration with one agent for each way, and none else.
+
+        Returns the port on which they are to be, each on the way that the agent is named after.
+        """
+        port = self.port()
+        agents = "".join(
+            f'[agents.{way.name}]\nqueues = ["lab"]\ncontact = "{way.uri(way.name, port)}"\nalways_ready = true\n'
+            for way in WAYS[1:]
+        )
+        first = {'"a001..a200"': WAYS[0].name, LAB_AGENT_PORT: str(port)}
+        return self.serve("lab.toml", changes={**first, NUMBER: f"{agents}\n{NUMBER}"}, **options), port
+
+    def each_way(self, scenario: str, server: Server | None = None, **options: Any) -> list[Sipp]:
+        """Start SIPp once for each way, all at once, towards the server; without one, to wait for calls."""
+        if server is not None:
+            return [self.sipp(scenario, remote=server.at(way), way=way, **options) for way in WAYS]
+        waiting = [self.sipp(scenario, way=way, **options) for way in WAYS]
+        for way, sipp in zip(WAYS, waiting, strict=True):
+            way.wait_for_listener(sipp.port)
+        return waiting
 
     def sipp(self, scenario: str, **options: Any) -> Sipp:
         """Start SIPp; see `Sipp`."""

@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.peers.kit.process import LOOPBACK, Program, wait_until
+from tests.peers.kit.ways import WAYS, Way
 
 ROOT = Path(__file__).parents[3]
 LAB_AGENT_PORT = "16060"
@@ -58,7 +59,7 @@ class Server(Program):
             text = text.replace(old, new)
         file.write_text(text)
         chosen: dict[str, object] = {
-            "sip.listen": [f"{transport}:{LOOPBACK}:{sip_port}" for transport in ("udp", "tcp")],
+            "sip.listen": [f"{way.name[:3]}:{way.written}:{sip_port}" for way in WAYS],
             "sip.t1_seconds": 0.05,
             "sip.t2_seconds": 0.4,
             "sip.t4_seconds": 0.5,
@@ -77,6 +78,10 @@ class Server(Program):
     def uri_host(self) -> str:
         """The ``host:port`` that stands for the domain."""
         return f"{self.sip[0]}:{self.sip[1]}"
+
+    def at(self, way: Way) -> tuple[str, int]:
+        """Where it listens on that way."""
+        return way.host, self.sip[1]
 
     def wait_until_ready(self) -> Server:
         """Return when it accepts traffic."""

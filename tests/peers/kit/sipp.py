@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.peers.kit.process import LOOPBACK, TAIL, Program
+from tests.peers.kit.ways import Way
 
 SCENARIOS = Path(__file__).parents[2] / "sipp"
 
@@ -27,6 +28,7 @@ class Sipp(Program):
     """One SIPp process on a port of its own; without ``remote`` it waits for calls.
 
     ``keys`` fill in the ``[name]`` of the scenario. ``pause`` is the length in seconds of pauses that name none.
+    ``way`` stands for ``host`` and ``tcp``.
     """
 
     def __init__(
@@ -46,8 +48,11 @@ class Sipp(Program):
         options: Sequence[str] = (),
         tcp: bool = False,
         host: str = LOOPBACK,
+        way: Way | None = None,
         seconds: float = 60.0,
     ) -> None:
+        if way is not None:
+            host, tcp = way
         self.port = port
         self.media_port = media_port
         stem = directory / f"sipp-{scenario}-{port}"
