@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from acd.core.events import FailCause, OfferAnswered, OfferFailed, OfferRinging
@@ -36,9 +36,10 @@ class AgentLeg(CallLeg):
         self.agent_id = agent_id
         self.epoch = epoch
 
-    def way(self) -> Way:
+    def ways(self) -> Sequence[Way]:
         """Return where the agent's phone registered, or is said to be."""
-        return self._context.way_to_user(self.agent_id)
+        queue = self._context.config.queues.get(self.call.record.queue or "")
+        return self._context.ways_to_user(self.agent_id, self.call.record.caller, queue.name if queue else "")
 
     def called(self) -> str:
         """Name the agent as a user of the domain, wherever the phone is."""

@@ -38,9 +38,11 @@ from acd.kpi.live import LiveFigures
 from acd.live import LiveFloor
 from acd.metrics import Metrics
 from acd.policy import agent_profiles, build_distributor, is_number, queue_profiles
-from acd.protection import ban_routes, build_door, is_trunk
+from acd.protection import ban_routes, build_door
 from acd.store import CdrStore, StoreError
 from acd.trace import SipTrace
+from acd.trunkapi import trunk_routes
+from acd.trunks import Border, build_border
 from ims_core.flow import Address, Flow, format_address
 from ims_core.ids import Ids
 from ims_core.node import Node
@@ -204,15 +206,20 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         engine.last_agents.restore(await asyncio.to_thread(_last_talks, store))
         cleanup.push_async_callback(engine.profiles.close)
         engine.dispatcher.begin(queue_profiles(config), agent_profiles(config), left.wishes)
-        engine.open_legs.follow(config)
+        engine.begin()
         control = Control(engine, source)
         stack.attach(engine.node)
         engine.node.handle_timer()  # reports the bindings restored
         served = None
         if config.http.listen is not None:
             clock = asyncio.get_running_loop().time
-            bans = ban_routes(engine.node.door.guard, clock, time.time)
-            routes = [*change_routes(control), *journal_routes(journal), *bans, kpis(figures)]
+            routes = [
+                *change_routes(control),
+                *journal_routes(journal),
+                *ban_routes(engine.node.door.guard, clock, time.time),
+                *trunk_routes(lambda: engine.trunks.all),
+                kpis(figures),
+            ]
             app = http.create_app(floor, store, engine.metrics, config.http.token, routes)
             try:
                 served = str(await cleanup.enter_async_context(http.serve(app, config.http.listen)))
@@ -283,14 +290,22 @@ def _assemble(
         return engine.config if engine else config
 
     authenticator = build_authenticator(present)
+    border = build_border(present, ids=ids, domains=domains)
     node = build_node(
-        present, ids=ids, domains=domains, location=location, listeners=listeners, authenticator=authenticator
+        present,
+        ids=ids,
+        domains=domains,
+        location=location,
+        listeners=listeners,
+        authenticator=authenticator,
+        border=border,
     )
     trace = SipTrace(calls=config.trace.calls, messages=config.trace.messages, utc=_utc) if config.trace.sip else None
     thresholds = {queue.id: queue.service_level_seconds for queue in config.queues.values()}
     engine = Engine(
         config,
         node=node,
+        border=border,
         flush=stack.flush,
         media=media,
         distributor=distributor,
@@ -347,6 +362,7 @@ def build_node(
     location: Location,
     listeners: Listeners,
     authenticator: DigestAuthenticator | None,
+    border: Border | None = None,
 ) -> Node:
     """Build the SIP element of a configuration; needs a running event loop for its clock.
 
@@ -357,7 +373,9 @@ def build_node(
     secret = secrets.token_bytes(16)
     known_user = None if authenticator is None else partial(_has_account, present)
     chance = random.Random(secrets.randbits(256)).random
-    door = build_door(present, clock=clock, domains=domains, location=location, chance=chance)
+    border = border or build_border(present, ids=ids, domains=domains)
+    exchange = border.exchange
+    door = build_door(present, is_trunk=exchange.trusts, clock=clock, domains=domains, location=location, chance=chance)
     registrar = Registrar(
         domains,
         location,
@@ -376,7 +394,7 @@ def build_node(
         domains,
         location,
         authenticator=authenticator,
-        is_trunk=lambda host: is_trunk(present(), host),
+        is_trunk=exchange.is_from_trunk,
     )
     if door.guard is not None:
         registrar.on_verdict = pcscf.on_verdict = door.guard.judged
@@ -394,13 +412,13 @@ def build_node(
         )
     hiding = None
     if config.sip.hide_topology:
-        hiding = TopologyHiding(secret, lambda flow: is_trunk(present(), flow.remote[0]))
+        hiding = TopologyHiding(secret, lambda flow: exchange.trusts(flow.remote[0]))
     policy = ProxyPolicy(config.sip.ring_seconds, config.sip.fork_seconds, hiding=hiding)
     timers = TimerValues(config.sip.t1_seconds, config.sip.t2_seconds, config.sip.t4_seconds)
     node = Node(
         Endpoint(clock=clock, ids=ids, sent_by=listeners, timers=timers),
         location=location,
-        router=Ims(registrar, pcscf, scscf, relay),
+        router=Ims(registrar, pcscf, scscf, relay, border),
         domains=domains,
         advertised=listeners,
         secret=secret,

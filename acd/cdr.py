@@ -82,7 +82,8 @@ class Cdr(msgspec.Struct, frozen=True, kw_only=True):
     `id` is ours and unique, `call_id` the Call-ID of the caller's dialog. `offered` is the first offer to an agent,
     `agent` the one who answered, or the last one tried. `waited_seconds` counts from `queued` to `connected`, or to
     `ended`; `talked_seconds` from `connected` to `ended`; both are derived. `reason` is the SIP status or cause in
-    words. `quality_caller` is what we received from the caller, `quality_agent` from the agent.
+    words. `trunk` is the one that the call came by, `trunk_out` the one by which it was last sent on to a number
+    outside; None: no trunk. `quality_caller` is what we received from the caller, `quality_agent` from the agent.
     """
 
     id: str
@@ -106,6 +107,8 @@ class Cdr(msgspec.Struct, frozen=True, kw_only=True):
     quality_agent: Quality | None = None
     recording: str | None = None
     timeline: tuple[Step, ...] = ()
+    trunk: str | None = None
+    trunk_out: str | None = None
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "waited_seconds", _seconds(self.queued, self.connected or self.ended))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from collections.abc import Sequence
 
     from acd.cdr import Outcome
     from acd.config import Config
@@ -13,18 +14,27 @@ if TYPE_CHECKING:
     from acd.core.events import Event
     from acd.profiles import LastAgents, Profiles
     from acd.record import CallRecord
+    from acd.trunks import Trunks
     from ims_core.errors import ServiceUnavailable
     from ims_core.locate.courier import Hop
     from ims_core.node import Node
+    from ims_core.security.credentials import Credentials
     from media.api import Media
 
 
 class Way(NamedTuple):
-    """How to call somebody: the URI to name, the next hop, and the route to take from there (RFC 3327)."""
+    """How to call somebody: the URI to name, the next hop, and the route to take from there (RFC 3327, RFC 3608).
+
+    To a ``number`` outside the way is a ``trunk``, which knows ``caller``, a name-addr, and answers by ``credentials``.
+    """
 
     target: str
     hop: Hop
     route: tuple[str, ...] = ()
+    trunk: str = ""
+    number: str = ""
+    caller: str = ""
+    credentials: Credentials | None = None
 
 
 class Switchboard(Protocol):
@@ -45,6 +55,7 @@ class Context(Protocol):
     media: Media
     profiles: Profiles
     last_agents: LastAgents
+    trunks: Trunks
 
     @property
     def dispatcher(self) -> Switchboard:
@@ -60,8 +71,11 @@ class Context(Protocol):
     def follow(self, call_id: str, sip_call_id: str) -> None:
         """Count the messages of a dialog to the trace of a call."""
 
-    def way_to_user(self, user: str) -> Way:
-        """Return the way to a user's phone. Raises ``SipError`` when there is none."""
+    def ways_to_user(self, user: str, caller: str = "", name: str = "") -> Sequence[Way]:
+        """Return the ways to a user's phone, best first. Raises ``SipError`` when there is none.
+
+        Where the phone is outside, ``caller`` is the number shown there, and ``name`` what stands before it.
+        """
 
     def refuses(self, queue_id: str) -> Outcome | None:
         """Return why a caller is not let into the queue now, None if he is."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from acd.call import Call
 from acd.cdr import Cdr, EndedBy, Outcome
@@ -17,23 +18,27 @@ from acd.context import Way
 from acd.core.events import AgentBusy, AgentIdle, AgentRegistered, AgentUnregistered
 from acd.dispatcher import Dispatcher
 from acd.gate import Gate, gates
+from acd.numbering import plan_of
 from acd.openlegs import OpenLegs
+from acd.overflowing import to_outside
 from acd.policy import agent_profiles, queue_profiles
 from acd.profiles import LastAgents, Profiles
 from acd.record import CallRecord
-from acd.services import feature_code, service_for
-from ims_core.errors import ServiceUnavailable, TemporarilyUnavailable
+from acd.services import feature_code, refuse, service_for
+from acd.trunks import Trunks
+from ims_core.errors import NotFound, ServiceUnavailable, TemporarilyUnavailable
 from ims_core.messages.headers import parse_name_addr
 from ims_core.registrar.location import Binding, BindingAdded, BindingRemoved, LocationEvent, Removal
 from ims_core.ua.retargeting import redirected
 
 if TYPE_CHECKING:
     from acd.call import Service
-    from acd.config import Agent, Config
+    from acd.config import Agent, Callers, Config
     from acd.core.distributor import Distributor
     from acd.journal.port import Journal
     from acd.metrics import Metrics
     from acd.trace import SipTrace
+    from acd.trunks import Border
     from ims_core.ids import Ids
     from ims_core.messages.message import Request
     from ims_core.node import Node
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
     from media.api import Media
 
 WAIT_GOOD_SECONDS = 1.0  # for which an expected wait is told to everybody who is turned away
+UNREGISTER_TURNS, UNREGISTER_TURN_SECONDS = 100, 0.02
 LAST_SECONDS = 15.0  # for the closing announcement and the release of what is left when the drain is over
 
 log = structlog.get_logger()
@@ -64,6 +70,7 @@ class Engine:
         config: Config,
         *,
         node: Node,
+        border: Border,
         flush: Callable[[], None],
         media: Media,
         distributor: Distributor,
@@ -80,6 +87,7 @@ class Engine:
         self.calls: dict[str, Call] = {}
         self.loop = asyncio.get_running_loop()
         self.open_legs = OpenLegs(self)
+        self.trunks = Trunks(node, border)
         self.dispatcher = Dispatcher(
             self, distributor, self.calls, metrics, keepers=self.open_legs.keepers, journal=journal, unix=unix
         )
@@ -92,7 +100,7 @@ class Engine:
         self._ids = ids
         self._unix = unix
         self._journal = journal
-        self.profiles = Profiles(config.callers)
+        self.profiles = Profiles(_by_number(config))
         self.last_agents = LastAgents()
         self._services: dict[str, Service] = {}
         self._codes: set[str] = set()
@@ -103,6 +111,12 @@ class Engine:
         self._bind_contacts({})
         node.services["acd"] = self.take
         node.door.retry_after = self.retry_after
+
+    def begin(self) -> None:
+        """Call those whose legs stay open, and make the trunks known."""
+        self.open_legs.follow(self.config)
+        self.trunks.follow(self.config)
+        self.flush()
 
     # Configuration ------------------------------------------------------------------------------------------
 
@@ -120,13 +134,14 @@ class Engine:
         config, changed, needs_restart = follow(before, wanted)
         self.metrics.serve(config.queues)
         self._serve(config)
-        if config.callers != before.callers:
-            self.profiles.configure(config.callers)
+        if (config.callers, config.dialling) != (before.callers, before.dialling):
+            self.profiles.configure(_by_number(config))
         self.dispatcher.install(queue_profiles(config), agent_profiles(config), cause)
         for agent in config.agents.keys() - before.agents.keys():
             if f"sip:{agent}@{config.server.domain}" in self.node.location:  # the phone was there before its agent
                 self.dispatcher.tell(AgentRegistered(agent))
         self.open_legs.follow(config)
+        self.trunks.follow(config)
         self._bind_contacts(before.agents)
         self.node.handle_timer()  # reports what became of the bindings
         self.flush()
@@ -160,17 +175,18 @@ class Engine:
     def take(self, incoming: IncomingCall) -> None:
         """Take a call from the node."""
         self.metrics.call_arrived()
-        request, caller = incoming.request, incoming.identity
-        dialled = request.target.user
+        request = incoming.request
+        dialled, caller, trunk = self.trunks.called(incoming)
         record = CallRecord(
             id=self._new_id(),
             call_id=request.call_id,
             dialled=dialled,
             caller=caller,
+            trunk=trunk,
             unix=self._unix,
             journal=self._journal,
         )
-        call = Call(self, incoming, record, self._service_for(dialled, caller), self.finish)
+        call = Call(self, incoming, record, self._service_for(incoming, record), self.finish)
         self.calls[call.id] = call
         self._idle.clear()
         if self._trace is not None:
@@ -200,6 +216,8 @@ class Engine:
             caller=cdr.caller,
             queue=cdr.queue,
             agent=cdr.agent,
+            trunk=cdr.trunk,
+            trunk_out=cdr.trunk_out,
             outcome=cdr.outcome,
             ended_by=cdr.ended_by,
             reason=cdr.reason,
@@ -214,15 +232,23 @@ class Engine:
         if self._trace is not None:
             self._trace.follow(call_id, sip_call_id)
 
-    def way_to_user(self, user: str) -> Way:
-        """Return the way to a user's phone. Raises ``SipError`` when there is none."""
+    def ways_to_user(self, user: str, caller: str = "", name: str = "") -> Sequence[Way]:
+        """Return the ways to a user's phone, best first. Raises ``SipError`` when there is none.
+
+        Where the phone is outside, ``caller`` is the number shown there, and ``name`` what stands before it.
+        """
+        agent = self.config.agents.get(user)
+        if agent is not None and agent.contact is not None:
+            outside = self.trunks.ways_to(agent.contact, caller, name)
+            if outside is not None:
+                return outside
         bindings = self.node.location.bindings(f"sip:{user}@{self.config.server.domain}")
         if not bindings:
             raise TemporarilyUnavailable("No phone is registered")
         contact, path = bindings[0].contact, bindings[0].path
         if path:
-            return Way(contact, parse_name_addr(path[0]).uri_text, path)
-        return Way(contact, bindings[0].way or contact)
+            return (Way(contact, parse_name_addr(path[0]).uri_text, path),)
+        return (Way(contact, bindings[0].way or contact),)
 
     def recording_path(self, record: CallRecord) -> str:
         """Return where to record a call: a folder for each day, in UTC."""
@@ -259,12 +285,20 @@ class Engine:
         """Return an id that begins with the time, so that what is indexed by it grows at its end."""
         return f"{int(self._unix() * 1000):011x}{self._ids.call_id()[:13]}"
 
-    def _service_for(self, dialled: str, caller: str) -> Service:
+    def _service_for(self, incoming: IncomingCall, record: CallRecord) -> Service:
+        dialled = record.dialled
         if len(self.calls) >= self.config.limits.calls:
             return self._refuse_for_load
+        try:
+            self.trunks.take(incoming, record.trunk)
+        except ServiceUnavailable as error:
+            return partial(refuse, error=error)
         if dialled in self._codes:
-            return partial(feature_code, code=dialled, agent_id=caller)
-        return self._services[dialled]
+            return partial(feature_code, code=dialled, agent_id=record.caller)
+        service = self._services.get(dialled)
+        if service is None and (number := self.trunks.leads_out(incoming)):
+            return partial(to_outside, number=number)
+        return service or partial(refuse, error=NotFound())
 
     # Agents -------------------------------------------------------------------------------------------------
 
@@ -296,6 +330,7 @@ class Engine:
             call.end(EndedBy.SYSTEM, Outcome.DRAINED, "server stopping", farewell=closing)
         await self._wait_until_idle(LAST_SECONDS)
         await self.open_legs.close()
+        await self._leave_trunks()
         await self.dispatcher.close()
 
     async def _wait_until_idle(self, seconds: float) -> None:
@@ -305,3 +340,21 @@ class Engine:
                     await self._idle.wait()
             except TimeoutError:
                 pass
+
+    async def _leave_trunks(self) -> None:
+        """Take the registrations with carriers back, and give them a moment to say that they have heard."""
+        self.trunks.stop()
+        self.flush()
+        for _ in range(UNREGISTER_TURNS):
+            if self.trunks.is_settled:
+                break
+            await asyncio.sleep(UNREGISTER_TURN_SECONDS)
+
+
+def _by_number(config: Config) -> Callers:
+    """Return what is known of callers by their numbers in E.164 as well."""
+    plan = plan_of(config.dialling)
+    known = config.callers.known
+    if plan is None:
+        return config.callers
+    return replace(config.callers, known={**{plan.e164(number): each for number, each in known.items()}, **known})

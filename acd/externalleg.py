@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from acd.cdr import EndedBy, Outcome
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
 
 class ExternalLeg(CallLeg):
-    """A call of ours to the SIP URI ``target``: a user of the domain, or anybody at an IP address.
+    """A call of ours to ``target``: a user of the domain, anybody by a SIP URI, or a number outside.
 
-    ``reason`` is why the call is diverted there, a word of RFC 5806. ``outcome_known`` says how it went: None when it
+    ``reason`` is why the call is diverted there, a word of RFC 5806, empty where the caller wanted to go there himself.
+    ``outcome_known`` says how it went: None when it
     is answered, else why it is not.
     """
 
@@ -32,12 +34,16 @@ class ExternalLeg(CallLeg):
         self._reason = reason
         self.outcome_known: asyncio.Future[str | None] = context.loop.create_future()
 
-    def way(self) -> Way:
-        """Return the way to the address, or to the phone of a user of the domain."""
+    def ways(self) -> Sequence[Way]:
+        """Return the trunks to the number, the way to the address, or to the phone of a user of the domain."""
+        context = self._context
+        outside = context.trunks.ways_to(self._target, self.call.record.caller)
+        if outside is not None:
+            return outside
         uri = parse_uri(self._target)
-        if uri.host == self._context.config.server.domain.lower():
-            return self._context.way_to_user(uri.user)
-        return Way(self._target, self._target)
+        if uri.host == context.config.server.domain.lower():
+            return context.ways_to_user(uri.user, self.call.record.caller)
+        return (Way(self._target, self._target),)
 
     def called(self) -> str:
         """Name the target as it is written."""
@@ -45,7 +51,13 @@ class ExternalLeg(CallLeg):
 
     def told(self, target: str) -> Headers:
         """Tell which number the call was diverted from, and where it was before."""
+        if not self._reason:
+            return super().told(target)
         return diverted(self.call.incoming.request, target, self._reason)
+
+    def ringing(self) -> None:
+        """Let a caller know who is not answered yet."""
+        self.call.incoming.progress(180)
 
     def answered(self) -> None:
         """Let the caller be bridged."""

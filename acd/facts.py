@@ -67,13 +67,26 @@ class FloorStood(Fact, frozen=True, gc=False):
 
 
 class CallArrived(Fact, frozen=True, gc=False):
-    """An INVITE for a service number. `sip_call_id` is the Call-ID of the caller's dialog."""
+    """An INVITE for a service number, by `trunk` or, if that is empty, from a phone of ours.
+
+    `sip_call_id` is the Call-ID of the caller's dialog.
+    """
 
     KIND: ClassVar[str] = "call.arrived"
     call: str
     sip_call_id: str
     number: str
     caller: str
+    trunk: str = ""
+
+
+class CallWentOut(Fact, frozen=True, gc=False):
+    """Somebody outside, or an agent who is there, is called at `number` for the caller, by `trunk`."""
+
+    KIND: ClassVar[str] = "call.went_out"
+    call: str
+    trunk: str
+    number: str
 
 
 class CallerKnown(Fact, frozen=True, gc=False):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from acd import facts
 from acd.cdr import EndedBy, Outcome
 from ims_core.errors import LocalProtocolError, NotAcceptableHere, SipError
 from ims_core.messages.headers import quote_string
+from ims_core.trunks.exchange import LEADS_ON
 from ims_core.ua.outgoing import OutgoingCall
 from ims_core.ua.retargeting import passed_on, told_before
 from ims_core.ua.session_events import (
@@ -108,6 +111,9 @@ class Leg:
         self._agreed = b""
         self._session: OutgoingCall | None = None
         self._task: asyncio.Task[None] | None = None
+        self._ways: deque[Way] = deque()
+        self._way: Way | None = None
+        self._has_rung = False
 
     def start(self) -> None:
         """Begin to ring."""
@@ -143,8 +149,8 @@ class Leg:
 
     # What each kind of leg says -----------------------------------------------------------------------------
 
-    def way(self) -> Way:
-        """Return whom to call and by which way. Raises ``SipError`` when there is none."""
+    def ways(self) -> Sequence[Way]:
+        """Return whom to call and by which ways, best first. Raises ``SipError`` when there is none."""
         raise NotImplementedError
 
     def shown(self) -> str:
@@ -163,8 +169,8 @@ class Leg:
         """Return what else the INVITE to ``target`` says."""
         return ()
 
-    def invited(self, sip_call_id: str) -> None:
-        """The INVITE is about to leave."""
+    def invited(self, sip_call_id: str, way: Way) -> None:
+        """An INVITE is about to leave by this way."""
 
     def ringing(self) -> None:
         """The phone rings."""
@@ -200,23 +206,44 @@ class Leg:
     # Inside -------------------------------------------------------------------------------------------------
 
     async def _ring(self) -> None:
-        context = self._context
         try:
-            way = self.way()
+            self._ways.extend(self.ways())
             self.media = await self.open_media()
-            self._session = context.node.call(way.hop, self._on_sip)
-            self._session.start(
-                way.target,
-                caller=self.shown(),
-                callee=self.called(),
-                sdp=self.media.local_sdp.encode(),
-                headers=(*(("Route", value) for value in way.route), *self.told(way.target)),
-            )
         except (MediaError, SipError) as error:
             self.failed(0, str(error))
             return
-        self.invited(self._session.dialog_id[0])
-        context.flush()
+        self._try_next(self.media.local_sdp.encode())
+        self._context.flush()
+
+    def _try_next(self, sdp: bytes) -> None:
+        """Call by the best way that is left."""
+        context, way = self._context, self._ways.popleft()
+        self._way = way
+        try:
+            session = context.node.call(way.hop, self._on_sip, credentials=way.credentials)
+            self._session = session
+            session.start(
+                way.target,
+                caller=way.caller or self.shown(),
+                callee=f"<{way.target}>" if way.trunk else self.called(),
+                sdp=sdp,
+                headers=(*(("Route", value) for value in way.route), *self.told(way.target)),
+            )
+        except SipError as error:
+            self.failed(0, str(error))
+            return
+        if way.trunk:
+            context.trunks.left(session, way.trunk)
+        self.invited(session.dialog_id[0], way)
+
+    def _rejected(self, status: int, reason: str) -> None:
+        """Call by the next way where this one does not serve, else give up."""
+        if self._ways and self._way is not None and not self._has_rung and status in LEADS_ON:
+            assert self.media is not None
+            self._context.trunks.failed_over(self._way.trunk, reason)
+            self._try_next(self.media.local_sdp.encode())
+        else:
+            self.failed(status, reason)
 
     def _on_sip(self, event: SessionEvent) -> None:
         match event:
@@ -226,7 +253,7 @@ class Leg:
                 if self._agree(sdp):
                     self.answered()
             case Rejected(status, reason):
-                self.failed(status, f"{status} {reason}")
+                self._rejected(status, f"{status} {reason}")
             case Reoffered(sdp):
                 if self._session is not None:
                     self._agreed = sdp
@@ -244,6 +271,7 @@ class Leg:
                     self.lost(Outcome.PEER_LOST, reason)
 
     def _progress(self, event: Ringing) -> None:
+        self._has_rung = True
         self.ringing()
         if event.sdp and event.reliable:
             self._agree(event.sdp)
@@ -295,8 +323,10 @@ class CallLeg(Leg):
         request = self.call.incoming.request
         return passed_on(request, target) if told_before(request) else ()
 
-    def invited(self, sip_call_id: str) -> None:
-        """Count the dialog to the call's."""
+    def invited(self, sip_call_id: str, way: Way) -> None:
+        """Count the dialog to the call's, and note the trunk that it leaves by."""
+        if way.trunk:
+            self.call.record.tell(facts.CallWentOut(self.call.id, way.trunk, way.number))
         self._context.follow(self.call.id, sip_call_id)
 
     def reoffered(self, session: Session, sdp: bytes) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from acd.http import AgentView, CallView
 from acd.metrics import Readings
+from acd.trunkview import TrunkView
 
 if TYPE_CHECKING:
     from acd.call import Call
@@ -87,6 +88,7 @@ class LiveFloor:
             dns_answers=node.courier.resolver.outcomes,
             failovers=node.courier.failovers,
             servers_dead=node.courier.dead(),
+            trunks=[TrunkView.of(trunk) for trunk in engine.trunks.all.values()],
             authentications=self._authenticator.verdicts() if self._authenticator is not None else {},
             sip_messages=endpoint.messages,
             sip_sessions=node.ua.counts,

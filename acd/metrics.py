@@ -28,6 +28,7 @@ from acd.journal.store import COMMIT_BOUNDS, JournalCounters
 from acd.kpi.definitions import KPIS, SERVICE_LEVELS
 from acd.kpi.report import Item
 from acd.store import StoreCounters
+from acd.trunkview import TrunkView
 from ims_core.flow import TRANSPORTS
 from ims_core.locate.errand import FAILOVERS
 from ims_core.locate.records import KINDS, OUTCOMES
@@ -35,6 +36,7 @@ from ims_core.security import digest
 from ims_core.security.door import COUNTED
 from ims_core.security.guard import REASONS
 from ims_core.transport.tls import FAILURES
+from ims_core.trunks.registration import State
 from media.api import MediaCounters
 
 # The methods of RFC 3261, 3262, 3311, 3428, 3515, 3903, 6086 and 6665; any other is counted as "other".
@@ -68,6 +70,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     dns_answers: Mapping[tuple[str, str], int] = {}
     failovers: Mapping[str, int] = {}
     servers_dead: int = 0
+    trunks: Sequence[TrunkView] = ()
     authentications: Mapping[str, int] = {}
     bans: Mapping[str, int] = {}
     rejected: Mapping[str, int] = {}
@@ -216,6 +219,7 @@ class Metrics:
         yield from _expected_wait(readings.floor.queues)
         yield from _kpis(readings.today)
         yield from _sip(readings)
+        yield from _trunks(readings.trunks)
         yield from _media(readings.media)
         yield from _cdr(readings.cdr)
         yield from _journal(readings.journal)
@@ -333,6 +337,27 @@ def _kpis(today: Sequence[Item]) -> Iterator[Metric]:
     }
     definition = f"Service level today, T being the queue's service_level_seconds, by variant; {variants}."
     yield _gauge("acd_kpi_service_level", definition, _known(levels), "queue", "variant")
+
+
+def _trunks(trunks: Sequence[TrunkView]) -> Iterator[Metric]:
+    up = {(trunk.id, server.uri): server.up is not False for trunk in trunks for server in trunk.servers}
+    yield _gauge("acd_trunk_up", "1 unless the server of the trunk does not answer pings.", up, "trunk", "server")
+    registered = {
+        (trunk.id,): trunk.registration.state is State.REGISTERED for trunk in trunks if trunk.registration is not None
+    }
+    yield _gauge("acd_trunk_registered", "1 while we are registered with the trunk, as wanted.", registered, "trunk")
+    for name, attribute, definition in (
+        ("calls", "calls", "Calls by trunks, by direction: in or out."),
+        ("limited", "limited", "Calls turned away or sent elsewhere because the trunk had max_calls, by direction."),
+    ):
+        counts = {
+            (trunk.id, direction): count for trunk in trunks for direction, count in getattr(trunk, attribute).items()
+        }
+        yield _counter(f"acd_trunk_{name}", definition, counts, "trunk", "direction")
+    under_way = {(trunk.id, direction): count for trunk in trunks for direction, count in trunk.calls_under_way.items()}
+    yield _gauge("acd_trunk_calls_under_way", "Calls by trunks now, by direction.", under_way, "trunk", "direction")
+    failed_over = {(trunk.id,): trunk.failed_over for trunk in trunks}
+    yield _counter("acd_trunk_failovers", "Calls that went on by another trunk than this.", failed_over, "trunk")
 
 
 def _known(figures: Mapping[Any, float | None]) -> Values:

@@ -77,9 +77,9 @@ class OpenLeg(Leg):
 
     # What the leg says --------------------------------------------------------------------------------------
 
-    def way(self) -> Way:
+    def ways(self) -> Sequence[Way]:
         """Return where the agent's phone registered, or is said to be."""
-        return self._context.way_to_user(self.agent_id)
+        return self._context.ways_to_user(self.agent_id, name=SHOWN_NAME)
 
     def shown(self) -> str:
         """Show that it is the queue system that calls."""

@@ -58,22 +58,35 @@ async def divert(call: Call, to: Divert, *, priority: int, waited: float) -> Non
 async def _call_outside(call: Call, to: Divert) -> None:
     """Call somebody outside for the caller, who hears music until there is an answer."""
     context = call.context
-    leg = ExternalLeg(context, call, to.where, _REASONS.get(to.cause, retargeting.UNKNOWN))
-    call.stage, call.agent = "waiting", leg
     queue = context.config.queues.get(to.queue)
     call.music(queue.music if queue is not None else None)
+    leg = ExternalLeg(context, call, to.where, _REASONS.get(to.cause, retargeting.UNKNOWN))
+    await _talk_outside(call, leg, to.where, record=queue is None or queue.record)
+
+
+async def to_outside(call: Call, number: str) -> None:
+    """Call a number outside for a user who may; he hears it ring."""
+    await call.open_media()
+    target = f"tel:{number}"
+    await _talk_outside(call, ExternalLeg(call.context, call, target, ""), target, record=False)
+
+
+async def _talk_outside(call: Call, leg: ExternalLeg, target: str, *, record: bool) -> None:
+    context = call.context
+    call.stage, call.agent = "waiting", leg
     leg.start()
     await asyncio.wait((leg.outcome_known,), timeout=context.config.sip.ring_seconds)
     failure = leg.outcome_known.result() if leg.outcome_known.done() else "no answer"
     if failure is not None:
         call.agent = None
         await leg.release()
-        await tell_and_release(call, "busy", Outcome.REJECTED, f"{to.where}: {failure}")
+        await tell_and_release(call, "busy", Outcome.REJECTED, f"{target}: {failure}")
         return
     call.stage, call.outcome_if_left = "talking", Outcome.EXTERNAL
+    await call.answer()
     assert call.media is not None
     assert leg.media is not None
-    recording = context.recording_path(call.record) if queue is None or queue.record else None
+    recording = context.recording_path(call.record) if record else None
     call.media.bridge(leg.media, record=recording)
     call.record.tell(facts.CallBridged(call.id, recording or ""))
     await call.talk()

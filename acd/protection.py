@@ -32,12 +32,13 @@ log = structlog.get_logger()
 def build_door(
     present: Callable[[], Config],
     *,
+    is_trunk: Callable[[str], bool],
     clock: Callable[[], float],
     domains: Domains,
     location: Location,
     chance: Callable[[], float],
 ) -> Door:
-    """Build the door; which trunks there are is asked of ``present`` each time."""
+    """Build the door; ``is_trunk`` tells whether trunks send from an address."""
     config = present()
     guard = admission = None
     if config.protection.enabled:
@@ -54,7 +55,7 @@ def build_door(
                 scanners=wanted.scanners,
             ),
             is_registered=location.has_flow,
-            is_trusted=lambda host: is_trunk(present(), host),
+            is_trusted=is_trunk,
         )
         _log_bans(guard, clock)
     if config.overload.enabled:
@@ -69,11 +70,6 @@ def build_door(
         emergency_numbers=config.overload.emergency_numbers,
         chance=chance,
     )
-
-
-def is_trunk(config: Config, host: str) -> bool:
-    """Say whether an address belongs to a configured trunk."""
-    return any(host in source for trunk in config.trunks.values() for source in trunk.sources)
 
 
 def _log_bans(guard: Guard, clock: Callable[[], float]) -> None:

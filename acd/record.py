@@ -27,6 +27,7 @@ class CallRecord(CallFold):
         call_id: str,
         dialled: str,
         caller: str,
+        trunk: str = "",
         unix: Callable[[], float],
         journal: Journal,
     ) -> None:
@@ -36,7 +37,7 @@ class CallRecord(CallFold):
         self._ended_at = 0.0
         self._unix = unix
         self._journal = journal
-        arrived = facts.CallArrived(id, call_id, dialled, caller)
+        arrived = facts.CallArrived(id, call_id, dialled, caller, trunk)
         now = unix()
         super().__init__(arrived, now)
         journal.append(arrived, now)

@@ -22,7 +22,7 @@ from acd.core.events import (
 from acd.overflowing import CLOSED, FULL, NOBODY, Farewell, divert, tell_and_release
 from acd.policy import Route, route_for, route_of
 from acd.profiles import Found, Source
-from ims_core.errors import Forbidden
+from ims_core.errors import Forbidden, SipError
 from media.numbers import say_agent, say_position, say_wait
 
 if TYPE_CHECKING:
@@ -218,6 +218,11 @@ async def _connect(call: Call, leg: Offered) -> None:
     call.media.bridge(leg.media, record=recording)
     call.record.tell(facts.CallBridged(call.id, recording or ""))
     await call.talk()
+
+
+async def refuse(_: Call, error: SipError) -> None:
+    """Turn the caller away."""
+    raise error
 
 
 async def feature_code(call: Call, code: str, agent_id: str) -> None:

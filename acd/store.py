@@ -23,7 +23,8 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from acd.cdr import Cdr, EndedBy, Outcome, Quality, Step
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+ADDED = {2: ("trunk", "trunk_out")}  # by the version that they came with: columns which may be NULL
 GATHER_SECONDS = 0.25
 BATCH = 200
 IDS = 500  # that one query asks for
@@ -109,6 +110,8 @@ cdrs = sa.Table(
     sa.Column("quality_agent", _Json(Quality)),
     sa.Column("recording", sa.Text),
     sa.Column("timeline", _Json(tuple[Step, ...]), nullable=False),
+    sa.Column("trunk", sa.Text),
+    sa.Column("trunk_out", sa.Text),
     sa.Index("cdr_by_end", "ended", "id"),
 )
 COLUMNS = Cdr.__struct_fields__  # the table has one column for each field, in the same order
@@ -332,8 +335,20 @@ def _create_tables(connection: Connection) -> None:
     found = connection.execute(sa.select(versions.c.version)).scalar()
     if found is None:
         connection.execute(versions.insert().values(version=SCHEMA_VERSION))
-    elif found != SCHEMA_VERSION:
+    elif not 0 < found <= SCHEMA_VERSION:
         raise StoreError(f"expected schema version {SCHEMA_VERSION}, found {found}")
+    else:
+        _upgrade(connection, found)
+
+
+def _upgrade(connection: Connection, found: int) -> None:
+    """Add the columns that a table of an older version does not have."""
+    for version in range(found + 1, SCHEMA_VERSION + 1):
+        for name in ADDED[version]:
+            kind = cdrs.c[name].type.compile(connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {cdrs.name} ADD COLUMN {name} {kind}")
+    if found != SCHEMA_VERSION:
+        connection.execute(versions.update().values(version=SCHEMA_VERSION))
 
 
 def _cdr(row: sa.Row[Any]) -> Cdr:

@@ -4,6 +4,7 @@ from acd.config.load import ConfigError, load, loads
 from acd.config.model import (
     Account,
     Config,
+    Dialling,
     FeatureCodes,
     Flow,
     Http,
@@ -11,6 +12,7 @@ from acd.config.model import (
     Log,
     Media,
     Number,
+    Outbound,
     Registrar,
     Role,
     Server,
@@ -22,6 +24,7 @@ from acd.config.model import (
     ToQueue,
     Trace,
     Trunk,
+    TrunkServer,
 )
 from acd.config.routing import (
     Agent,
@@ -50,6 +53,7 @@ __all__ = [
     "Callers",
     "Config",
     "ConfigError",
+    "Dialling",
     "FeatureCodes",
     "Flow",
     "HostPort",
@@ -62,6 +66,7 @@ __all__ = [
     "Needs",
     "Network",
     "Number",
+    "Outbound",
     "Overflow",
     "Overflowing",
     "PortRange",
@@ -80,6 +85,7 @@ __all__ = [
     "ToQueue",
     "Trace",
     "Trunk",
+    "TrunkServer",
     "UnderLoad",
     "load",
     "loads",

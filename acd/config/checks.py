@@ -9,6 +9,7 @@ from acd.config.mistakes import Mistakes
 from acd.config.model import Config, Sections, ToAnnouncement, ToFlow, ToQueue
 from acd.config.reader import Path
 from acd.config.routing import Agent
+from acd.config.trunking import check_outside, check_trunks
 
 PORTS_OF_A_CALL = 4  # RTP and RTCP of the caller's and of the agent's leg
 
@@ -22,6 +23,7 @@ def check(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> Non
     _http(config, mistakes)
     _media(config, mistakes)
     _registrar(config, mistakes)
+    check_trunks(config, mistakes)
     check_routing(config, mistakes)
     _numbers(config, mistakes)
     _flows(config, mistakes)
@@ -196,7 +198,7 @@ def _agents(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> N
         path: Path = ("agents", written[name])
         if agent.always_ready and agent.contact is None:
             mistakes.report((*path, "contact"), "a SIP URI, because always_ready is true; the key is missing")
-        if agent.contact is not None:
+        if agent.contact is not None and not check_outside(agent.contact, config, (*path, "contact"), mistakes):
             check_reachable(agent.contact, config, (*path, "contact"), mistakes)
         if agent.open_leg:
             _open_leg(config, agent, path, mistakes)

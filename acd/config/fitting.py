@@ -85,7 +85,7 @@ def _queue(config: Config, queue: Queue, path: Path, mistakes: Mistakes) -> None
         if rule.to is not None and rule.to.kind == "queue":
             others = {name: other for name, other in config.queues.items() if name != queue.id}
             refers(rule.to.where, others, "another queue", (*at, "to"), mistakes)
-        if rule.to is not None and rule.to.kind == "external":
+        if rule.to is not None and rule.to.kind == "external" and not rule.to.is_number:
             check_reachable(rule.to.where, config, (*at, "to"), mistakes, or_domain=True)
         if rule.above and rule.when not in BY_AMOUNT:
             mistakes.report(

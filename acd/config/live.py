@@ -8,7 +8,19 @@ from msgspec.structs import replace
 from acd.config.model import Config, Sections
 
 LIVE = frozenset(
-    ("accounts", "agents", "calendars", "callers", "feature_codes", "flows", "numbers", "queues", "trunks")
+    (
+        "accounts",
+        "agents",
+        "calendars",
+        "callers",
+        "dialling",
+        "feature_codes",
+        "flows",
+        "numbers",
+        "outbound",
+        "queues",
+        "trunks",
+    )
 )
 # Of the sections that are read at the start, the keys that are looked at each time.
 LIVE_KEYS = {"server": ("drain_seconds", "language"), "limits": ("calls", "call_seconds")}

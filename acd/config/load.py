@@ -156,7 +156,11 @@ def _accounts(tables: Sequence[AccountTable], mistakes: Mistakes) -> dict[str, A
             if name in accounts:
                 mistakes.report((*path, "user"), "users that are not named before", name)
             accounts[name] = Account(
-                user=name, password=table.password, roles=frozenset(table.roles), algorithms=table.algorithms
+                user=name,
+                password=table.password,
+                roles=frozenset(table.roles),
+                algorithms=table.algorithms,
+                may_call_outside=table.may_call_outside,
             )
     return accounts
 

@@ -14,11 +14,14 @@ from acd.config.routing import Agent, AgentTable, Calendar, Callers, Needs, Queu
 from acd.config.values import (
     Address,
     Advertised,
+    AreaCode,
     Bytes,
     CdrUrl,
     CommitSeconds,
     Count,
+    CountryCode,
     Dialled,
+    DialPrefix,
     Digit,
     Domain,
     FeatureCode,
@@ -28,6 +31,8 @@ from acd.config.values import (
     Nameserver,
     Network,
     NextHop,
+    NumberPattern,
+    NumberPrefix,
     Origin,
     PortRange,
     Priority,
@@ -37,6 +42,8 @@ from acd.config.values import (
     RouteUri,
     Seconds,
     Secret,
+    Share,
+    ShownNumber,
     SomeCount,
     SomeSeconds,
     Subdirectory,
@@ -48,6 +55,7 @@ from acd.config.values import (
     Workers,
 )
 from ims_core.security.guard import SCANNERS
+from ims_core.trunks.numbers import Form
 
 Role = Literal["subscriber", "agent"]
 Algorithm = Literal["MD5", "SHA-256", "SHA-512-256"]
@@ -117,11 +125,52 @@ class Registrar(Struct, frozen=True, kw_only=True):
     survive_restart: bool = True
 
 
+class TrunkServer(Struct, frozen=True, kw_only=True):
+    """One server of a trunk, and when it is tried."""
+
+    uri: RouteUri
+    priority: Count = 0
+    weight: Share = 1
+
+
 class Trunk(Struct, frozen=True, kw_only=True):
-    """Another platform whose calls are taken without a challenge."""
+    """Another platform: its calls are taken without a challenge, calls leave by it. `servers` is {} for none."""
 
     id: str
-    sources: tuple[Network, ...]
+    sources: tuple[Network, ...] = ()
+    servers: tuple[RouteUri, ...] | Mapping[Identifier, TrunkServer] = ()
+    domain: Text | None = None
+    user: UserName | None = None
+    password: Secret | None = None
+    register: bool = False
+    expires_seconds: SomeCount = 3600
+    ping_seconds: Seconds = 30.0
+    country: CountryCode | None = None
+    area: AreaCode | None = None
+    numbers: Form = "e164"
+    prefixes: Mapping[NumberPrefix, NumberPrefix] = field(default_factory=dict)
+    caller: ShownNumber | None = None
+    weight: Share = 1
+    max_calls: Count = 0
+
+
+class Dialling(Struct, frozen=True, kw_only=True):
+    """How numbers are dialled here; without a country they are taken as they come."""
+
+    country: CountryCode | None = None
+    area: AreaCode | None = None
+    international: DialPrefix = "00"
+    national: DialPrefix = "0"
+    direct: tuple[NumberPattern, ...] = ()
+    local: tuple[NumberPattern, ...] = ()
+
+
+class Outbound(Struct, frozen=True, kw_only=True):
+    """By which trunks calls to some numbers leave; the first of all routes that fits counts."""
+
+    match: tuple[NumberPattern, ...]
+    trunks: tuple[Identifier, ...]
+    share: Literal["order", "weight"] = "order"
 
 
 class AccountTable(Struct, frozen=True, kw_only=True):
@@ -132,6 +181,7 @@ class AccountTable(Struct, frozen=True, kw_only=True):
     password: Secret
     roles: tuple[Role, ...] = ("subscriber",)
     algorithms: tuple[Algorithm, ...] = ()
+    may_call_outside: bool = False
 
 
 class Account(Struct, frozen=True, kw_only=True):
@@ -141,6 +191,7 @@ class Account(Struct, frozen=True, kw_only=True):
     password: Secret
     roles: frozenset[Role]
     algorithms: tuple[Algorithm, ...] = ()
+    may_call_outside: bool = False
 
 
 class Media(Struct, frozen=True, kw_only=True):
@@ -309,6 +360,8 @@ class Sections(Struct, frozen=True, kw_only=True):
     sip: Sip = field(default_factory=Sip)
     registrar: Registrar = field(default_factory=Registrar)
     trunks: Mapping[Identifier, Trunk] = field(default_factory=dict)
+    dialling: Dialling = field(default_factory=Dialling)
+    outbound: tuple[Outbound, ...] = ()
     media: Media = field(default_factory=Media)
     http: Http = field(default_factory=Http)
     storage: Storage = field(default_factory=Storage)

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
 
+from ims_core.trunks.numbers import PATTERN
+
 WEEK = 7 * 24 * 3600
 LARGEST_RANGE = 100_000
 
@@ -44,6 +46,7 @@ QueueChoice = Annotated[
 ]
 Level = Annotated[int, Meta(ge=1, le=1000, description="a level, a whole number from 1 to 1000")]
 Weight = Annotated[float, Meta(ge=0.001, le=1000, description="a weight from 0.001 to 1000")]
+Share = Annotated[int, Meta(ge=1, le=65535, description="a share, a whole number from 1 to 65535")]
 Priority = Annotated[int, Meta(ge=-1000, le=1000, description="a whole number from -1000 to 1000")]
 _ROUTE = (
     r"sips?:(?:[A-Za-z0-9_.!~*-]+@)?(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?"
@@ -96,13 +99,32 @@ PromptOrNone = Annotated[
     str,
     Meta(pattern=r"^([a-z]+(/[a-z0-9_-]+)+)?\Z", description='the name of a prompt, like "en/welcome", or ""'),
 ]
+_TEL = r"tel:\+?[0-9*#][0-9*#.()-]*"
 Contact = Annotated[
     str,
     Meta(
-        pattern=r"^sips?:[^@\s<>]+@(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(;[^\s<>]+)?\Z",
-        description='a SIP URI, like "sip:1001@192.0.2.1:5060"',
+        pattern=rf"^(?:sips?:[^@\s<>]+@(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{{1,5}})?(;[^\s<>]+)?|{_TEL})\Z",
+        description='a SIP URI, like "sip:1001@192.0.2.1:5060", or a number outside, like "tel:+861065551234"',
     ),
 ]
+CountryCode = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}\Z", description='a country code without +, like "86"')]
+AreaCode = Annotated[
+    str, Meta(pattern=r"^[1-9][0-9]{0,5}\Z", description='an area code without the 0 before it, like "10"')
+]
+DialPrefix = Annotated[str, Meta(pattern=r"^[0-9]{0,5}\Z", description='digits, like "00"')]
+NumberPattern = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{PATTERN}\Z",
+        min_length=1,
+        max_length=64,
+        description='a pattern of numbers, like "+8610." or "1[3-9]xxxxxxxxx"',
+    ),
+]
+NumberPrefix = Annotated[
+    str, Meta(pattern=r"^\+?[0-9*#]{0,20}\Z", description='the beginning of a number, like "+8610"')
+]
+ShownNumber = Annotated[str, Meta(pattern=r"^\+?[0-9]{1,20}\Z", description='a number, like "+861065550000"')]
 HttpUrl = Annotated[
     str,
     Meta(
@@ -133,7 +155,7 @@ DAY_MINUTES = 24 * 60
 _OVERFLOWING = {
     "queue": r"[a-z0-9][a-z0-9_-]{0,31}",
     "announcement": r"[a-z]+(/[a-z0-9_-]+)+",
-    "external": r"sips?:[^@\s<>]+@(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(;[^\s<>]+)?",
+    "external": rf"sips?:[^@\s<>]+@(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{{1,5}})?(;[^\s<>]+)?|{_TEL}|\+[0-9]+",
     "callback": "",
     "release": "",
 }
@@ -230,8 +252,16 @@ class Overflowing(Struct, frozen=True):
         kind, _, where = text.partition(":")
         pattern = _OVERFLOWING.get(kind)
         if pattern is None or not re.fullmatch(pattern, where):
-            raise ValueError('"queue:ID", "announcement:PROMPT", "external:sip:USER@HOST", "callback" or "release"')
+            raise ValueError(
+                '"queue:ID", "announcement:PROMPT", "external:sip:USER@HOST", "external:+NUMBER", '
+                '"callback" or "release"'
+            )
         return cls(kind, where)  # type: ignore[arg-type]  # kind is a key of _OVERFLOWING
+
+    @property
+    def is_number(self) -> bool:
+        """Say whether it is a number of the public network, to be reached by a trunk."""
+        return self.kind == "external" and self.where.startswith(("tel:", "+"))
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.where}" if self.where else self.kind

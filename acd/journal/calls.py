@@ -22,6 +22,8 @@ class CallFold:
         self.call_id = arrived.sip_call_id
         self.dialled = arrived.number
         self.caller = arrived.caller
+        self.trunk = arrived.trunk
+        self.trunk_out: str | None = None
         self.queue: str | None = None
         self.agent: str | None = None
         self.recorded_to = ""
@@ -80,6 +82,8 @@ class CallFold:
             quality_caller=self._quality.get("caller"),
             quality_agent=self._quality.get("agent"),
             recording=ended.recording,
+            trunk=self.trunk or None,
+            trunk_out=self.trunk_out,
             timeline=tuple(Step(_instant(when), event, detail) for when, event, detail in sorted(self._steps, key=_at)),
         )
 
@@ -133,6 +137,10 @@ class CallFold:
         self.agent = fact.agent
         self._step(at, "agent.connected", fact.agent)
 
+    def _went_out(self, fact: facts.CallWentOut, at: float) -> None:
+        self.trunk_out = fact.trunk
+        self._step(at, "call.went_out", f"{fact.trunk} {fact.number}")
+
     def _bridged(self, fact: facts.CallBridged, at: float) -> None:
         self.recorded_to = fact.recording
         self._step(at, "call.bridged")
@@ -166,6 +174,7 @@ _CHANGES: dict[type[facts.Fact], Callable[[CallFold, Any, float], None]] = {
     facts.OfferFailed: CallFold._failed,  # noqa: SLF001
     facts.OfferWithdrawn: CallFold._withdrawn,  # noqa: SLF001
     facts.CallConnected: CallFold._connected,  # noqa: SLF001
+    facts.CallWentOut: CallFold._went_out,  # noqa: SLF001
     facts.CallBridged: CallFold._bridged,  # noqa: SLF001
     facts.VoiceMeasured: CallFold._measured,  # noqa: SLF001
     facts.CallEnded: CallFold._ended,  # noqa: SLF001

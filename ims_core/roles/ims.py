@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ims_core.roles.routing import Decision, Forward, ToService
 
@@ -15,20 +15,39 @@ if TYPE_CHECKING:
     from ims_core.roles.scscf import Scscf
 
 
+class Border(Protocol):
+    """The border to networks where users have numbers (TS 24.229 section 5.10: the IBCF)."""
+
+    def arriving(self, request: Request, flow: Flow) -> Decision | None:
+        """Decide about a request if it comes from there and is for a number of ours. Raises ``SipError``."""
+
+    def leaving(self, request: Request, user: str) -> Decision | None:
+        """Decide about a request of one of our users if it is for there. Raises ``SipError``."""
+
+
 class Ims(NamedTuple):
-    """A registrar, a P-CSCF and an S-CSCF as one ``Router``; with ``relay``, our users reach others through it."""
+    """A registrar, a P-CSCF and an S-CSCF as one ``Router``.
+
+    With ``relay`` our users reach other domains, with ``border`` numbers of other networks, and are reached from there.
+    """
 
     registrar: Registrar
     pcscf: Pcscf
     scscf: Scscf
     relay: Relay | None = None
+    border: Border | None = None
 
     def route(self, request: Request, flow: Flow, now: float) -> Decision:
         """Register, or admit the sender and then find where the request goes. Raises ``SipError``."""
         if request.method == "REGISTER":
             return self.registrar.handle(request, flow, now)
+        border = self.border
+        if border is not None and (arrived := border.arriving(request, flow)) is not None:
+            return arrived
         admitted = self.pcscf.route(request, flow, now)
         if self.relay is not None and admitted.is_user and (target := self.relay.target(request)) is not None:
             return Forward((target,))
+        if border is not None and admitted.is_user and (left := border.leaving(request, admitted.identity)) is not None:
+            return left
         decision = self.scscf.route(request)
         return decision._replace(identity=admitted.identity) if type(decision) is ToService else decision

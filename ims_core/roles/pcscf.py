@@ -21,7 +21,7 @@ NOBODY = Uri("", "", "", "", None, {})
 class Pcscf:
     """Admits requests from registered flows, from trunks, and from whoever answers a digest challenge.
 
-    ``is_trunk`` tells whether an address belongs to a configured trunk. Without ``authenticator`` everybody is
+    ``is_trunk`` tells whether a request from a flow comes from a trunk. Without ``authenticator`` everybody is
     admitted under the identity of the From header. ``on_verdict`` is told how the credentials of each
     request fared that is asked for some, with its flow and ``now``.
     """
@@ -32,7 +32,7 @@ class Pcscf:
         location: Location,
         *,
         authenticator: DigestAuthenticator | None,
-        is_trunk: Callable[[str], bool],
+        is_trunk: Callable[[Request, Flow], bool],
     ) -> None:
         self._domains = domains
         self._location = location
@@ -42,7 +42,7 @@ class Pcscf:
 
     def route(self, request: Request, flow: Flow, now: float) -> ToScscf:
         """Decide about a request outside any dialog. Raises ``ProxyAuthenticationRequired``."""
-        if self._is_trunk(flow.remote[0]):
+        if self._is_trunk(request, flow):
             return ToScscf(_from(request).user, is_user=False)
         if self._authenticator is None:
             return ToScscf(_from(request).user)

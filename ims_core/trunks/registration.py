@@ -101,6 +101,11 @@ class Registration:
         """The seconds that the registration is still good for, 0 when there is none."""
         return self._expiry.remaining
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no REGISTER is under way."""
+        return self._under_way is None
+
     def start(self) -> None:
         """Begin to register."""
         self._change(State.TRYING)

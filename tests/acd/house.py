@@ -30,6 +30,7 @@ from acd.journal.port import MemoryJournal
 from acd.metrics import Metrics, Readings
 from acd.policy import build_distributor
 from acd.store import StoreCounters
+from acd.trunks import build_border
 from ims_core.flow import Address, Flow
 from ims_core.ids import Ids
 from ims_core.locate.courier import Courier
@@ -317,6 +318,7 @@ class House:
         listeners = {("UDP", SERVER): "127.0.0.1:5060"}
         distributor = build_distributor(self.config, self.loop.time(), self.random.random, epoch=START.timestamp())
         domains = Domains("ims.example", ["127.0.0.1:5060"])
+        border = build_border(lambda: self.present, ids=self.ids, domains=domains)
         node = build_node(
             lambda: self.present,
             ids=self.ids,
@@ -324,11 +326,13 @@ class House:
             location=self.location,
             listeners=listeners,
             authenticator=build_authenticator(lambda: self.present),
+            border=border,
         )
         self.server.node = node
         self.engine = Engine(
             self.config,
             node=node,
+            border=border,
             flush=self.server.flush,
             media=self.media,
             distributor=distributor,
@@ -340,7 +344,7 @@ class House:
             journal=self.journal,
         )
         node.on_location = self.engine.on_location
-        self.engine.open_legs.follow(self.config)
+        self.engine.begin()
         self.control = Control(self.engine, self.source)
 
     @property

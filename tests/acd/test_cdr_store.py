@@ -223,7 +223,7 @@ def test_a_database_of_another_version_is_refused(store: CdrStore, file: Path) -
     with sqlite3.connect(file) as connection:
         connection.execute("UPDATE schema_version SET version = 99")
     connection.close()
-    with pytest.raises(StoreError, match=rf"^sqlite:///{file}: expected schema version 1, found 99$"):
+    with pytest.raises(StoreError, match=rf"^sqlite:///{file}: expected schema version 2, found 99$"):
         CdrStore(f"sqlite:///{file}").open()
 
 

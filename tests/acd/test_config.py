@@ -188,7 +188,8 @@ def test_a_mistake_names_its_file_its_key_and_what_was_expected(text: str, mista
             "queues = ['sales']\nalways_ready = true",
             "agents.a1.contact: expected a SIP URI, because always_ready is true",
         ),
-        ("queues = ['sales']\ncontact = 'tel:1'", "agents.a1.contact: expected a SIP URI"),
+        ("queues = ['sales']\ncontact = 'mailto:1'", "agents.a1.contact: expected a SIP URI"),
+        ("queues = ['sales']\ncontact = 'tel:1'", "agents.a1.contact: expected a number that some [[outbound]] route"),
     ],
 )
 def test_an_agent_must_have_queues_and_a_way_to_be_reached(text: str, mistake: str) -> None:

@@ -18,6 +18,7 @@ from acd.http import create_app
 from acd.metrics import Metrics, Readings
 from acd.protection import LINES_A_MINUTE, ban_routes, build_door
 from acd.store import CdrStore
+from acd.trunks import source_of
 from ims_core.flow import Address, Flow
 from ims_core.registrar.location import Domains, Location
 from ims_core.security.digest import Outcome, Verdict
@@ -45,7 +46,14 @@ def configured(text: str = "") -> Config:
 
 def door(config: Config, clock: Clock | None = None) -> Door:
     domains = Domains("ims.example")
-    return build_door(lambda: config, clock=clock or Clock(), domains=domains, location=Location(), chance=lambda: 0.5)
+    return build_door(
+        lambda: config,
+        is_trunk=lambda host: source_of(config, host) is not None,
+        clock=clock or Clock(),
+        domains=domains,
+        location=Location(),
+        chance=lambda: 0.5,
+    )
 
 
 def flow(host: str = "192.0.2.66") -> Flow:

@@ -36,7 +36,7 @@ class Site:
         )
         self.verdicts: list[tuple[Flow, Verdict, float]] = []
         self.registrar = Registrar(domains, location, Ids(random.Random(1).getrandbits), authenticator=authenticator)
-        self.pcscf = Pcscf(domains, location, authenticator=authenticator, is_trunk=lambda _: False)
+        self.pcscf = Pcscf(domains, location, authenticator=authenticator, is_trunk=lambda *_: False)
         for role in (self.registrar, self.pcscf):
             role.on_verdict = lambda *told: self.verdicts.append(told)
 
