@@ -7,7 +7,9 @@ what it takes out. Work under way costs the same whatever is done, so the only t
     above the target, for longer than a burst   just achieved
     then, every 20 requests                     the rate is divided by 1.2 where the average is above the target or what
                                                 is behind us complains, once for what has come since the last division:
-                                                before that no effect shows; else it grows, the more the further below
+                                                before that no effect shows; else it grows, the more the further below,
+                                                and fast on the way back to where it was last too much: a moment in
+                                                which the server stood still says nothing of what it can serve
     all the time                                above the target only the share target / average of the rate is let in,
                                                 so that what stands in the buffers drains
     nobody was turned away for some time        overload has ended: the bucket goes
@@ -26,6 +28,8 @@ ADJUST_SECONDS = 0.1
 COMPLAINTS = 0.1  # of what was admitted; fewer are somebody's own trouble
 DECREASE = 1.2
 GROWTH = 0.15  # of the rate at an age of nothing
+RETURN = 0.6  # likewise, on the way back to where it was last too much
+NEAR = 0.9  # of that, from where on the way is slow again
 HEADROOM = 2.0  # of the rate over what is asked for
 BURST_SECONDS = 0.1  # the tokens that may gather
 LEAST_RATE = 1.0
@@ -49,6 +53,8 @@ class Admission:
         self._came = 0.0
         self._divided_at = 0.0
         self._complaints = 0
+        self._ceiling = 0.0
+        self._falling = False
         self._tokens = 0.0
         self._filled = 0.0
         self._offered = 0
@@ -99,12 +105,17 @@ class Admission:
                 self._begin(achieved / DECREASE, now)
         elif self.latency > self.target or is_refused_behind:
             if self._came >= self._divided_at:  # what came before the rate was divided cannot show what that does
+                if not self._falling:
+                    self._falling = True
+                    self._ceiling = self.rate
                 self.rate = max(self.rate / DECREASE, LEAST_RATE)
                 self._divided_at = now
         elif now - self._rejected_at >= CALM_SECONDS:
             self._end()
         else:  # not beyond what is made use of
-            grown = self.rate * (1 + GROWTH * (1 - self.latency / self.target))
+            self._falling = False
+            growth = RETURN if self.rate < self._ceiling * NEAR else GROWTH
+            grown = self.rate * (1 + growth * (1 - self.latency / self.target))
             self.rate = max(self.rate, min(grown, HEADROOM * achieved))
         self._complaints = self._offered = self._admitted = 0
         self._counted_since = now

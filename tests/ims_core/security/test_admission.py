@@ -192,11 +192,26 @@ def test_the_rate_grows_the_faster_the_further_below_the_target() -> None:
     for age in (0.001, 0.009):
         admission = Admission(TARGET)
         steady(admission, 0.05, 2.0)
-        steady(admission, age, 2.0, start=2.0)
+        steady(admission, age, 0.3, start=2.0)
         before = admission.rate
-        steady(admission, age, 1.0, start=4.0)
+        steady(admission, age, 0.4, start=2.3)
         grown[age] = admission.rate / before
     assert grown[0.001] > grown[0.009] > 1.0
+
+
+def test_a_moment_of_standing_still_is_soon_forgotten() -> None:
+    """What a server could serve before it, it can serve after it; what was too much is approached with care."""
+    admission = Admission(TARGET)
+    steady(admission, 0.05, 0.5, rate=1000.0)
+    steady(admission, 0.004, 3.0, start=0.5, rate=1000.0)
+    before = admission.rate
+    steady(admission, 0.08, 0.4, start=3.5, rate=1000.0)
+    assert admission.rate < 0.75 * before
+    steady(admission, 0.004, 0.6, start=3.9, rate=1000.0)
+    assert admission.rate > 0.85 * before
+    near = admission.rate
+    steady(admission, 0.004, 0.2, start=4.5, rate=1000.0)
+    assert near < admission.rate < 1.25 * near
 
 
 def test_it_never_closes_entirely() -> None:
