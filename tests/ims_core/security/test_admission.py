@@ -202,16 +202,16 @@ def test_the_rate_grows_the_faster_the_further_below_the_target() -> None:
 def test_a_moment_of_standing_still_is_soon_forgotten() -> None:
     """What a server could serve before it, it can serve after it; what was too much is approached with care."""
     admission = Admission(TARGET)
-    steady(admission, 0.05, 0.5, rate=1000.0)
-    steady(admission, 0.004, 3.0, start=0.5, rate=1000.0)
+    steady(admission, 0.05, 1.0, rate=1000.0)
+    steady(admission, 0.004, 0.5, start=1.0, rate=1000.0)
     before = admission.rate
-    steady(admission, 0.08, 0.4, start=3.5, rate=1000.0)
-    assert admission.rate < 0.75 * before
-    steady(admission, 0.004, 0.6, start=3.9, rate=1000.0)
-    assert admission.rate > 0.85 * before
+    steady(admission, 0.08, 0.4, start=1.5, rate=1000.0)
+    assert admission.rate < 0.5 * before
+    steady(admission, 0.004, 0.4, start=1.9, rate=1000.0)
+    assert admission.rate > 0.9 * before
     near = admission.rate
-    steady(admission, 0.004, 0.2, start=4.5, rate=1000.0)
-    assert near < admission.rate < 1.25 * near
+    steady(admission, 0.004, 0.1, start=2.3, rate=1000.0)
+    assert near < admission.rate < 1.1 * near
 
 
 def test_it_never_closes_entirely() -> None:
