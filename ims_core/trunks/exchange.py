@@ -13,7 +13,7 @@ from ims_core.locate.records import Srv
 from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.uri import Uri
 from ims_core.trunks.numbers import dialled_in, matches
-from ims_core.trunks.trunk import OUTBOUND, Trunk
+from ims_core.trunks.trunk import FINE, OUTBOUND, Trunk
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
@@ -111,7 +111,7 @@ class Exchange:
             return []
         named = [trunk for name in route.trunks if (trunk := self.trunks.get(name)) is not None and trunk.servers]
         if route.share == "weight":
-            records = [Srv(0, trunk.peer.weight, 0, trunk.peer.id) for trunk in named]
+            records = [Srv(0, trunk.peer.weight * FINE, 0, trunk.peer.id) for trunk in named]
             named = [self.trunks[record.target] for record in in_order(records, self._number)]
         candidates = [trunk for trunk in named if trunk.is_up] or named
         free = []

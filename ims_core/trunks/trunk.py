@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 INBOUND: Final = "in"
 OUTBOUND: Final = "out"
+FINE: Final = 1000
+"""By what weights are multiplied: the draw of RFC 2782 counts from 0, which favours small ones."""
 
 
 class Peer(Struct, frozen=True, kw_only=True):
@@ -133,7 +135,7 @@ class Trunk:
         When all are down all are tried. ``or_else``: there is another trunk for the call.
         """
         usable = [server for server in self.servers if server.usable] or self.servers
-        records = [Srv(each.server.priority, each.server.weight, 0, each.server.uri) for each in usable]
+        records = [Srv(each.server.priority, each.server.weight * FINE, 0, each.server.uri) for each in usable]
         return Several(tuple(record.target for record in in_order(records, self._number)), or_else)
 
     def route(self) -> tuple[str, ...]:
