@@ -17,9 +17,9 @@ DEFAULT_PORTS = {"sip": 5060, "sips": 5061}
 class Uri(Struct, frozen=True, gc=False):
     """A parsed URI; ``text`` is what was on the wire and what is sent on.
 
-    ``host`` is lower case, without the brackets of an IPv6 reference; ``user`` is unescaped. For ``tel:`` the
-    number, without visual separators, is ``user`` and ``host`` is empty. ``headers`` is what follows the question
-    mark, as it came: see ``header_fields``.
+    ``host`` is lower case, an IPv6 reference without its brackets and in its shortest spelling; ``user`` is unescaped.
+    For ``tel:`` the number, without visual separators, is ``user`` and ``host`` is empty. ``headers`` is what follows
+    the question mark, as it came: see ``header_fields``.
     """
 
     text: str
@@ -137,8 +137,9 @@ def _split_host_port(text: str) -> tuple[str, int | None]:
         if ":::" in host and "." in host:  # RFC 5118 section 4.10: RFC 3261's grammar lets a colon too many stand there
             host = host.replace(":::", "::", 1)
         colon, port = tail[:1], tail[1:]
-        if not bracket or (tail and colon != ":") or not is_ip_address(host):
+        if not bracket or (tail and colon != ":") or ":" not in host or not is_ip_address(host):
             raise BadRequest("Malformed host")
+        host = _shortest(ipaddress.IPv6Address(host))  # RFC 5954 section 4.2: what counts is the value
     else:
         host, colon, port = text.partition(":")
         if not host or not _HOST_CHARACTERS.issuperset(host):
@@ -148,6 +149,12 @@ def _split_host_port(text: str) -> tuple[str, int | None]:
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
         raise BadRequest("Malformed port")
     return host.lower(), int(port)
+
+
+def _shortest(address: ipaddress.IPv6Address) -> str:
+    """Return an address as systems write it (RFC 5952)."""
+    mapped = address.ipv4_mapped
+    return address.compressed if mapped is None else f"::ffff:{mapped}"
 
 
 def is_ip_address(host: str) -> bool:

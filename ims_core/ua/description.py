@@ -36,11 +36,17 @@ def _described_among_others(message: Request | Response) -> bytes:
 def check_description(request: Request) -> None:
     """Refuse an INVITE whose body has no session description in it (8.2.3), or whose sender wants none (20.1).
 
-    Raises ``UnsupportedMediaType`` or ``NotAcceptable``. A body of optional handling may be anything (20.11).
+    Raises ``UnsupportedMediaType``, also where the body is encoded, or ``NotAcceptable``. A body of optional handling
+    may be anything (20.11).
     """
-    if request.body and not session_description(request):
-        disposition = (request.get("Content-Disposition") or "").lower().replace(" ", "")
-        if "handling=optional" not in disposition:
+    if request.body and not _is_optional(request):
+        if any(coding.lower() not in {"", "identity"} for coding in request.values("Content-Encoding")):
+            raise UnsupportedMediaType(headers=(("Accept-Encoding", "identity"),))
+        if not session_description(request):
             raise UnsupportedMediaType(headers=(("Accept", SDP),))
     if not accepts(request, SDP):
         raise NotAcceptable(headers=(("Accept", SDP),))
+
+
+def _is_optional(request: Request) -> bool:
+    return "handling=optional" in (request.get("Content-Disposition") or "").lower().replace(" ", "")

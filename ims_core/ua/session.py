@@ -22,7 +22,7 @@ from ims_core.errors import LocalProtocolError, RequestPending, SipError
 from ims_core.messages.message import METHODS, Request, Response, error_response, response_to
 from ims_core.transactions.machines import ServerTransaction
 from ims_core.ua.change import Change, Changes
-from ims_core.ua.description import SDP, session_description
+from ims_core.ua.description import SDP, check_description, session_description
 from ims_core.ua.dialog import Dialog
 from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN, Overlapping, check_turn
 from ims_core.ua.session_events import (
@@ -283,6 +283,7 @@ class Session:
         if self._unacknowledged is not None or (self.changes is not None and self.changes.is_sent):
             raise RequestPending  # 14.2: "while an INVITE it had sent on that dialog is in progress"
         check_turn(dialog.turn, ids)
+        check_description(request)
         check_interval(request, self.context.session_timers)
         self._ask(transaction, dialog, session_description(request))
 
@@ -290,6 +291,7 @@ class Session:
         ids, sdp = self.context.endpoint.ids, session_description(request)
         if self._asked is not None and self._asked.request.method == "UPDATE":
             raise Overlapping(ids)  # RFC 3311 5.2: "before it has generated a final response to a previous UPDATE"
+        check_description(request)
         check_interval(request, self.context.session_timers)
         if sdp:
             check_turn(dialog.turn, ids)

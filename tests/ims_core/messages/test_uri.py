@@ -92,6 +92,7 @@ def test_visual_separators_of_a_number_are_dropped() -> None:
         "sip:alice@[::1",
         "sip:alice@[::1]5060",
         "sip:alice@[ims.example]",
+        "sip:alice@[127.0.0.1]",
         "sip:alice@ims_é.example",
         "sip:alice\r\n@ims.example",
         "sip:<alice@ims.example",
@@ -144,6 +145,21 @@ def test_any_text_is_a_uri_or_a_sip_error(text: str) -> None:
 def test_equality_of_contacts(one: str, other: str, equal: bool) -> None:
     assert same_uri(parse_uri(one), parse_uri(other)) is equal
     assert same_uri(parse_uri(other), parse_uri(one)) is equal
+
+
+@rfc("5954-4.2")
+@pytest.mark.parametrize("other", ["2001:DB8:0:0::9:1", "2001:0db8::0009:0001", "2001:db8::0.9.0.1"])
+def test_an_ipv6_address_is_the_same_however_it_is_written(other: str) -> None:
+    one, same = parse_uri("sip:bob@[2001:db8::9:1]:5070"), parse_uri(f"sip:bob@[{other}]:5070")
+    assert same_uri(one, same)
+    assert one.address == same.address
+    assert same.text == f"sip:bob@[{other}]:5070"
+
+
+@rfc("5118-4.9")
+@pytest.mark.parametrize("written", ["::ffff:192.0.2.2", "::FFFF:c000:202"])
+def test_a_mapped_address_is_written_as_sockets_do(written: str) -> None:
+    assert split_host_port(f"[{written}]:5060") == ("::ffff:192.0.2.2", 5060)
 
 
 def test_host_and_port_of_an_address() -> None:

@@ -166,14 +166,14 @@ CASES: list[Case] = [
             *(*COMMON, VIA4, "CSeq: 98176 REGISTER", "Contact: <sip:alice@[2001:db8:::192.0.2.1]>"),
             length=True,
         ),
-        shows(lambda m: m.contact and m.contact.uri.host, "2001:db8::192.0.2.1"),
+        shows(lambda m: m.contact and m.contact.uri.host, "2001:db8::c000:201"),
         registers("sip:alice@[2001:db8:::192.0.2.1]"),
     ),
     case(
         "5118-4.10",
         "two colons before an IPv4 address",
         sip("OPTIONS sip:bob@[2001:db8::192.0.2.1] SIP/2.0", *COMMON, VIA4, "CSeq: 98176 OPTIONS", length=True),
-        shows(_target, ("2001:db8::192.0.2.1", None)),
+        shows(_target, ("2001:db8::c000:201", None)),
         answers(403),  # not the domain here
     ),
 ]

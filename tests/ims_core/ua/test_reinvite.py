@@ -408,6 +408,28 @@ def test_a_ringing_call_is_not_changed_by_a_reinvite() -> None:
     p.finish()
 
 
+@pytest.mark.rfc("3261-8.2.3")
+@METHODS
+@pytest.mark.parametrize(
+    ("kind", "fields", "told"),
+    [
+        ("text/plain", {}, ("Accept", "application/sdp")),
+        ("application/sdp", {"Content_Encoding": "gzip"}, ("Accept-Encoding", "identity")),
+    ],
+)
+def test_a_body_that_is_not_understood_changes_nothing(
+    method: str, kind: str, fields: dict[str, str], told: tuple[str, str]
+) -> None:
+    p = called()
+    p.send(method, body=b"what is this", kind=kind, Contact=p.leg.contact, **fields)
+    p.network.run(0.1)
+    refusal = p.replies(method)[-1]
+    assert (refusal.status, refusal.get(told[0])) == (415, told[1])
+    assert not any(isinstance(event, Reoffered) for event in p.told(p.peer))
+    p.leg.hang_up()
+    p.finish()
+
+
 def test_requests_of_the_owner_go_by_the_dialog() -> None:
     p = called()
     p.peer.send("INFO", body=b"5", content_type="application/dtmf")
