@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Container, Mapping
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 from ims_core.errors import BadExtension, LoopDetected, MethodNotAllowed, NoSuchDialog, NotImplementedHere, SipError
 from ims_core.flow import transport_parameter
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     """Serves a request outside any dialog, sent by the identity named last: must answer it, or raise ``SipError``."""
 
 
-@runtime_checkable
 class TransactionUser(Protocol):
     """Who has sent a request through the user agent: a session, a subscription, a ping and so on."""
 
@@ -211,20 +210,20 @@ class UserAgent:
 
     def receive_cancel(self, event: CancelReceived) -> None:
         """Hand a CANCEL to the call it gives up."""
-        session = event.transaction.user
-        if isinstance(session, Session):
+        session: Session | None = event.transaction.user
+        if session is not None:
             session.cancelled(event.transaction, event.request)
 
     def receive_response(self, event: ResponseReceived) -> None:
         """Hand a response to whoever asked."""
-        user = event.transaction.user
-        if isinstance(user, TransactionUser):
+        user: TransactionUser | None = event.transaction.user
+        if user is not None:
             user.receive_response(event.transaction, event.response)
 
     def request_failed(self, event: RequestFailed) -> None:
         """Tell whoever asked."""
-        user = event.transaction.user
-        if isinstance(user, TransactionUser):
+        user: TransactionUser | None = event.transaction.user
+        if user is not None:
             user.request_failed(event.transaction, event.cause)
 
     # For the sessions (``session.Context``) -----------------------------------------------------------------

@@ -141,11 +141,13 @@ class Phone(Party):
             case CancelReceived():
                 self.ua.receive_cancel(event)
             case ResponseReceived(transaction, response):
-                if response.status == 401 and isinstance(transaction.user, tuple):
+                if not isinstance(transaction.user, tuple):
+                    self.ua.receive_response(event)
+                elif response.status == 401:
                     self._answer_challenge(event)
-                self.ua.receive_response(event)
-            case RequestFailed():
-                self.ua.request_failed(event)
+            case RequestFailed(transaction):
+                if not isinstance(transaction.user, tuple):
+                    self.ua.request_failed(event)
 
     def _take_request(self, event: RequestReceived) -> None:
         transaction, request, flow = event.transaction, event.request, event.flow
