@@ -2,14 +2,16 @@
 
 All timers of one length run out in the order in which they were started, so that a first-in-first-out queue for
 each length replaces a heap: starting and running out cost the same however many are pending. SIP has few lengths
-(T1 doubled up to T2, T4, 64·T1). Timers are not stopped: whoever is told of one that no longer concerns its
-state ignores it.
+(T1 doubled up to T2, T4, 64·T1); a small heap knows which of their queues is next. Timers are not stopped: whoever is
+told of one that no longer concerns its state ignores it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from heapq import heappop, heappush, heapreplace
+from itertools import count
 from typing import Generic, Protocol, TypeVar
 
 Item = TypeVar("Item")
@@ -27,7 +29,8 @@ class TimerQueue(Generic[Item]):
 
     def __init__(self) -> None:
         self._queues: dict[float, deque[tuple[float, Item]]] = {}
-        self._next: float | None = None
+        self._heads: list[tuple[float, int, float]] = []  # of each queue: its first deadline, number, length
+        self._numbers = count()
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
@@ -40,20 +43,22 @@ class TimerQueue(Generic[Item]):
             queue.append((deadline, item))
             return
         self._queues[delay] = deque(((deadline, item),))
-        if self._next is None or deadline < self._next:
-            self._next = deadline
+        heappush(self._heads, (deadline, next(self._numbers), delay))
 
     def next_deadline(self) -> float | None:
         """Return when the next timer runs out; None when none is pending."""
-        return self._next
+        return self._heads[0][0] if self._heads else None
 
     def pop_due(self, now: float) -> Iterator[Item]:
         """Yield the items whose time has come, earliest first. New timers may be started meanwhile."""
-        while self._next is not None and self._next <= now:
-            delay = min(self._queues, key=lambda length: self._queues[length][0][0])
+        heads = self._heads
+        while heads and heads[0][0] <= now:
+            _, number, delay = heads[0]
             queue = self._queues[delay]
             _, item = queue.popleft()
-            if not queue:
+            if queue:
+                heapreplace(heads, (queue[0][0], number, delay))
+            else:
                 del self._queues[delay]
-            self._next = min((pending[0][0] for pending in self._queues.values()), default=None)
+                heappop(heads)
             yield item
