@@ -10,7 +10,7 @@ to send is taken with ``data_to_send()`` after every input, also after a service
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ims_core.errors import NoSuchDialog, SipError, TooManyHops
 from ims_core.flow import Address, Flow
@@ -75,6 +75,13 @@ class Node:
         self.door = door or Door(clock=endpoint.clock, domains=domains, location=location)
         self.door.owns = self.ua.owns
         endpoint.admits = self.door.admits
+        self._reactions: dict[type, Callable[[Any], None]] = {
+            RequestReceived: self._on_request,
+            ResponseReceived: self._on_response,
+            AckReceived: self._on_ack,
+            CancelReceived: self._on_cancel,
+            RequestFailed: self._on_failure,
+        }
 
     # Inputs -------------------------------------------------------------------------------------------------
 
@@ -121,17 +128,7 @@ class Node:
 
     def _react(self) -> None:
         while (event := self.endpoint.next_event()) is not None:
-            match event:
-                case RequestReceived():
-                    self._on_request(event)
-                case ResponseReceived():
-                    self._on_response(event)
-                case AckReceived():
-                    self._on_ack(event)
-                case CancelReceived():
-                    self._on_cancel(event)
-                case RequestFailed():
-                    self._on_failure(event)
+            self._reactions[type(event)](event)
         while (change := self.location.next_event()) is not None:
             self.on_location(change)
 

@@ -26,7 +26,7 @@ class Listeners:
         """Return the flow to ``remote``, None without a listener of that transport and version of IP."""
         host = remote[0]
         flow = self._flows.get((transport, ":" in host, is_loopback(host)))
-        return flow and flow._replace(remote=remote)
+        return flow and Flow(transport, flow.local, remote)
 
 
 def is_loopback(host: str) -> bool:

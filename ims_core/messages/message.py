@@ -203,26 +203,28 @@ class Message(Struct, kw_only=True, eq=False, gc=False):
 
     def prepend(self, name: str, value: str) -> None:
         """Put a header line before all others: how Via, Record-Route and Route are pushed."""
-        key = canonical(name)
+        key = KEYS.get(name) or canonical(name)
         self.keys.insert(0, key)
         self.lines.insert(0, f"{name}: {value}")
         self._forget(key)
 
     def set(self, name: str, value: str) -> None:
         """Replace the first line of that name and drop the others; append when there is none."""
-        key = canonical(name)
-        if key not in self.keys:
-            self.add(name, value)
+        key = KEYS.get(name) or canonical(name)
+        held = self.keys.count(key)
+        if not held:
+            self.keys.append(key)
+            self.lines.append(f"{name}: {value}")
             return
         first = self.keys.index(key)
         self.lines[first] = f"{name}: {value}"
-        if self.keys.count(key) > 1:
+        if held > 1:
             self._drop(key, after=first)
         self._forget(key)
 
     def remove(self, name: str) -> None:
         """Drop every line of that name."""
-        key = canonical(name)
+        key = KEYS.get(name) or canonical(name)
         if key in self.keys:
             self._drop(key)
             self._forget(key)
@@ -237,12 +239,12 @@ class Message(Struct, kw_only=True, eq=False, gc=False):
 
         Those behind it, in the same line or in others, stay as they were written.
         """
-        key = canonical(name)
+        key = KEYS.get(name) or canonical(name)
         if key not in self.keys:
             return None
         position = self.keys.index(key)
         written, _, text = self.lines[position].partition(":")
-        end = first_value_end(text)
+        end = first_value_end(text) if "," in text else len(text)
         rest = text[end + 1 :].lstrip()
         if rest:
             self.lines[position] = f"{written}: {rest}"

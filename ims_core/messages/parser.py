@@ -85,7 +85,7 @@ def _from_start_line(start: str, keys: list[str], lines: list[str], body: bytes)
             raise MalformedMessage("Malformed status line")
         return Response(int(code), readable(reason), keys=keys, lines=lines, body=body)
     parts = start.split(" ")
-    if len(parts) != 3 or not all(parts) or (parts[0] not in METHODS and not TOKEN.issuperset(parts[0])):
+    if len(parts) != 3 or "" in parts or (parts[0] not in METHODS and not TOKEN.issuperset(parts[0])):
         raise _malformed_request(start, keys, lines)
     method, uri, version = parts
     request = Request(method, uri, keys=keys, lines=lines, body=body)
@@ -125,8 +125,8 @@ def _check(message: Message, malformed: str, *, is_ascii: bool) -> None:
         for name in ONCE_ONLY:
             if keys.count(name) > 1:
                 raise BadRequest(f"Several {name.title()} headers")
-    cseq = message.cseq
-    if isinstance(message, Request) and cseq.method != message.method:
+    method = message.cseq.method
+    if type(message) is Request and method != message.method:
         raise BadRequest("CSeq method does not match the request")
     if not is_ascii and not message.call_id.isascii():
         raise BadRequest("Malformed Call-ID")

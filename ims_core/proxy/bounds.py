@@ -55,12 +55,13 @@ class Loops:
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self._mac = blake2b(digest_size=6, key=secret)
 
     def mark(self, request: Request, route: Iterable[str] = ()) -> str:
         """Return the mark of ``request``, which goes on along ``route``. Raises ``LoopDetected``."""
-        decisive = "\n".join((request.uri, *route)).encode("utf-8", "surrogateescape")
-        mark = f".{blake2b(decisive, digest_size=6, key=self._secret).hexdigest()}"
+        mac = self._mac.copy()
+        mac.update("\n".join((request.uri, *route)).encode("utf-8", "surrogateescape"))
+        mark = f".{mac.hexdigest()}"
         for key, line in zip(request.keys, request.lines, strict=True):
             if key == "via" and mark in line:
                 raise LoopDetected

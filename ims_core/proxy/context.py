@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from math import ceil, inf
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+
 from ims_core.errors import SipError
 from ims_core.locate.errand import CANCELLED
 from ims_core.messages.message import Request, Response
@@ -30,62 +32,56 @@ _NOT_FOR_CALLERS: Final = {503: 500, _FLOW_FAILED: 480}  # step 6: a 503 says no
 COMPLETED_ELSEWHERE: Final = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 
 
-class Branch:
+class Branch(Struct, eq=False):
     """One copy of the request on its way. ``status`` is its final status, 0 while there is none.
 
     ``target`` is where it went with so much ``breadth``; None within a dialog.
     """
 
-    __slots__ = ("_context", "breadth", "outbound", "provisional", "rings_until", "status", "target")
-
-    def __init__(self, context: ResponseContext, rings_until: float, target: Target | None, breadth: int) -> None:
-        self._context = context
-        self.rings_until = rings_until
-        self.target = target
-        self.breadth = breadth
-        self.status = 0
-        self.provisional = False
-        self.outbound: Outbound | None = None
+    context: ResponseContext
+    rings_until: float
+    target: Target | None
+    breadth: int
+    status: int = 0
+    provisional: bool = False
+    outbound: Outbound | None = None
 
     def receive_response(self, outbound: Outbound, response: Response) -> None:
         """Take one response."""
         if response.status < 200:
-            self._context.receive_provisional(self, response)
+            self.context.receive_provisional(self, response)
         else:
-            self._context.receive_final(self, response)
+            self.context.receive_final(self, response)
 
     def request_failed(self, outbound: Outbound, cause: str) -> None:
         """Take a branch without response for a 408, or for a 503 when it could not be sent (16.8, 16.9)."""
-        self._context.receive_final(self, _STATUS_OF.get(cause, 503))
+        self.context.receive_final(self, _STATUS_OF.get(cause, 503))
 
 
-class ResponseContext:
+class ResponseContext(Struct, eq=False):
     """Tries the groups of targets one after the other, and answers the sender with the best that came of it.
 
     ``passage`` is how the request gets through this proxy. Exactly one final response goes back, or all 2xx to an
     INVITE.
     """
 
-    __slots__ = (
-        "_alarm", "_best", "_branches", "_breadth", "_challenges", "_groups", "_is_stopped", "_proxy", "_tried",
-        "is_invite", "passage", "transaction",
-    )  # fmt: skip
+    _proxy: Proxy
+    transaction: ServerTransaction
+    passage: Passage
+    is_invite: bool = False
+    _groups: list[list[Target]] = []
+    _tried: list[str] = []
+    _breadth: int = 1
+    _is_stopped: bool = False
+    _branches: list[Branch] = []
+    _best: Response | int | None = None  # a number is a final status of our own
+    _challenges: list[Response] = []
+    _alarm: _Alarm | None = None
 
-    def __init__(self, proxy: Proxy, transaction: ServerTransaction, passage: Passage) -> None:
-        self._proxy = proxy
-        self.passage = passage
-        self.transaction = transaction
-        self.is_invite = passage.request.method == "INVITE"
-        self._groups: list[list[Target]] = []
-        self._tried: list[str] = []
-        self._breadth = 1
-        self._is_stopped = False
-        self._branches: list[Branch] = []
-        self._best: Response | int | None = None  # a number is a final status of our own
-        self._challenges: list[Response] = []
-        self._alarm: _Alarm | None = None
-        transaction.user = self
-        proxy.active.add(self)
+    def __post_init__(self) -> None:
+        self.is_invite = self.passage.request.method == "INVITE"
+        self.transaction.user = self
+        self._proxy.active.add(self)
 
     # Sending ------------------------------------------------------------------------------------------------
 
@@ -111,7 +107,7 @@ class ResponseContext:
             rings_until = self._start_ringing(len(self._groups))
             for target, breadth in zip(group, divide(self._breadth, len(group)), strict=True):
                 self._try(target, breadth, rings_until)
-            if any(not branch.status for branch in self._branches):
+            if 0 in [branch.status for branch in self._branches]:
                 return
         self._conclude()
 
@@ -223,7 +219,7 @@ class ResponseContext:
             self._consider(response if isinstance(response, int) else self._brought_back(branch, response))
             if status >= 600:
                 self._stop((("Reason", f"SIP;cause={status}"),))
-        if all(each.status for each in self._branches):
+        if 0 not in [each.status for each in self._branches]:
             self._try_next_group()
 
     def _other_flow(self, branch: Branch, response: Response | int) -> Target | None:
@@ -303,13 +299,10 @@ def _next_flow(target: Target) -> Target:
     return target.other_flows[0]._replace(other_flows=target.other_flows[1:])
 
 
-class _Alarm:
+class _Alarm(Struct, eq=False):
     """What a timer of a context holds on to: nothing any more when the context has ended before it."""
 
-    __slots__ = ("context",)
-
-    def __init__(self, context: ResponseContext) -> None:
-        self.context: ResponseContext | None = context
+    context: ResponseContext | None
 
     def fire(self, event: str) -> None:
         """Pass the event on while it matters."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from ims_core.messages.message import Request
 from ims_core.proxy.routes import lead_on
 
@@ -18,44 +20,25 @@ DIALOG_FORMING = frozenset(("INVITE", "SUBSCRIBE", "REFER", "NOTIFY"))
 _NOTHING = Request("", "")
 
 
-class Passage:
+class Passage(Struct, eq=False):
     """A request on its way from ``came_by``: ``hops`` is its new Max-Forwards, ``token`` our signature for its Call-ID.
 
     ``mark`` ends the branch of each copy. We stay in the path of the dialog that a ``request`` may form.
     """
 
-    __slots__ = (
-        "came_by",
-        "depends_on_flow",
-        "hiding",
-        "hops",
-        "mark",
-        "record_route",
-        "records",
-        "request",
-        "token",
-    )
+    request: Request
+    came_by: Flow
+    hops: int
+    token: str
+    record_route: RecordRoute
+    hiding: TopologyHiding | None = None
+    mark: str = ""
+    records: bool = False
+    depends_on_flow: bool = False
 
-    def __init__(
-        self,
-        request: Request,
-        came_by: Flow,
-        *,
-        hops: int,
-        token: str,
-        mark: str = "",
-        record_route: RecordRoute,
-        hiding: TopologyHiding | None,
-    ) -> None:
-        self.request = request
-        self.came_by = came_by
-        self.hops = hops
-        self.token = token
-        self.mark = mark
-        self.hiding = hiding
-        self.record_route = record_route
-        self.records = request.method in DIALOG_FORMING
-        self.depends_on_flow = self.records or hiding is not None
+    def __post_init__(self) -> None:
+        self.records = self.request.method in DIALOG_FORMING
+        self.depends_on_flow = self.records or self.hiding is not None
 
     def copy(self, uri: str) -> Request:
         """Return a copy for ``uri`` with one hop less to go."""

@@ -97,15 +97,8 @@ class Proxy:
         self.courier.send_ack(copy, hop, prepare=passage.prepare if passage.depends_on_flow else None)
 
     def _passage(self, request: Request, came_by: Flow, hops: int, mark: str = "") -> Passage:
-        return Passage(
-            request,
-            came_by,
-            hops=hops,
-            token=self._record_route.token(request.call_id),
-            mark=mark,
-            record_route=self._record_route,
-            hiding=self._hiding,
-        )
+        token = self._record_route.token(request.call_id)
+        return Passage(request, came_by, hops, token, self._record_route, self._hiding, mark)
 
     def _follow_route(self, copy: Request, token: str) -> Hop:
         """Take our own URIs off the Route, one of which proves the dialog to be ours; return the next hop (16.4)."""

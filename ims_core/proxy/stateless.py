@@ -132,7 +132,7 @@ class StatelessProxy:
         self.endpoint.send(way, copy.encode())
 
     def _passage(self, request: Request, came_by: Flow, hops: int, token: str) -> Passage:
-        return Passage(request, came_by, hops=hops, token=token, record_route=self._record_route, hiding=None)
+        return Passage(request, came_by, hops, token, self._record_route)
 
     def _undo_routes(self, request: Request, token: str) -> bool:
         """Take our own URIs off the Route; whether one of them proves that the dialog goes through us (16.4)."""

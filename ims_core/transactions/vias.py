@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ims_core.errors import BadRequest
+from ims_core.flow import Flow
 from ims_core.ids import MAGIC_COOKIE
 from ims_core.messages.headers import Via, parse_via, split_params
 
 if TYPE_CHECKING:
-    from ims_core.flow import Flow
     from ims_core.messages.message import Request
     from ims_core.transactions.machines import Key
 
@@ -42,9 +42,9 @@ def stamp_via(request: Request, via: Via, flow: Flow) -> Flow:
         if stamp["received"] not in stamped:
             stamped.append(stamp["received"])
         request.replace_top_via(";".join(stamped))
-    if flow.reliable or has_rport or (via.port or 5060) == port:
+    if flow.transport != "UDP" or has_rport or (via.port or 5060) == port:
         return flow
-    return flow._replace(remote=(host, via.port or 5060))
+    return Flow(flow.transport, flow.local, (host, via.port or 5060))
 
 
 def legible_via(request: Request) -> Via:
