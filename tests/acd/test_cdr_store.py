@@ -227,6 +227,26 @@ def test_a_database_of_another_version_is_refused(store: CdrStore, file: Path) -
         CdrStore(f"sqlite:///{file}").open()
 
 
+def test_a_database_of_an_earlier_version_gets_the_new_columns(store: CdrStore, file: Path) -> None:
+    store.submit(cdr(1))
+    assert store.close()
+    with sqlite3.connect(file) as connection:
+        for column in ("trunk", "trunk_out"):
+            connection.execute(f"ALTER TABLE cdr DROP COLUMN {column}")
+        connection.execute("UPDATE schema_version SET version = 1")
+    connection.close()
+    for _ in range(2):
+        newer = CdrStore(f"sqlite:///{file}")
+        newer.open()
+        newer.submit(cdr(2, trunk="carrier"))
+        assert newer.flush()
+        assert [(record.id, record.trunk, record.trunk_out) for record in newer.recent(5)] == [
+            ("c2", "carrier", None),
+            ("c1", None, None),
+        ]
+        assert newer.close()
+
+
 def test_a_database_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no database, no directory", encoding="utf-8")
     for url in (f"sqlite:///{tmp_path}/file", f"sqlite:///{tmp_path}/file/x", f"sqlite:///{tmp_path}", "nosuch://x"):

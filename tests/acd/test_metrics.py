@@ -15,6 +15,8 @@ from acd.kpi.report import Query, items
 from acd.kpi.tally import Calls, Interval
 from acd.metrics import Metrics, Readings
 from acd.store import StoreCounters
+from acd.trunkview import RegistrationView, ServerView, TrunkView
+from ims_core.trunks.registration import State
 from media.api import MediaCounters
 
 NOON = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
@@ -50,7 +52,22 @@ CALLS.offered, CALLS.answered, CALLS.answered_in_time, CALLS.answer_seconds = 10
 INTERVAL = Interval(NOON.timestamp(), NOON.timestamp() + 900, Policy({"sales": 12.0}))
 INTERVAL.queues["sales"] = CALLS
 TODAY = items([INTERVAL], (), Query(start=INTERVAL.start, end=INTERVAL.end))
+SERVERS = [
+    ServerView(uri=uri, priority=0, weight=1, up=up, reason="", answered_seconds=0.0)
+    for uri, up in (("sip:192.0.2.1", None), ("sip:192.0.2.2", False))
+]
+TRUNK = TrunkView(
+    id="carrier",
+    up=True,
+    servers=SERVERS,
+    registration=RegistrationView(state=State.REFUSED, reason="403 Forbidden", expires_in_seconds=0.0),
+    calls_under_way={"in": 1, "out": 2},
+    calls={"in": 3, "out": 4},
+    limited={"in": 5, "out": 6},
+    failed_over=7,
+)
 READINGS = Readings(
+    trunks=[TRUNK],
     ready=True,
     calls=3,
     dialogs=4,
@@ -126,6 +143,13 @@ def metrics() -> Metrics:
         ("acd_sip_transactions", {}, 5),
         ("acd_tasks", {}, 6),
         ("acd_sip_bindings", {}, 7),
+        ("acd_trunk_up", {"trunk": "carrier", "server": "sip:192.0.2.1"}, 1),
+        ("acd_trunk_up", {"trunk": "carrier", "server": "sip:192.0.2.2"}, 0),
+        ("acd_trunk_registered", {"trunk": "carrier"}, 0),
+        ("acd_trunk_calls_under_way", {"trunk": "carrier", "direction": "out"}, 2),
+        ("acd_trunk_calls_total", {"trunk": "carrier", "direction": "in"}, 3),
+        ("acd_trunk_limited_total", {"trunk": "carrier", "direction": "out"}, 6),
+        ("acd_trunk_failovers_total", {"trunk": "carrier"}, 7),
         ("acd_sip_authentications_total", {"outcome": "accepted"}, 5),
         ("acd_sip_authentications_total", {"outcome": "wrong"}, 2),
         ("acd_sip_connections", {"transport": "tcp"}, 8),

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
 
 from acd import facts
 from acd.cdr import Cdr, Outcome
 from acd.config import ConfigError, loads
+from acd.trunkapi import trunk_routes
 from acd.trunkview import TrunkView
 from ims_core.flow import Flow
 from ims_core.messages.message import Request
@@ -403,6 +406,20 @@ def test_registrations_are_taken_back_at_the_end(make_house: MakeHouse) -> None:
         house.loop.run_until_complete(house.engine.drain())
         assert one.contact == ""
         assert house.engine.trunks.is_settled
+
+
+def test_what_http_tells_of_trunks(make_house: MakeHouse) -> None:
+    with make_house(one=REGISTERED) as house:
+        Carrier(house, "127.0.1.1", password="secret")
+        house.run(12.0)
+        with TestClient(Litestar(list(trunk_routes(lambda: house.engine.trunks.all)))) as client:
+            one, two = client.get("/api/v1/trunks").json()["items"]
+    assert (one["id"], one["up"], one["registration"]["state"]) == ("one", True, "registered")
+    assert 3500 < one["registration"]["expires_in_seconds"] <= 3600
+    assert [(server["uri"], server["up"]) for server in one["servers"]] == [("sip:127.0.1.1:5060", True)]
+    assert [server["priority"] for server in two["servers"]] == [0, 1]
+    assert two["registration"] is None
+    assert one["calls"] == one["calls_under_way"] == one["limited"] == {"in": 0, "out": 0}
 
 
 # Mistakes
