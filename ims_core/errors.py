@@ -104,6 +104,12 @@ class NotAcceptable(SipError):
     status = 406
 
 
+class MessageTooLarge(SipError):
+    """The message is longer than the server takes (21.5.7)."""
+
+    status = 513
+
+
 class RequestEntityTooLarge(SipError):
     """The body is larger than the server takes (21.4.11)."""
 

@@ -359,6 +359,16 @@ class Endpoint:
         self.messages["out", _COUNTED.get(request.method, "other"), _CLASSES[response.status // 100]] += 1
         self.send(reply_to, response.encode())
 
+    def refuse_unread(self, head: bytes, error: SipError, flow: Flow) -> None:
+        """Answer a request of which no more than ``head``, its header with the empty line, has been taken."""
+        try:
+            message = parse_message(head, datagram=False)
+        except SipError as malformed:
+            self.refuse_malformed(malformed, flow)
+            return
+        error.request = message if isinstance(message, Request) else None  # type: ignore[attr-defined]
+        self.refuse_malformed(error, flow)
+
     def refuse_statelessly(self, request: Request, error: SipError, reply_to: Flow) -> None:
         """Answer a request as a stateless server does: the same request gets the same tag (8.2.7)."""
         tag = f"{self._stateless_tag}{hash(request.call_id) & 0xFFFFFFFF:08x}"

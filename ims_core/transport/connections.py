@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from ims_core.errors import SipError
 from ims_core.flow import SECURE, WEBSOCKETS, Address, Flow, format_address
 from ims_core.messages.uri import is_ip_address
 from ims_core.transport.framing import Framer, StreamFramer
@@ -133,6 +134,10 @@ class Connections:
         if flow.connection in self._may_be_aliased:
             self._alias(self._may_be_aliased.pop(flow.connection), data, flow)
         self._owner.receive(data, flow)
+
+    def refuse(self, head: bytes, error: SipError, flow: Flow) -> None:
+        """Hand on why a message was not taken."""
+        self._owner.refuse(head, error, flow)
 
     def stream_opened(self, stream: Stream, remote: Address) -> Flow | None:
         """Number a connection; None when there are too many, or its peer is banned."""

@@ -9,6 +9,7 @@ import struct
 import time
 from typing import Protocol
 
+from ims_core.errors import MessageTooLarge
 from ims_core.flow import Address, Flow
 from ims_core.transport.limits import Owner
 from ims_core.transport.stun import binding_response
@@ -92,6 +93,8 @@ class Datagrams:
                 continue
             if len(data) > largest:
                 self._owner.dropped["datagram too large"] += 1
+                head, end, _ = data.partition(b"\r\n\r\n")
+                self._owner.refuse(head + end, MessageTooLarge(), Flow("UDP", self._local, address[:2]))
                 continue
             if data[0] < 2 and (answer := binding_response(data, address[:2])) is not None:  # STUN: no SIP begins so
                 self.send(answer, address)

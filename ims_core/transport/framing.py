@@ -6,13 +6,26 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
-from ims_core.errors import BadRequest
+from ims_core.errors import BadRequest, MessageTooLarge, SipError
 
 PING, PONG = b"\r\n\r\n", b"\r\n"
 _PING_STARTS = (b"\r\n", b"\r\n\r")
 _FOLD = re.compile(rb"\r\n[ \t]+")
 MAX_HEADER_BYTES = 32 * 1024
 MAX_BODY_BYTES = 256 * 1024
+
+
+class Unframed(Exception):
+    """A stream cannot be followed any further.
+
+    ``head`` is the header of the message at fault, whose sender is to be told of ``error``; empty when its end did not
+    come.
+    """
+
+    def __init__(self, error: SipError, head: bytes = b"") -> None:
+        super().__init__(error.reason)
+        self.error = error
+        self.head = head
 
 
 class Framer(Protocol):
@@ -31,7 +44,7 @@ class Framer(Protocol):
         """Whether an unfinished message is held."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take received bytes and yield each message that they complete. Raises ``BadRequest``: close."""
+        """Take received bytes and yield each message that they complete. Raises ``Unframed``: close."""
 
     def wrap(self, message: bytes) -> bytes:
         """Return a message as it goes on the wire."""
@@ -46,7 +59,7 @@ class Framer(Protocol):
 class StreamFramer:
     """Collects bytes of one connection and yields whole messages: the ``Framer`` of TCP and TLS.
 
-    ``feed`` raises ``BadRequest`` when the stream cannot be followed any further (no usable Content-Length, or
+    ``feed`` raises ``Unframed`` when the stream cannot be followed any further (no usable Content-Length, or
     more bytes than the caps allow). ``pings`` counts the double-CRLF keep-alives that ``replies()`` answers.
     """
 
@@ -110,13 +123,17 @@ class StreamFramer:
         if end < 0:
             self._scanned = len(buffer)
             if len(buffer) > self._max_header:
-                raise BadRequest("Header too large")
+                raise Unframed(MessageTooLarge("Header too large"))
             return False
+        head = bytes(buffer[: end + 4])
         if end > self._max_header:
-            raise BadRequest("Header too large")
-        length = _content_length(bytes(buffer[:end]))
+            raise Unframed(MessageTooLarge("Header too large"), head)
+        try:
+            length = _content_length(head[:-4])
+        except BadRequest as error:
+            raise Unframed(error, head) from None
         if length > self._max_body:
-            raise BadRequest("Body too large")
+            raise Unframed(MessageTooLarge("Body too large"), head)
         self._needed = end + 4 + length
         return True
 

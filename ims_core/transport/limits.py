@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple, Protocol
 
+from ims_core.errors import SipError
 from ims_core.flow import Flow
 
 
@@ -34,6 +35,9 @@ class Owner(Protocol):
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """Take one whole message; never raises. ``flush`` must follow, after the last message of several."""
+
+    def refuse(self, head: bytes, error: SipError, flow: Flow) -> None:
+        """Tell the sender of a message, of which ``head`` is the header, why it is not taken. ``flush`` must follow."""
 
     def flush(self) -> None:
         """Send what there is to send."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
 from ims_core.locate.dns import Dns
 from ims_core.locate.records import Answer, Question
@@ -120,6 +121,11 @@ class Stack:
         except Exception:
             self.dropped["defect"] += 1
             log.exception("message.failed", peer=str(flow))
+
+    def refuse(self, head: bytes, error: SipError, flow: Flow) -> None:
+        """Have the node tell the sender of a message why it is not taken; never raises. The caller flushes."""
+        if self._node is not None and not self._node.door.shuts_out(flow):
+            self._node.endpoint.refuse_unread(head, error, flow)
 
     def waited(self, seconds: float) -> None:
         """Take note of how long a message was there before it is taken now."""

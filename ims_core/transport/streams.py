@@ -9,9 +9,8 @@ from typing import Protocol, cast
 
 import structlog
 
-from ims_core.errors import BadRequest
 from ims_core.flow import Address, Flow, format_address
-from ims_core.transport.framing import PING, PONG, Framer
+from ims_core.transport.framing import PING, PONG, Framer, Unframed
 from ims_core.transport.limits import Owner
 from ims_core.transport.tls import CLOSED, TIMEOUT, HandshakeFailed, TlsLayer
 
@@ -112,8 +111,9 @@ class Stream(asyncio.Protocol):
             for message in self._framer.feed(data):
                 progress = True
                 self._owner.receive(message, flow)
-        except BadRequest as error:
-            self._drop("unframed stream", error.reason)
+        except Unframed as lost:
+            self._leave(lost, flow)
+            return
         if progress:
             self._owner.flush()
         if not self.is_open:
@@ -126,6 +126,14 @@ class Stream(asyncio.Protocol):
             self._watch_for_stall(progress=progress)
         elif self._due_to_begin():
             self._begin()
+
+    def _leave(self, lost: Unframed, flow: Flow) -> None:
+        """Give up a stream that cannot be followed, once the peer has what there is to tell him."""
+        if lost.head:
+            self._owner.refuse(lost.head, lost.error, flow)
+        self._owner.flush()
+        self._note_drop("unframed stream", lost.error.reason)
+        self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the stack."""
@@ -231,10 +239,13 @@ class Stream(asyncio.Protocol):
         self._socket.write(data)
 
     def _drop(self, counted: str, reason: str) -> None:
+        self._note_drop(counted, reason)
+        self.abort()
+
+    def _note_drop(self, counted: str, reason: str) -> None:
         self._owner.dropped[counted] += 1
         if self._flow is not None:
             log.info("connection.dropped", peer=format_address(self._flow.remote), reason=reason)
-        self.abort()
 
     # Time ---------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims_core.errors import BadRequest
-from ims_core.transport.framing import PING, StreamFramer
+from ims_core.transport.framing import PING, StreamFramer, Unframed
 
 rfc = pytest.mark.rfc
 
@@ -89,8 +88,10 @@ def test_a_folded_line_is_no_content_length() -> None:
 @rfc("3261-18.3")
 @pytest.mark.parametrize("line", [b"Subject: x", b"Content-Length: x", b"Content-Length: -1", b"l: 1234567890", b"l:"])
 def test_a_stream_without_usable_length_cannot_be_followed(line: bytes) -> None:
-    with pytest.raises(BadRequest):
-        feed(StreamFramer(), b"OPTIONS sip:a@b SIP/2.0\r\n" + line + b"\r\n\r\n")
+    head = b"OPTIONS sip:a@b SIP/2.0\r\n" + line + b"\r\n\r\n"
+    with pytest.raises(Unframed) as caught:
+        feed(StreamFramer(), head + b"whatever follows")
+    assert (caught.value.error.status, caught.value.head) == (400, head)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +105,9 @@ def test_a_stream_without_usable_length_cannot_be_followed(line: bytes) -> None:
 def test_more_than_the_caps_allow_is_not_collected(data: bytes) -> None:
     for way in ([data], single(data)):
         framer = StreamFramer(max_header=100, max_body=50)
-        with pytest.raises(BadRequest, match="too large"):
+        with pytest.raises(Unframed, match="too large") as caught:
             feed(framer, *way)
+        assert caught.value.error.status == 513
 
 
 def test_a_large_message_within_the_caps_passes() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
 from ims_core.transport import connections
 from ims_core.transport.limits import TransportLimits
@@ -39,18 +40,23 @@ class FakeNode:
     def __init__(self) -> None:
         self.received: list[tuple[bytes, Flow]] = []
         self.failed: list[Flow] = []
+        self.refused: list[tuple[bytes, int]] = []
         self.out: list[tuple[Flow, bytes]] = []
         self.deadline: float | None = None
         self.timers = 0
         self.changed = asyncio.Event()
         self.door = OpenDoor()
         self.courier = SimpleNamespace(resolver=SimpleNamespace(ask=None), is_probing=lambda _: False)
+        self.endpoint = SimpleNamespace(refuse_unread=self.refuse_unread)
 
     def receive(self, data: bytes, flow: Flow) -> None:
         if data == DEFECT:
             raise RuntimeError("a defect above the sockets")
         self.received.append((data, flow))
         self.changed.set()
+
+    def refuse_unread(self, head: bytes, error: SipError, flow: Flow) -> None:
+        self.refused.append((head, error.status))
 
     def data_to_send(self) -> list[tuple[Flow, bytes]]:
         out, self.out = self.out, []
@@ -177,6 +183,7 @@ def test_keep_alives_and_oversized_datagrams_do_not_reach_the_node(run: Run) -> 
                 await b.node.until(lambda: bool(b.node.received))
             assert [data for data, _ in b.node.received] == [b"y" * 1000]
             assert b.stack.dropped == {"datagram too large": 2}
+            assert [status for _, status in b.node.refused] == [513, 513]
 
     run(main())
 
@@ -370,6 +377,49 @@ def test_a_stream_that_cannot_be_followed_is_closed(run: Run, data: bytes) -> No
             assert await at_end(reader) == b""
             assert b.stack.dropped == {"unframed stream": 1}
             await close(writer)
+
+    run(main())
+
+
+@pytest.mark.rfc("3261-18.3", "3261-21.5.7")
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [(None, b"400 Missing Content-Length"), ("-1", b"400 Malformed Content-Length"), ("70000", b"513 Body too large")],
+)
+def test_who_sends_what_cannot_be_taken_is_told_after_what_came_before(
+    run: Run, length: str | None, status: bytes
+) -> None:
+    async def main() -> None:
+        stack = Stack()
+        listener = "TCP", await stack.bind("TCP", HOST, 0)
+        stack.attach(Site(Network(), listeners={listener: f"{HOST}:5060"}, clock=asyncio.get_running_loop().time).node)
+        good = request_bytes("OPTIONS", "sip:ims.example", branch="z9hG4bK1")
+        head, _, _ = request_bytes("OPTIONS", "sip:ims.example", branch="z9hG4bK2").partition(b"Content-Length")
+        reader, writer = await asyncio.open_connection(*listener[1])
+        writer.write(good + head + (b"" if length is None else f"Content-Length: {length}\r\n".encode()) + b"\r\n")
+        answers = (await at_end(reader)).split(b"SIP/2.0 ")[1:]
+        assert [answer.partition(b"\r\n")[0] for answer in answers] == [b"200 OK", status]
+        assert [b"z9hG4bK%d" % number in answer for number, answer in enumerate(answers, 1)] == [True, True]
+        assert stack.dropped == {"unframed stream": 1}
+        await close(writer)
+        await stack.close()
+
+    run(main())
+
+
+@pytest.mark.rfc("3261-21.5.7")
+def test_who_sends_too_large_a_datagram_is_told(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        stack = Stack(TransportLimits(max_message=1000))
+        listener = "UDP", await stack.bind("UDP", HOST, 0)
+        stack.attach(Site(Network(), listeners={listener: f"{HOST}:5060"}, clock=loop.time).node)
+        with udp_client(listener[1]) as client:
+            client.send(request_bytes("OPTIONS", "sip:ims.example", branch="z9hG4bK1", body=b"x" * 1000))
+            answer = await loop.run_in_executor(None, client.recv, 2000)
+        assert answer.startswith(b"SIP/2.0 513 Message Too Large\r\n")
+        assert stack.dropped == {"datagram too large": 1}
+        await stack.close()
 
     run(main())
 

@@ -1,5 +1,7 @@
 """Re-INVITEs and UPDATEs of ours, those that meet, and those that come to nothing."""
 
+from typing import Any
+
 import pytest
 
 from ims_core.errors import LocalProtocolError, NotAcceptableHere, RequestPending
@@ -418,7 +420,7 @@ def test_a_ringing_call_is_not_changed_by_a_reinvite() -> None:
     ],
 )
 def test_a_body_that_is_not_understood_changes_nothing(
-    method: str, kind: str, fields: dict[str, str], told: tuple[str, str]
+    method: str, kind: str, fields: dict[str, Any], told: tuple[str, str]
 ) -> None:
     p = called()
     p.send(method, body=b"what is this", kind=kind, Contact=p.leg.contact, **fields)
