@@ -84,11 +84,12 @@ def parse_uri(text: str) -> Uri:
 def _parse(text: str) -> Uri:
     plain = _PLAIN.fullmatch(text)
     if plain is not None:
-        scheme, user, host, port = plain.groups()
+        scheme, user, host, port, loose = plain.groups()
+        known = _LOOSE if loose else _NO_PARAMS
         if port is None:
-            return Uri(text, scheme, user, host.lower(), None, _NO_PARAMS)
+            return Uri(text, scheme, user, host.lower(), None, known)
         if 0 < int(port) < 65536:
-            return Uri(text, scheme, user, host.lower(), int(port), _NO_PARAMS)
+            return Uri(text, scheme, user, host.lower(), int(port), known)
     scheme, colon, rest = text.partition(":")
     scheme = scheme.lower()
     if not colon or not rest:
@@ -183,9 +184,10 @@ def _parse_params(params: list[str]) -> dict[str, str]:
 _REMEMBERED_LENGTH = 256
 _parse_remembered = lru_cache(maxsize=32768)(_parse)
 _split_remembered = lru_cache(maxsize=4096)(_split_host_port)
-# Most URIs: nothing escaped, no parameter, no IPv6 address. Whatever else there is takes the long way.
-_PLAIN = re.compile(r"(sips?):([\w.!~*'()&=+$,/#-]+)@([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?", re.ASCII)
+# Most URIs: nothing escaped, no parameter but that of a proxy, no IPv6 address. What else there is takes the long way.
+_PLAIN = re.compile(r"(sips?):([\w.!~*'()&=+$,/#-]+)@([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(;lr)?", re.ASCII)
 _NO_PARAMS: dict[str, str] = {}
+_LOOSE = {"lr": ""}
 # 19.1.4: what must not stand in one of two equal URIs only
 _NEVER_IGNORED = frozenset(("transport", "user", "ttl", "method", "maddr"))
 _SECURED = {"": "TLS", "TCP": "TLS", "WS": "WSS"}
