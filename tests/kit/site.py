@@ -64,7 +64,10 @@ class Site:
                 self.domains, self.location, ids, authenticator=authenticator, known_user=known.__contains__
             ),
             pcscf=Pcscf(
-                self.domains, self.location, authenticator=authenticator, is_trunk=lambda _, flow: flow.remote[0] in trusted
+                self.domains,
+                self.location,
+                authenticator=authenticator,
+                is_trunk=lambda _, flow: flow.remote[0] in trusted,
             ),
             scscf=Scscf(
                 self.domains,
