@@ -125,10 +125,10 @@ class Trunks:
             trunk = before.pop(name, None)
             if trunk is None or trunk.peer != peer:
                 successor = self._new(peer)
-                if trunk is not None:
-                    trunk.stop()
-                    successor.inherit(trunk)
-                successor.start()
+                if trunk is None:
+                    successor.start()
+                else:
+                    successor.follow(trunk)
                 trunk = successor
             exchange.trunks[name] = trunk
         for trunk in before.values():

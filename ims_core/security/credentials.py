@@ -26,6 +26,11 @@ class Credentials(NamedTuple):
     password: str
 
 
+def credentials_of(request: Request) -> tuple[tuple[str, str], ...]:
+    """Return the credentials in ``request`` as header fields: those that an ACK carries as well (RFC 3261 22.1)."""
+    return tuple((name, value) for name in ANSWERED_BY.values() for value in request.whole_values(name))
+
+
 class Challenged:
     """Signs requests of one user agent. ``fresh`` returns a fresh random text for each ``cnonce``."""
 
@@ -57,6 +62,8 @@ class Challenged:
         self._rounds += 1
         if not found or not self._credentials.user or self._rounds > MOST_ROUNDS:
             return False
+        if not all(map(self._can_answer, found.values())):
+            return False
         for key, challenges in found.items():
             if key in self._answered and not any(map(is_stale, challenges)):
                 return False
@@ -66,10 +73,7 @@ class Challenged:
         return True
 
     def sign(self, request: Request) -> None:
-        """Put credentials for every challenge that is known in place of those that are there.
-
-        Raises ``UnsupportedChallenge``.
-        """
+        """Put credentials for every challenge that is known in place of those that are there."""
         for name in ANSWERED_BY.values():
             request.remove(name)
         for key, challenges in self._challenges.items():
@@ -90,8 +94,11 @@ class Challenged:
         """Learn from the response to ``request`` and sign it, to be sent again; False when that is of no use."""
         if not self.learn(response):
             return False
+        self.sign(request)
+        return True
+
+    def _can_answer(self, challenges: list[str]) -> bool:
         try:
-            self.sign(request)
+            return bool(answer_challenges(challenges, "", "", *self._credentials, cnonce=""))
         except UnsupportedChallenge:
             return False
-        return True

@@ -69,10 +69,9 @@ class Exchange:
         source = self._source_of(flow.remote[0])
         if source is not None:
             return self.trunks.get(source)
-        user = request.target.user
         for trunk in self.trunks.values():
             account = trunk.peer.account
-            if account is not None and (account.contact == user or trunk.owns(flow.remote[0])):
+            if account is not None and (trunk.owns(flow.remote[0]) or account.contact == request.target.user):
                 return trunk
         return None
 

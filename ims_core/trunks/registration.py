@@ -23,7 +23,6 @@ from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.message import Request, Response
 from ims_core.messages.uri import parse_uri
 from ims_core.security.credentials import Challenged, Credentials
-from ims_core.security.digest import UnsupportedChallenge
 from ims_core.transactions.machines import TIMEOUT
 from ims_core.ua.alarm import Alarm
 
@@ -120,6 +119,13 @@ class Registration:
             self._again()
         self._change(State.UNREGISTERED)
 
+    def close(self) -> None:
+        """Mind it no more: another one goes on with the same Contact."""
+        self._is_stopping = True
+        self._under_way = None
+        self._refresh.close()
+        self._expiry.close()
+
     # What comes back (``useragent.TransactionUser``) ----------------------------------------------------------
 
     def receive_response(self, outbound: Outbound, response: Response) -> None:
@@ -167,11 +173,11 @@ class Registration:
         request.add("Expires", str(0 if self._is_stopping else self._asks))
         request.add("Supported", "path")  # RFC 3327 section 5.1
         request.add("Allow", self._ua.allow)
+        self._challenged.sign(request)
         try:
-            self._challenged.sign(request)
             hop = Several((account.servers[self._server],))
             self._under_way = self._ua.courier.request(request, hop, self, prepare=self._prepare)
-        except (SipError, UnsupportedChallenge) as error:
+        except SipError as error:
             self._under_way = None
             if not self._is_stopping:
                 self._failed(str(error))

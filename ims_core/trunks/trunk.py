@@ -98,6 +98,19 @@ class Trunk:
         if self.registration is not None:
             self.registration.stop()
 
+    def follow(self, former: Trunk) -> None:
+        """Start in place of a trunk that is configured in another way, and take over its calls and counts.
+
+        A registration of the same Contact is made anew and not taken back, which might be heard too late.
+        """
+        self.calls, self.counted, self.limited, self.left = former.calls, former.counted, former.limited, former.left
+        ours, theirs = self.registration, former.registration
+        if ours is not None and theirs is not None and ours.account.contact == theirs.account.contact:
+            theirs.close()
+            former.registration = None
+        former.stop()
+        self.start()
+
     # State --------------------------------------------------------------------------------------------------
 
     @property
@@ -115,10 +128,6 @@ class Trunk:
         """Count a call until ``lost``."""
         self.calls[session] = direction
         self.counted[direction] += 1
-
-    def inherit(self, former: Trunk) -> None:
-        """Take over the calls and counts of a trunk that this one replaces."""
-        self.calls, self.counted, self.limited, self.left = former.calls, former.counted, former.limited, former.left
 
     def owns(self, host: str) -> bool:
         """Whether the trunk is registered with the server at this address."""

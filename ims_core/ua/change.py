@@ -58,6 +58,9 @@ class Change:
     def send(self) -> None:
         """Send the request."""
         session, dialog = self._session, self.dialog
+        challenged = session.challenged
+        if challenged is not None and self.state == WAITING:
+            challenged.begin()
         self.state = SENT
         if self.is_refresh and self.sdp:
             self.sdp = session.local_sdp  # the session may have changed while this waited
@@ -68,6 +71,8 @@ class Change:
             request.add(name, value)
         if self.sdp:
             request.set_body(self.sdp, SDP)
+        if challenged is not None:
+            challenged.sign(request)
         if self.exchanges:
             dialog.turn = PEERS_TURN
         try:
@@ -131,6 +136,8 @@ class Change:
         elif status == 422 and self._raises < _MOST_RAISES and self._raise_interval(response):
             self._raises += 1
             self.send()
+        elif status in {401, 407} and self._session.challenged is not None and self._session.challenged.learn(response):
+            self.send()  # signed (22.2, 22.3)
         else:
             self._fail(status, response.reason)
 

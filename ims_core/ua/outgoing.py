@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from ims_core.errors import BadRequest, RequestPending, SipError
 from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.message import Request, Response
-from ims_core.security.credentials import Challenged
+from ims_core.security.credentials import ANSWERED_BY, Challenged
 from ims_core.transactions.machines import TIMEOUT
 from ims_core.ua.description import SDP, session_description
 from ims_core.ua.dialog import Dialog
@@ -41,7 +41,7 @@ class OutgoingCall(Session):
         self, context: Context, hop: Hop, on_event: EventHandler, credentials: Credentials | None = None
     ) -> None:
         super().__init__(context, on_event)
-        self._challenged = Challenged(credentials, context.endpoint.ids.tag) if credentials is not None else None
+        self.challenged = Challenged(credentials, context.endpoint.ids.tag) if credentials is not None else None
         self._hop = hop
         self._user = ""
         self._transaction: Outbound | None = None
@@ -197,7 +197,7 @@ class OutgoingCall(Session):
         """Answer a challenge where it came from (22.2, 22.3)."""
         assert self._transaction is not None
         invite = self._anew(refused)
-        if self._challenged is None or not self._challenged.answer(invite, response):
+        if self.challenged is None or not self.challenged.answer(invite, response):
             return False
         self._send_again(invite, self._transaction.flow)
         return True
@@ -298,6 +298,9 @@ class OutgoingCall(Session):
     def _acknowledge(self, dialog: Dialog, sdp: bytes = b"") -> None:
         assert self._invite is not None
         ack = dialog.request("ACK", cseq=self._invite.cseq.number)
+        for name in ANSWERED_BY.values():  # 13.2.2.4: "The ACK MUST contain the same credentials as the INVITE."
+            for value in self._invite.whole_values(name):
+                ack.add(name, value)
         if sdp:
             ack.set_body(sdp, SDP)
         self._acks[dialog.remote_tag] = self.context.courier.send_ack(ack, self.context.way_to_peer(dialog))

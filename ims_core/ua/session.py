@@ -39,6 +39,7 @@ from ims_core.ua.unacknowledged import Unacknowledged
 
 if TYPE_CHECKING:
     from ims_core.locate.courier import Outbound
+    from ims_core.security.credentials import Challenged
     from ims_core.ua.context import Context, Headers
 
 # Where a session stands
@@ -70,6 +71,7 @@ class Session:
         self._asked_in: Dialog | None = None
         self.changes: Changes | None = None
         self.timer: SessionTimer | None = None
+        self.challenged: Challenged | None = None  # what the peer's side asks credentials for, and ours
         self._bye_wanted: Headers | None = None
 
     @property
@@ -368,6 +370,8 @@ class Session:
         bye = self.dialog.request("BYE")
         for name, value in headers:
             bye.add(name, value)
+        if self.challenged is not None:
+            self.challenged.sign(bye)
         self.context.courier.request(bye, self.context.way_to_peer(self.dialog), None)
 
     def _take_asked(self) -> ServerTransaction | None:

@@ -20,7 +20,7 @@ from ims_core.trunks.registration import Account, State
 from ims_core.trunks.server import Server, Watched
 from ims_core.trunks.trunk import INBOUND, OUTBOUND, Peer, Trunk, domain_of
 from ims_core.ua.outgoing import OutgoingCall
-from ims_core.ua.session_events import Answered, Rejected
+from ims_core.ua.session_events import Answered, Reanswered, Rejected
 from tests.kit import Network, Party, Phone
 
 BEIJING = replace(CHINA, area="10")
@@ -190,21 +190,23 @@ def placed(office: Office, trunk: Trunk, *, or_else: bool = False) -> OutgoingCa
 # Credentials
 
 
-@pytest.mark.rfc("3261-22.2", "3261-22.3", "3261-8.1.3.5")
+@pytest.mark.rfc("3261-22.2", "3261-22.3", "3261-8.1.3.5", "3261-13.2.2.4")
 @pytest.mark.parametrize(("status", "password", "answered"), [(407, "p", True), (401, "p", True), (407, "x", False)])
 def test_a_carrier_that_challenges_calls_is_answered(status: int, password: str, answered: bool) -> None:
     office = Office()
     party = Phone(office.network, "carrier")
-    realm = DigestAuthenticator("carrier", {"us": "p"}.get, b"0123456789abcdef")
+    realms = [DigestAuthenticator("carrier", {"us": "p"}.get, b"0123456789abcdef")]
     take = party.react
     name = "Proxy-Auth" if status == 407 else "WWW-Auth"
 
     def react(event: Event) -> None:
-        if isinstance(event, RequestReceived) and event.request.method == "INVITE":
+        if isinstance(event, RequestReceived):
             header = "Proxy-Authorization" if status == 407 else "Authorization"
-            verdict = realm.verify("INVITE", event.request.uri, event.request.whole_values(header), 0.0)
+            verdict = realms[-1].verify(
+                event.request.method, event.request.uri, event.request.whole_values(header), 0.0
+            )
             if verdict.outcome is not Outcome.ACCEPTED:
-                (challenge,) = realm.challenges(0.0)
+                (challenge,) = realms[-1].challenges(0.0)
                 party.endpoint.reply(event.transaction, status, headers=((f"{name}enticate", challenge),))
                 return
         take(event)
@@ -219,9 +221,28 @@ def test_a_carrier_that_challenges_calls_is_answered(status: int, password: str,
     assert [message.cseq.number for message in invites] == [1, 2]
     assert len({message.call_id for message in invites}) == len({message.from_tag for message in invites}) == 1
     assert len({message.via.branch for message in invites}) == 2
+    if answered:
+        header = "Proxy-Authorization" if status == 407 else "Authorization"
+        (ack,) = [packet.message for packet in office.network.packets("ACK")][1:]
+        assert ack.get(header) == invites[-1].get(header), "the same credentials"
+        call.reinvite(b"offer two")
+        office.network.run(0.5)
+        party.incoming[0].accept_offer(b"answer two")
+        office.network.run(1.0)
+        assert isinstance(office.phone.told_by(call)[-1], Reanswered)
+        realms.append(DigestAuthenticator("carrier", {"us": "p"}.get, b"another secret"))  # that knows no nonce yet
+        call.update()
+        office.network.run(1.0)
+        assert [packet.summary for packet in office.network.sent if "UPDATE" in packet.summary] == [
+            "UPDATE",
+            f"{status} UPDATE",
+            "UPDATE",
+            "200 UPDATE",
+        ]
     call.hang_up()
     office.network.run()
     office.phone.assert_idle()
+    assert len(party.ua) == 0
 
 
 def test_a_call_without_credentials_ends_with_the_challenge() -> None:
