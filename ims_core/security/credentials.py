@@ -26,11 +26,6 @@ class Credentials(NamedTuple):
     password: str
 
 
-def credentials_of(request: Request) -> tuple[tuple[str, str], ...]:
-    """Return the credentials in ``request`` as header fields: those that an ACK carries as well (RFC 3261 22.1)."""
-    return tuple((name, value) for name in ANSWERED_BY.values() for value in request.whole_values(name))
-
-
 class Challenged:
     """Signs requests of one user agent. ``fresh`` returns a fresh random text for each ``cnonce``."""
 
