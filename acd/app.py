@@ -37,33 +37,20 @@ from acd.kpi.api import kpis
 from acd.kpi.live import LiveFigures
 from acd.live import LiveFloor
 from acd.metrics import Metrics
-from acd.policy import agent_profiles, build_distributor, is_number, queue_profiles
-from acd.protection import ban_routes, build_door
+from acd.policy import agent_profiles, build_distributor, queue_profiles
+from acd.protection import ban_routes
+from acd.sip import CannotStart, Listeners, bind, build_authenticator, build_node, load_certificates, transport_limits
 from acd.store import CdrStore, StoreError
 from acd.trace import SipTrace
 from acd.trunkapi import trunk_routes
-from acd.trunks import Border, build_border
-from ims_core.flow import Address, Flow, format_address
+from acd.trunks import build_border
+from ims_core.flow import Flow, format_address
 from ims_core.ids import Ids
-from ims_core.node import Node
-from ims_core.proxy.hiding import TopologyHiding
-from ims_core.proxy.proxy import ProxyPolicy
 from ims_core.registrar.bindings_store import BindingsStore
 from ims_core.registrar.location import Domains, Location, LocationEvent
-from ims_core.registrar.registrar import Registrar
-from ims_core.roles.ims import Ims
-from ims_core.roles.pcscf import Pcscf
-from ims_core.roles.relay import Relay
-from ims_core.roles.scscf import Scscf
-from ims_core.security.digest import DigestAuthenticator
-from ims_core.transactions.endpoint import Endpoint
-from ims_core.transactions.machines import TimerValues
-from ims_core.transport.limits import TransportLimits
 from ims_core.transport.stack import Stack
-from ims_core.transport.tls import Tls, TlsError, TlsSettings
+from ims_core.transport.tls import Tls, TlsError
 from ims_core.transport.websocket import WebSocketSettings
-from ims_core.ua.instant_message import take_message
-from ims_core.ua.session_timer import TimerPolicy
 from media.api import MediaUnavailable
 from media.settings import MediaSettings
 from media.supervisor import MediaSupervisor
@@ -79,11 +66,6 @@ log = structlog.get_logger()
 FAILED = 1
 TALKS_REMEMBERED = 20_000  # of which a caller's last agent is known after a start
 COLLECTOR_THRESHOLDS = (50_000, 20, 20)
-Listeners = dict[tuple[str, Address], str]
-
-
-class CannotStart(Exception):
-    """The server cannot start; the message is one line."""
 
 
 class Running(NamedTuple):
@@ -180,15 +162,15 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         except MediaUnavailable as error:
             raise CannotStart(f"media: {error}") from None
         cleanup.push_async_callback(media.stop)
-        tls = _tls(config)
+        tls = load_certificates(config)
         stack = Stack(
-            _limits(config),
+            transport_limits(config),
             tls=tls,
             websocket=WebSocketSettings(*astuple(config.sip.websocket)),
             nameservers=[(server.host, server.port) for server in config.sip.nameservers] or None,
         )
         cleanup.push_async_callback(stack.close)
-        listeners = await _bind(stack, config)
+        listeners = await bind(stack, config)
         figures = LiveFigures(config.storage.journal_path, config.server.timezone, time.time)
         engine, floor = _assemble(
             config,
@@ -334,126 +316,8 @@ def _assemble(
     return engine, live
 
 
-def build_authenticator(present: Callable[[], Config]) -> DigestAuthenticator | None:
-    """Build who asks for passwords, if anybody; the accounts are looked up in ``present`` each time."""
-    config = present()
-    if config.sip.authentication == "off":
-        return None
-    return DigestAuthenticator(
-        config.server.domain,
-        lambda user: account.password if (account := present().accounts.get(user)) else None,
-        secrets.token_bytes(16),
-        nonce_lifetime=config.registrar.nonce_seconds,
-        algorithms=config.registrar.algorithms,
-        algorithms_of=lambda user: account.algorithms if (account := present().accounts.get(user)) else None,
-        qop=config.registrar.qop,
-    )
-
-
 def _note_failed_server(flow: Flow, cause: str) -> None:
     log.info("server.failed", server=str(flow), cause=cause)
-
-
-def build_node(
-    present: Callable[[], Config],
-    *,
-    ids: Ids,
-    domains: Domains,
-    location: Location,
-    listeners: Listeners,
-    authenticator: DigestAuthenticator | None,
-    border: Border | None = None,
-) -> Node:
-    """Build the SIP element of a configuration; needs a running event loop for its clock.
-
-    Who may register and which trunks there are is asked of ``present`` each time.
-    """
-    config = present()
-    clock = asyncio.get_running_loop().time
-    secret = secrets.token_bytes(16)
-    known_user = None if authenticator is None else partial(_has_account, present)
-    chance = random.Random(secrets.randbits(256)).random
-    border = border or build_border(present, ids=ids, domains=domains)
-    exchange = border.exchange
-    door = build_door(present, is_trunk=exchange.trusts, clock=clock, domains=domains, location=location, chance=chance)
-    registrar = Registrar(
-        domains,
-        location,
-        ids,
-        authenticator=authenticator,
-        known_user=known_user,
-        min_expires=config.registrar.min_expires_seconds,
-        max_expires=config.registrar.max_expires_seconds,
-        default_expires=config.registrar.default_expires_seconds,
-        max_contacts=config.registrar.max_contacts,
-        service_route=[f"<{uri};lr>" for uri in config.registrar.service_route],
-        flow_timer=config.registrar.flow_timer_seconds,
-        unix_time=partial(_unix_time, time.time() - clock()),
-    )
-    pcscf = Pcscf(
-        domains,
-        location,
-        authenticator=authenticator,
-        is_trunk=exchange.is_from_trunk,
-    )
-    if door.guard is not None:
-        registrar.on_verdict = pcscf.on_verdict = door.guard.judged
-    scscf = Scscf(
-        domains,
-        location,
-        is_service=lambda dialled: is_number(present(), dialled),
-        service="acd",
-        known_user=known_user,
-    )
-    relay = None
-    if config.sip.relay or config.registrar.service_route:
-        relay = Relay(
-            is_local=domains.serves, domains=config.sip.relay, elements=map(str, config.registrar.service_route)
-        )
-    hiding = None
-    if config.sip.hide_topology:
-        hiding = TopologyHiding(secret, lambda flow: exchange.trusts(flow.remote[0]))
-    policy = ProxyPolicy(config.sip.ring_seconds, config.sip.fork_seconds, hiding=hiding)
-    timers = TimerValues(config.sip.t1_seconds, config.sip.t2_seconds, config.sip.t4_seconds)
-    node = Node(
-        Endpoint(clock=clock, ids=ids, sent_by=listeners, timers=timers),
-        location=location,
-        router=Ims(registrar, pcscf, scscf, relay, border),
-        domains=domains,
-        advertised=listeners,
-        secret=secret,
-        policy=policy,
-        door=door,
-    )
-    node.ua.session_timers = _session_timers(config)
-    node.ua.serve("MESSAGE", take_message)
-    return node
-
-
-def _session_timers(config: Config) -> TimerPolicy | None:
-    sip = config.sip
-    return TimerPolicy(sip.session_expires_seconds, sip.min_session_seconds) if sip.session_expires_seconds else None
-
-
-def _has_account(present: Callable[[], Config], user: str) -> bool:
-    return user in present().accounts
-
-
-async def _bind(stack: Stack, config: Config) -> Listeners:
-    """Open the SIP listeners; returns each with the ``host:port`` that peers are told."""
-    listeners: Listeners = {}
-    for listener in config.sip.listen:
-        try:
-            local = await stack.bind(listener.transport.upper(), listener.host, listener.port)
-        except OSError as error:
-            raise CannotStart(f"sip.listen: cannot listen on {listener}: {os.strerror(error.errno or 0)}") from None
-        told = config.sip.advertise
-        if told is not None and told.version in {None, listener.version}:
-            address = told.host, told.port or local[1]
-        else:
-            address = local
-        listeners[listener.transport.upper(), local] = format_address(address)
-    return listeners
 
 
 def _make_directories(config: Config) -> None:
@@ -476,31 +340,6 @@ def _media_settings(config: Config) -> MediaSettings:
     )
 
 
-def _limits(config: Config) -> TransportLimits:
-    return TransportLimits(
-        receive_buffer=config.sip.receive_buffer_bytes,
-        max_message=config.sip.max_message_bytes,
-        connections=config.limits.tcp_connections,
-        stall_seconds=config.limits.tcp_stall_seconds,
-        handshake_seconds=config.limits.handshake_seconds,
-        unsent_bytes=config.limits.unsent_bytes,
-        keepalive_seconds=config.sip.keepalive_seconds,
-    )
-
-
-def _tls(config: Config) -> Tls | None:
-    files = config.sip.tls
-    if files is None:
-        return None
-    settings = TlsSettings(
-        files.certificate, files.key or "", files.ca or "", files.client_certificates, files.verify_peers
-    )
-    try:
-        return Tls(settings)
-    except TlsError as error:
-        raise CannotStart(f"sip.tls: {error}") from None
-
-
 def _last_talks(store: CdrStore) -> dict[str, str]:
     """Return whom callers talked to last; without a database that answers, nobody."""
     try:
@@ -512,7 +351,3 @@ def _last_talks(store: CdrStore) -> dict[str, str]:
 
 def _utc() -> datetime:
     return datetime.now(UTC)
-
-
-def _unix_time(offset: float, now: float) -> float:
-    return now + offset

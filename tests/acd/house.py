@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from acd.app import build_authenticator, build_node
 from acd.cdr import Cdr
 from acd.config import Config
 from acd.config.source import Source
@@ -29,6 +28,7 @@ from acd.engine import Engine
 from acd.journal.port import MemoryJournal
 from acd.metrics import Metrics, Readings
 from acd.policy import build_distributor
+from acd.sip import build_authenticator, build_node
 from acd.store import StoreCounters
 from acd.trunks import build_border
 from ims_core.flow import Address, Flow

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from acd.app import build_node
 from acd.config import Config, load
+from acd.sip import build_node
 from ims_core.flow import Flow
 from ims_core.ids import Ids
 from ims_core.messages.message import Request
