@@ -101,6 +101,11 @@ class Registration:
         return self._expiry.remaining
 
     @property
+    def server(self) -> str:
+        """The URI of the server that is registered with, or tried."""
+        return self.account.servers[self._server]
+
+    @property
     def is_settled(self) -> bool:
         """Whether no REGISTER is under way."""
         return self._under_way is None
@@ -175,7 +180,7 @@ class Registration:
         request.add("Allow", self._ua.allow)
         self._challenged.sign(request)
         try:
-            hop = Several((account.servers[self._server],))
+            hop = Several((self.server,))
             self._under_way = self._ua.courier.request(request, hop, self, prepare=self._prepare)
         except SipError as error:
             self._under_way = None

@@ -141,11 +141,15 @@ class Trunk:
     def hop(self, *, or_else: bool) -> Several:
         """Return the servers for a call, drawn by weight within a priority, those known to be down left out.
 
-        When all are down all are tried. ``or_else``: there is another trunk for the call.
+        The one that we are registered with comes first: others need not know us. When all are down all are tried.
+        ``or_else``: there is another trunk for the call.
         """
         usable = [server for server in self.servers if server.usable] or self.servers
         records = [Srv(each.server.priority, each.server.weight * FINE, 0, each.server.uri) for each in usable]
-        return Several(tuple(record.target for record in in_order(records, self._number)), or_else)
+        uris = [record.target for record in in_order(records, self._number)]
+        if self.registration is not None:
+            uris.sort(key=self.registration.server.__ne__)
+        return Several(tuple(uris), or_else)
 
     def route(self) -> tuple[str, ...]:
         """Return what a call is to be sent by beyond the servers: the Service-Route (RFC 3608), if there is one."""

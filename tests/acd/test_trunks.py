@@ -14,6 +14,7 @@ from acd import facts
 from acd.cdr import Cdr, Outcome
 from acd.config import ConfigError, loads
 from acd.trunkapi import trunk_routes
+from acd.trunks import peer_of
 from acd.trunkview import TrunkView
 from ims_core.flow import Flow
 from ims_core.messages.message import Request
@@ -21,6 +22,7 @@ from ims_core.registrar.location import Binding
 from ims_core.security import digest
 from ims_core.security.digest import DigestAuthenticator
 from ims_core.transactions.endpoint import RequestReceived
+from ims_core.trunks.server import Server
 from tests.acd.house import SDP, SERVER, House, Phone
 
 BASE = """
@@ -299,6 +301,19 @@ def test_an_agent_may_be_outside(make_house: MakeHouse) -> None:
         assert (cdr.agent, cdr.trunk_out, cdr.outcome) == ("a1", "two", Outcome.ANSWERED)
 
 
+def test_nobody_gets_outside_by_calling_an_agent_who_is_there(make_house: MakeHouse) -> None:
+    with make_house(agent='contact = "tel:13900139000"\nalways_ready = true') as house:
+        one, two = Carrier(house, "127.0.1.1"), Carrier(house, "127.0.1.2")
+        ann = house.phone("ann")
+        ann.dial("a1")
+        one.place("sip:a1@127.0.0.1:5060", "<sip:013800138000@c>")
+        two.place("sip:13900139000@127.0.0.1:5060", "<sip:013800138000@c>")
+        house.run(40.0)
+        assert (ann.outcome, one.outcome, two.outcome) == ("Rejected", "Rejected", "Rejected")
+        assert [each.asked("INVITE") for each in (one, two)] == [[], []]
+        house.settle()
+
+
 @pytest.mark.parametrize(
     ("may", "number", "taken"),
     [
@@ -424,6 +439,45 @@ def test_what_http_tells_of_trunks(make_house: MakeHouse) -> None:
     assert [server["priority"] for server in two["servers"]] == [0, 1]
     assert two["registration"] is None
     assert one["calls"] == one["calls_under_way"] == one["limited"] == {"in": 0, "out": 0}
+
+
+def test_what_the_configuration_means_to_the_node() -> None:
+    config = loads(
+        """
+[server]
+domain = "ims.example"
+[dialling]
+country = "86"
+[trunks.shared.servers.first]
+uri = "sip:192.0.2.1:5070;transport=tcp"
+weight = 3
+[trunks.shared.servers.second]
+uri = "sip:192.0.2.2"
+priority = 1
+[trunks.abroad]
+servers = ["sip:carrier.example", "sips:[2001:db8::1]"]
+country = "49"
+area = "30"
+numbers = "national"
+prefixes = { "+4930" = "" }
+[sip]
+listen = ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060", "tls:[::1]:5061"]
+[sip.tls]
+certificate = "x.pem"
+"""
+    )
+    shared, abroad = (peer_of(config, trunk) for trunk in config.trunks.values())
+    assert shared.servers == (Server("sip:192.0.2.1:5070;transport=tcp", 0, 3), Server("sip:192.0.2.2", 1, 1))
+    assert shared.domain == "192.0.2.1:5070"
+    assert shared.plan is not None
+    assert shared.plan.e164("13800138000") == "+8613800138000"
+    assert [(server.uri, server.priority) for server in abroad.servers] == [
+        ("sip:carrier.example", 0),
+        ("sips:[2001:db8::1]", 1),
+    ]
+    assert abroad.plan is not None
+    assert (abroad.domain, abroad.plan.e164("03012345"), abroad.plan.area) == ("carrier.example", "+493012345", "30")
+    assert (shared.account, abroad.credentials) == (None, None)
 
 
 # Mistakes

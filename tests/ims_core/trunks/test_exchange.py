@@ -147,6 +147,18 @@ def test_servers_share_by_weight_within_the_best_priority() -> None:
     assert len(trunk.hop(or_else=False).uris) == 3, "all are tried when none is known to live"
 
 
+def test_the_server_that_we_are_registered_with_comes_first() -> None:
+    servers = [Server("sip:192.0.2.1", 0, 100), Server("sip:192.0.2.2", 1, 1)]
+    account = Account("sip:us@c", "c", tuple(server.uri for server in servers), Credentials("us", "p"), "tx")
+    trunk = Office().add(peer_of(*servers, account=account))
+    assert set(shares(trunk, 20)) == {"sip:192.0.2.1"}
+    assert trunk.registration is not None
+    trunk.registration._server = 1
+    assert set(shares(trunk, 20)) == {"sip:192.0.2.2"}
+    trunk.servers[1].up = False
+    assert set(shares(trunk, 20)) == {"sip:192.0.2.1"}
+
+
 @pytest.mark.rfc("3263-4.3")
 @pytest.mark.parametrize("first", [503, 0])
 def test_a_call_goes_on_to_the_next_server(first: int) -> None:
