@@ -321,7 +321,9 @@ class Endpoint:
     def _receive_cancel(self, transaction: ServerTransaction, request: Request, key: Key) -> None:
         invite = self._servers.get((*key[:-1], "INVITE"))
         if not isinstance(invite, InviteServer):
-            self.reply(transaction, 481)
+            # 9.2: "Regardless of the method of the original request", a CANCEL that matches a transaction gets a 200
+            others = METHODS - {"CANCEL"}
+            self.reply(transaction, 200 if any((*key[:-1], method) in self._servers for method in others) else 481)
             return
         self.reply(transaction, 200)
         if not invite.is_answered:

@@ -8,6 +8,7 @@ import pytest
 from ims_core.flow import Flow
 from ims_core.messages.message import Request, Response, response_to
 from ims_core.messages.parser import parse_message
+from ims_core.transactions.events import RequestReceived
 from ims_core.transactions.machines import (
     BY_CLASS,
     PROVISIONAL,
@@ -595,6 +596,17 @@ def test_a_cancel_that_matches_nothing_gets_481() -> None:
     network.run(1)
     assert network.wire() == ["481 CANCEL"]
     assert server.events == []
+
+
+@pytest.mark.rfc("3261-9.2")
+@pytest.mark.parametrize("method", ["OPTIONS", "REGISTER", "BYE"])
+def test_a_cancel_of_anything_but_an_invite_gets_200_and_changes_nothing(method: str) -> None:
+    network, client, server = silent_pair()
+    server.receive(request_bytes(method), server.flow(client))
+    server.receive(request_bytes("CANCEL"), server.flow(client))
+    network.run(1)
+    assert network.wire() == ["200 CANCEL"]
+    assert [type(event) for event in server.events] == [RequestReceived]
 
 
 @pytest.mark.rfc("3261-9.2")
