@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+# It asserts in a module of its own, which others import as well: its failures are to be told in full.
+pytest.register_assert_rewrite("tests.ims_core.torture.lab")
+
 # Programs behind `@pytest.mark.peer(name)`. A test is skipped where its program is not installed.
 PEERS = {
     "baresip": "baresip",
