@@ -173,7 +173,6 @@ def test_datagrams_in_and_out(run: Run) -> None:
     run(main())
 
 
-@pytest.mark.rfc("5626-3.5.1")
 def test_keep_alives_and_oversized_datagrams_do_not_reach_the_node(run: Run) -> None:
     async def main() -> None:
         async with bench(max_message=1000) as b:
