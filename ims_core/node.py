@@ -87,7 +87,7 @@ class Node:
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """Take one whole message."""
-        if self.door.shuts_out(flow):
+        if self.door.guard is not None and self.door.shuts_out(flow):
             return
         self.endpoint.receive(data, flow)
         self._react()
@@ -127,10 +127,12 @@ class Node:
     # Reactions ----------------------------------------------------------------------------------------------
 
     def _react(self) -> None:
-        while (event := self.endpoint.next_event()) is not None:
+        events, changes = self.endpoint.events, self.location.events
+        while events:
+            event = events.popleft()
             self._reactions[type(event)](event)
-        while (change := self.location.next_event()) is not None:
-            self.on_location(change)
+        while changes:
+            self.on_location(changes.popleft())
 
     def _on_request(self, event: RequestReceived) -> None:
         transaction, request, flow = event.transaction, event.request, event.flow

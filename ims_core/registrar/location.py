@@ -149,8 +149,9 @@ LocationEvent = BindingAdded | BindingRefreshed | BindingRemoved
 class Location:
     """All bindings, found by address-of-record, by flow and by contact, each in constant time.
 
-    You must take ``next_event()`` until it returns None after whatever may have changed something, and call
-    ``expire(now)`` when ``next_deadline()`` has come: a binding goes at most one second after its time.
+    You must take ``next_event()`` until it returns None, or empty ``events``, after whatever may have changed
+    something, and call ``expire(now)`` when ``next_deadline()`` has come: a binding goes at most one second after its
+    time.
     """
 
     def __init__(self) -> None:
@@ -159,7 +160,7 @@ class Location:
         self._by_contact: _Index[int] = _Index()
         self._due: dict[int, set[Binding]] = {}
         self._seconds: list[int] = []
-        self._events: deque[LocationEvent] = deque()
+        self.events: deque[LocationEvent] = deque()
         self._numbers = count(1)
         self._count = 0
 
@@ -174,7 +175,7 @@ class Location:
 
     def next_event(self) -> LocationEvent | None:
         """The oldest change not yet taken."""
-        return self._events.popleft() if self._events else None
+        return self.events.popleft() if self.events else None
 
     def bindings(self, aor: str) -> tuple[Binding, ...]:
         """The contacts of ``aor``, the highest q first, among equals the oldest first.
@@ -183,11 +184,6 @@ class Location:
         """
         held = self._by_aor.get(aor, ())
         return held if len(held) < 2 else tuple(sorted(held, key=_by_preference))
-
-    def only(self, aor: str) -> Binding | None:
-        """The contact of ``aor`` when it has exactly one."""
-        held = self._by_aor.get(aor, ())
-        return held[0] if len(held) == 1 else None
 
     def bindings_from(self, transport: str, remote: Address) -> Collection[Binding]:
         """The contacts that registered from this address: who may be sending a request that comes from it."""
@@ -233,7 +229,7 @@ class Location:
         self._count += 1
         binding.number = next(self._numbers)
         self._schedule(binding)
-        self._events.append(BindingAdded(binding.aor, binding, not held))
+        self.events.append(BindingAdded(binding.aor, binding, not held))
 
     def refresh(self, binding: Binding, new: Binding) -> None:
         """Give ``binding`` the contact and all else of ``new``, which must be for the same address-of-record."""
@@ -250,12 +246,12 @@ class Location:
         binding.path = new.path
         binding.written = new.written
         self._extend(binding, new.call_id, new.cseq, new.expires_at)
-        self._events.append(BindingRefreshed(binding.aor, binding, renewed=False))
+        self.events.append(BindingRefreshed(binding.aor, binding, renewed=False))
 
     def renew(self, binding: Binding, *, call_id: str, cseq: int, expires_at: float) -> None:
         """Let a binding that is held live until ``expires_at`` by the word of this request."""
         self._extend(binding, call_id, cseq, expires_at)
-        self._events.append(BindingRefreshed(binding.aor, binding, renewed=True))
+        self.events.append(BindingRefreshed(binding.aor, binding, renewed=True))
 
     def _extend(self, binding: Binding, call_id: str, cseq: int, expires_at: float) -> None:
         binding.call_id = call_id
@@ -276,7 +272,7 @@ class Location:
         self._set_flow(binding, None)
         self._unschedule(binding)
         self._count -= 1
-        self._events.append(BindingRemoved(binding.aor, binding, not rest, reason))
+        self.events.append(BindingRemoved(binding.aor, binding, not rest, reason))
 
     def connection_lost(self, flow: Flow) -> None:
         """A stream connection is gone.

@@ -153,8 +153,10 @@ class Registrar:
             return
         direct = came_directly(request)
         if direct and request.keys.count("contact") == 1 and "path" not in request.keys:
-            enter_or_renew = self._renew if aor in self._location else self._enter
-            if enter_or_renew(request, aor, contact, flow, now):
+            held = self._location.bindings(aor)
+            if (not held and self._enter(request, aor, contact, flow, now)) or (
+                len(held) == 1 and self._renew(request, held[0], contact, flow, now)
+            ):
                 return
         contacts = request.values("Contact")
         path = path_of(request)
@@ -169,10 +171,10 @@ class Registrar:
                 raise SipError("CSeq out of order")
         written = contact if len(contacts) == 1 else ""
         for wish in wishes:
-            held, uri = wish.held, wish.uri
+            known, uri = wish.held, wish.uri
             if not wish.lifetime:
-                if held is not None:
-                    self._location.remove(held, Removal.DEREGISTERED)
+                if known is not None:
+                    self._location.remove(known, Removal.DEREGISTERED)
                 continue
             new = Binding(
                 aor,
@@ -188,10 +190,10 @@ class Registrar:
                 path=path,
                 written="" if written == f"<{uri.text}>" else written,
             )
-            if held is None:
+            if known is None:
                 self._location.add(new)
             else:
-                self._location.refresh(held, new)
+                self._location.refresh(known, new)
 
     def _enter(self, request: Request, aor: str, contact: str, flow: Flow, now: float) -> bool:
         """Do what most first REGISTERs ask: take in one plain contact. False: it is not as simple as that."""
@@ -215,10 +217,9 @@ class Registrar:
         self._location.add(new)
         return True
 
-    def _renew(self, request: Request, aor: str, contact: str, flow: Flow, now: float) -> bool:
+    def _renew(self, request: Request, held: Binding, contact: str, flow: Flow, now: float) -> bool:
         """Do what most other REGISTERs ask: let the one contact live longer. False: it is not as simple as that."""
-        held = self._location.only(aor)
-        if held is None or (held.written or f"<{held.contact}>") != contact or held.flow != flow or held.path:
+        if (held.written or f"<{held.contact}>") != contact or held.flow != flow or held.path:
             return False
         asked = request.get("Expires")
         if not ends_with_uri(contact):

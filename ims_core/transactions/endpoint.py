@@ -67,6 +67,7 @@ class Endpoint:
     address)``, to the ``host:port`` it tells others to answer to. ``messages`` counts by direction, method and
     status class (``"request"`` for requests); ``dropped`` and ``unexpected`` count by reason. ``admits`` is asked about
     each request before there is a transaction for it; false drops it, a ``SipError`` is answered without one.
+    ``events`` is what ``next_event`` takes from.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Endpoint:
         self._heard: dict[int, Transaction] = {}
         self._told: set[tuple[str, int | None]] = set()
         self._timers: TimerQueue[tuple[Timed, str]] = TimerQueue()
-        self._events: deque[Event] = deque()
+        self.events: deque[Event] = deque()
         self._out: list[tuple[Flow, bytes]] = []
 
     # What the owner calls -----------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ class Endpoint:
 
     def next_event(self) -> Event | None:
         """Return the oldest thing that happened and was not yet returned, None when there is none."""
-        return self._events.popleft() if self._events else None
+        return self.events.popleft() if self.events else None
 
     def data_to_send(self) -> list[tuple[Flow, bytes]]:
         """Return and forget the bytes to send, each with its flow."""
@@ -228,11 +229,11 @@ class Endpoint:
 
     def pass_up(self, transaction: ClientTransaction, response: Response) -> None:
         """Queue the event for a response."""
-        self._events.append(ResponseReceived(transaction, response))
+        self.events.append(ResponseReceived(transaction, response))
 
     def fail(self, transaction: ClientTransaction, cause: str) -> None:
         """Queue the event for a request without response."""
-        self._events.append(RequestFailed(transaction, cause))
+        self.events.append(RequestFailed(transaction, cause))
 
     def forget(self, transaction: Transaction) -> None:
         """Drop a terminated transaction."""
@@ -290,7 +291,7 @@ class Endpoint:
             if method != "ACK":
                 existing.fire(REQUEST)
             elif existing.state == ACCEPTED:
-                self._events.append(AckReceived(request, flow))
+                self.events.append(AckReceived(request, flow))
             else:
                 existing.fire(ACK)
                 if existing.state == CONFIRMED:
@@ -299,7 +300,7 @@ class Endpoint:
         reply_to = flow if (via.host, via.port) == flow.remote and not via.has_rport else stamp_via(request, via, flow)
         if method == "ACK":
             if not request.to_tag.startswith(self._stateless_tag):  # else to a response that left nothing behind
-                self._events.append(AckReceived(request, flow))
+                self.events.append(AckReceived(request, flow))
             return
         try:
             if not self.admits(request, flow):
@@ -316,7 +317,7 @@ class Endpoint:
         if method == "CANCEL":
             self._receive_cancel(transaction, request, key)
         else:
-            self._events.append(RequestReceived(transaction, request, flow))
+            self.events.append(RequestReceived(transaction, request, flow))
 
     def _receive_cancel(self, transaction: ServerTransaction, request: Request, key: Key) -> None:
         invite = self._servers.get((*key[:-1], "INVITE"))
@@ -327,7 +328,7 @@ class Endpoint:
             return
         self.reply(transaction, 200)
         if not invite.is_answered:
-            self._events.append(CancelReceived(invite, request))
+            self.events.append(CancelReceived(invite, request))
 
     def _receive_response(self, response: Response, fingerprint: int) -> None:
         method = response.cseq.method
