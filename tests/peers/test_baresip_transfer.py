@@ -14,8 +14,8 @@ from ims_core.messages.message import Request, Response, response_to
 from ims_core.ua.referral import Referral, serve_referrals, serve_shared_dialogs
 from ims_core.ua.referring import ReferAccepted, ReferEvent, ReferFinished, Referring
 from tests.peers.conftest import Bench
-from tests.peers.kit import Baresip
-from tests.peers.test_sipp_events import ANSWER, US, Here, Where, here, succeed, until
+from tests.peers.kit import Baresip, Way
+from tests.peers.test_sipp_events import ANSWER, US, Here, here, succeed, until
 
 pytestmark = [pytest.mark.peer("baresip"), pytest.mark.peer("sipp")]
 
@@ -36,7 +36,7 @@ async def phone_at(bench: Bench, us: Here) -> Baresip:
 @pytest.mark.rfc("3515-2.4.4")
 @pytest.mark.rfc("5589-6.1")
 async def test_baresip_transfers_its_call(bench: Bench) -> None:
-    async with here(bench, Where()) as us:
+    async with here(bench, Way()) as us:
         target = bench.sipp("agent", keys={"caller": "agent"})
         calls: list[Call] = []
         referrals: list[Referral] = []
@@ -74,7 +74,7 @@ async def test_baresip_transfers_its_call(bench: Bench) -> None:
 @pytest.mark.rfc("5589-6.1")
 @pytest.mark.parametrize("answers", [True, False])
 async def test_baresip_is_transferred(bench: Bench, answers: bool) -> None:
-    async with here(bench, Where()) as us:
+    async with here(bench, Way()) as us:
         calls: list[Call] = []
 
         async def serve(call: Call) -> None:

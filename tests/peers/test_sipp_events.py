@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 
 import pytest
 
@@ -25,35 +23,10 @@ from ims_core.ua.session_events import Ringing, SessionEvent
 from ims_core.ua.subscriber import Notified, Subscriber, SubscriberEvent, Unsubscribed, Wish
 from tests.ims_core.ua.test_subscriptions import WEATHER, Weather
 from tests.peers.conftest import Bench
-from tests.peers.kit import Sipp, wait_until
-from tests.peers.kit.process import LOOPBACK
-from tests.peers.test_ipv6 import SIX, has_ipv6
+from tests.peers.kit import Sipp, Way, by_each_way
 
 pytestmark = pytest.mark.peer("sipp")
 
-needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this host has no IPv6")
-
-
-class Where(NamedTuple):
-    """The address and the transport that SIPp is met at."""
-
-    host: str = LOOPBACK
-    tcp: bool = False
-
-    @property
-    def written(self) -> str:
-        """The host as it stands in a URI."""
-        return f"[{self.host}]" if ":" in self.host else self.host
-
-
-everywhere = pytest.mark.parametrize(
-    "where",
-    [
-        pytest.param(Where(host, tcp), id=f"{'tcp' if tcp else 'udp'}{family}", marks=marks)
-        for family, host, marks in ((4, LOOPBACK, ()), (6, SIX, needs_ipv6))
-        for tcp in (False, True)
-    ],
-)
 ANSWER = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
 US = "<sip:us@ims.example>"
 
@@ -71,15 +44,11 @@ class Here:
 
 
 @asynccontextmanager
-async def here(bench: Bench, where: Where) -> AsyncIterator[Here]:
-    address = f"{where.written}:{bench.port()}"
+async def here(bench: Bench, way: Way) -> AsyncIterator[Here]:
+    address = f"{way.written}:{bench.port()}"
     async with Element(f"udp:{address}", f"tcp:{address}", domain="ims.example") as element:
         ((_, (host, port)), _) = element.addresses
         yield Here(element, host, port)
-
-
-def uri_of(sipp: Sipp, where: Where) -> str:
-    return f"sip:sipp@{where.written}:{sipp.port}" + (";transport=tcp" if where.tcp else "")
 
 
 async def until(condition: Callable[[], object], what: str) -> None:
@@ -95,30 +64,21 @@ async def succeed(sipp: Sipp) -> None:
     await asyncio.to_thread(sipp.succeed)
 
 
-async def listening(sipp: Sipp, where: Where) -> None:
+async def listening(sipp: Sipp, way: Way) -> None:
     """Wait until SIPp takes connections; its datagrams are sent again."""
-
-    def connects() -> bool:
-        try:
-            socket.create_connection((where.host, sipp.port), 1.0).close()
-        except OSError:
-            return False
-        return True
-
-    if where.tcp:
-        await asyncio.to_thread(wait_until, connects)
+    await asyncio.to_thread(way.wait_for_listener, sipp.port)
 
 
 # Subscriptions -------------------------------------------------------------------------------------------------------
 
 
-@everywhere
+@by_each_way
 @pytest.mark.rfc("6665-4.2.1")
 @pytest.mark.rfc("6665-4.2.2")
-async def test_sipp_subscribes_is_told_refreshes_and_leaves(bench: Bench, where: Where) -> None:
-    async with here(bench, where) as us:
+async def test_sipp_subscribes_is_told_refreshes_and_leaves(bench: Bench, way: Way) -> None:
+    async with here(bench, way) as us:
         notifier = serve_events(us.ua, [Weather()])
-        options = {"number": "riga", "keys": {"caller": "sipp", "expires": 600}, "pause": 0.2, **where._asdict()}
+        options = {"number": "riga", "keys": {"caller": "sipp", "expires": 600}, "pause": 0.2, "way": way}
         sipp = bench.sipp("subscribe", remote=us.remote, **options)
         await succeed(sipp)
         assert sipp.said("told") == [
@@ -129,15 +89,15 @@ async def test_sipp_subscribes_is_told_refreshes_and_leaves(bench: Bench, where:
         await until(lambda: len(notifier) == len(us.ua.usages) == 0, "the subscription is forgotten")
 
 
-@everywhere
+@by_each_way
 @pytest.mark.rfc("6665-4.1.2")
 @pytest.mark.rfc("6665-4.1.3")
-async def test_sipp_is_subscribed_to_and_tells(bench: Bench, where: Where) -> None:
-    async with here(bench, where) as us:
-        sipp = bench.sipp("notify", keys={"caller": "sipp"}, pause=0.2, **where._asdict())
-        await listening(sipp, where)
+async def test_sipp_is_subscribed_to_and_tells(bench: Bench, way: Way) -> None:
+    async with here(bench, way) as us:
+        sipp = bench.sipp("notify", keys={"caller": "sipp"}, pause=0.2, way=way)
+        await listening(sipp, way)
         told: list[SubscriberEvent] = []
-        target = uri_of(sipp, where)
+        target = way.uri("sipp", sipp.port)
         Subscriber(us.ua, target, Wish(target, Event("weather", "", {}), (WEATHER,), US), told.append).start()
         us.flush()
         await succeed(sipp)
@@ -151,13 +111,13 @@ async def test_sipp_is_subscribed_to_and_tells(bench: Bench, where: Where) -> No
         assert len(us.ua.usages) == 0
 
 
-@everywhere
+@by_each_way
 @pytest.mark.rfc("6665-4.1.2.4")
-async def test_sipp_tells_before_it_answers_the_subscribe(bench: Bench, where: Where) -> None:
-    async with here(bench, where) as us:
-        sipp = bench.sipp("notify_early", keys={"caller": "sipp"}, **where._asdict())
-        await listening(sipp, where)
-        target = uri_of(sipp, where)
+async def test_sipp_tells_before_it_answers_the_subscribe(bench: Bench, way: Way) -> None:
+    async with here(bench, way) as us:
+        sipp = bench.sipp("notify_early", keys={"caller": "sipp"}, way=way)
+        await listening(sipp, way)
+        target = way.uri("sipp", sipp.port)
         async with Watch(us.element, Wish(target, Event("weather", "", {}), (WEATHER,), US)) as news:
             bodies = [event.body.strip() async for event in news if isinstance(event, Notified)]
         await succeed(sipp)
@@ -165,21 +125,21 @@ async def test_sipp_tells_before_it_answers_the_subscribe(bench: Bench, where: W
         assert len(us.ua.usages) == 0
 
 
-@everywhere
+@by_each_way
 @pytest.mark.rfc("3261-11.1")
-async def test_sipp_is_pinged(bench: Bench, where: Where) -> None:
-    async with here(bench, where) as us:
-        sipp = bench.sipp("options", keys={"caller": "sipp"}, **where._asdict())
-        await listening(sipp, where)
-        outcome = await ping(us.element, uri_of(sipp, where), user=US)
+async def test_sipp_is_pinged(bench: Bench, way: Way) -> None:
+    async with here(bench, way) as us:
+        sipp = bench.sipp("options", keys={"caller": "sipp"}, way=way)
+        await listening(sipp, way)
+        outcome = await ping(us.element, way.uri("sipp", sipp.port), user=US)
         assert outcome.is_success
         await succeed(sipp)
 
 
-@everywhere
+@by_each_way
 @pytest.mark.rfc("3428-7")
-async def test_sipp_writes_to_us(bench: Bench, where: Where) -> None:
-    async with here(bench, where) as us:
+async def test_sipp_writes_to_us(bench: Bench, way: Way) -> None:
+    async with here(bench, way) as us:
         received: list[bytes] = []
 
         def take(message: TextReceived) -> int:
@@ -187,7 +147,7 @@ async def test_sipp_writes_to_us(bench: Bench, where: Where) -> None:
             return 200
 
         serve_messages(us.ua, take)
-        sipp = bench.sipp("message", remote=us.remote, keys={"caller": "sipp"}, **where._asdict())
+        sipp = bench.sipp("message", remote=us.remote, keys={"caller": "sipp"}, way=way)
         await succeed(sipp)
         assert received == [b"Watson, come here."]
         assert sipp.said("accepted") == ["text/plain"]
@@ -196,12 +156,12 @@ async def test_sipp_writes_to_us(bench: Bench, where: Where) -> None:
 # REFER ---------------------------------------------------------------------------------------------------------------
 
 
-@everywhere
+@by_each_way
 @pytest.mark.rfc("3515-2.4.4")
 @pytest.mark.rfc("3515-2.4.5")
-async def test_sipp_transfers_us_to_another_sipp(bench: Bench, where: Where) -> None:
-    async with here(bench, where) as us:
-        target = bench.sipp("agent", keys={"caller": "agent"}, host=where.host)
+async def test_sipp_transfers_us_to_another_sipp(bench: Bench, way: Way) -> None:
+    async with here(bench, way) as us:
+        target = bench.sipp("agent", keys={"caller": "agent"}, host=way.host)
         referrals: list[Referral] = []
 
         def follow(referral: Referral) -> None:
@@ -224,8 +184,8 @@ async def test_sipp_transfers_us_to_another_sipp(bench: Bench, where: Where) -> 
         calls: list[Session] = []
         us.element.serve = answer
         serve_referrals(us.ua, follow)
-        keys = {"caller": "sipp", "refer_to": f"sip:agent@{where.written}:{target.port}"}
-        sipp = bench.sipp("refer", remote=us.remote, keys=keys, **where._asdict())
+        keys = {"caller": "sipp", "refer_to": f"sip:agent@{way.written}:{target.port}"}
+        sipp = bench.sipp("refer", remote=us.remote, keys=keys, way=way)
         await succeed(sipp)
         assert [line.split(" | ")[1] for line in sipp.said("told")] == ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"]
         assert sipp.said("told")[-1].startswith("terminated;reason=noresource")
@@ -236,16 +196,16 @@ async def test_sipp_transfers_us_to_another_sipp(bench: Bench, where: Where) -> 
         assert len(us.ua.usages) == 0
 
 
-@everywhere
+@by_each_way
 @pytest.mark.rfc("3515-2.4.5")
 @pytest.mark.rfc("3515-2.4.6")
-async def test_sipp_is_transferred_by_us_and_reports(bench: Bench, where: Where) -> None:
-    async with here(bench, where) as us:
+async def test_sipp_is_transferred_by_us_and_reports(bench: Bench, way: Way) -> None:
+    async with here(bench, way) as us:
         serve_shared_dialogs(us.ua)
-        sipp = bench.sipp("referred", keys={"caller": "sipp"}, **where._asdict())
-        await listening(sipp, where)
+        sipp = bench.sipp("referred", keys={"caller": "sipp"}, way=way)
+        await listening(sipp, way)
         told: list[ReferEvent] = []
-        async with us.element.call(uri_of(sipp, where), caller=US, sdp=ANSWER) as call:
+        async with us.element.call(way.uri("sipp", sipp.port), caller=US, sdp=ANSWER) as call:
             await call.answered()
             Referring(us.ua, told.append).within(call.session, "<sip:carol@ims.example>")
             us.flush()
@@ -264,12 +224,12 @@ async def test_sipp_is_transferred_by_us_and_reports(bench: Bench, where: Where)
 # Replaces ------------------------------------------------------------------------------------------------------------
 
 
-@everywhere
+@by_each_way
 @pytest.mark.rfc("3891-3")
-async def test_sipp_takes_the_place_of_another_sipp(bench: Bench, where: Where) -> None:
-    async with here(bench, where) as us:
+async def test_sipp_takes_the_place_of_another_sipp(bench: Bench, way: Way) -> None:
+    async with here(bench, way) as us:
         replacements = serve_replaces(us.ua, lambda *_: True)
-        first = bench.sipp("agent", keys={"caller": "agent"}, host=where.host)
+        first = bench.sipp("agent", keys={"caller": "agent"}, host=way.host)
         taken: list[Session] = []
 
         async def serve(call: Call) -> None:
@@ -283,13 +243,11 @@ async def test_sipp_takes_the_place_of_another_sipp(bench: Bench, where: Where) 
             await asyncio.Event().wait()
 
         us.element.serve = serve
-        async with us.element.call(f"sip:agent@{where.written}:{first.port}", caller=US, sdp=ANSWER) as call:
+        async with us.element.call(f"sip:agent@{way.written}:{first.port}", caller=US, sdp=ANSWER) as call:
             await call.answered()
             wanted = replaces_of(call.session)
             ours = wanted._replace(to_tag=wanted.from_tag, from_tag=wanted.to_tag)  # as the first SIPp would say it
-            second = bench.sipp(
-                "replaces", remote=us.remote, keys={"caller": "sipp", "replaces": ours}, **where._asdict()
-            )
+            second = bench.sipp("replaces", remote=us.remote, keys={"caller": "sipp", "replaces": ours}, way=way)
             await succeed(second)
             await succeed(first)
             assert taken == [call.session]
