@@ -34,7 +34,10 @@ class Via(Struct, frozen=True, gc=False):
     @property
     def has_rport(self) -> bool:
         """Whether the hop wants the response at the port it sent from (RFC 3581)."""
-        return "rport" in self.tail.lower() and "rport" in self.params
+        tail = self.tail
+        if tail.endswith(";rport") and '"' not in tail:  # as most write it
+            return True
+        return "rport" in tail.lower() and "rport" in self.params
 
 
 def parse_via(text: str) -> Via:
