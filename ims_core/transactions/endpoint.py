@@ -186,9 +186,10 @@ class Endpoint:
         reason: str | None = None,
         *,
         headers: tuple[tuple[str, str], ...] = (),
+        to_tag: str = "",
     ) -> None:
-        """Answer with a response that belongs to no dialog."""
-        to_tag = self.ids.tag() if status > 100 else ""
+        """Answer with a response that belongs to no dialog; it has a fresh tag unless ``to_tag`` is given."""
+        to_tag = to_tag or (self.ids.tag() if status > 100 else "")
         response = response_to(transaction.request, status, reason, to_tag=to_tag, headers=headers)
         self.respond(transaction, response)
 
@@ -326,7 +327,8 @@ class Endpoint:
             others = METHODS - {"CANCEL"}
             self.reply(transaction, 200 if any((*key[:-1], method) in self._servers for method in others) else 481)
             return
-        self.reply(transaction, 200)
+        # 9.2: its To tag and that "in the response to the original request SHOULD be the same"
+        self.reply(transaction, 200, to_tag=_to_tag(invite.data))
         if not invite.is_answered:
             self.events.append(CancelReceived(invite, request))
 
@@ -404,6 +406,14 @@ class Endpoint:
         self._clients[key] = transaction
         self.messages["out", "CANCEL", "request"] += 1
         transaction.start()
+
+
+def _to_tag(data: bytes) -> str:
+    """The To tag of what was sent, empty where nothing was or a proxy passed on what cannot be read."""
+    try:
+        return parse_message(data).to_tag if data else ""
+    except SipError:
+        return ""
 
 
 def _admit_all(_request: Request, _flow: Flow) -> bool:

@@ -619,6 +619,18 @@ def test_a_cancel_after_the_answer_gets_200_and_changes_nothing() -> None:
     assert len(server.events) == 1
 
 
+@pytest.mark.rfc("3261-9.2")
+@pytest.mark.parametrize("status", [180, 200, 486])
+def test_the_200_to_a_cancel_has_the_to_tag_of_the_response_to_the_invite(status: int) -> None:
+    network, client, server = silent_pair((status,))
+    server.receive(request_bytes(), server.flow(client))
+    server.receive(request_bytes("CANCEL"), server.flow(client))
+    network.run(0.1)
+    answer, confirmation = network.sent[:2]
+    assert confirmation.summary == "200 CANCEL"
+    assert confirmation.message.to.tag == answer.message.to.tag != ""
+
+
 # Matching ---------------------------------------------------------------------------------------------------------
 
 
