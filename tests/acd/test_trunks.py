@@ -87,7 +87,7 @@ class Carrier(Phone):
             if isinstance(event, RequestReceived) and not event.request.to.tag and self.answers(event):
                 continue
             taken.append(event)
-        self.endpoint._events.extend(taken)
+        self.endpoint.events.extend(taken)
         super()._react()
 
     def answers(self, event: RequestReceived) -> bool:
