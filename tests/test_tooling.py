@@ -40,6 +40,16 @@ def test_nothing_is_said_when_nothing_is_missing(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_a_program_from_elsewhere_stands_for_its_package(tmp_path: Path) -> None:
+    """Node.js of its makers brings npm along, and Debian's package of that name conflicts with it."""
+    for program in ("node", "npm"):
+        (tmp_path / program).write_text("#!/bin/sh\n", encoding="utf-8")
+        (tmp_path / program).chmod(0o755)
+    done = system_packages([], tmp_path, "--check", "test")
+    assert "sip-tester" in done.stderr
+    assert not re.search(r"\b(nodejs|npm)\b", done.stderr)
+
+
 def test_every_package_of_a_group_has_its_limit_told(tmp_path: Path) -> None:
     done = system_packages([], tmp_path, "--check", "test", "demo", "bench", "prompts")
     told = re.findall(r"^  without (\S+) +make \S+", done.stderr, re.MULTILINE)
