@@ -39,6 +39,7 @@ from acd.live import LiveFloor
 from acd.metrics import Metrics
 from acd.policy import agent_profiles, build_distributor, queue_profiles
 from acd.protection import ban_routes
+from acd.routekey import kept_key
 from acd.sip import CannotStart, Listeners, bind, build_authenticator, build_node, load_certificates, transport_limits
 from acd.store import CdrStore, StoreError
 from acd.trace import SipTrace
@@ -141,6 +142,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
     """Serve while the context lasts; ``source`` is where ``config`` came from. Raises ``CannotStart``."""
     async with AsyncExitStack() as cleanup:
         _make_directories(config)
+        route_key = kept_key(config.storage.route_key_path)
         store = CdrStore(config.storage.cdr_url)
         try:
             await asyncio.to_thread(store.open)
@@ -182,6 +184,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
             figures=figures,
             log_counters=journal.counters,
             listeners=listeners,
+            route_key=route_key,
         )
         recalling = asyncio.create_task(_recall(figures), name="figures")
         cleanup.push_async_callback(asyncio.wait, [recalling])
@@ -255,6 +258,7 @@ def _assemble(
     figures: LiveFigures,
     log_counters: Callable[[], JournalCounters],
     listeners: Listeners,
+    route_key: bytes,
 ) -> tuple[Engine, LiveFloor]:
     """Put the parts together and start to take what comes in."""
     loop = asyncio.get_running_loop()
@@ -280,6 +284,7 @@ def _assemble(
         location=location,
         listeners=listeners,
         authenticator=authenticator,
+        route_key=route_key,
         border=border,
     )
     trace = SipTrace(calls=config.trace.calls, messages=config.trace.messages, utc=_utc) if config.trace.sip else None

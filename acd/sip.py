@@ -112,15 +112,16 @@ def build_node(
     location: Location,
     listeners: Listeners,
     authenticator: DigestAuthenticator | None,
+    route_key: bytes,
     border: Border | None = None,
 ) -> Node:
     """Build the SIP element of a configuration; needs a running event loop for its clock.
 
-    Who may register and which trunks there are is asked of ``present`` each time.
+    Who may register and which trunks there are is asked of ``present`` each time. ``route_key`` signs the routes of
+    dialogs through us and hides what is behind us: those made with another one are not followed.
     """
     config = present()
     clock = asyncio.get_running_loop().time
-    secret = secrets.token_bytes(16)
     known_user = None if authenticator is None else partial(_has_account, present)
     chance = random.Random(secrets.randbits(256)).random
     border = border or build_border(present, ids=ids, domains=domains)
@@ -162,7 +163,7 @@ def build_node(
         )
     hiding = None
     if config.sip.hide_topology:
-        hiding = TopologyHiding(secret, lambda flow: exchange.trusts(flow.remote[0]))
+        hiding = TopologyHiding(route_key, lambda flow: exchange.trusts(flow.remote[0]))
     policy = ProxyPolicy(config.sip.ring_seconds, config.sip.fork_seconds, hiding=hiding)
     timers = TimerValues(config.sip.t1_seconds, config.sip.t2_seconds, config.sip.t4_seconds)
     node = Node(
@@ -171,7 +172,7 @@ def build_node(
         router=Ims(registrar, pcscf, scscf, relay, border),
         domains=domains,
         advertised=listeners,
-        secret=secret,
+        secret=route_key,
         policy=policy,
         door=door,
     )

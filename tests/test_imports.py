@@ -65,6 +65,7 @@ SHELLS = {
     "acd.openlegs": "the timers of legs that are to be opened",
     "acd.overflowing": "the wait for an external number",
     "acd.profiles": "the requests to a service that knows callers",
+    "acd.routekey": "the key that is drawn at the first start",
     "acd.sip": "the loop, clock and ids of the SIP element",
     "acd.services": "a coroutine for each kind of number dialled",
     "acd.simulation.command": "the seeds of chance, and the CPU time of a simulation",

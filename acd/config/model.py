@@ -234,6 +234,11 @@ class Storage(Struct, frozen=True, kw_only=True):
         return self.path / "journal.sqlite"
 
     @property
+    def route_key_path(self) -> Path:
+        """The file of the key that signs the routes of proxied dialogs."""
+        return self.path / "route.key"
+
+    @property
     def queue_log_path(self) -> Path:
         """The file of Asterisk's queue_log."""
         return self.path / "queue_log"

@@ -326,6 +326,7 @@ class House:
             location=self.location,
             listeners=listeners,
             authenticator=build_authenticator(lambda: self.present),
+            route_key=b"the key of routes",
             border=border,
         )
         self.server.node = node

@@ -24,7 +24,7 @@ BOB, TRUNK, ALICE = ("10.1.1.9", 5060), ("192.0.2.10", 5060), ("198.51.100.77", 
 pytestmark = pytest.mark.asyncio
 
 
-def node_of(config: Config, q: float | None = None) -> Node:
+def node_of(config: Config, q: float | None = None, *, route_key: bytes = b"the key of routes") -> Node:
     """The element, with two contacts of bob inside, the second of the preference ``q``."""
     location = Location()
     listeners = {("UDP", HERE): "127.0.0.1:5060"}
@@ -35,6 +35,7 @@ def node_of(config: Config, q: float | None = None) -> Node:
         location=location,
         listeners=listeners,
         authenticator=None,
+        route_key=route_key,
     )
     location.add(Binding("sip:bob@ims.example", "sip:bob@10.1.1.9"))
     if q is not None:
@@ -94,3 +95,26 @@ async def test_other_domains_are_reached_as_configured() -> None:
     for number, (uri, remote) in enumerate((("sip:x@lab.example", TRUNK), ("sip:x@elsewhere.example", ALICE))):
         ((_, data),) = sent(node, request_bytes(uri=uri, call_id=str(number), branch=f"z9hG4bK{number}"), remote)
         assert data.startswith(b"SIP/2.0 403 ")
+
+
+@pytest.mark.rfc("3261-16.12", "3261-16.6")
+@pytest.mark.parametrize("hides", [True, False])
+async def test_a_proxied_dialog_outlives_a_restart_with_the_same_key(hides: bool) -> None:
+    config = configured('trunks.carrier.sources=["192.0.2.0/24"]', f"sip.hide_topology={str(hides).lower()}")
+    before = node_of(config)
+    ((_, data),) = sent(before, request_bytes(uri="sip:bob@ims.example"), TRUNK)
+    invite = parse_message(data)
+    assert isinstance(invite, Request)
+    recorded = [("Record-Route", route) for route in invite.values("Record-Route")]
+    answer = response_bytes(invite, 200, headers=[("Contact", "<sip:bob@10.1.1.9>"), *recorded])
+    ((_, data),) = sent(before, answer, BOB)
+    ok = parse_message(data)
+    assert ok.contact is not None
+    routes = [("Route", route) for route in reversed(ok.values("Record-Route"))]
+    bye = request_bytes("BYE", ok.contact.uri_text, branch="z9hG4bKbye", cseq=2, to=ok.require("To"), headers=routes)
+
+    ((flow, data),) = sent(node_of(config), bye, TRUNK)
+    assert data.startswith(b"BYE sip:bob@10.1.1.9 SIP/2.0\r\n")
+    assert flow.remote == BOB
+    ((_, data),) = sent(node_of(config, route_key=b"another"), bye, TRUNK)
+    assert data.startswith(b"SIP/2.0 403 ")

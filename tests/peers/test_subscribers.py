@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests.peers.conftest import Bench
@@ -29,6 +31,21 @@ def test_a_call_by_name_is_proxied_and_ended_by_either_side(bench: Bench, ender:
         assert all(server.uri_host in route and ";lr" in route for route in phone.said("route"))
         assert phone.said("route")
     server.wait_until_idle()
+
+
+@pytest.mark.rfc("3261-16.12")
+def test_a_call_by_name_outlives_a_crash_of_the_server(bench: Bench) -> None:
+    server = bench.serve()
+    bob = bench.sipp("agent", port=bench.register(server, "bob"), keys={"caller": "bob"})
+    alice = bench.visit(server, "alice", number="bob", pause=1.0)
+    wait_until(lambda: bob.received("ACK sip:"), 10, "the call")
+    server.signal(signal.SIGKILL)
+    server.wait(10)
+    again = bench.serve(sip_port=server.sip[1])
+    alice.succeed()  # who repeats the BYE until somebody answers
+    bob.succeed()
+    assert bob.received("BYE sip:") == 1
+    again.stop()
 
 
 @pytest.mark.rfc("3261-16.10", "3261-9.1")
