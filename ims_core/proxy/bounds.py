@@ -31,13 +31,16 @@ def hops_left(request: Request) -> int:
 
 
 def breadth_of(request: Request) -> int:
-    """Return how many branches the request may have at a time (RFC 5393 section 5.3.3). Raises ``BadRequest``."""
+    """Return how many branches the request may have at a time (RFC 5393 section 5.3.3). Raises ``BadRequest``.
+
+    Whoever asks for more than our maximum gets that: "the proxy MUST overwrite it".
+    """
     value = request.get("Max-Breadth")
     if value is None:
         return MAX_BREADTH
     if not (value.isascii() and value.isdigit() and len(value) <= 10):
         raise BadRequest("Malformed Max-Breadth")
-    return int(value)
+    return min(int(value), MAX_BREADTH)
 
 
 def divide(breadth: int, branches: int) -> Iterator[int]:

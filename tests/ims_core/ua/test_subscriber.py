@@ -221,7 +221,7 @@ def test_a_notify_may_come_before_the_response() -> None:
     watcher.alice.assert_idle()
 
 
-@pytest.mark.rfc("6665-4.4.1")
+@pytest.mark.rfc("6665-4.1.4", "6665-4.4.1", "6665-5.4.9")
 @pytest.mark.parametrize("forks", [True, False])
 def test_a_forked_subscribe_is_told_by_one_or_by_all(forks: bool) -> None:
     watcher, hand = scene(forks=forks)

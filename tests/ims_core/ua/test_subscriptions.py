@@ -334,7 +334,7 @@ def test_a_notify_refused_for_now_for_ever_is_given_up(ends: bool) -> None:
     scene.finish()
 
 
-@pytest.mark.rfc("6665-4.1.3")
+@pytest.mark.rfc("6665-4.2.2")
 def test_a_pending_subscription_sees_nothing_until_it_is_approved() -> None:
     scene = Scene()
     scene.subscribe("private")
@@ -353,7 +353,7 @@ def test_a_pending_subscription_sees_nothing_until_it_is_approved() -> None:
     scene.finish()
 
 
-@pytest.mark.rfc("6665-4.1.3")
+@pytest.mark.rfc("6665-4.2.2")
 def test_ending_says_why_and_when_to_come_again() -> None:
     scene = Scene()
     scene.subscribe()
