@@ -16,7 +16,7 @@ from ims_core.messages.multipart import split_multipart
 from ims_core.messages.parser import MalformedMessage, parse_message
 from ims_core.messages.uri import parse_uri
 from ims_core.security.digest import DigestAuthenticator
-from ims_core.transport.framing import StreamFramer
+from ims_core.transport.framing import StreamFramer, Unframed
 from ims_core.ua.event_headers import parse_event, parse_subscription_state
 from ims_core.ua.replaces import parse_replaces
 from ims_core.ua.sipfrag import parse_status
@@ -98,18 +98,23 @@ def read_message(data: bytes, *, datagram: bool) -> None:
 
 
 def frame(data: bytes) -> list[bytes]:
-    """Cut a stream into messages, whole and byte by byte: it must come to the same."""
+    """Cut a stream into messages, whole and byte by byte: it must come to the same, and break off at the same."""
     whole, stepwise = _fed(StreamFramer(), [data]), _fed(StreamFramer(), [data[i : i + 1] for i in range(len(data))])
     assert whole == stepwise
-    return whole
+    messages, broken_off = whole
+    if broken_off is not None:
+        read_message(broken_off, datagram=False)
+    return messages
 
 
-def _fed(framer: StreamFramer, pieces: list[bytes]) -> list[bytes]:
+def _fed(framer: StreamFramer, pieces: list[bytes]) -> tuple[list[bytes], bytes | None]:
     messages: list[bytes] = []
-    with suppress(SipError):
+    try:
         for piece in pieces:
             messages.extend(framer.feed(piece))
-    return messages
+    except Unframed as lost:
+        return messages, lost.head
+    return messages, None
 
 
 def serve(data: bytes, messages: list[bytes]) -> None:

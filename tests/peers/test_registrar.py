@@ -37,7 +37,7 @@ def register(
     shown = f"[{host}]" if ":" in host else host
     phone = bench.sipp(
         "register_contact",
-        remote=(shown, server.sip[1]),
+        remote=(host, server.sip[1]),
         keys={"caller": "bob", "contact": contact, "vias": vias, "more": more},
         options=["-i", host, "-au", "bob", "-ap", "demo", "-auth_uri", f"{shown}:{server.sip[1]}"],
         **options,
