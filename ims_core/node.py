@@ -16,6 +16,7 @@ from ims_core.errors import NoSuchDialog, SipError, TooManyHops
 from ims_core.flow import Address, Flow
 from ims_core.locate.courier import Courier, Hop
 from ims_core.locate.records import Answer, Question
+from ims_core.messages.extensions import check_required
 from ims_core.messages.message import METHODS, Response
 from ims_core.proxy.proxy import Proxy, ProxyPolicy
 from ims_core.proxy.routes import next_route
@@ -24,7 +25,7 @@ from ims_core.security.door import Door
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
-from ims_core.ua.useragent import WITHIN_DIALOGS, UserAgent, check_required
+from ims_core.ua.useragent import WITHIN_DIALOGS, UserAgent
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Request

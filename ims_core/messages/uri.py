@@ -127,6 +127,11 @@ def same_uri(one: Uri, other: Uri) -> bool:
     )
 
 
+def is_sips(uri: str) -> bool:
+    """Whether the text of a URI is of the scheme ``sips``, of which case does not matter (RFC 3261 19.1.4)."""
+    return uri[:5].lower() == "sips:"
+
+
 def split_host_port(text: str) -> tuple[str, int | None]:
     """Split ``host[:port]``, with IPv6 hosts in brackets. Raises ``BadRequest``."""
     return _split_remembered(text) if len(text) <= _REMEMBERED_LENGTH else _split_host_port(text)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-from ims_core.errors import BadExtension, BadRequest, LoopDetected, TooManyHops
+from ims_core.errors import BadRequest, LoopDetected, TooManyHops
+from ims_core.messages.extensions import check_required
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Request
@@ -18,7 +19,7 @@ MAX_BREADTH: Final = 60
 def hops_left(request: Request) -> int:
     """Check what 16.3 asks for before a request goes on; return its new Max-Forwards. Raises ``SipError``."""
     if "proxy-require" in request.keys:
-        raise BadExtension(headers=(("Unsupported", ", ".join(request.values("Proxy-Require"))),))
+        check_required(request, name="Proxy-Require")
     value = request.get("Max-Forwards")
     if value is None:
         return MAX_FORWARDS

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ims_core.errors import SipError
 from ims_core.messages.headers import NameAddr, parse_name_addr
+from ims_core.messages.uri import is_sips
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
@@ -88,7 +89,7 @@ class Recursion:
                 left.append(value)
                 continue
             # "If the Request-URI of the original request is a SIPS URI, the proxy MUST NOT recurse to a non-SIPS URI"
-            fits = uri.scheme == "sips" or (uri.scheme == "sip" and not request.uri.startswith("sips:"))
+            fits = uri.scheme == "sips" or (uri.scheme == "sip" and not is_sips(request.uri))
             if uri.text in known:
                 continue
             if fits and self._admits(uri):

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from ims_core.errors import SipError
 from ims_core.messages.headers import parse_name_addr
+from ims_core.messages.uri import is_sips
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
@@ -160,7 +161,7 @@ class TopologyHiding:
             except SipError:  # whatever it tells, it is of no use outside
                 continue
             sealed = self._seal.close(contact, _CONTACT, message.call_id)
-            uri = record_route.uri(sealed, side, secure=contact.startswith("sips:"))
+            uri = record_route.uri(sealed, side, secure=is_sips(contact))
             parameters = value.rpartition(">")[2] if ">" in value else "".join(value.partition(";")[1:])
             hidden.append(f"<{uri}>{parameters}")
         _replace(message, "Contact", hidden)

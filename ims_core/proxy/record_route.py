@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from ims_core.flow import transport_parameter
+from ims_core.messages.uri import is_sips
 
 if TYPE_CHECKING:
     from ims_core.flow import Address, Flow
@@ -49,7 +50,7 @@ class RecordRoute:
         They differ by transport, version of IP or listener: whoever is told of one of them reaches the other by us.
         """
         # 16.6 step 4: "If the Request-URI contains a SIPS URI, … the URI placed … MUST be a SIPS URI"
-        secure = request.uri.startswith("sips:")
+        secure = is_sips(request.uri)
         request.prepend("Record-Route", f"<{self.uri(token, came_by, secure=secure)};lr>")
         if came_by[:2] != leaves_by[:2]:
             request.prepend("Record-Route", f"<{self.uri(token, leaves_by, secure=secure)};lr>")

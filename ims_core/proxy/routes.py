@@ -50,7 +50,7 @@ def undo_strict_routing(request: Request, is_ours: Callable[[Uri], bool]) -> Uri
     16.4: "If the Request-URI of the request contains a value this proxy previously placed into a Record-Route
     header field". Returns that value; None: nothing was to be done.
     """
-    if not request.uri.startswith(("sip:", "sips:")):
+    if not request.uri[:5].lower().startswith(("sip:", "sips:")):
         return None
     ours = request.target
     routes = request.values("Route")

@@ -63,11 +63,6 @@ def came_directly(request: Request) -> bool:
     return keys.count("via") == 1 and "," not in request.lines[keys.index("via")]
 
 
-def supports(request: Request, option: str) -> bool:
-    """Whether the user agent says that it supports an extension."""
-    return any(value.lower() == option for value in request.values("Supported"))
-
-
 def path_of(request: Request) -> tuple[str, ...]:
     """The proxies that requests to the contacts are to pass, the first hop first. Raises ``BadRequest``."""
     if "path" not in request.keys:

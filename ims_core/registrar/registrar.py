@@ -8,7 +8,6 @@ from functools import lru_cache
 from math import ceil, inf
 
 from ims_core.errors import (
-    BadExtension,
     BadRequest,
     FirstHopLacksOutbound,
     Forbidden,
@@ -19,6 +18,7 @@ from ims_core.errors import (
 )
 from ims_core.flow import Flow
 from ims_core.ids import Ids
+from ims_core.messages.extensions import check_required, names_option
 from ims_core.messages.headers import parse_name_addr, quote_string
 from ims_core.messages.message import Request, Response, error_response, response_to
 from ims_core.messages.uri import parse_uri, same_uri
@@ -33,7 +33,6 @@ from ims_core.registrar.contacts import (
     preference,
     registration_id,
     seconds,
-    supports,
 )
 from ims_core.registrar.location import Binding, Domains, Location, Removal
 from ims_core.security.digest import DigestAuthenticator, Outcome, Unauthorized, Verdict
@@ -100,7 +99,7 @@ class Registrar:
         try:
             self._location.expire(now)
             if "require" in request.keys:
-                _check_extensions(request)
+                check_required(request, SUPPORTED)  # step 2
             user = None if self._authenticator is None else self._authenticate(self._authenticator, request, flow, now)
             aor = self._address_of_record(request, user)
             self._update(request, aor, flow, now)
@@ -252,7 +251,7 @@ class Registrar:
             if instance and "reg-id" in contact.params:
                 reg_id = registration_id(contact)
                 if not keeps_flow:
-                    if supports(request, "outbound"):
+                    if names_option(request, "Supported", "outbound"):
                         raise FirstHopLacksOutbound
                     reg_id = 0
             held = self._location.match(aor, uri, instance, reg_id)
@@ -323,7 +322,8 @@ class Registrar:
 
     def _tell_of_flow(self, request: Request, binding: Binding, response: Response) -> None:
         """Say that the contact of this request was registered for its flow (RFC 5626 section 6)."""
-        if (binding.call_id, binding.cseq) == (request.call_id, request.cseq.number) and supports(request, "outbound"):
+        is_told_of = (binding.call_id, binding.cseq) == (request.call_id, request.cseq.number)
+        if is_told_of and names_option(request, "Supported", "outbound"):
             response.add("Require", "outbound")
             if binding.flow is not None and self._flow_timer:
                 response.add("Flow-Timer", str(self._flow_timer))
@@ -336,13 +336,6 @@ def _same_contact(one: Wish, other: Wish) -> bool:
     if one.reg_id or other.reg_id:
         return (one.instance, one.reg_id) == (other.instance, other.reg_id)
     return same_uri(one.uri, other.uri)
-
-
-def _check_extensions(request: Request) -> None:
-    """Step 2: options demanded in Require that are not supported."""
-    unsupported = [option for option in request.values("Require") if option.lower() not in SUPPORTED]
-    if unsupported:
-        raise BadExtension(headers=(("Unsupported", ", ".join(unsupported)),))
 
 
 def _ignore(flow: Flow, verdict: Verdict, now: float) -> None:

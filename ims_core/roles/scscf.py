@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ims_core.errors import Forbidden, NotFound, TemporarilyUnavailable
+from ims_core.messages.uri import is_sips
 from ims_core.proxy.forking import Target
 from ims_core.roles.routing import HERE, Decision, Forward, ToService
 
@@ -62,7 +63,7 @@ class Scscf:
 
         Such a request is never sent on in the clear, nor its Request-URI made a SIP one.
         """
-        secured = tuple(binding for binding in bindings if binding.contact.startswith("sips:"))
+        secured = tuple(binding for binding in bindings if is_sips(binding.contact))
         if bindings and not secured:
             raise TemporarilyUnavailable(headers=(("Warning", f'380 {self._domains.domain} "SIPS Not Allowed"'),))
         return secured

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ims_core.errors import BadRequest, NotAcceptable, UnsupportedMediaType
-from ims_core.messages.multipart import split_multipart
+from ims_core.messages.headers import parse_params, split_params
+from ims_core.messages.multipart import Part, split_multipart
 from ims_core.ua.event_headers import accepts, media_type
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Request, Response
 
 SDP: Final = "application/sdp"
+_ONE_SUFFICES: Final = frozenset(("multipart/alternative", "multipart/related"))
 
 
 def session_description(message: Request | Response) -> bytes:
@@ -20,33 +22,63 @@ def session_description(message: Request | Response) -> bytes:
         return b""
     kind = media_type(message)
     if kind == SDP:
-        return message.body
-    return _described_among_others(message) if kind.startswith("multipart/") else b""
-
-
-def _described_among_others(message: Request | Response) -> bytes:
-    try:
-        parts = split_multipart(message.require("Content-Type"), message.body)
-    except BadRequest:
-        return b""
-    kinds = (part.headers.get("content-type", "").partition(";")[0].strip().lower() for part in parts)
-    return next((part.body for part, kind in zip(parts, kinds, strict=True) if kind == SDP), b"")
+        return b"" if _is_encoded(message) else message.body
+    return next((part.body for part in _parts(message) if _kind_of(part) == SDP), b"")
 
 
 def check_description(request: Request) -> None:
     """Refuse an INVITE whose body has no session description in it (8.2.3), or whose sender wants none (20.1).
 
-    Raises ``UnsupportedMediaType``, also where the body is encoded, or ``NotAcceptable``. A body of optional handling
-    may be anything (20.11).
+    So is refused what has other parts that must be understood. Raises ``UnsupportedMediaType``, also where the body is
+    encoded, or ``NotAcceptable``. A body of optional handling may be anything (20.11).
     """
-    if request.body and not _is_optional(request):
-        if any(coding.lower() not in {"", "identity"} for coding in request.values("Content-Encoding")):
+    if request.body and not _is_optional(request.get("Content-Disposition") or ""):
+        if _is_encoded(request):
             raise UnsupportedMediaType(headers=(("Accept-Encoding", "identity"),))
-        if not session_description(request):
+        if not session_description(request) or any(map(_must_be_understood, _parts_all_needed(request))):
             raise UnsupportedMediaType(headers=(("Accept", SDP),))
     if not accepts(request, SDP):
         raise NotAcceptable(headers=(("Accept", SDP),))
 
 
-def _is_optional(request: Request) -> bool:
-    return "handling=optional" in (request.get("Content-Disposition") or "").lower().replace(" ", "")
+def _parts(message: Request | Response) -> list[Part]:
+    """The parts of a body that has several and is well-formed."""
+    if not media_type(message).startswith("multipart/"):
+        return []
+    try:
+        return split_multipart(message.require("Content-Type"), message.body)
+    except BadRequest:
+        return []
+
+
+def _parts_all_needed(request: Request) -> list[Part]:
+    return [] if media_type(request) in _ONE_SUFFICES else _parts(request)
+
+
+def _must_be_understood(part: Part) -> bool:
+    """Whether nobody here understands a part that is not optional; what another one points to has a say of its own."""
+    return (
+        _kind_of(part) != SDP
+        and "content-id" not in part.headers
+        and not _is_optional(part.headers.get("content-disposition", ""))
+    )
+
+
+def _kind_of(part: Part) -> str:
+    return part.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _is_encoded(message: Request | Response) -> bool:
+    return "content-encoding" in message.keys and any(
+        coding.lower() not in {"", "identity"} for coding in message.values("Content-Encoding")
+    )
+
+
+def _is_optional(disposition: str) -> bool:
+    """Read a Content-Disposition: "If the handling parameter is missing, the value "required" SHOULD be assumed"."""
+    if "handling" not in disposition.lower():
+        return False
+    try:
+        return parse_params(split_params(disposition)[1:]).get("handling", "").strip().lower() == "optional"
+    except BadRequest:
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ims_core.errors import BadRequest
+from ims_core.messages.extensions import names_option
 from ims_core.ua.description import SDP, session_description
 from ims_core.ua.dialog import Dialog
 from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN
@@ -87,7 +88,7 @@ class Fork:
 
 def is_reliable(response: Response) -> bool:
     """Whether a provisional response is to be acknowledged by PRACK."""
-    return "rseq" in response.keys and "100rel" in response.values("Require")
+    return "rseq" in response.keys and names_option(response, "Require", "100rel")
 
 
 def _rseq(response: Response) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ims_core.errors import BadRequest, LocalProtocolError, NoSuchDialog
+from ims_core.messages.extensions import names_option
 from ims_core.messages.message import Request, response_to
+from ims_core.messages.uri import is_sips
 from ims_core.ua.description import SDP, session_description
 from ims_core.ua.dialog import Dialog
 from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN, Overlapping, check_turn
@@ -34,7 +36,7 @@ class IncomingCall(Session):
         self._reliable: ReliableResponses | None = None
         self._has_described = False  # in a reliable response: the 2xx will say nothing more
         self._answer: bytes | None = None  # that waits for a PRACK
-        self.contact = context.contact_for(flow, request.target.user, secure=request.uri.startswith("sips:"))
+        self.contact = context.contact_for(flow, request.target.user, secure=is_sips(request.uri))
         self.dialog = Dialog.as_server(request, context.endpoint.ids.tag(), flow)
         self.dialog.turn = OUR_TURN
         transaction.user = self
@@ -49,7 +51,7 @@ class IncomingCall(Session):
     @property
     def takes_reliable(self) -> bool:
         """Whether the caller acknowledges provisional responses, so that one may carry our offer (RFC 3262)."""
-        return "100rel" in (*self.request.values("Require"), *self.request.values("Supported"))
+        return self._requires_reliable or names_option(self.request, "Supported", "100rel")
 
     def progress(self, status: int = 180, sdp: bytes = b"") -> None:
         """Send a provisional response, with early media when ``sdp`` is given.
@@ -62,8 +64,7 @@ class IncomingCall(Session):
             return
         if self._has_described:
             sdp = b""
-        is_required = "require" in self.request.keys and "100rel" in self.request.values("Require")
-        if is_required or (sdp and "100rel" in self.request.values("Supported")):
+        if self._requires_reliable or (sdp and self.takes_reliable):
             if sdp or self.offer or self._has_described:
                 self._send_reliably(status, sdp)
                 self.context.changed(self)
@@ -131,6 +132,10 @@ class IncomingCall(Session):
         super().go_on()
 
     # Inside -------------------------------------------------------------------------------------------------
+
+    @property
+    def _requires_reliable(self) -> bool:
+        return names_option(self.request, "Require", "100rel")
 
     def _may_answer(self) -> bool:
         if self._reliable is None:

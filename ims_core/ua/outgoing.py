@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from ims_core.errors import BadRequest, RequestPending, SipError
 from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.message import Request, Response
+from ims_core.messages.uri import is_sips
 from ims_core.security.credentials import ANSWERED_BY, Challenged
 from ims_core.transactions.machines import TIMEOUT
 from ims_core.ua.description import SDP, session_description
@@ -160,7 +161,7 @@ class OutgoingCall(Session):
 
     def _prepare(self, invite: Request, flow: Flow) -> None:
         """Let the callee reach us by the way that the INVITE leaves by."""
-        self.contact = self.context.contact_for(flow, self._user, secure=invite.uri.startswith("sips:"))
+        self.contact = self.context.contact_for(flow, self._user, secure=is_sips(invite.uri))
         invite.add("Contact", self.contact)
 
     def _fail(self, status: int, reason: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ims_core.errors import BadRequest, SipError
+from ims_core.messages.extensions import names_option
 from ims_core.messages.message import Request, Response
 from ims_core.ua.alarm import Alarm
 
@@ -66,7 +67,7 @@ def settle(request: Request, policy: TimerPolicy, refresher: str) -> Terms | Non
     ``refresher`` is who is to refresh where the request leaves it open. None: no timer, as its sender knows of none.
     Raises ``IntervalTooSmall``, ``BadRequest``.
     """
-    supported = "timer" in request.values("Supported")
+    supported = names_option(request, "Supported", "timer")
     value = request.get("Session-Expires")
     if value is None and not supported:
         return None
@@ -130,7 +131,7 @@ class SessionTimer:
             return ()
         self._start(terms, request, is_refresher=terms.refresher == UAS)
         said = ("Session-Expires", f"{terms.expires};refresher={terms.refresher}")
-        return (said, ("Require", "timer")) if "timer" in request.values("Supported") else (said,)
+        return (said, ("Require", "timer")) if names_option(request, "Supported", "timer") else (said,)
 
     def take(self, response: Response) -> None:
         """Start, or stop, as a 2xx to a request of ours says."""

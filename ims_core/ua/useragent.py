@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from ims_core.errors import BadExtension, LoopDetected, MethodNotAllowed, NoSuchDialog, NotImplementedHere, SipError
+from ims_core.errors import LoopDetected, MethodNotAllowed, NoSuchDialog, NotImplementedHere, SipError
 from ims_core.flow import transport_parameter
+from ims_core.messages.extensions import check_required
 from ims_core.messages.message import METHODS
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, ResponseReceived
 from ims_core.ua.context import ALLOW
@@ -282,14 +283,6 @@ class UserAgent:
 
 WITHIN_DIALOGS = frozenset(("BYE", "INFO", "NOTIFY", "PRACK", "UPDATE"))
 """Methods that make no sense outside a dialog: 481."""
-
-
-def check_required(request: Request, supported: Container[str] = ()) -> None:
-    """Refuse what demands an extension that is not ``supported`` (8.2.2.3). Raises ``BadExtension``."""
-    if "require" in request.keys:
-        unknown = [option for option in request.values("Require") if option.lower() not in supported]
-        if unknown:
-            raise BadExtension(headers=(("Unsupported", ", ".join(unknown)),))
 
 
 def request_id(request: Request) -> tuple[str, str, int]:

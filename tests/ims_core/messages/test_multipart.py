@@ -52,9 +52,50 @@ def invite(content_type: str, body: bytes, *headers: tuple[str, str]) -> Request
 
 @rfc("5621-3.1")
 def test_a_session_description_is_found_among_other_parts() -> None:
-    request = invite('multipart/mixed;boundary="b/1"', BODY)
-    assert session_description(request) == b"v=0\r\n\r\n--b/\r\n"
+    for content_type in ('multipart/mixed;boundary="b/1"', 'Multipart/Related;boundary="b/1"'):
+        assert session_description(invite(content_type, BODY)) == b"v=0\r\n\r\n--b/\r\n"
+
+
+@rfc("3261-8.2.3", "3261-20.11")
+@pytest.mark.parametrize(
+    ("kind", "fields", "is_refused"),
+    [
+        ("mixed", "Content-Type: application/ISUP; version=itu-t92+", True),
+        ("mixed", "Content-Type: application/ISUP\r\nContent-Disposition: signal; handling=required", True),
+        ("mixed", "Content-Type: application/ISUP\r\nContent-Disposition: signal; Handling = optional", False),
+        ("mixed", 'Content-Type: application/ISUP\r\nContent-Disposition: signal; x="; handling=optional"', True),
+        ("mixed", "Content-Type: application/ISUP\r\nContent-Disposition: signal; ; handling=optional", True),
+        ("mixed", "Content-Type: application/pidf+xml\r\nContent-ID: <place@192.0.2.1>", False),
+        ("x-anything", "Content-Type: application/ISUP", True),
+        ("alternative", "Content-Type: application/ISUP", False),
+        ("related", "Content-Type: application/ISUP", False),
+    ],
+)
+def test_a_part_that_must_be_understood_but_is_not_refuses_the_whole(kind: str, fields: str, is_refused: bool) -> None:
+    parts = f"--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b\r\n{fields}\r\n\r\n\x01\x10\r\n--b--"
+    request = invite(f"multipart/{kind};boundary=b", parts.encode())
+    assert session_description(request) == b"v=0"
+    if not is_refused:
+        check_description(request)
+        return
+    with pytest.raises(UnsupportedMediaType) as caught:
+        check_description(request)
+    assert caught.value.headers == (("Accept", "application/sdp"),)
+    check_description(
+        invite(f"multipart/{kind};boundary=b", parts.encode(), ("Content-Disposition", "session;handling=optional"))
+    )
+
+
+@rfc("3261-20.11", "3261-20.12")
+def test_an_optional_description_in_an_unknown_coding_is_ignored() -> None:
+    coded = ("Content-Encoding", "gzip")
+    with pytest.raises(UnsupportedMediaType) as caught:
+        check_description(invite("application/sdp", b"\x1f\x8b", coded))
+    assert caught.value.headers == (("Accept-Encoding", "identity"),)
+    request = invite("application/sdp", b"\x1f\x8b", coded, ("Content-Disposition", "session;handling=optional"))
     check_description(request)
+    assert session_description(request) == b""
+    assert session_description(invite("application/sdp", b"v=0", ("Content-Encoding", "identity"))) == b"v=0"
 
 
 @rfc("3261-8.2.3")
