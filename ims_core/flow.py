@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import NamedTuple
 
 Address = tuple[str, int]
@@ -48,6 +50,20 @@ def format_address(address: Address) -> str:
     """Return ``host:port``, an IPv6 host in brackets (RFC 3261 section 25.1 ``hostport``)."""
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@lru_cache(10_000)
+def source_of(host: str) -> str:
+    """What peers are limited by: the host itself, or the first address of its /64, which is what one customer has."""
+    if ":" not in host:
+        return host
+    try:
+        address = IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Address(int(address) >> 64 << 64))
 
 
 def transport_parameter(transport: str, scheme: str = "sip") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from typing import TYPE_CHECKING, Final
 
 from ims_core.errors import ServiceUnavailable, SipError
@@ -36,7 +36,7 @@ class Door:
 
     ``closing``, when set, is what new calls get from now on. ``retry_after`` may tell in seconds when a request is
     worth trying again, ``owns`` whether it belongs to a dialog of ours; ``emergency_numbers`` are never turned away,
-    ``chance`` returns numbers from 0 to 1.
+    ``chance`` returns numbers from 0 to 1. ``busy`` returns the numbers of the connections that calls go by.
     ``rejected`` counts by method what the load turned away.
     """
 
@@ -57,6 +57,8 @@ class Door:
         self.retry_after: Callable[[Request], float | None] = lambda _: None
         self.rejected: Counter[str] = Counter()
         self.owns: Callable[[Request], bool] = lambda _: False
+        self.busy: Callable[[], Container[int]] = frozenset
+        self._let_in: set[int] = set()
         self._clock = clock
         self._domains = domains
         self._location = location
@@ -88,6 +90,23 @@ class Door:
             self.rejected[method if method in COUNTED else "other"] += 1
             raise ServiceUnavailable(headers=(("Retry-After", str(self.seconds_to_retry(request))),))
         return True
+
+    def let_in(self, flow: Flow) -> None:
+        """Take note that something that came by ``flow`` was not turned away: its connection is no stranger's."""
+        if flow.connection:
+            self._let_in.add(flow.connection)
+
+    def left(self, flow: Flow) -> None:
+        """Forget a connection that is gone."""
+        self._let_in.discard(flow.connection)
+
+    def knows(self, flow: Flow) -> bool:
+        """Whether ``flow`` is that of a registered contact, of a trusted host, or one that something was let in by."""
+        return flow.connection in self._let_in or self.needs(flow)
+
+    def needs(self, flow: Flow) -> bool:
+        """Whether ``flow`` is that of a registered contact or of a trusted host."""
+        return self._location.has_flow(flow) or (self.guard is not None and self.guard.trusts(flow.remote[0]))
 
     def waited(self, seconds: float) -> None:
         """Take note of how long a message was there before it was taken."""

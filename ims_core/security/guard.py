@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from msgspec import Struct
 
+from ims_core.flow import Flow, source_of
 from ims_core.security.digest import Outcome, Verdict
 
 if TYPE_CHECKING:
-    from ims_core.flow import Flow
     from ims_core.messages.message import Request
 
 MINUTE = 60.0
@@ -151,8 +151,7 @@ class Guard:
 
     def admits(self, request: Request, flow: Flow, now: float) -> bool:
         """Whether a request that belongs to nothing known is to be looked at; otherwise it is not even answered."""
-        host = flow.remote[0]
-        if self._is_registered(flow) or self._is_allowed(host) or self._is_trusted(host):
+        if self._is_registered(flow) or self.trusts(flow.remote[0]):
             return True
         if self._scanner is not None and self._is_scanner(self._scanner, request):
             self.dropped["scanner"] += 1
@@ -167,6 +166,10 @@ class Guard:
             self.dropped["rate"] += 1
             return False
         return True
+
+    def trusts(self, host: str) -> bool:
+        """Whether a host is never limited."""
+        return self._is_allowed(host) or self._is_trusted(host)
 
     @staticmethod
     def _is_scanner(pattern: re.Pattern[str], request: Request) -> bool:
@@ -277,20 +280,6 @@ class Guard:
     def _expire(self, now: float) -> None:
         for ban in [ban for ban in self._bans.values() if ban.until <= now]:
             self._end(ban)
-
-
-@lru_cache(MOST_SOURCES)
-def source_of(host: str) -> str:
-    """What a host is known by: itself, or the first address of its /64."""
-    if ":" not in host:
-        return host
-    try:
-        address = IPv6Address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(IPv6Address(int(address) >> 64 << 64))
 
 
 def _is_in(host: str, networks: Iterable[Network]) -> bool:

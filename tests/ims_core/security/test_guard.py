@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ims_core.flow import Flow
+from ims_core.flow import Flow, source_of
 from ims_core.messages.message import Request
 from ims_core.messages.parser import parse_message
 from ims_core.security import guard as guard_module
 from ims_core.security.digest import Outcome, Verdict
-from ims_core.security.guard import Ban, Guard, Rules, source_of
+from ims_core.security.guard import Ban, Guard, Rules
 from tests.kit import NODE_ADDRESS, request_bytes
 
 HOST = "198.51.100.66"
