@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Coroutine
+from collections.abc import Container, Coroutine
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -16,6 +16,7 @@ from ims_core.transport.framing import Framer, StreamFramer
 from ims_core.transport.limits import Owner
 from ims_core.transport.sent_by import alias_port, return_address
 from ims_core.transport.streams import Stream
+from ims_core.transport.visitors import DISPLACED, FULL, STRANGER, NoRoom, Visitors
 from ims_core.transport.websocket import WebSocketFramer, WebSocketSettings
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ log = structlog.get_logger("sip")
 
 BACKLOG = 1024  # connections that the system holds until we take them
 PROBE_SECONDS = 1.0  # to open a connection that there is another way for
-LOGGED_HANDSHAKES, LOGGED_SECONDS = 10, 10.0  # so many failed ones are logged within so long; all are counted
+LOGGED_LINES, LOGGED_SECONDS = 10, 10.0  # so many faults of peers are logged within so long; all are counted
 
 Peer = tuple[str, Address, str]  # transport, remote address, and the name that a certificate has proved
 
@@ -42,6 +43,15 @@ class ConnectionsOwner(Owner, Protocol):
     def shuts_out(self, flow: Flow) -> bool:
         """Whether nothing is to be heard from ``flow``."""
 
+    def knows(self, flow: Flow) -> bool:
+        """Whether ``flow`` is no stranger's."""
+
+    def needs(self, flow: Flow) -> bool:
+        """Whether ``flow`` must stay: somebody is registered by it, or its host is trusted."""
+
+    def busy(self) -> Container[int]:
+        """Return the numbers of the connections that calls under way go by."""
+
 
 class Connections:
     """Accepts and opens connections, and chooses the one that a message takes.
@@ -51,7 +61,8 @@ class Connections:
     connected from an address is the peer there as long as only the address is named: that is how phones are called,
     by TLS too, to whose port nobody can connect. To be called by a name over a connection that it opened itself, a
     peer must prove the name by its certificate and ask for it by ``alias`` (RFC 5923).
-    ``handshakes_failed`` counts those of TLS by reason (``tls.FAILURES``).
+    ``handshakes_failed`` counts those of TLS by reason (``tls.FAILURES``), ``turned_away`` by reason the connections
+    that there was no room for, or no longer (``visitors.TURNED_AWAY``).
     """
 
     def __init__(self, owner: ConnectionsOwner, *, tls: Tls | None, websocket: WebSocketSettings | None) -> None:
@@ -59,7 +70,12 @@ class Connections:
         self.dropped = owner.dropped
         self.flush = owner.flush
         self.handshakes_failed: Counter[str] = Counter()
+        self.turned_away: Counter[str] = Counter()
         self._owner = owner
+        self._visitors = Visitors(
+            owner, source=owner.limits.connections_per_source, seconds=owner.limits.stranger_seconds
+        )
+        self._turning_out: asyncio.TimerHandle | None = None
         self._tls = tls
         self._websocket = websocket or WebSocketSettings()
         self._loop = asyncio.get_running_loop()
@@ -70,7 +86,7 @@ class Connections:
         self._may_be_aliased: dict[int, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = 0
-        self._logged: deque[float] = deque(maxlen=LOGGED_HANDSHAKES)
+        self._logged: deque[float] = deque(maxlen=LOGGED_LINES)
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -99,6 +115,8 @@ class Connections:
         """Close every listener and connection."""
         for server in self._servers:
             server.close()
+        if self._turning_out is not None:
+            self._turning_out.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -120,8 +138,8 @@ class Connections:
                 self._fail_soon(flow)
         elif flow in self._opening:
             self._queue(flow, data)
-        elif len(self._streams) + len(self._opening) >= self.limits.connections:
-            self.dropped["connection limit"] += 1
+        elif self._is_full and not self._make_room():
+            self._turn_away(flow, FULL)
             self._fail_soon(flow)
         else:
             self._opening[flow] = [data]
@@ -134,19 +152,17 @@ class Connections:
         if flow.connection in self._may_be_aliased:
             self._alias(self._may_be_aliased.pop(flow.connection), data, flow)
         self._owner.receive(data, flow)
+        self._visitors.heard(flow)
 
     def refuse(self, head: bytes, error: SipError, flow: Flow) -> None:
         """Hand on why a message was not taken."""
         self._owner.refuse(head, error, flow)
 
     def stream_opened(self, stream: Stream, remote: Address) -> Flow | None:
-        """Number a connection; None when there are too many, or its peer is banned."""
-        if len(self._streams) >= self.limits.connections:
-            self.dropped["connection limit"] += 1
-            return None
+        """Number a connection; None when there is no room for it, or its peer is banned."""
         self._numbers += 1
         flow = Flow(stream.transport, stream.local, remote, self._numbers)
-        if stream.to is None and self._owner.shuts_out(flow):
+        if stream.to is None and (self._owner.shuts_out(flow) or not self._take_in(flow)):
             return None
         self._streams[flow.connection] = stream
         return flow
@@ -160,12 +176,15 @@ class Connections:
             return
         if flow.transport not in WEBSOCKETS:
             self._know(stream, _peer_of(flow))
-        if flow.transport == "TLS" and stream.tls is not None and stream.tls.peer_names:
-            self._may_be_aliased[flow.connection] = stream
+        if stream.tls is not None and stream.tls.peer_names:
+            self._visitors.welcome(flow)
+            if flow.transport == "TLS":
+                self._may_be_aliased[flow.connection] = stream
 
     def stream_closed(self, stream: Stream, flow: Flow) -> None:
         """Forget a connection and report it."""
         self._streams.pop(flow.connection, None)
+        self._visitors.leave(flow)
         self._may_be_aliased.pop(flow.connection, None)
         for peer in stream.known_as:
             if self._by_peer.get(peer) is stream:
@@ -177,12 +196,62 @@ class Connections:
     def handshake_failed(self, flow: Flow, failure: HandshakeFailed) -> None:
         """Count, and tell, why there is no TLS."""
         self.handshakes_failed[failure.reason] += 1
+        self.tell("handshake.failed", flow, str(failure))
+
+    def tell(self, event: str, flow: Flow, reason: str) -> None:
+        """Log what became of a connection, unless there were too many lines of that kind lately."""
         now = self._loop.time()
-        if len(self._logged) < LOGGED_HANDSHAKES or now - self._logged[0] >= LOGGED_SECONDS:
+        if len(self._logged) < LOGGED_LINES or now - self._logged[0] >= LOGGED_SECONDS:
             self._logged.append(now)
-            log.info(
-                "handshake.failed", transport=flow.transport, peer=format_address(flow.remote), reason=str(failure)
-            )
+            log.info(event, transport=flow.transport, peer=format_address(flow.remote), reason=reason)
+
+    # Room ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._streams) + len(self._opening) >= self.limits.connections
+
+    def _take_in(self, flow: Flow) -> bool:
+        """Find room for a connection that a peer opened; False when there is none."""
+        try:
+            gone = self._visitors.arrive(flow, self._loop.time(), is_full=self._is_full)
+        except NoRoom as refusal:
+            self._turn_away(flow, refusal.reason)
+            return False
+        if gone is not None:
+            self._displace(gone)
+        self._watch_strangers()
+        return True
+
+    def _make_room(self) -> bool:
+        """Find room for a connection of our own; False when there is none."""
+        gone = self._visitors.give_way(self._loop.time())
+        if gone is not None:
+            self._displace(gone)
+        return gone is not None
+
+    def _displace(self, flow: Flow) -> None:
+        self._turn_away(flow, DISPLACED)
+        stream = self._streams.pop(flow.connection, None)
+        if stream is not None:
+            stream.abort()
+
+    def _watch_strangers(self) -> None:
+        """Wait for the time at which the stranger who came first has been here long enough."""
+        deadline = self._visitors.next_deadline()
+        if self._turning_out is None and deadline is not None:
+            self._turning_out = self._loop.call_at(deadline, self._turn_out)
+
+    def _turn_out(self) -> None:
+        self._turning_out = None
+        for flow in self._visitors.overstayed(self._loop.time()):
+            self._turn_away(flow, STRANGER)
+            self._streams[flow.connection].close()
+        self._watch_strangers()
+
+    def _turn_away(self, flow: Flow, reason: str) -> None:
+        self.turned_away[reason] += 1
+        self.tell("connection.turned_away", flow, reason)
 
     # Opening ------------------------------------------------------------------------------------------------
 

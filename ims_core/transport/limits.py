@@ -12,13 +12,17 @@ from ims_core.flow import Flow
 class TransportLimits(NamedTuple):
     """What peers may take: see the keys of the same names in the shipped configuration.
 
-    ``handshake_seconds`` bounds TLS and WebSocket handshakes together. Connections that we opened are kept alive with
+    ``handshake_seconds`` bounds TLS and WebSocket handshakes together. Of those connections that peers opened and the
+    node does not know, a source has at most ``connections_per_source``, and none stays longer than ``stranger_seconds``
+    (0: no such limit). Connections that we opened are kept alive with
     a ping before every ``keepalive_seconds`` are over (0: never), which is to be answered within ``pong_seconds``.
     """
 
     receive_buffer: int = 4 * 1024 * 1024
     max_message: int = 65_535
     connections: int = 2000
+    connections_per_source: int = 500
+    stranger_seconds: float = 120.0
     stall_seconds: float = 30.0
     connect_seconds: float = 5.0
     handshake_seconds: float = 10.0

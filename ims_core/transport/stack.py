@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -109,6 +109,18 @@ class Stack:
     def shuts_out(self, flow: Flow) -> bool:
         """Whether nothing is to be heard from ``flow``."""
         return self._node is not None and self._node.door.shuts_out(flow)
+
+    def knows(self, flow: Flow) -> bool:
+        """Whether ``flow`` is no stranger's."""
+        return self._node is not None and self._node.door.knows(flow)
+
+    def needs(self, flow: Flow) -> bool:
+        """Whether ``flow`` must stay: somebody is registered by it, or its host is trusted."""
+        return self._node is not None and self._node.door.needs(flow)
+
+    def busy(self) -> Container[int]:
+        """Return the numbers of the connections that calls under way go by."""
+        return self._node.door.busy() if self._node is not None else ()
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """Hand one whole message to the node; never raises. The caller flushes."""

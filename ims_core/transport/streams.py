@@ -7,14 +7,10 @@ import random
 from collections.abc import Callable
 from typing import Protocol, cast
 
-import structlog
-
-from ims_core.flow import Address, Flow, format_address
+from ims_core.flow import Address, Flow
 from ims_core.transport.framing import PING, PONG, Framer, Unframed
 from ims_core.transport.limits import Owner
 from ims_core.transport.tls import CLOSED, TIMEOUT, HandshakeFailed, TlsLayer
-
-log = structlog.get_logger("sip")
 
 EARLIEST = 0.8  # RFC 5626 section 4.4.1: pings come "between 80 and 100% of the upper bound"
 
@@ -33,6 +29,9 @@ class StreamOwner(Owner, Protocol):
 
     def handshake_failed(self, flow: Flow, failure: HandshakeFailed) -> None:
         """Count, and tell, why there is no TLS."""
+
+    def tell(self, event: str, flow: Flow, reason: str) -> None:
+        """Log what became of a connection."""
 
 
 class Stream(asyncio.Protocol):
@@ -245,7 +244,7 @@ class Stream(asyncio.Protocol):
     def _note_drop(self, counted: str, reason: str) -> None:
         self._owner.dropped[counted] += 1
         if self._flow is not None:
-            log.info("connection.dropped", peer=format_address(self._flow.remote), reason=reason)
+            self._owner.tell("connection.dropped", self._flow, reason)
 
     # Time ---------------------------------------------------------------------------------------------------
 

@@ -25,10 +25,21 @@ DEFECT = b"what trips the node"
 
 
 class OpenDoor:
-    """Lets everybody in."""
+    """Lets everybody in, and knows and needs whom the test says."""
+
+    def __init__(self) -> None:
+        self.hosts: set[str] = set()
+        self.needed: set[int] = set()
+        self.busy: Callable[[], set[int]] = set
 
     def shuts_out(self, flow: Flow) -> bool:
         return False
+
+    def knows(self, flow: Flow) -> bool:
+        return flow.remote[0] in self.hosts or self.needs(flow)
+
+    def needs(self, flow: Flow) -> bool:
+        return flow.remote[1] in self.needed
 
     def waited(self, seconds: float) -> None:
         assert seconds > -1
@@ -450,7 +461,7 @@ def test_connections_are_limited(run: Run) -> None:
             reader, writer = await b.connect()
             assert await at_end(reader) == b""
             await close(writer)
-            assert b.stack.dropped == {"connection limit": 1}
+            assert b.stack.streams.turned_away == {"full": 1}
             assert len(b.stack.streams) == 2
             await close(held.pop()[1])
             await b.node.until(lambda: len(b.node.failed) == 1)
@@ -585,7 +596,7 @@ def test_a_connection_above_the_limit_is_a_transport_error(run: Run) -> None:
             flow = Flow("TCP", b.tcp, other.tcp)
             b.send(flow, b"one")
             await b.node.until(lambda: b.node.failed == [flow])
-            assert b.stack.dropped == {"connection limit": 1}
+            assert b.stack.streams.turned_away == {"full": 1}
             await close(writer)
 
     run(main())
