@@ -165,13 +165,18 @@ class Trunks:
         return Called(number or request.target.user, identity, arrival.trunk.peer.id)
 
     def take(self, session: IncomingCall, trunk_id: str) -> None:
-        """Count a call that came. Raises ``ServiceUnavailable`` when the trunk carries as many as it may."""
+        """Count a call that came, and answer challenges to it.
+
+        Raises ``ServiceUnavailable`` when the trunk carries as many as it may.
+        """
         trunk = self._exchange.trunks.get(trunk_id)
         if trunk is None:
             return
         if trunk.is_full:
             trunk.limited[INBOUND] += 1
             raise ServiceUnavailable("Too many calls of this trunk", headers=(("Retry-After", "5"),))
+        if trunk.peer.credentials is not None:
+            session.answer_by(trunk.peer.credentials)
         trunk.took(session, INBOUND)
 
     def leads_out(self, incoming: IncomingCall) -> str:

@@ -44,6 +44,12 @@ class Challenged:
         self._answered.clear()
         self._rounds = 0
 
+    def another(self) -> Challenged:
+        """Return the same for another request, which may be under way as well: what is known of realms is shared."""
+        other = Challenged(self._credentials, self._fresh)
+        other._challenges, other._counts = self._challenges, self._counts
+        return other
+
     def learn(self, response: Response) -> bool:
         """Take the challenges of a 401 or 407; whether the request is worth sending again, signed.
 
@@ -97,3 +103,10 @@ class Challenged:
             return bool(answer_challenges(challenges, "", "", *self._credentials, cnonce=""))
         except UnsupportedChallenge:
             return False
+
+
+def share_credentials(invite: Request, ack: Request) -> None:
+    """Put into an ACK what its INVITE has: "The ACK MUST contain the same credentials as the INVITE" (13.2.2.4)."""
+    for name in ANSWERED_BY.values():
+        for value in invite.whole_values(name):
+            ack.add(name, value)

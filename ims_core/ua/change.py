@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ims_core.errors import LocalProtocolError, SipError
+from ims_core.security.credentials import share_credentials
 from ims_core.transactions.machines import TIMEOUT
 from ims_core.ua.description import SDP, session_description
 from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN
@@ -14,7 +15,8 @@ from ims_core.ua.session_events import OfferRefused, Reanswered
 
 if TYPE_CHECKING:
     from ims_core.locate.courier import Outbound
-    from ims_core.messages.message import Response
+    from ims_core.messages.message import Request, Response
+    from ims_core.security.credentials import Challenged
     from ims_core.ua.context import Headers
     from ims_core.ua.dialog import Dialog
     from ims_core.ua.session import Session
@@ -42,7 +44,8 @@ class Change:
         self._session = session
         self._headers = headers
         self._ack: Callable[[], None] | None = None
-        self._cseq = 0
+        self._request: Request | None = None
+        self._challenged: Challenged | None = None
         self._glares = self._raises = 0
         self.dialog = dialog
         self.method = method
@@ -58,21 +61,20 @@ class Change:
     def send(self) -> None:
         """Send the request."""
         session, dialog = self._session, self.dialog
-        challenged = session.challenged
-        if challenged is not None and self.state == WAITING:
-            challenged.begin()
+        if session.challenged is not None and self.state == WAITING:
+            self._challenged = session.challenged.another()
         self.state = SENT
         if self.is_refresh and self.sdp:
             self.sdp = session.local_sdp  # the session may have changed while this waited
         request = dialog.request(self.method)
-        self._cseq = dialog.local_cseq
         request.add("Contact", session.contact)
         for name, value in (*self._capabilities(), *self._headers):
             request.add(name, value)
         if self.sdp:
             request.set_body(self.sdp, SDP)
-        if challenged is not None:
-            challenged.sign(request)
+        if self._challenged is not None:
+            self._challenged.sign(request)
+        self._request = request
         if self.exchanges:
             dialog.turn = PEERS_TURN
         try:
@@ -136,7 +138,7 @@ class Change:
         elif status == 422 and self._raises < _MOST_RAISES and self._raise_interval(response):
             self._raises += 1
             self.send()
-        elif status in {401, 407} and self._session.challenged is not None and self._session.challenged.learn(response):
+        elif status in {401, 407} and self._challenged is not None and self._challenged.learn(response):
             self.send()  # signed (22.2, 22.3)
         else:
             self._fail(status, response.reason)
@@ -196,7 +198,9 @@ class Change:
         if self._ack is not None:
             self._ack()
             return
-        ack = self.dialog.request("ACK", cseq=self._cseq)
+        assert self._request is not None
+        ack = self.dialog.request("ACK", cseq=self._request.cseq.number)
+        share_credentials(self._request, ack)
         if sdp:
             ack.set_body(sdp, SDP)
         context = self._session.context

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ims_core.errors import BadRequest
 from ims_core.messages.extensions import names_option
+from ims_core.ua.asking import ask
 from ims_core.ua.description import SDP, session_description
 from ims_core.ua.dialog import Dialog
 from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN
@@ -13,6 +14,7 @@ from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN
 if TYPE_CHECKING:
     from ims_core.flow import Flow
     from ims_core.messages.message import Request, Response
+    from ims_core.security.credentials import Challenged
     from ims_core.ua.context import Context
 
 MOST_FORKS: Final = 32  # kept of one INVITE; what others say is told, but they have no dialog until they answer
@@ -73,7 +75,7 @@ class Fork:
             self.remote_sdp = sdp
         return True
 
-    def prack(self, context: Context, sdp: bytes = b"") -> None:
+    def prack(self, context: Context, challenged: Challenged | None, sdp: bytes = b"") -> None:
         """Acknowledge the latest reliable response, with our answer when it brought an offer."""
         if self._pracks is None:
             return
@@ -83,7 +85,7 @@ class Fork:
         if sdp:
             prack.set_body(sdp, SDP)
             self.dialog.turn = AGREED
-        context.courier.request(prack, context.way_to_peer(self.dialog), None)
+        ask(context, self.dialog, prack, challenged)
 
 
 def is_reliable(response: Response) -> bool:

@@ -8,7 +8,7 @@ from ims_core.errors import BadRequest, RequestPending, SipError
 from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.message import Request, Response
 from ims_core.messages.uri import is_sips
-from ims_core.security.credentials import ANSWERED_BY, Challenged
+from ims_core.security.credentials import share_credentials
 from ims_core.transactions.machines import TIMEOUT
 from ims_core.ua.description import SDP, session_description
 from ims_core.ua.dialog import Dialog
@@ -42,7 +42,8 @@ class OutgoingCall(Session):
         self, context: Context, hop: Hop, on_event: EventHandler, credentials: Credentials | None = None
     ) -> None:
         super().__init__(context, on_event)
-        self.challenged = Challenged(credentials, context.endpoint.ids.tag) if credentials is not None else None
+        if credentials is not None:
+            self.answer_by(credentials)
         self._hop = hop
         self._user = ""
         self._transaction: Outbound | None = None
@@ -105,7 +106,7 @@ class OutgoingCall(Session):
             fork = next((fork for fork in self.forks.values() if fork.owes_answer), None)
             if fork is not None and self.state == INVITED:
                 fork.local_sdp = sdp
-                fork.prack(self.context, sdp)
+                fork.prack(self.context, self.challenged, sdp)
         elif self.state != OVER and self.dialog.remote_tag not in self._acks:
             self.local_sdp = sdp
             self.dialog.turn = AGREED
@@ -233,7 +234,7 @@ class OutgoingCall(Session):
         if status != 199:
             self.on_event(Ringing(status, session_description(response), reliable))
         if reliable and not fork.owes_answer and self.state != OVER:
-            fork.prack(self.context)
+            fork.prack(self.context, self.challenged)
 
     def _receive_2xx(self, response: Response) -> None:
         tag = response.to_tag
@@ -299,9 +300,7 @@ class OutgoingCall(Session):
     def _acknowledge(self, dialog: Dialog, sdp: bytes = b"") -> None:
         assert self._invite is not None
         ack = dialog.request("ACK", cseq=self._invite.cseq.number)
-        for name in ANSWERED_BY.values():  # 13.2.2.4: "The ACK MUST contain the same credentials as the INVITE."
-            for value in self._invite.whole_values(name):
-                ack.add(name, value)
+        share_credentials(self._invite, ack)
         if sdp:
             ack.set_body(sdp, SDP)
         self._acks[dialog.remote_tag] = self.context.courier.send_ack(ack, self.context.way_to_peer(dialog))
@@ -309,10 +308,7 @@ class OutgoingCall(Session):
     def _drop(self, dialog: Dialog) -> None:
         """End by BYE a dialog that is not wanted (13.2.2.4)."""
         self._acknowledge(dialog)
-        bye = dialog.request("BYE")
-        for name, value in self._bye_headers:
-            bye.add(name, value)
-        self.context.courier.request(bye, self.context.way_to_peer(dialog), None)
+        self._send_bye(dialog, self._bye_headers)
 
 
 def _as_if_from(response: Response, uri: str) -> Response:

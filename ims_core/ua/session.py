@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from ims_core.errors import LocalProtocolError, RequestPending, SipError
 from ims_core.messages.message import METHODS, Request, Response, error_response, response_to
+from ims_core.security.credentials import Challenged
 from ims_core.transactions.machines import ServerTransaction
+from ims_core.ua.asking import ask
 from ims_core.ua.change import Change, Changes
 from ims_core.ua.description import SDP, check_description, session_description
 from ims_core.ua.dialog import Dialog
@@ -39,7 +41,7 @@ from ims_core.ua.unacknowledged import Unacknowledged
 
 if TYPE_CHECKING:
     from ims_core.locate.courier import Outbound
-    from ims_core.security.credentials import Challenged
+    from ims_core.security.credentials import Credentials
     from ims_core.ua.context import Context, Headers
 
 # Where a session stands
@@ -81,6 +83,10 @@ class Session:
 
     # For the owner ------------------------------------------------------------------------------------------
 
+    def answer_by(self, credentials: Credentials) -> None:
+        """Have requests of ours answer by these who asks for some."""
+        self.challenged = Challenged(credentials, self.context.endpoint.ids.tag)
+
     def hang_up(self, headers: Headers = ()) -> None:
         """End the session; ``headers`` go into the BYE (say, Reason)."""
         if self.state == OVER or self.dialog is None:
@@ -93,7 +99,7 @@ class Session:
             return
         self.on_event = ignore
         self._drop_changes()
-        self._send_bye(headers)
+        self._send_bye(self.dialog, headers)
         self._finish("local-bye")
 
     def accept_offer(self, sdp: bytes) -> None:
@@ -148,7 +154,7 @@ class Session:
 
     def send(
         self, method: str, headers: Headers = (), *, body: bytes = b"", content_type: str = "", user: object = None
-    ) -> Outbound:
+    ) -> None:
         """Send a request within the dialog, say MESSAGE or INFO; its response is told to ``user``.
 
         Raises ``LocalProtocolError`` without a dialog, ``SipError`` when there is no way to the peer.
@@ -160,7 +166,7 @@ class Session:
             request.add(name, value)
         if body:
             request.set_body(body, content_type)
-        return self.context.courier.request(request, self.context.way_to_peer(self.dialog), user)
+        ask(self.context, self.dialog, request, self.challenged, user)
 
     # For the user agent -------------------------------------------------------------------------------------
 
@@ -243,8 +249,10 @@ class Session:
         """End a session that is of no more use."""
         if self.state == OVER:
             return
+        assert self.dialog is not None
         self._drop_changes()
-        self._send_bye((("Reason", f'SIP;cause=408;text="{why}"'),) if self._bye_wanted is None else self._bye_wanted)
+        reason = (("Reason", f'SIP;cause=408;text="{why}"'),)
+        self._send_bye(self.dialog, reason if self._bye_wanted is None else self._bye_wanted)
         self._finish("timeout")
         self.on_event(Ended(by_peer=False, reason=why))
 
@@ -365,14 +373,11 @@ class Session:
         response.add("Contact", self.contact)
         return response
 
-    def _send_bye(self, headers: Headers) -> None:
-        assert self.dialog is not None
-        bye = self.dialog.request("BYE")
+    def _send_bye(self, dialog: Dialog, headers: Headers) -> None:
+        bye = dialog.request("BYE")
         for name, value in headers:
             bye.add(name, value)
-        if self.challenged is not None:
-            self.challenged.sign(bye)
-        self.context.courier.request(bye, self.context.way_to_peer(self.dialog), None)
+        ask(self.context, dialog, bye, self.challenged)
 
     def _take_asked(self) -> ServerTransaction | None:
         """Have nothing wait for the owner's answer any more, and return what did."""

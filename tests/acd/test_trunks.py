@@ -80,15 +80,19 @@ class Carrier(Phone):
         self.contact = ""
         self.realm = DigestAuthenticator("carrier", {"us": password}.get, b"0123456789abcdef")
         self.challenges = bool(password)
+        self.guards_dialogs = False
 
     def _react(self) -> None:
         taken = []
         while (event := self.endpoint.next_event()) is not None:
-            if isinstance(event, RequestReceived) and not event.request.to.tag and self.answers(event):
+            if isinstance(event, RequestReceived) and self.guards(event.request) and self.answers(event):
                 continue
             taken.append(event)
         self.endpoint.events.extend(taken)
         super()._react()
+
+    def guards(self, request: Request) -> bool:
+        return not request.to.tag or self.guards_dialogs
 
     def answers(self, event: RequestReceived) -> bool:
         """Answer what is no call to be taken."""
@@ -368,6 +372,23 @@ def test_a_trunk_that_is_registered_calls_and_is_called(make_house: MakeHouse) -
         assert (first.get("Proxy-Authorization"), second.get("Proxy-Authorization") is None) == (None, False)
         finish(house, caller, other, agent)
         assert {(cdr.trunk, cdr.trunk_out) for cdr in house.records.cdrs} == {("one", None), (None, "one")}
+
+
+@pytest.mark.rfc("3261-22.2")
+def test_a_carrier_that_challenges_our_bye_to_its_call_is_answered(make_house: MakeHouse) -> None:
+    with make_house(one=REGISTERED) as house:
+        one, agent = Carrier(house, "127.0.1.1", password="secret"), house.agent("a1")
+        house.run(1.0)
+        one.place("sip:100@127.0.0.1:5060", "<sip:1@c>")
+        house.run(2.0)
+        one.guards_dialogs = True
+        agent.hang_up()
+        house.run(1.0)
+        first, second = one.asked("BYE")
+        assert (first.get("Proxy-Authorization") is None, one.knows(second)) == (True, False), "a nonce serves once"
+        assert second.get("Proxy-Authorization")
+        assert one.outcome == "Ended"
+        finish(house, one)
 
 
 def test_a_call_to_the_contact_for_no_number_of_ours_is_refused(make_house: MakeHouse) -> None:
