@@ -20,7 +20,8 @@ from ims_core.messages.extensions import check_required
 from ims_core.messages.message import METHODS, Response
 from ims_core.proxy.proxy import Proxy, ProxyPolicy
 from ims_core.proxy.routes import next_route
-from ims_core.roles.routing import Forward
+from ims_core.roles.routing import HERE, Decision, Forward, ToService
+from ims_core.security.digest import Challenge, ProxyAuthenticationRequired
 from ims_core.security.door import Door
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
 from ims_core.ua.incoming import IncomingCall
@@ -75,6 +76,7 @@ class Node:
         )
         self.door = door or Door(clock=endpoint.clock, domains=domains, location=location)
         self.door.owns = self.ua.owns
+        self.door.busy = self._busy
         endpoint.admits = self.door.admits
         self._reactions: dict[type, Callable[[Any], None]] = {
             RequestReceived: self._on_request,
@@ -103,6 +105,7 @@ class Node:
         """A stream connection could not be opened or is gone."""
         self.courier.connection_failed(flow)
         self.location.connection_lost(flow)
+        self.door.left(flow)
         self._react()
 
     def resolved(self, question: Question, answer: Answer) -> None:
@@ -139,21 +142,38 @@ class Node:
         transaction, request, flow = event.transaction, event.request, event.flow
         try:
             if request.method != "REGISTER" and request.to_tag:
-                self._within_dialog(transaction, request)
+                self._within_dialog(transaction, request, flow)
             else:
                 self._outside_dialog(transaction, request, flow)
         except SipError as error:
             self.endpoint.refuse(transaction, error)
 
-    def _within_dialog(self, transaction: ServerTransaction, request: Request) -> None:
-        if self.ua.owns(request) or next_route(request) is None:
+    def _within_dialog(self, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
+        if self.ua.owns(request):
             self.ua.receive(transaction, request)
         else:
-            self._trying(transaction, request)
-            self.proxy.forward_within_dialog(transaction, request)
+            try:
+                if next_route(request) is None:
+                    raise NoSuchDialog
+                self._trying(transaction, request)
+                self.proxy.forward_within_dialog(transaction, request)
+            except SipError as error:
+                self._turn_away(transaction, error, flow)
+                return
+        if flow.connection:
+            self.door.let_in(flow)
 
     def _outside_dialog(self, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
-        decision = self._router.route(request, flow, self.endpoint.clock())
+        try:
+            decision = self._decide(request, flow)
+        except SipError as error:
+            if request.method == "OPTIONS" and isinstance(error, TooManyHops):
+                self._answer_here(transaction, request)
+            else:
+                self._turn_away(transaction, error, flow)
+            return
+        if flow.connection and _lets_in(decision):
+            self.door.let_in(flow)
         if isinstance(decision, Response):
             self.endpoint.respond(transaction, decision)
         elif isinstance(decision, Forward):
@@ -166,6 +186,25 @@ class Node:
             self.ua.receive_outside(transaction, request, flow, decision.identity)
         else:
             self._answer_here(transaction, request)
+
+    def _decide(self, request: Request, flow: Flow) -> Decision:
+        """Ask the router what becomes of a request. Raises ``SipError``."""
+        try:
+            return self._router.route(request, flow, self.endpoint.clock())
+        except ProxyAuthenticationRequired:
+            self.proxy.examine(request)  # 16.3: a proxy asks for credentials when all else is as it should be
+            raise
+
+    def _turn_away(self, transaction: ServerTransaction, error: SipError, flow: Flow) -> None:
+        """Refuse what nothing has been done for: of who did not prove to be where he says nothing is kept (8.2.7).
+
+        Nobody makes us repeat a response to somebody else in that way.
+        """
+        is_proven = error.is_proven if isinstance(error, Challenge) else self.door.knows(flow)
+        if is_proven:
+            self.endpoint.refuse(transaction, error)
+        else:
+            self.endpoint.dismiss(transaction, error)
 
     def _forward(self, transaction: ServerTransaction, request: Request, flow: Flow, decision: Forward) -> None:
         self._trying(transaction, request)
@@ -196,6 +235,11 @@ class Node:
         if request.method == "INVITE":  # RFC 4320 section 4.1: no 100 to anything else
             self.endpoint.reply(transaction, 100)
 
+    def _busy(self) -> set[int]:
+        """Return the numbers of the connections that calls under way go by."""
+        pending = {context.transaction.flow.connection for context in self.proxy.active}
+        return pending | self.ua.connections()
+
     def _on_ack(self, event: AckReceived) -> None:
         try:
             if self.ua.owns(event.request):
@@ -220,6 +264,13 @@ class Node:
     def _on_failure(self, event: RequestFailed) -> None:
         if (user := event.transaction.user) is not None:
             user.request_failed(event.transaction, event.cause)
+
+
+def _lets_in(decision: Decision) -> bool:
+    """Whether the sender is somebody now, and no stranger who was told something about this element."""
+    if isinstance(decision, Response):
+        return decision.status < 300
+    return decision != ToService(HERE)
 
 
 def _ignore(_: LocationEvent) -> None:

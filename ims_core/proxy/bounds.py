@@ -17,9 +17,7 @@ MAX_BREADTH: Final = 60
 
 
 def hops_left(request: Request) -> int:
-    """Check what 16.3 asks for before a request goes on; return its new Max-Forwards. Raises ``SipError``."""
-    if "proxy-require" in request.keys:
-        check_required(request, name="Proxy-Require")
+    """Return the new Max-Forwards of a request that may go on (16.3 step 3). Raises ``SipError``."""
     value = request.get("Max-Forwards")
     if value is None:
         return MAX_FORWARDS
@@ -29,6 +27,12 @@ def hops_left(request: Request) -> int:
     if hops == "0":
         raise TooManyHops
     return min(int(hops), 255) - 1
+
+
+def check_proxy_required(request: Request) -> None:
+    """Refuse what demands an extension of proxies (16.3 step 5): there is none here. Raises ``BadExtension``."""
+    if "proxy-require" in request.keys:
+        check_required(request, name="Proxy-Require")
 
 
 def breadth_of(request: Request) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ims_core.errors import Forbidden, MaxBreadthExceeded, TemporarilyUnavailable
-from ims_core.proxy.bounds import Loops, breadth_of, hops_left
+from ims_core.proxy.bounds import Loops, breadth_of, check_proxy_required, hops_left
 from ims_core.proxy.context import ResponseContext
 from ims_core.proxy.forking import Recursion, Target, in_groups
 from ims_core.proxy.passage import Passage
@@ -72,19 +72,32 @@ class Proxy:
         the request must not go on.
         """
         hops = hops_left(request)
+        mark = self._loops.mark(request, targets[0].route if targets else ())
+        check_proxy_required(request)
         breadth = breadth_of(request)
         if not targets:  # 16.5: "an error response, which SHOULD be the 480"
             raise TemporarilyUnavailable
         groups = in_groups(targets)
         if max(map(len, groups)) > breadth:
             raise MaxBreadthExceeded
-        mark = self._loops.mark(request, targets[0].route)
         passage = self._passage(request, came_by, hops, mark)
         ResponseContext(self, transaction, passage).fork(groups, breadth)
 
+    def examine(self, request: Request) -> None:
+        """Check what 16.3 asks for before credentials, in its order. Raises ``SipError``.
+
+        It is not known yet where the request would go, so only a loop to its Request-URI itself is found.
+        """
+        _ = request.target
+        hops_left(request)
+        self._loops.mark(request)
+        check_proxy_required(request)
+
     def forward_within_dialog(self, transaction: ServerTransaction, request: Request) -> None:
         """Forward a request along the Route that our Record-Route made (16.12). Raises ``SipError``."""
-        passage = self._passage(request, transaction.flow, hops_left(request))
+        hops = hops_left(request)
+        check_proxy_required(request)
+        passage = self._passage(request, transaction.flow, hops)
         copy = passage.copy(request.uri)
         hop = self._follow_route(copy, passage.token)
         ResponseContext(self, transaction, passage).follow(copy, hop)

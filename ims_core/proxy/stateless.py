@@ -12,7 +12,7 @@ from ims_core.ids import MAGIC_COOKIE
 from ims_core.locate.courier import Courier
 from ims_core.messages.message import Request, Response
 from ims_core.messages.parser import parse_message
-from ims_core.proxy.bounds import Loops, breadth_of, hops_left
+from ims_core.proxy.bounds import Loops, breadth_of, check_proxy_required, hops_left
 from ims_core.proxy.passage import Passage
 from ims_core.proxy.record_route import RecordRoute
 from ims_core.proxy.routes import lead_on, strip_maddr, take_own_routes, undo_strict_routing
@@ -84,6 +84,7 @@ class StatelessProxy:
         reply_to = stamp_via(message, message.via, flow)
         try:
             self._send_on(message, flow)
+            self.door.let_in(flow)
         except SipError as error:
             if message.method == "ACK":  # nobody can be told
                 endpoint.dropped["stray ACK"] += 1
@@ -103,6 +104,7 @@ class StatelessProxy:
 
     def connection_failed(self, flow: Flow) -> None:
         """What could not be sent is lost: its sender will find out."""
+        self.door.left(flow)
         self.endpoint.dropped["connection failed"] += 1
 
     def resolved(self, question: Question, answer: Answer) -> None:
@@ -112,7 +114,9 @@ class StatelessProxy:
 
     def _send_on(self, request: Request, came_by: Flow) -> None:
         token = self._record_route.token(request.call_id)
-        hops, breadth = hops_left(request), breadth_of(request)
+        hops = hops_left(request)
+        check_proxy_required(request)
+        breadth = breadth_of(request)
         followed = request.copy()
         if self._undo_routes(followed, token):
             passage, mark = self._passage(followed, came_by, hops, token), ""

@@ -95,7 +95,10 @@ class Registrar:
         self.wrong_credentials = 0
 
     def handle(self, request: Request, flow: Flow, now: float) -> Response:
-        """Answer one REGISTER that came over ``flow``. All of it takes effect or nothing does."""
+        """Answer one REGISTER that came over ``flow``. All of it takes effect or nothing does.
+
+        Raises ``Unauthorized`` for the sender to be asked for credentials.
+        """
         try:
             self._location.expire(now)
             if "require" in request.keys:
@@ -105,6 +108,8 @@ class Registrar:
             self._update(request, aor, flow, now)
             self.accepted += 1
             return self._ok(request, aor, now)
+        except Unauthorized:
+            raise
         except SipError as error:
             return error_response(request, error, to_tag=self._ids.tag())
 
@@ -120,7 +125,7 @@ class Registrar:
         self.wrong_credentials += verdict.outcome is Outcome.WRONG
         user, stale = request.to.uri.user, verdict.outcome is Outcome.STALE
         challenges = authenticator.challenges(now, user, host=host, stale=stale)
-        raise Unauthorized(headers=tuple(("WWW-Authenticate", challenge) for challenge in challenges))
+        raise Unauthorized(challenges, is_proven=verdict.outcome is Outcome.WRONG)
 
     def _address_of_record(self, request: Request, user: str | None) -> str:
         """Steps 1, 4 and 5."""

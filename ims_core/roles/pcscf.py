@@ -61,7 +61,7 @@ class Pcscf:
             return ToScscf(verdict.user)
         caller, stale = _from(request).user, verdict.outcome is Outcome.STALE
         challenges = self._authenticator.challenges(now, caller, host=host, stale=stale)
-        raise ProxyAuthenticationRequired(headers=tuple(("Proxy-Authenticate", value) for value in challenges))
+        raise ProxyAuthenticationRequired(challenges, is_proven=verdict.outcome is Outcome.WRONG)
 
     def _registered_identity(self, request: Request, flow: Flow) -> str:
         """Among the users registered from one flow the From header chooses; it cannot name another."""

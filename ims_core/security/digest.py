@@ -6,11 +6,11 @@ import hashlib
 import hmac
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from functools import lru_cache
 from itertools import count
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from ims_core.errors import SipError
 from ims_core.messages.headers import quote_string
@@ -32,16 +32,31 @@ _PARAM = re.compile(r'(?:^|,)\s*+([\w-]++)\s*+=\s*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*
 _NONCE = re.compile(r"([0-9a-f]{8,16})-([0-9a-f]{1,16})-([0-9a-f]{32})")
 
 
-class Unauthorized(SipError):
-    """The request needs user authentication (21.4.2); to be sent with WWW-Authenticate."""
+class Challenge(SipError):
+    """The request needs credentials; ``challenges`` are values of the header field that asks for them.
+
+    ``is_proven``: its sender showed wrong ones, for a nonce that was sent to where he says he is.
+    """
+
+    asks_in: ClassVar[str]
+
+    def __init__(self, challenges: Iterable[str], *, is_proven: bool) -> None:
+        super().__init__(headers=tuple((self.asks_in, value) for value in challenges))
+        self.is_proven = is_proven
+
+
+class Unauthorized(Challenge):
+    """The request needs user authentication (21.4.2)."""
 
     status = 401
+    asks_in = "WWW-Authenticate"
 
 
-class ProxyAuthenticationRequired(SipError):
-    """The request needs authentication with the proxy (21.4.8); to be sent with Proxy-Authenticate."""
+class ProxyAuthenticationRequired(Challenge):
+    """The request needs authentication with the proxy (21.4.8)."""
 
     status = 407
+    asks_in = "Proxy-Authenticate"
 
 
 class UnsupportedChallenge(Exception):

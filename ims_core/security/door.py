@@ -92,9 +92,8 @@ class Door:
         return True
 
     def let_in(self, flow: Flow) -> None:
-        """Take note that something that came by ``flow`` was not turned away: its connection is no stranger's."""
-        if flow.connection:
-            self._let_in.add(flow.connection)
+        """Take note that something that came by a connection was not turned away: it is no stranger's."""
+        self._let_in.add(flow.connection)
 
     def left(self, flow: Flow) -> None:
         """Forget a connection that is gone."""

@@ -175,6 +175,14 @@ class Endpoint:
         """Tell the sender of a request about ``error``."""
         self.respond(transaction, self._error_response(transaction.request, error))
 
+    def dismiss(self, transaction: ServerTransaction, error: SipError) -> None:
+        """Tell the sender of a request about ``error`` and keep nothing of it: if it comes again, it is refused again.
+
+        For what no response was sent to but 100.
+        """
+        self.forget(transaction)
+        self.refuse_statelessly(transaction.request, error, transaction.flow)
+
     def abandon(self, transaction: ServerTransaction) -> None:
         """Give up a request other than INVITE without an answer (RFC 4320 section 4.2)."""
         transaction.fire(GIVE_UP)

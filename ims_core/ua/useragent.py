@@ -139,6 +139,10 @@ class UserAgent:
         """Return who serves requests of ``method`` within sessions."""
         return self._handlers.get(method)
 
+    def connections(self) -> set[int]:
+        """Return the numbers of the connections that the peers of our calls are reached by."""
+        return {session.dialog.flow.connection for session in self._sessions.values() if session.dialog is not None}
+
     def find(self, call_id: str, local_tag: str, remote_tag: str) -> Session | None:
         """Return the session of a dialog, early or confirmed: how Replaces and Join name one (RFC 3891 section 3)."""
         session = self._sessions.get((call_id, local_tag))

@@ -52,9 +52,9 @@ class Site:
         ]
         request = parse_message("\r\n".join([*head, *lines, f"Content-Length: {len(body)}", "", body]).encode())
         assert isinstance(request, Request)
-        if method == "REGISTER":
-            return self.registrar.handle(request, flow, 10.0)
         try:
+            if method == "REGISTER":
+                return self.registrar.handle(request, flow, 10.0)
             self.pcscf.route(request, flow, 10.0)
         except SipError as error:
             response = Message()

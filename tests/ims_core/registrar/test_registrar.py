@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ims_core.flow import Flow
 from ims_core.ids import Ids
 from ims_core.messages.headers import parse_name_addr
-from ims_core.messages.message import Request, Response
+from ims_core.messages.message import Request, Response, error_response
 from ims_core.messages.parser import parse_message
 from ims_core.registrar.location import (
     Binding,
@@ -22,7 +22,7 @@ from ims_core.registrar.location import (
     Removal,
 )
 from ims_core.registrar.registrar import Registrar
-from ims_core.security.digest import DigestAuthenticator, answer_challenge
+from ims_core.security.digest import DigestAuthenticator, Unauthorized, answer_challenge
 
 rfc = pytest.mark.rfc
 
@@ -77,7 +77,10 @@ class Site:
         request = parse_message("\r\n".join([*head, *lines, "", ""]).encode())
         assert isinstance(request, Request)
         before = request.encode()
-        response = self.registrar.handle(request, flow, now)
+        try:
+            response = self.registrar.handle(request, flow, now)
+        except Unauthorized as challenge:
+            response = error_response(request, challenge, to_tag="1")
         assert request.encode() == before
         if response.status == 401:
             self.challenge = response.require("WWW-Authenticate")

@@ -97,8 +97,11 @@ def test_wrong_passwords_of_known_and_unknown_users_get_the_same_answer(method: 
 
 def test_what_is_dropped_at_the_door_leaves_no_state() -> None:
     site = new_site(requests_per_second=0.001, burst=1)
-    for number in range(50):
-        exchange(site, request_bytes("INVITE", branch=f"z9hG4bK{number}", call_id=f"{number}"))
+    found = [
+        exchange(site, request_bytes("OPTIONS", f"sip:{DOMAIN}", branch=f"z9hG4bK{number}", call_id=f"{number}"))
+        for number in range(50)
+    ]
+    assert [len(responses) for responses in found] == [1] + 49 * [0]
     assert sum(site.endpoint.transactions().values()) == 1
     assert site.node.door.guard is not None
     assert site.node.door.guard.dropped == {"rate": 49}
