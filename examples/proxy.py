@@ -1,4 +1,4 @@
-"""A proxy in front of another element: whatever is asked of it goes there, and it stays in the path of every dialog.
+"""A proxy in front of another element: new requests go there, and it stays in the path of the dialogs they make.
 
 python examples/proxy.py sip:127.0.0.1:5070 [udp:127.0.0.1:5060 ...]
 """

@@ -1,4 +1,4 @@
-"""A registrar: phones of the domain register with a password, and the console tells who is there.
+"""A registrar: phones of lab.example register with a password; who comes and goes is printed, and calls get 480.
 
 python examples/registrar.py [udp:127.0.0.1:5060 ...]
 """

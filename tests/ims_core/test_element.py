@@ -8,15 +8,17 @@ import pytest
 
 from ims_core.bridge import bridge
 from ims_core.calls import Call, CallEnded, CallRejected
-from ims_core.element import Element
+from ims_core.element import Element, StatelessElement
 from ims_core.errors import NotAcceptableHere
+from ims_core.host import Host, Listener
+from ims_core.proxy.forking import Target
 from ims_core.ua.session_events import Ended, Reoffered
 
 OFFER, ANSWER = b"v=0\r\no=offer\r\n", b"v=0\r\no=answer\r\n"
 ALICE = '"Alice" <sip:alice@lab.example>'
 
 
-def address_of(element: Element) -> str:
+def address_of(element: Host) -> str:
     _, (host, port) = element.addresses[0]
     return f"{f'[{host}]' if ':' in host else host}:{port}"
 
@@ -131,6 +133,42 @@ async def test_a_bridge_passes_offers_on_in_both_directions() -> None:
     assert seen == [b"hold", b"refuse", b"", b"again"]
 
 
+@pytest.mark.rfc("3261-16.11")
+@pytest.mark.parametrize("listen", ["udp:127.0.0.1:0", "tcp:127.0.0.1:0", "udp:[::1]:0", "tcp:[::1]:0"])
+async def test_a_call_goes_through_a_proxy_without_state(listen: str) -> None:
+    routes: list[str] = []
+
+    async def serve(call: Call) -> None:
+        routes.extend(call.session.dialog.route_set if call.session.dialog is not None else ())
+        await call.answer(ANSWER)
+
+    async with Element(listen) as callee, Element(listen) as caller:
+        callee.serve = serve
+        transport = "" if listen.startswith("udp") else ";transport=tcp"
+        target = f"sip:desk@{address_of(callee)}{transport}"
+        async with StatelessElement(listen, forward=lambda request, _: Target(request.uri)) as proxy:
+            hop = f"sip:{address_of(proxy)}{transport}"
+            async with caller.call(target, caller=ALICE, sdp=OFFER, hop=hop) as call:
+                assert await call.answered() == ANSWER
+                assert [type(event) async for event in call] == [Ended]
+            assert len(routes) == 1
+            assert f"@{address_of(proxy)}{transport};lr>" in routes[0]
+
+
 def test_what_is_no_listener_is_said() -> None:
     with pytest.raises(ValueError, match="not a listener: udp"):
         Element("udp:")
+
+
+@pytest.mark.rfc("3261-19.1.2")
+@pytest.mark.parametrize(
+    ("text", "listener"),
+    [
+        ("udp:127.0.0.1", ("UDP", "127.0.0.1", 5060)),
+        ("Tls:[::1]", ("TLS", "::1", 5061)),
+        ("wss:[2001:DB8::1]:8443", ("WSS", "2001:db8::1", 8443)),
+        ("tcp:[::]:0", ("TCP", "::", 0)),
+    ],
+)
+def test_listeners_are_named_by_transport_and_address(text: str, listener: tuple[str, str, int]) -> None:
+    assert Listener.named(text) == listener

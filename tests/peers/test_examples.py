@@ -10,6 +10,7 @@ import pytest
 from tests.peers.conftest import Bench
 from tests.peers.kit import Program, wait_until
 from tests.peers.kit.process import LOOPBACK
+from tests.peers.kit.ways import WAYS, Way, by_each_way
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -17,9 +18,9 @@ pytestmark = pytest.mark.peer("sipp")
 
 
 def run(bench: Bench, name: str, *arguments: str) -> tuple[Program, tuple[str, int]]:
-    """Run an example on a port of its own; returns its address as well."""
+    """Run an example on a port of its own, by all ways; returns its IPv4 address as well."""
     port = bench.port()
-    listen = [f"{transport}:{LOOPBACK}:{port}" for transport in ("udp", "tcp")]
+    listen = [f"{'tcp' if way.tcp else 'udp'}:{way.written}:{port}" for way in WAYS]
     command = [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments, *listen]
     program = Program(command, bench.directory / f"{name}.log", cwd=EXAMPLES.parent)
     bench.keep(program)
@@ -40,15 +41,16 @@ def test_the_registrar_takes_who_knows_the_password(bench: Bench, tcp: bool) -> 
 
 
 @pytest.mark.rfc("3261-16.6", "3261-16.12")
-@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
-def test_the_proxy_stays_in_the_path(bench: Bench, tcp: bool) -> None:
-    agent = bench.sipp("agent", tcp=tcp)
-    transport = ";transport=tcp" if tcp else ""
-    proxy, address = run(bench, "proxy", f"sip:{LOOPBACK}:{agent.port}{transport}")
-    caller = bench.sipp("call", remote=address, tcp=tcp)
+@by_each_way
+@pytest.mark.parametrize("name", ["proxy", "stateless_proxy"])
+def test_the_proxies_stay_in_the_path(bench: Bench, name: str, way: Way) -> None:
+    agent = bench.sipp("agent", way=way)
+    way.wait_for_listener(agent.port)
+    proxy, (_, port) = run(bench, name, way.uri("next", agent.port))
+    caller = bench.sipp("call", remote=(way.host, port), way=way)
     caller.succeed()
     assert agent.finish().successful == 1
-    assert str(address[1]) in agent.said("route")[0]
+    assert str(port) in agent.said("route")[0]
     assert proxy.running
 
 
