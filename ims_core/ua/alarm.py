@@ -2,7 +2,7 @@
 
 An endpoint's timers come in few lengths and are never stopped (``transactions.timers``). An alarm reaches a time of
 its own by steps of such lengths, and rings at most an eighth of a second late: it is for expiry and refresh, not for
-the wire.
+the wire. What is left of one that was closed is gone a minute later.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ims_core.transactions.endpoint import Endpoint
 
-_STEPS = (512.0, 64.0, 8.0, 1.0, 0.125)
+_STEPS = (64.0, 8.0, 1.0, 0.125)
 
 
 class Alarm:
     """Calls ``ring`` once the time that was set has come."""
+
+    __slots__ = ("_at", "_endpoint", "_ring", "_wakes_at")
 
     def __init__(self, endpoint: Endpoint, ring: Callable[[], None]) -> None:
         self._endpoint = endpoint

@@ -141,6 +141,8 @@ class Change:
         elif status in {401, 407} and self._challenged is not None and self._challenged.learn(response):
             self.send()  # signed (22.2, 22.3)
         else:
+            if self.is_refresh and self._session.timer is not None:
+                self._session.timer.refused()
             self._fail(status, response.reason)
 
     def _succeed(self, response: Response) -> None:

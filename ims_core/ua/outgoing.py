@@ -16,7 +16,7 @@ from ims_core.ua.early import MOST_FORKS, Fork, is_reliable
 from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN
 from ims_core.ua.session import CANCELLING, CONFIRMED, INVITED, OVER, Session
 from ims_core.ua.session_events import Answered, EventHandler, Rejected, Ringing, ignore
-from ims_core.ua.session_timer import TimerPolicy, proposal, raised
+from ims_core.ua.session_timer import SessionTimer, TimerPolicy, proposal, raised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -280,6 +280,8 @@ class OutgoingCall(Session):
             self._abort_asked()
         if self.changes is not None:
             self.changes.keep_to(dialog)
+        if self.timer is None and self._policy is not None:
+            self.timer = SessionTimer(self, self._policy)
         self.take_terms(response)
         if dialog.turn != OUR_TURN or self._asked is not None:
             self._acknowledge(dialog)

@@ -36,13 +36,13 @@ from ims_core.ua.session_events import (
     Reoffered,
     ignore,
 )
-from ims_core.ua.session_timer import OF_TIMERS, SessionTimer, check_interval
+from ims_core.ua.session_timer import SessionTimer, check_interval
 from ims_core.ua.unacknowledged import Unacknowledged
 
 if TYPE_CHECKING:
     from ims_core.locate.courier import Outbound
     from ims_core.security.credentials import Credentials
-    from ims_core.ua.context import Context, Headers
+    from ims_core.ua.context import Context, Headers, TransactionUser
 
 # Where a session stands
 INVITED: Final = "invited"  # an INVITE is unanswered
@@ -153,7 +153,13 @@ class Session:
             self.changes.acknowledge(sdp)
 
     def send(
-        self, method: str, headers: Headers = (), *, body: bytes = b"", content_type: str = "", user: object = None
+        self,
+        method: str,
+        headers: Headers = (),
+        *,
+        body: bytes = b"",
+        content_type: str = "",
+        user: TransactionUser | None = None,
     ) -> None:
         """Send a request within the dialog, say MESSAGE or INFO; its response is told to ``user``.
 
@@ -218,7 +224,9 @@ class Session:
         self.local_sdp, self.remote_sdp = local or self.local_sdp, remote or self.remote_sdp
 
     def take_terms(self, response: Response) -> None:
-        """Start the session timer as a 2xx to our INVITE or UPDATE settles it."""
+        """Start the session timer as a 2xx to our INVITE or UPDATE settles it; a call that rings has none."""
+        if not self.is_established:
+            return
         if self.timer is None:
             policy = self.context.session_timers
             if policy is None or "session-expires" not in response.keys:
@@ -315,12 +323,14 @@ class Session:
         self._asked, self._asked_in = transaction, dialog
         transaction.user = self
         self.on_event(Reoffered(sdp))
+        if self._asked is transaction and transaction.request.method == "INVITE":
+            self._reply(transaction, 100)  # 17.2.1: unless there will be an answer "within 200 ms", which the owner knows
 
     def _timed(self, request: Request) -> Headers:
         """Start the session timer as a request settles it that we answer with 2xx; return what the 2xx says of it."""
         if self.timer is None:
             policy = self.context.session_timers
-            if policy is None or OF_TIMERS.isdisjoint(request.keys):
+            if policy is None or not self.is_established:
                 return ()
             self.timer = SessionTimer(self, policy)
         return self.timer.answer(request)

@@ -1,7 +1,8 @@
 """Session timers: a session that nobody refreshes any more ends by itself (RFC 4028).
 
 Who asks proposes an interval, who answers settles it and says who refreshes; each 2xx to an INVITE or UPDATE starts
-the time anew. The functions here are the negotiation, ``SessionTimer`` is what runs.
+the time anew. A peer who knows of no timers is refreshed by us, so that a session with him ends as well once he is
+gone. The functions here are the negotiation, ``SessionTimer`` is what runs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ims_core.ua.context import Headers
     from ims_core.ua.session import Session
 
-OF_TIMERS: Final = frozenset(("supported", "session-expires"))
+_OF_INTERVALS: Final = frozenset(("session-expires", "min-se"))
 LEAST: Final = 90  # section 4: what Min-SE is when nobody says
 UAC: Final = "uac"
 UAS: Final = "uas"
@@ -38,10 +39,14 @@ class TimerPolicy(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What was settled: the interval in seconds, and which side of that request refreshes."""
+    """What was settled: the interval in seconds, and which side of that request refreshes.
+
+    ``shared``: somebody else counts the time as well; if not, it ends the session only where the peer is gone.
+    """
 
     expires: int
     refresher: str
+    shared: bool = True
 
 
 def proposal(policy: TimerPolicy, refresher: str = "") -> Headers:
@@ -61,16 +66,16 @@ def raised(policy: TimerPolicy, response: Response) -> TimerPolicy | None:
     return TimerPolicy(max(policy.expires, least), least) if least > policy.least else None
 
 
-def settle(request: Request, policy: TimerPolicy, refresher: str) -> Terms | None:
+def settle(request: Request, policy: TimerPolicy, refresher: str) -> Terms:
     """Decide on the timer of the session that ``request`` asks for or refreshes (section 9, table 2).
 
-    ``refresher`` is who is to refresh where the request leaves it open. None: no timer, as its sender knows of none.
+    ``refresher`` is who is to refresh where the request leaves it open; for who knows of no timers, we do.
     Raises ``IntervalTooSmall``, ``BadRequest``.
     """
     supported = names_option(request, "Supported", "timer")
     value = request.get("Session-Expires")
     if value is None and not supported:
-        return None
+        return Terms(policy.expires, UAS, shared=False)
     least = max(policy.least, _seconds(request.get("Min-SE") or "0"))
     if value is None:
         return Terms(max(policy.expires, least), refresher)
@@ -82,21 +87,27 @@ def settle(request: Request, policy: TimerPolicy, refresher: str) -> Terms | Non
     return Terms(max(min(expires, policy.expires), least), asked or refresher)
 
 
-def settled(response: Response) -> Terms | None:
-    """Read what the peer settled in a 2xx; None: "there is no session expiration" (section 7.2)."""
+def settled(response: Response, asked: int) -> Terms:
+    """Read what the peer settled in a 2xx to a request of ours for ``asked`` seconds.
+
+    A peer who says nothing knows of no timers. It is then "as if the Session-Expires header field were in the 2xx
+    response, and its value was the same as the one in the request, but with a refresher parameter of 'uac'"
+    (section 7.2).
+    """
     value = response.get("Session-Expires")
-    if value is None:
-        return None
-    try:
-        expires, refresher = _parse(value)
-    except BadRequest:
-        return None
-    return Terms(expires, refresher or UAC)
+    if value is not None:
+        try:
+            expires, refresher = _parse(value)
+        except BadRequest:
+            pass
+        else:
+            return Terms(expires, refresher or UAC)
+    return Terms(asked, UAC, shared=False)
 
 
 def check_interval(request: Request, policy: TimerPolicy | None) -> None:
     """Refuse a request whose interval is too small for us. Raises ``IntervalTooSmall``, ``BadRequest``."""
-    if policy is not None and "session-expires" in request.keys:
+    if policy is not None and not _OF_INTERVALS.isdisjoint(request.keys):
         settle(request, policy, UAS)
 
 
@@ -112,8 +123,9 @@ class SessionTimer:
         self._alarm = Alarm(session.context.endpoint, self._ring)
         self._ends_at = 0.0
         self._runs = False
+        self._is_shared = True
         self.by_update = False
-        self.expires = 0
+        self.expires = policy.expires
         self.is_refresher = False
 
     def proposal(self) -> Headers:
@@ -126,20 +138,19 @@ class SessionTimer:
     def answer(self, request: Request) -> Headers:
         """Start as a request settles it that we answer with 2xx; return what the 2xx says of it."""
         terms = settle(request, self._policy, UAC if self._runs and not self.is_refresher else UAS)
-        if terms is None:
-            self._stop()
-            return ()
         self._start(terms, request, is_refresher=terms.refresher == UAS)
         said = ("Session-Expires", f"{terms.expires};refresher={terms.refresher}")
         return (said, ("Require", "timer")) if names_option(request, "Supported", "timer") else (said,)
 
     def take(self, response: Response) -> None:
-        """Start, or stop, as a 2xx to a request of ours says."""
-        terms = settled(response)
-        if terms is None:
-            self._stop()
-        else:
-            self._start(terms, response, is_refresher=terms.refresher == UAC)
+        """Start as a 2xx to a request of ours says."""
+        terms = settled(response, self.expires)
+        self._start(terms, response, is_refresher=terms.refresher == UAC)
+
+    def refused(self) -> None:
+        """Take note that the peer refused a refresh: where nobody but us counts, it is enough that he is there."""
+        if not self._is_shared:
+            self._run()
 
     def raise_interval(self, response: Response) -> bool:
         """Take note of a 422, which wants a longer interval; False when there is nothing to be done about it."""
@@ -158,16 +169,16 @@ class SessionTimer:
         if not self._runs:
             self.by_update = "UPDATE" in message.values("Allow")
         self._runs = True
+        self._is_shared = terms.shared
         self.expires = terms.expires
         self.is_refresher = is_refresher
-        # "a BYE slightly before the session expires ... the minimum of 32 seconds and one third of the interval"
-        last = terms.expires - min(32.0, terms.expires / 3)
-        self._ends_at = self._session.context.endpoint.clock() + last
-        self._alarm.set(terms.expires / 2 if is_refresher else last)
+        self._run()
 
-    def _stop(self) -> None:
-        self._runs = False
-        self._alarm.clear()
+    def _run(self) -> None:
+        # "a BYE slightly before the session expires ... the minimum of 32 seconds and one third of the interval"
+        last = self.expires - min(32.0, self.expires / 3)
+        self._ends_at = self._session.context.endpoint.clock() + last
+        self._alarm.set(self.expires / 2 if self.is_refresher else last)
 
     def _ring(self) -> None:
         session = self._session

@@ -25,6 +25,12 @@ def talking(house: House, *, timers: TimerPolicy | None = None) -> tuple[Phone, 
     return agent, caller
 
 
+def take_away(house: House, phone: Phone) -> None:
+    """Have a phone vanish for good: no word comes from it, and it answers none."""
+    house.dead.add(phone.address)
+    del house.parties[phone.address]
+
+
 def sent_by(house: House, method: str) -> list[Request]:
     """The requests of that method that the server sends from now on, as they leave."""
     found: list[Request] = []
@@ -92,6 +98,69 @@ def test_a_phone_that_is_gone_is_found_out_by_the_refresh() -> None:
         house.run(950.0)
         (cdr,) = house.records.cdrs
         assert (cdr.outcome, cdr.reason) == (Outcome.PEER_LOST, "408 No answer")
+
+
+@pytest.mark.rfc("4028-7.2", "4028-9")
+@pytest.mark.parametrize("timers", [None, TimerPolicy(1800)])
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("gone", [("caller",), ("agent",), ("caller", "agent")])
+def test_a_call_whose_phones_are_gone_ends_within_the_interval(
+    gone: tuple[str, ...], held: bool, timers: TimerPolicy | None
+) -> None:
+    with House() as house:
+        agent, caller = talking(house, timers=timers)
+        if held:
+            assert caller.call is not None
+            caller.call.reinvite(HOLD)
+            caller.flush()
+            house.run(1.0)
+            assert house.agent_states["1001"] == "hold"
+        phones = {"caller": caller, "agent": agent}
+        for name in gone:
+            take_away(house, phones[name])
+        house.run(1800.0)
+        (cdr,) = house.records.cdrs
+        assert cdr.outcome is Outcome.PEER_LOST
+        assert house.agent_states["1001"] != "talking"
+        house.settle()
+        house.assert_nothing_left()
+
+
+@pytest.mark.rfc("3261-12.2.2")
+def test_a_call_ends_although_the_bye_of_a_phone_that_then_goes_was_out_of_order() -> None:
+    with House() as house:
+        _, caller = talking(house)
+        call = caller.call
+        assert call is not None
+        assert call.dialog is not None
+        call.reinvite(HOLD)
+        caller.flush()
+        house.run(1.0)
+        bye = call.dialog.request("BYE", cseq=1)
+        caller.endpoint.request(bye, caller.server, None)
+        caller.flush()
+        house.run(1.0)
+        assert house.records.cdrs == [], "12.2.2: it MUST be rejected"
+        take_away(house, caller)
+        house.run(1800.0)
+        (cdr,) = house.records.cdrs
+        assert (cdr.outcome, cdr.reason) == (Outcome.PEER_LOST, "408 No answer")
+        house.settle()
+        house.assert_nothing_left()
+
+
+@pytest.mark.rfc("4028-10")
+def test_a_long_call_of_phones_that_know_of_no_timers_goes_on() -> None:
+    with House() as house:
+        _, caller = talking(house)
+        updates = sent_by(house, "UPDATE")
+        house.run(3700.0)
+        assert house.agent_states["1001"] == "talking"
+        assert len(updates) == 8, "four on each leg"
+        caller.hang_up()
+        house.settle()
+        assert house.records.cdrs[0].outcome is Outcome.ANSWERED
+        house.assert_nothing_left()
 
 
 def test_an_interval_below_ours_is_refused_before_there_is_a_call() -> None:

@@ -13,6 +13,7 @@ from tests.peers.kit import WAYS, Server, Sipp
 pytestmark = pytest.mark.peer("sipp")
 
 SHORT = {"sip.session_expires_seconds": 4, "sip.min_session_seconds": 4}
+SHORT_FOR_WHO_ASKS = {"sip.session_expires_seconds": 90, "sip.min_session_seconds": 4}
 EACH = len(WAYS)
 
 
@@ -95,32 +96,33 @@ def test_an_interval_too_small_gets_422_and_a_longer_one_is_taken(bench: Bench) 
 @pytest.mark.rfc("4028-9", "4028-10")
 def test_a_caller_who_stops_refreshing_is_hung_up(bench: Bench) -> None:
     server, agents = bench.serve_each_way(settings=SHORT)
-    callers, _ = talk(bench, server, agents, "call_timer_refreshes")
+    callers, _ = talk(bench, server, agents, "call_timer_refreshes", agent="agent_refreshed")
     assert {caller.said("ended")[0] for caller in callers} == {'SIP;cause=408;text="Session timer expired"'}
     assert {cdr["reason"] for cdr in server.wait_for_cdrs(EACH)} == {"Session timer expired"}
     assert outcomes(server) == {"peer_lost"}
     assert server.metrics()["acd_sip_sessions_expired_total"] == EACH
 
 
-@pytest.mark.rfc("4028-10")
-def test_we_refresh_a_session_that_the_caller_leaves_to_us(bench: Bench) -> None:
+@pytest.mark.rfc("4028-10", "4028-7.2")
+def test_we_refresh_who_leaves_it_to_us_and_who_knows_of_no_timers(bench: Bench) -> None:
     server, agents = bench.serve_each_way(settings=SHORT)
-    callers, _ = talk(bench, server, agents, "call_timer_refreshed")
+    callers, phones = talk(bench, server, agents, "call_timer_refreshed", agent="agent_refreshed")
     assert [len(caller.said("refreshed")) for caller in callers] == [2] * EACH
+    assert all(phone.said("refreshed") for phone in phones)
     assert outcomes(server) == {"answered"}
 
 
 @pytest.mark.rfc("4028-7.2", "4028-10")
 def test_an_agents_phone_refreshes_its_own_leg(bench: Bench) -> None:
     server, agents = bench.serve_each_way(settings=SHORT)
-    _, phones = talk(bench, server, agents, agent="agent_refreshes", pause=5.0)
+    _, phones = talk(bench, server, agents, "call_timer_refreshed", agent="agent_refreshes")
     assert [len(phone.said("refreshed")) for phone in phones] == [2] * EACH
     assert outcomes(server) == {"answered"}
 
 
 @pytest.mark.rfc("3261-14.1", "3261-14.2")
 def test_reinvites_that_meet_both_get_491_and_come_again(bench: Bench) -> None:
-    server, agents = bench.serve_each_way(settings={"sip.session_expires_seconds": 15, "sip.min_session_seconds": 15})
+    server, agents = bench.serve_each_way(settings=SHORT_FOR_WHO_ASKS)
     callers, _ = talk(bench, server, agents, "call_glare", refused=1)
     for caller in callers:
         assert [len(caller.said(what)) for what in ("glare", "again", "taken")] == [1, 1, 1]
@@ -130,7 +132,7 @@ def test_reinvites_that_meet_both_get_491_and_come_again(bench: Bench) -> None:
 
 @pytest.mark.rfc("3261-15.1.2")
 def test_a_bye_that_comes_instead_of_an_answer_to_our_reinvite(bench: Bench) -> None:
-    server, agents = bench.serve_each_way(settings=SHORT)
+    server, agents = bench.serve_each_way(settings=SHORT_FOR_WHO_ASKS)
     callers, _ = talk(bench, server, agents, "call_bye_in_reinvite", refused=1)
     assert [len(caller.said("asked")) for caller in callers] == [1] * EACH
     assert {cdr["ended_by"] for cdr in server.wait_for_cdrs(EACH)} == {"caller"}

@@ -2,14 +2,16 @@
 
 import gc
 import weakref
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import pairwise, repeat
 
 import pytest
 
 from ims_core.errors import BadRequest
 from ims_core.messages.message import Request, Response
 from ims_core.messages.parser import parse_message
-from ims_core.ua.session import CONFIRMED, OVER, Session
+from ims_core.transactions.endpoint import Event, RequestReceived
+from ims_core.ua.session import CONFIRMED, INVITED, OVER, Session
 from ims_core.ua.session_events import Answered, Ended, Reanswered, Rejected, Reoffered, SessionEvent
 from ims_core.ua.session_timer import IntervalTooSmall, Terms, TimerPolicy, raised, settle, settled
 from tests.kit import Network, Pair, Phone, request_bytes, response_bytes
@@ -22,6 +24,19 @@ def with_timers(alice: TimerPolicy | None = POLICY, bob: TimerPolicy | None = PO
     p = Pair(takes_offers=True, alice_timers=alice, bob_timers=bob)
     p.call()
     return p
+
+
+def refuse_changes(phone: Phone, statuses: Iterator[int]) -> None:
+    """Have a phone answer each re-INVITE and UPDATE with the next of these."""
+    real = phone.react
+
+    def refuse(event: Event) -> None:
+        if isinstance(event, RequestReceived) and event.request.method in {"INVITE", "UPDATE"}:
+            phone.endpoint.reply(event.transaction, next(statuses))
+        else:
+            real(event)
+
+    phone.react = refuse
 
 
 # What is settled --------------------------------------------------------------------------------------------------
@@ -40,8 +55,8 @@ SUPPORTED = ("Supported", "timer")
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        ([], None),
-        ([("Supported", "100rel")], None),
+        ([], Terms(1800, "uas", shared=False)),
+        ([("Supported", "100rel"), ("Min-SE", "x")], Terms(1800, "uas", shared=False)),
         ([SUPPORTED], Terms(1800, "uas")),
         ([SUPPORTED, ("Min-SE", "3600")], Terms(3600, "uas")),
         ([SUPPORTED, ("Session-Expires", "600")], Terms(600, "uas")),
@@ -55,7 +70,7 @@ SUPPORTED = ("Supported", "timer")
         ([SUPPORTED, ("Session-Expires", "600;refresher=me")], Terms(600, "uas")),
     ],
 )
-def test_who_refreshes_and_how_often(headers: list[tuple[str, str]], expected: Terms | None) -> None:
+def test_who_refreshes_and_how_often(headers: list[tuple[str, str]], expected: Terms) -> None:
     assert settle(asking(*headers), POLICY, "uas") == expected
 
 
@@ -83,15 +98,15 @@ def answering(*headers: tuple[str, str]) -> Response:
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        ([], None),
+        ([], Terms(1800, "uac", shared=False)),
         ([("Session-Expires", "600;refresher=uas")], Terms(600, "uas")),
         ([("Session-Expires", "600;refresher=uac")], Terms(600, "uac")),
         ([("Session-Expires", "600")], Terms(600, "uac")),
-        ([("Session-Expires", "soon")], None),
+        ([("Session-Expires", "soon")], Terms(1800, "uac", shared=False)),
     ],
 )
-def test_what_a_200_settles(headers: list[tuple[str, str]], expected: Terms | None) -> None:
-    assert settled(answering(*headers)) == expected
+def test_what_a_200_settles(headers: list[tuple[str, str]], expected: Terms) -> None:
+    assert settled(answering(*headers), 1800) == expected
 
 
 @pytest.mark.rfc("4028-7.4")
@@ -249,16 +264,7 @@ def test_a_peer_that_allows_update_and_refuses_it_is_refreshed_by_reinvite(statu
 def test_a_refresh_that_is_refused_is_tried_again_until_the_session_expires() -> None:
     p = with_timers()
     start = p.network.times("200 INVITE")[0]
-    real = p.alice.react
-
-    def refuse(event: object) -> None:
-        request = getattr(event, "request", None)
-        if isinstance(request, Request) and request.method == "UPDATE":
-            p.alice.endpoint.reply(event.transaction, 500)  # type: ignore[attr-defined]
-        else:
-            real(event)  # type: ignore[arg-type]
-
-    p.alice.react = refuse
+    refuse_changes(p.alice, repeat(500))
     p.network.run(2000)
     times = [round(at - start) for at in p.network.times("UPDATE")]
     assert times[0] == 900
@@ -269,10 +275,56 @@ def test_a_refresh_that_is_refused_is_tried_again_until_the_session_expires() ->
     p.finish()
 
 
+# A peer who knows of no timers -------------------------------------------------------------------------------------
+
+
+ONE_SIDED = pytest.mark.parametrize(("alice", "bob"), [(POLICY, None), (None, POLICY)], ids=["caller", "callee"])
+
+
+def knowing(p: Pair) -> tuple[Phone, Session]:
+    """The side of the two that knows of session timers."""
+    return (p.alice, p.leg) if p.alice.ua.session_timers else (p.bob, p.peer)
+
+
 @pytest.mark.rfc("4028-7.2", "4028-9")
-@pytest.mark.parametrize(("alice", "bob"), [(POLICY, None), (None, POLICY), (None, None)])
-def test_without_the_peers_support_there_is_no_timer(alice: TimerPolicy | None, bob: TimerPolicy | None) -> None:
+@ONE_SIDED
+def test_who_alone_knows_of_timers_refreshes(alice: TimerPolicy | None, bob: TimerPolicy | None) -> None:
     p = with_timers(alice, bob)
+    phone, side = knowing(p)
+    ok = p.network.packets("200 INVITE")[0].message
+    assert ok.get("Session-Expires") == ("1800;refresher=uas" if bob else None)
+    assert "timer" not in ok.values("Require")
+    start = p.network.times("200 INVITE")[0]
+    p.network.run(9100)
+    times = [start, *p.network.times("UPDATE", by=phone.address)]
+    assert len(times) == 11
+    assert all(900 <= later - earlier <= 901.1 for earlier, later in pairwise(times))
+    assert p.leg.state == p.peer.state == CONFIRMED
+    p.network.detach(p.bob if side is p.leg else p.alice)
+    p.network.run(940)
+    assert p.told(side) == [Ended(by_peer=False, reason="408 No answer")]
+    p.network.run()
+    phone.assert_idle()
+
+
+@pytest.mark.rfc("4028-10")
+@ONE_SIDED
+def test_who_knows_of_no_timers_may_refuse_to_be_refreshed(alice: TimerPolicy | None, bob: TimerPolicy | None) -> None:
+    p = with_timers(alice, bob)
+    _, side = knowing(p)
+    statuses = iter([488, 500, 405, 603, 481])
+    refuse_changes(p.bob if side is p.leg else p.alice, statuses)
+    p.network.run(3500)
+    assert p.told(side) == [], "as long as he answers he is there"
+    assert p.network.wire().count("UPDATE") == 3
+    assert p.network.wire().count("INVITE") == 2, "as he does not know UPDATE, it is tried again by re-INVITE"
+    p.network.run(200)
+    assert p.told(side) == [Ended(by_peer=False, reason="481 Call/Transaction Does Not Exist")]
+    p.finish()
+
+
+def test_without_timers_on_either_side_there_are_none() -> None:
+    p = with_timers(None, None)
     assert "Session-Expires" not in p.network.packets("200 INVITE")[0].message
     p.network.run(10_000)
     assert p.leg.state == p.peer.state == CONFIRMED
@@ -388,12 +440,29 @@ def test_an_interval_too_small_within_the_dialog_gets_422_and_changes_nothing(me
 
 
 @pytest.mark.rfc("4028-9")
-def test_a_refresh_that_knows_of_no_timer_turns_it_off() -> None:
-    c = Callee(SUPPORTED, ("Session-Expires", "90;refresher=uac"))
+def test_a_refresh_that_knows_of_no_timer_leaves_the_next_one_to_us() -> None:
+    c = Callee(SUPPORTED, ("Session-Expires", "90;refresher=uac"), ("Allow", "INVITE, ACK, BYE, UPDATE"))
     (reply,) = c.send("UPDATE")
-    assert "Session-Expires" not in reply
-    c.network.run(5000)
-    assert c.bob.incoming[0].state == CONFIRMED
+    assert reply.require("Session-Expires") == "1800;refresher=uas"
+    c.network.run(890)
+    assert "UPDATE" not in c.network.wire()
+    c.network.run(20)
+    assert "UPDATE" in c.network.wire()
+
+
+@pytest.mark.rfc("4028-9")
+@pytest.mark.parametrize("by_callee", [True, False])
+def test_an_update_while_it_rings_starts_no_timer(by_callee: bool) -> None:
+    p = Pair(takes_offers=True, alice_timers=TimerPolicy(90), bob_timers=TimerPolicy(90))
+    p.call(answer=None)
+    side = p.peer if by_callee else p.leg
+    side.update(headers=(("Session-Expires", "90"),))
+    p.network.run(0.1)
+    assert "Session-Expires" not in p.network.packets("200 UPDATE")[0].message
+    p.network.run(170)
+    assert (p.leg.state, p.peer.state) == (INVITED, INVITED)
+    p.leg.hang_up()
+    p.finish()
 
 
 @pytest.mark.rfc("4028-9")
@@ -419,8 +488,10 @@ def test_an_interval_too_small_or_unreadable_makes_no_session() -> None:
     network = Network()
     bob = Phone(network, "bob")
     bob.ua.session_timers = POLICY
-    for number, (value, status) in enumerate([("89", 422), ("never", 400)]):
-        headers = [SUPPORTED, ("Session-Expires", value)]
+    for number, (name, value, status) in enumerate(
+        [("Session-Expires", "89", 422), ("Session-Expires", "never", 400), ("Min-SE", "never", 400)]
+    ):
+        headers = [SUPPORTED, (name, value)]
         bob.receive(request_bytes(branch=f"z9hG4bK{number}", headers=headers), bob.flow(PEER))
         network.flush()
         assert network.wire()[-1] == f"{status} INVITE"
