@@ -243,7 +243,7 @@ class Node:
     def _on_ack(self, event: AckReceived) -> None:
         try:
             if self.ua.owns(event.request):
-                self.ua.receive_ack(event)
+                self.ua.receive_ack(event.request)
             else:
                 self.proxy.forward_ack(event.request, event.flow)
         except SipError:  # nobody can be told

@@ -14,8 +14,6 @@ from ims_core.locate.courier import Courier
 from ims_core.messages.message import Request, error_response
 from ims_core.security.digest import UnsupportedChallenge, answer_challenge
 from ims_core.transactions.endpoint import (
-    AckReceived,
-    CancelReceived,
     Endpoint,
     Event,
     RequestFailed,
@@ -160,16 +158,10 @@ class SoftPhone:
                 self._on_request(transaction, request, flow)
             case ResponseReceived(transaction, response) if transaction.user is self:
                 self._on_registered(transaction.request, response)
-            case ResponseReceived():
-                self._ua.receive_response(event)
             case RequestFailed(transaction, cause) if transaction.user is self:
                 self._tell(Told("REGISTER_FAIL", param=cause))
-            case RequestFailed():
-                self._ua.request_failed(event)
-            case AckReceived():
-                self._ua.receive_ack(event)
-            case CancelReceived():
-                self._ua.receive_cancel(event)
+            case _:
+                self._ua.handle(event)
 
     def _on_registered(self, request: Request, response: Response) -> None:
         if response.status < 200:

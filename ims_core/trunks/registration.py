@@ -131,7 +131,7 @@ class Registration:
         self._refresh.close()
         self._expiry.close()
 
-    # What comes back (``useragent.TransactionUser``) ----------------------------------------------------------
+    # What comes back (``context.TransactionUser``) ----------------------------------------------------------
 
     def receive_response(self, outbound: Outbound, response: Response) -> None:
         """Take what the registrar says."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ims_core.errors import SipError
 
@@ -10,11 +10,17 @@ if TYPE_CHECKING:
     from ims_core.locate.courier import Outbound
     from ims_core.messages.message import Request, Response
     from ims_core.security.credentials import Challenged
-    from ims_core.ua.context import Context
+    from ims_core.ua.context import Context, TransactionUser
     from ims_core.ua.dialog import Dialog
 
 
-def ask(context: Context, dialog: Dialog, request: Request, challenged: Challenged | None, user: object = None) -> None:
+def ask(
+    context: Context,
+    dialog: Dialog,
+    request: Request,
+    challenged: Challenged | None,
+    user: TransactionUser | None = None,
+) -> None:
     """Send ``request`` to the peer of ``dialog``, with credentials where some have been asked for in this call.
 
     ``user`` is told what becomes of it; when the request is challenged, what becomes of the one that answers that.
@@ -29,7 +35,7 @@ def ask(context: Context, dialog: Dialog, request: Request, challenged: Challeng
 class _Signed:
     """A request that is sent again, with the next number, each time it is challenged anew (22.2, 22.3)."""
 
-    def __init__(self, context: Context, dialog: Dialog, challenged: Challenged, user: Any) -> None:
+    def __init__(self, context: Context, dialog: Dialog, challenged: Challenged, user: TransactionUser | None) -> None:
         self._context = context
         self._dialog = dialog
         self._challenged = challenged

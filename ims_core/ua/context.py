@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
-    from ims_core.locate.courier import Courier, Hop
-    from ims_core.messages.message import Request
+    from ims_core.locate.courier import Courier, Hop, Outbound
+    from ims_core.messages.message import Request, Response
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.dialog import Dialog
@@ -22,6 +22,16 @@ ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE"
 Headers = tuple[tuple[str, str], ...]
 SessionHandler = Callable[["Session", "ServerTransaction", "Request"], None]
 """Serves a request within a session: must answer the transaction, or raise ``SipError`` for it to be answered with."""
+
+
+class TransactionUser(Protocol):
+    """Who has sent a request through the user agent: a session, a subscription, a ping and so on."""
+
+    def receive_response(self, transaction: Outbound, response: Response) -> None:
+        """Take a response."""
+
+    def request_failed(self, transaction: Outbound, cause: str) -> None:
+        """Take note that there will be none."""
 
 
 class Context(Protocol):

@@ -1,4 +1,9 @@
-"""The user agent: holds the sessions that end here and finds the one a message belongs to (RFC 3261 12.2.2)."""
+"""The user agent: holds the sessions that end here and finds the one a message belongs to (RFC 3261 12.2.2).
+
+A ``Node`` has one. On an ``Endpoint`` alone it makes a phone, as the one of the demonstration: an INVITE is for
+``incoming``, any other request outside a dialog for ``receive_outside``, one within a dialog for ``receive``, and all
+else that the endpoint tells for ``handle``.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +26,8 @@ from ims_core.ua.usages import Usages
 
 if TYPE_CHECKING:
     from ims_core.flow import Address, Flow
-    from ims_core.locate.courier import Courier, Hop, Outbound
-    from ims_core.messages.message import Request, Response
+    from ims_core.locate.courier import Courier, Hop
+    from ims_core.messages.message import Request
     from ims_core.security.credentials import Credentials
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
@@ -33,16 +38,6 @@ if TYPE_CHECKING:
 
     OutsideHandler = Callable[[ServerTransaction, Request, Flow, str], None]
     """Serves a request outside any dialog, sent by the identity named last: must answer it, or raise ``SipError``."""
-
-
-class TransactionUser(Protocol):
-    """Who has sent a request through the user agent: a session, a subscription, a ping and so on."""
-
-    def receive_response(self, transaction: Outbound, response: Response) -> None:
-        """Take a response."""
-
-    def request_failed(self, transaction: Outbound, cause: str) -> None:
-        """Take note that there will be none."""
 
 
 class SessionWatcher(Protocol):
@@ -205,31 +200,28 @@ class UserAgent:
             error = MethodNotAllowed if method in METHODS else NotImplementedHere
             raise error(headers=(("Allow", self.allow),))
 
-    def receive_ack(self, event: AckReceived) -> None:
+    def receive_ack(self, request: Request) -> None:
         """Hand an ACK to its dialog."""
-        session = self._sessions.get((event.request.call_id, event.request.to_tag))
+        session = self._sessions.get((request.call_id, request.to_tag))
         if session is None:
             self.endpoint.dropped["stray ACK"] += 1
         else:
-            session.receive_ack(event.request)
+            session.receive_ack(request)
 
-    def receive_cancel(self, event: CancelReceived) -> None:
-        """Hand a CANCEL to the call it gives up."""
-        session: Session | None = event.transaction.user
-        if session is not None:
-            session.cancelled(event.transaction, event.request)
-
-    def receive_response(self, event: ResponseReceived) -> None:
-        """Hand a response to whoever asked."""
-        user: TransactionUser | None = event.transaction.user
-        if user is not None:
-            user.receive_response(event.transaction, event.response)
-
-    def request_failed(self, event: RequestFailed) -> None:
-        """Tell whoever asked."""
-        user: TransactionUser | None = event.transaction.user
-        if user is not None:
-            user.request_failed(event.transaction, event.cause)
+    def handle(self, event: AckReceived | CancelReceived | ResponseReceived | RequestFailed) -> None:
+        """Take an event of the endpoint that is no request: for who is a phone and nothing else, without a ``Node``."""
+        match event:
+            case AckReceived(request):
+                self.receive_ack(request)
+            case CancelReceived(transaction, request):
+                if transaction.user is not None:
+                    transaction.user.cancelled(transaction, request)
+            case ResponseReceived(transaction, response):
+                if transaction.user is not None:
+                    transaction.user.receive_response(transaction, response)
+            case RequestFailed(transaction, cause):
+                if transaction.user is not None:
+                    transaction.user.request_failed(transaction, cause)
 
     # For the sessions (``session.Context``) -----------------------------------------------------------------
 

@@ -37,12 +37,8 @@ from ims_core.locate.courier import Courier
 from ims_core.node import Node
 from ims_core.registrar.location import Binding, Domains, Location, Removal
 from ims_core.transactions.endpoint import (
-    AckReceived,
-    CancelReceived,
     Endpoint,
-    RequestFailed,
     RequestReceived,
-    ResponseReceived,
 )
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
@@ -195,14 +191,8 @@ class Phone(Party):
                         call.on_event = self._note
                         self.incoming.append(call)
                         self.on_invite(call)
-                case AckReceived():
-                    self.ua.receive_ack(event)
-                case CancelReceived():
-                    self.ua.receive_cancel(event)
-                case ResponseReceived():
-                    self.ua.receive_response(event)
-                case RequestFailed():
-                    self.ua.request_failed(event)
+                case _:
+                    self.ua.handle(event)
 
     def _note(self, event: SessionEvent) -> None:
         self.events.append(event)

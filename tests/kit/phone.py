@@ -12,8 +12,6 @@ from ims_core.messages.message import Request
 from ims_core.messages.uri import parse_uri
 from ims_core.security.digest import answer_challenge
 from ims_core.transactions.endpoint import (
-    AckReceived,
-    CancelReceived,
     Event,
     RequestFailed,
     RequestReceived,
@@ -136,18 +134,13 @@ class Phone(Party):
                     self._take_request(event)
                 except SipError as error:
                     self.endpoint.refuse(event.transaction, error)
-            case AckReceived():
-                self.ua.receive_ack(event)
-            case CancelReceived():
-                self.ua.receive_cancel(event)
-            case ResponseReceived(transaction, response):
-                if not isinstance(transaction.user, tuple):
-                    self.ua.receive_response(event)
-                elif response.status == 401:
+            case ResponseReceived(transaction, response) if isinstance(transaction.user, tuple):
+                if response.status == 401:
                     self._answer_challenge(event)
-            case RequestFailed(transaction):
-                if not isinstance(transaction.user, tuple):
-                    self.ua.request_failed(event)
+            case RequestFailed(transaction) if isinstance(transaction.user, tuple):
+                pass
+            case _:
+                self.ua.handle(event)
 
     def _take_request(self, event: RequestReceived) -> None:
         transaction, request, flow = event.transaction, event.request, event.flow
