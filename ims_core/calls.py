@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Self, get_args
+from typing import TYPE_CHECKING, Self, get_args
 
 from ims_core.errors import SipError
 from ims_core.messages.headers import quote_string
@@ -27,6 +27,10 @@ from ims_core.ua.session_events import (
     Rejected,
     SessionEvent,
 )
+
+if TYPE_CHECKING:
+    from ims_core.locate.courier import Outbound
+    from ims_core.messages.message import Response
 
 SESSION_EVENTS = get_args(SessionEvent)
 
@@ -116,12 +120,25 @@ class Call:
         Raises ``NotTaken`` when the peer refuses, ``CallEnded`` when the call ends before that.
         """
         self._session.reinvite(sdp)
+        return await self._taken()
+
+    async def update(self, sdp: bytes = b"") -> bytes:
+        """Offer the peer another session by UPDATE, which may be before the answer (RFC 3311); returns the answer.
+
+        Without ``sdp`` it tells the peer that we are still there. Raises as ``offer`` does.
+        """
+        self._session.update(sdp)
+        return await self._taken()
+
+    async def ask(self, method: str, *, body: bytes = b"", content_type: str = "", headers: Headers = ()) -> Response:
+        """Send a request within the call, say MESSAGE or INFO, and return its final response.
+
+        Raises ``CallError`` when none comes, ``LocalProtocolError`` while there is no dialog.
+        """
+        answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._session.send(method, headers, body=body, content_type=content_type, user=_Asked(answered))
         self._flush()
-        outcome = await self._await_one(Reanswered, OfferRefused)
-        if isinstance(outcome, OfferRefused):
-            raise NotTaken(outcome.status, outcome.reason)
-        assert isinstance(outcome, Reanswered)
-        return outcome.sdp
+        return await answered
 
     def accept_offer(self, sdp: bytes) -> None:
         """Answer a ``Reoffered``."""
@@ -139,7 +156,7 @@ class Call:
         self._flush()
 
     def inform(self, content_type: str, body: bytes) -> None:
-        """Send an INFO (RFC 6086), whose response nobody waits for."""
+        """Send an INFO (RFC 6086) without waiting for its response."""
         self._session.send("INFO", body=body, content_type=content_type)
         self._flush()
 
@@ -204,6 +221,14 @@ class Call:
 
     # Inside -------------------------------------------------------------------------------------------------
 
+    async def _taken(self) -> bytes:
+        self._flush()
+        outcome = await self._await_one(Reanswered, OfferRefused)
+        if isinstance(outcome, OfferRefused):
+            raise NotTaken(outcome.status, outcome.reason)
+        assert isinstance(outcome, Reanswered)
+        return outcome.sdp
+
     def _tell(self, event: SessionEvent) -> None:
         for waiter in self._awaited:
             kinds, future = waiter
@@ -246,3 +271,18 @@ class Call:
         finally:
             if waiter in self._awaited:
                 self._awaited.remove(waiter)
+
+
+class _Asked:
+    """Who waits for the response to a request of ours within a call."""
+
+    def __init__(self, answered: asyncio.Future[Response]) -> None:
+        self._answered = answered
+
+    def receive_response(self, _: Outbound, response: Response) -> None:
+        if response.status >= 200 and not self._answered.done():
+            self._answered.set_result(response)
+
+    def request_failed(self, _: Outbound, cause: str) -> None:
+        if not self._answered.done():
+            self._answered.set_exception(CallError(f"no response: {cause}"))

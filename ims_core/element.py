@@ -29,6 +29,7 @@ from ims_core.ua.session_events import ignore
 if TYPE_CHECKING:
     from ims_core.messages.message import Request
     from ims_core.proxy.forking import Target
+    from ims_core.security.credentials import Credentials
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.ua.incoming import IncomingCall
 
@@ -77,13 +78,21 @@ class Element(Host):
         self.node.services[SERVICE] = self._begin
         return self.node
 
-    def call(self, target: str, *, caller: str, sdp: bytes = b"", hop: Flow | str | None = None) -> Call:
+    def call(
+        self,
+        target: str,
+        *,
+        caller: str,
+        sdp: bytes = b"",
+        hop: Flow | str | None = None,
+        credentials: Credentials | None = None,
+    ) -> Call:
         """Call ``target``, a URI, as ``caller``, a name-addr; by way of ``hop`` where that is not the target itself.
 
-        Use the call as a context: it is hung up at the end, whatever happened. Raises ``SipError`` when there is no
-        way there.
+        ``credentials`` answer who asks for some. Use the call as a context: it is hung up at the end, whatever
+        happened. Raises ``SipError`` when there is no way there.
         """
-        session = self.node.call(target if hop is None else hop, ignore)
+        session = self.node.call(target if hop is None else hop, ignore, credentials=credentials)
         call = Call(self.stack.flush).attach(session)
         session.start(target, caller=caller, callee=f"<{target}>", sdp=sdp)
         self.stack.flush()

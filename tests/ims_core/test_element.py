@@ -7,12 +7,19 @@ import asyncio
 import pytest
 
 from ims_core.bridge import bridge
-from ims_core.calls import Call, CallEnded, CallRejected
-from ims_core.element import Element, StatelessElement
-from ims_core.errors import NotAcceptableHere
+from ims_core.calls import Call, CallEnded, CallError, CallRejected, NotTaken
+from ims_core.element import SERVICE, Element, StatelessElement
+from ims_core.errors import LocalProtocolError, NotAcceptableHere
+from ims_core.flow import Flow
 from ims_core.host import Host, Listener
+from ims_core.messages.message import Request
 from ims_core.proxy.forking import Target
-from ims_core.ua.session_events import Ended, Reoffered
+from ims_core.roles.routing import Decision, ToService
+from ims_core.security.credentials import Credentials
+from ims_core.security.digest import DigestAuthenticator, Outcome, ProxyAuthenticationRequired
+from ims_core.transactions.machines import TimerValues
+from ims_core.ua.instant_message import take_message
+from ims_core.ua.session_events import Ended, MessageReceived, Reoffered
 
 OFFER, ANSWER = b"v=0\r\no=offer\r\n", b"v=0\r\no=answer\r\n"
 ALICE = '"Alice" <sip:alice@lab.example>'
@@ -94,6 +101,79 @@ async def test_a_service_that_fails_ends_its_call_and_no_other(caplog: pytest.Lo
             with pytest.raises(CallRejected, match="480"):
                 await broken.answered()
             assert not whole.is_over
+
+
+@pytest.mark.rfc("3311-5.1", "3428-7", "6086-4.2.2")
+async def test_what_is_asked_within_a_call_is_answered() -> None:
+    async def serve(call: Call) -> None:
+        await call.answer(ANSWER)
+        async for event in call:
+            if isinstance(event, Reoffered) and event.sdp == b"refuse":
+                call.refuse_offer(NotAcceptableHere())
+            elif isinstance(event, Reoffered):
+                call.accept_offer(event.sdp.upper())
+            elif isinstance(event, MessageReceived):
+                heard.append(event.body)
+
+    heard: list[bytes] = []
+    async with Element("udp:127.0.0.1:0") as callee, Element("udp:127.0.0.1:0") as caller:
+        callee.serve = serve
+        callee.node.ua.serve("MESSAGE", take_message)
+        async with caller.call(f"sip:desk@{address_of(callee)}", caller=ALICE, sdp=OFFER) as call:
+            with pytest.raises(LocalProtocolError):
+                await call.ask("INFO")
+            assert await call.answered() == ANSWER
+            assert await call.update(OFFER) == OFFER.upper()
+            assert await call.update() == b""
+            with pytest.raises(NotTaken, match="488"):
+                await call.update(b"refuse")
+            assert (await call.ask("MESSAGE", body=b"hello", content_type="text/plain")).status == 200
+            assert heard == [b"hello"]
+            refused = await call.ask("INFO", headers=(("Info-Package", "conference"),))
+            assert (refused.status, refused.get("Recv-Info")) == (469, "")
+
+
+async def test_who_is_not_answered_within_a_call_is_told() -> None:
+    timers = TimerValues(0.005, 0.01, 0.01)  # not a moment longer than it must
+    async with Element("udp:127.0.0.1:0") as callee, Element("udp:127.0.0.1:0", timers=timers) as caller:
+        answered = asyncio.Event()
+
+        async def serve(call: Call) -> None:
+            await call.answer(ANSWER)
+            answered.set()
+            await asyncio.Event().wait()
+
+        callee.serve = serve
+        async with caller.call(f"sip:desk@{address_of(callee)}", caller=ALICE, sdp=OFFER) as call:
+            await call.answered()
+            await answered.wait()
+            await callee.stack.close()
+            with pytest.raises(CallError, match="no response"):
+                await call.ask("INFO")
+
+
+@pytest.mark.rfc("3261-22.3")
+async def test_who_is_asked_for_credentials_has_some() -> None:
+    authenticator = DigestAuthenticator("lab.example", {"alice": "wonderland"}.get, b"0123456789abcdef")
+
+    def admit(request: Request, flow: Flow, now: float) -> Decision:
+        given = request.whole_values("Proxy-Authorization")
+        if authenticator.verify(request.method, request.uri, given, now).outcome is Outcome.ACCEPTED:
+            return ToService(SERVICE)
+        raise ProxyAuthenticationRequired(authenticator.challenges(now), is_proven=False)
+
+    async def serve(call: Call) -> None:
+        await call.answer(ANSWER)
+
+    async with Element("udp:127.0.0.1:0") as callee, Element("udp:127.0.0.1:0") as caller:
+        callee.route, callee.serve = admit, serve
+        target = f"sip:desk@{address_of(callee)}"
+        async with caller.call(target, caller=ALICE, sdp=OFFER) as call:
+            with pytest.raises(CallRejected, match="407"):
+                await call.answered()
+        credentials = Credentials("alice", "wonderland")
+        async with caller.call(target, caller=ALICE, sdp=OFFER, credentials=credentials) as call:
+            assert await call.answered() == ANSWER
 
 
 @pytest.mark.rfc("3261-14.1", "3261-14.2")
