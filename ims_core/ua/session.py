@@ -324,9 +324,7 @@ class Session:
         transaction.user = self
         self.on_event(Reoffered(sdp))
         if self._asked is transaction and transaction.request.method == "INVITE":
-            self._reply(
-                transaction, 100
-            )  # 17.2.1: unless there will be an answer "within 200 ms", which the owner knows
+            self._reply(transaction, 100)  # 17.2.1: the answer may not come "within 200 ms"
 
     def _timed(self, request: Request) -> Headers:
         """Start the session timer as a request settles it that we answer with 2xx; return what the 2xx says of it."""
