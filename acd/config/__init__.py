@@ -1,5 +1,6 @@
 """The configuration of an engine: `load` a TOML file, get a frozen `Config` or every mistake in it."""
 
+from acd.config.addresses import Address, Advertised, HostPort, Listener, Network, PortRange
 from acd.config.load import ConfigError, load, loads
 from acd.config.model import (
     Account,
@@ -40,7 +41,7 @@ from acd.config.routing import (
     Ring,
     UnderLoad,
 )
-from acd.config.values import Address, Advertised, HostPort, Listener, Network, Overflowing, PortRange, Secret
+from acd.config.values import Overflowing, Secret
 
 __all__ = [
     "Account",

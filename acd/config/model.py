@@ -10,10 +10,9 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from acd.config.addresses import Address, Advertised, HostPort, Listener, Nameserver, Network, PortRange
 from acd.config.routing import Agent, AgentTable, Calendar, Callers, Needs, Queue
 from acd.config.values import (
-    Address,
-    Advertised,
     AreaCode,
     Bytes,
     CdrUrl,
@@ -25,16 +24,11 @@ from acd.config.values import (
     Digit,
     Domain,
     FeatureCode,
-    HostPort,
     Identifier,
-    Listener,
-    Nameserver,
-    Network,
     NextHop,
     NumberPattern,
     NumberPrefix,
     Origin,
-    PortRange,
     Priority,
     Prompt,
     Rate,

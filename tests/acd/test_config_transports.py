@@ -3,7 +3,7 @@
 import pytest
 
 from acd.config import Config, ConfigError, loads
-from acd.config.values import Listener
+from acd.config.addresses import Listener
 
 LEAST = '[server]\ndomain = "ims.example"\n'
 TLS = '[sip.tls]\ncertificate = "a.pem"\n'
