@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,19 +11,22 @@ import pytest
 from ims_core.calls import Call
 from ims_core.element import Element
 from ims_core.exchanges import Watch, ping
+from ims_core.ua.dialog_package import DialogPackage, single_user
 from ims_core.ua.event_headers import Event
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.messaging import TextReceived, serve_messages
 from ims_core.ua.notifier import serve_events
+from ims_core.ua.packages import Admission
 from ims_core.ua.referral import Referral, serve_referrals, serve_shared_dialogs
 from ims_core.ua.referring import ReferAccepted, ReferEvent, ReferFinished, ReferProgress, Referring
-from ims_core.ua.replaces import replaces_of, serve_replaces
+from ims_core.ua.replaces import Replaces, replaces_of, serve_replaces
 from ims_core.ua.session import Session
 from ims_core.ua.session_events import Ringing, SessionEvent
 from ims_core.ua.subscriber import Notified, Subscriber, SubscriberEvent, Unsubscribed, Wish
 from tests.ims_core.ua.test_subscriptions import WEATHER, Weather
 from tests.peers.conftest import Bench
-from tests.peers.kit import Sipp, Way, by_each_way
+from tests.peers.kit import WAYS, Sipp, Way, by_each_way, elements
+from tests.peers.kit.elements import until
 
 pytestmark = pytest.mark.peer("sipp")
 
@@ -49,15 +52,6 @@ async def here(bench: Bench, way: Way) -> AsyncIterator[Here]:
     async with Element(f"udp:{address}", f"tcp:{address}", domain="ims.example") as element:
         ((_, (host, port)), _) = element.addresses
         yield Here(element, host, port)
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    """Wait for something that another program brings about."""
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)  # between two looks
-    raise AssertionError(f"not within 10 s: {what}")
 
 
 async def succeed(sipp: Sipp) -> None:
@@ -153,6 +147,43 @@ async def test_sipp_writes_to_us(bench: Bench, way: Way) -> None:
         assert sipp.said("accepted") == ["text/plain"]
 
 
+# Dialog events -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rfc("4235-3.7.1", "4235-4.1.2", "4235-4.3", "4235-3.5")
+async def test_sipp_watches_the_calls_of_a_phone(bench: Bench) -> None:
+    """Each step of the call waits until all watchers have been told of the one before."""
+    async with elements.here(bench) as us:
+        package = DialogPackage(
+            us.element.node.endpoint.clock,
+            user_of=single_user("sip:bob@ims.example"),
+            admit_watcher=lambda request, _: Admission("sip:bob@ims.example", request.from_.uri.user),
+        )
+        package.least_interval = 0.0
+        package.notifier = notifier = serve_events(us.ua, [package])
+        us.ua.watchers.append(package)
+        watchers = us.come("watch_dialogs", number="bob")
+
+        async def all_told(documents: int) -> None:
+            what = f"{documents} documents"
+            await until(lambda: all(len(watcher.said("told")) >= documents for watcher in watchers), what)
+
+        async def answer(call: Call) -> None:
+            await all_told(2)
+            call.progress()
+            await all_told(3)
+            await call.answer(ANSWER)
+            await all_told(4)
+
+        us.element.serve = answer
+        await all_told(1)
+        way = WAYS[0]
+        alice = bench.sipp("call_wait", remote=us.at(way), way=way, number="bob", keys={"caller": "alice"})
+        await succeed(alice)
+        await elements.succeed(watchers)
+        await until(lambda: not len(notifier), "the subscriptions are forgotten")
+
+
 # REFER ---------------------------------------------------------------------------------------------------------------
 
 
@@ -193,6 +224,47 @@ async def test_sipp_transfers_us_to_another_sipp(bench: Bench, way: Way) -> None
         calls[0].hang_up()
         us.flush()
         await succeed(target)
+        assert len(us.ua.usages) == 0
+
+
+@pytest.mark.rfc("3891-4", "3892-2.2", "5589-7.3")
+async def test_sipp_has_us_take_its_place_in_another_call(bench: Bench) -> None:
+    """An attended transfer: the Refer-To brings the Replaces for the INVITE that follows."""
+    async with elements.here(bench) as us:
+        targets = await us.waiting("agent_replaces")
+        replaced = Replaces("7@there", "to", "from")
+
+        async def answer(call: Call) -> None:
+            await call.answer(ANSWER)
+            await asyncio.Event().wait()
+
+        def follow(referral: Referral) -> None:
+            referral.accept()
+
+            def report(event: SessionEvent) -> None:
+                if not isinstance(event, Ringing):
+                    referral.report(event)
+
+            uri = referral.refer_to.uri
+            us.ua.outgoing(uri, report).start(
+                uri, caller=US, callee=f"<{uri}>", sdp=ANSWER, headers=referral.follow_headers
+            )
+
+        us.element.serve = answer
+        serve_referrals(us.ua, follow)
+        referrers = [
+            bench.sipp(
+                "refer",
+                remote=us.at(way),
+                way=way,
+                keys={"caller": "sipp", "refer_to": f"{target}?{replaced.as_uri_header}"},
+            )
+            for way, target in zip(WAYS, elements.uris(targets), strict=True)
+        ]
+        await elements.succeed(referrers, targets)
+        for referrer, target in zip(referrers, targets, strict=True):
+            assert target.said("replaces") == [f"{replaced} by <sip:sipp@ims.example>"]
+            assert [line.split(" | ")[1] for line in referrer.said("told")] == ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"]
         assert len(us.ua.usages) == 0
 
 

@@ -13,6 +13,7 @@ from tests.peers.kit.sipp import Sipp
 from tests.peers.kit.ways import WAYS, Way
 
 if TYPE_CHECKING:
+    from ims_core.ua.useragent import UserAgent
     from tests.peers.conftest import Bench
 
 OFFER = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
@@ -27,6 +28,11 @@ class Here:
         self.port = bench.port()
         listen = [f"{way.name[:3]}:{way.written}:{self.port}" for way in WAYS]
         self.element = Element(*listen, domain="ims.example", timers=TimerValues(0.05, 0.4, 0.5))
+
+    @property
+    def ua(self) -> UserAgent:
+        """Its user agent."""
+        return self.element.node.ua
 
     def at(self, way: Way) -> tuple[str, int]:
         """Where it listens on that way."""
@@ -57,7 +63,7 @@ async def here(bench: Bench) -> AsyncIterator[Here]:
     us = Here(bench)
     async with us.element:
         yield us
-        await until(lambda: not len(us.element.node.ua), "no session is left")
+        await until(lambda: not len(us.ua), "no session is left")
 
 
 def uris(phones: list[Sipp]) -> list[str]:
