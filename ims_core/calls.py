@@ -39,26 +39,25 @@ class CallError(Exception):
     """A call did not go as was asked of it."""
 
 
-class CallRejected(CallError):
-    """A call of ours was not answered; ``status`` and ``reason`` say why, as ``Rejected`` has them."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        self.status = status
-        self.reason = reason
-        super().__init__(f"{status} {reason}")
-
-
 class CallEnded(CallError):
     """The call ended before what was waited for."""
 
 
-class NotTaken(CallError):
-    """The peer refused an offer; the call goes on as it was (14.1)."""
+class Refused(CallError):
+    """The peer refused; ``status`` and ``reason`` say why."""
 
     def __init__(self, status: int, reason: str) -> None:
         self.status = status
         self.reason = reason
         super().__init__(f"{status} {reason}")
+
+
+class CallRejected(Refused):
+    """A call of ours was not answered."""
+
+
+class NotTaken(Refused):
+    """An offer of ours was not taken; the call goes on as it was (14.1)."""
 
 
 class Call:

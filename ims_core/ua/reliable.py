@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ims_core.errors import BadRequest, NoSuchDialog
+from ims_core.ua.repetition import Repetition
 
 if TYPE_CHECKING:
+    from ims_core.flow import Flow
     from ims_core.messages.message import Request, Response
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
-
-_RESEND: Final = "resend 1xx"
-_GIVE_UP: Final = "no PRACK"
 
 
 class ReliableResponses:
@@ -74,51 +73,26 @@ class ReliableResponses:
         response = self._queue.popleft()
         response.add("RSeq", str(self._rseq))
         self._endpoint.respond(self._invite, response)
-        self._current = _Repeated(self, self._rseq, response)
+        self._current = _Repeated(self._endpoint, self._invite.flow, response, self._rseq, self._give_up)
         self._rseq += 1
 
-    def repeat(self, data: bytes) -> None:
-        """Send the bytes of the response on its way once more."""
-        self._endpoint.send(self._invite.flow, data)
-
-    def give_up(self) -> None:
+    def _give_up(self) -> None:
         """No PRACK came."""
         self.finish()
         self._on_silence()
 
-    def start_timer(self, timed: _Repeated, event: str, delay: float) -> None:
-        """Start a timer of a response; ``delay`` counts in T1."""
-        self._endpoint.start_timer(timed, event, delay * self._endpoint.timers.t1)
 
+class _Repeated(Repetition):
+    """The response on its way: "starts at T1 seconds and doubles with each retransmission", up to 64*T1."""
 
-class _Repeated:
-    """One response on its way: "starts at T1 seconds and doubles with each retransmission", up to 64*T1."""
+    __slots__ = ("has_description", "rseq")
 
-    def __init__(self, owner: ReliableResponses, rseq: int, response: Response) -> None:
-        self._owner: ReliableResponses | None = owner
-        self._data = response.encode()
-        self._interval = 1.0
+    def __init__(
+        self, endpoint: Endpoint, flow: Flow, response: Response, rseq: int, on_silence: Callable[[], None]
+    ) -> None:
+        super().__init__(endpoint, flow, response.encode(), on_silence)
         self.rseq = rseq
         self.has_description = bool(response.body)
-        owner.start_timer(self, _RESEND, self._interval)
-        owner.start_timer(self, _GIVE_UP, 64.0)
-
-    def close(self) -> None:
-        """Repeat no more; timers that are left must not keep the call alive."""
-        self._owner = None
-        self._data = b""
-
-    def fire(self, event: str) -> None:
-        """Repeat the response, or give up."""
-        owner = self._owner
-        if owner is None:
-            return
-        if event == _GIVE_UP:
-            owner.give_up()
-            return
-        owner.repeat(self._data)
-        self._interval *= 2
-        owner.start_timer(self, _RESEND, self._interval)
 
 
 def _rack(prack: Request) -> tuple[int, int, str]:

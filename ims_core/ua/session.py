@@ -6,7 +6,7 @@ with one of ``session_events``. Unless the owner ends a call, it ends with exact
 call of ours that was never answered). After ``hang_up`` or ``reject`` nothing more is told.
 
     offers           whose turn it is to offer or to answer
-    unacknowledged   a 2xx that is repeated until its ACK comes
+    repetition       a 2xx that is repeated until its ACK comes, and what is like it
     reliable         provisional responses that are repeated until their PRACK comes
     early            the early dialogs of an INVITE of ours
     change           a re-INVITE or UPDATE of ours
@@ -27,6 +27,7 @@ from ims_core.ua.change import Change, Changes
 from ims_core.ua.description import SDP, check_description, session_description
 from ims_core.ua.dialog import Dialog
 from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN, Overlapping, check_turn
+from ims_core.ua.repetition import Unacknowledged
 from ims_core.ua.session_events import (
     Acknowledged,
     Ended,
@@ -37,7 +38,6 @@ from ims_core.ua.session_events import (
     ignore,
 )
 from ims_core.ua.session_timer import SessionTimer, check_interval
-from ims_core.ua.unacknowledged import Unacknowledged
 
 if TYPE_CHECKING:
     from ims_core.locate.courier import Outbound
