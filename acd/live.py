@@ -84,6 +84,7 @@ class LiveFloor:
             tasks=len(asyncio.all_tasks(engine.loop)),
             bindings=len(node.location),
             connections=self._stack.streams.by_transport(),
+            connections_turned_away=self._stack.streams.turned_away,
             handshakes_failed=self._stack.streams.handshakes_failed,
             dns_answers=node.courier.resolver.outcomes,
             failovers=node.courier.failovers,

@@ -36,6 +36,7 @@ from ims_core.security import digest
 from ims_core.security.door import COUNTED
 from ims_core.security.guard import REASONS
 from ims_core.transport.tls import FAILURES
+from ims_core.transport.visitors import TURNED_AWAY
 from ims_core.trunks.registration import State
 from media.api import MediaCounters
 
@@ -54,8 +55,9 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
 
     `sip_messages` by (direction "in" or "out", method, "request" or a status class as "2xx"), `sip_dropped` by
     reason, `sip_unexpected` by (machine, state, event), `inputs_ignored` (of the distributor) by kind, `caller_lookups`
-    by source, `bans` by reason, `rejected` (for load) by method. `admission_rate` is infinite without overload,
-    `accept_latency` in seconds. `today` are the key figures of the day, an item for each queue.
+    by source, `connections_turned_away` and `bans` by reason, `rejected` (for load) by method. `admission_rate` is
+    infinite without overload, `accept_latency` in seconds. `today` are the key figures of the day, an item for each
+    queue.
     """
 
     ready: bool = False
@@ -66,6 +68,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     tasks: int = 0
     bindings: int = 0
     connections: Mapping[str, int] = {}
+    connections_turned_away: Mapping[str, int] = {}
     handshakes_failed: Mapping[str, int] = {}
     dns_answers: Mapping[tuple[str, str], int] = {}
     failovers: Mapping[str, int] = {}
@@ -412,6 +415,9 @@ def _sip(readings: Readings) -> Iterator[Metric]:
     )
     connections = {(name.lower(),): readings.connections.get(name, 0) for name in TRANSPORTS if name != "UDP"}
     yield _gauge("acd_sip_connections", "Connections open.", connections, "transport")
+    away = {(reason,): readings.connections_turned_away.get(reason, 0) for reason in TURNED_AWAY}
+    definition = "Connections not taken, or closed again, to keep room: there was none, or too many of one source's."
+    yield _counter("acd_sip_connections_turned_away", definition, away, "reason")
     failed = {(reason,): readings.handshakes_failed.get(reason, 0) for reason in FAILURES}
     yield _counter("acd_sip_tls_handshakes_failed", "TLS handshakes that failed, by reason.", failed, "reason")
     answers = {(kind, outcome): readings.dns_answers.get((kind, outcome), 0) for kind in KINDS for outcome in OUTCOMES}

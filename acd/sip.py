@@ -46,10 +46,13 @@ class CannotStart(Exception):
 
 def transport_limits(config: Config) -> TransportLimits:
     """What peers may take, as the configuration has it."""
+    is_guarded = config.protection.enabled
     return TransportLimits(
         receive_buffer=config.sip.receive_buffer_bytes,
         max_message=config.sip.max_message_bytes,
         connections=config.limits.tcp_connections,
+        connections_per_source=config.protection.connections_per_source if is_guarded else 0,
+        stranger_seconds=config.protection.stranger_seconds if is_guarded else 0.0,
         stall_seconds=config.limits.tcp_stall_seconds,
         handshake_seconds=config.limits.handshake_seconds,
         unsent_bytes=config.limits.unsent_bytes,

@@ -341,6 +341,8 @@ class Protection(Struct, frozen=True, kw_only=True):
     wrong_credentials: Count = 10
     unanswered_challenges: Count = 60
     ban_seconds: SomeSeconds = 600.0
+    connections_per_source: Count = 500
+    stranger_seconds: Seconds = 120.0
     scanners: tuple[Text, ...] = SCANNERS
 
 

@@ -84,7 +84,8 @@ class StatelessProxy:
         reply_to = stamp_via(message, message.via, flow)
         try:
             self._send_on(message, flow)
-            self.door.let_in(flow)
+            if flow.connection:
+                self.door.let_in(flow)
         except SipError as error:
             if message.method == "ACK":  # nobody can be told
                 endpoint.dropped["stray ACK"] += 1

@@ -76,6 +76,7 @@ READINGS = Readings(
     bindings=7,
     authentications={"accepted": 5, "missing": 4, "stale": 1, "wrong": 2},
     connections={"TCP": 8, "WSS": 2},
+    connections_turned_away={"displaced": 4},
     handshakes_failed={"no TLS": 3},
     sip_messages={
         ("in", "INVITE", "request"): 3,
@@ -155,6 +156,8 @@ def metrics() -> Metrics:
         ("acd_sip_connections", {"transport": "tcp"}, 8),
         ("acd_sip_connections", {"transport": "tls"}, 0),
         ("acd_sip_connections", {"transport": "wss"}, 2),
+        ("acd_sip_connections_turned_away_total", {"reason": "displaced"}, 4),
+        ("acd_sip_connections_turned_away_total", {"reason": "stranger"}, 0),
         ("acd_sip_tls_handshakes_failed_total", {"reason": "no TLS"}, 3),
         ("acd_sip_tls_handshakes_failed_total", {"reason": "version"}, 0),
         ("acd_sip_messages_total", {"direction": "in", "method": "INVITE", "class": "request"}, 3),

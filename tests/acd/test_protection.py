@@ -17,6 +17,7 @@ from acd.config import Config, ConfigError, load, loads
 from acd.http import create_app
 from acd.metrics import Metrics, Readings
 from acd.protection import LINES_A_MINUTE, ban_routes, build_door
+from acd.sip import transport_limits
 from acd.store import CdrStore
 from acd.trunks import source_of
 from ims_core.flow import Address, Flow
@@ -149,6 +150,13 @@ def test_what_the_file_says_is_what_the_guard_does() -> None:
         for _ in range(10):
             guard.judged(flow(host), WRONG, 0.0)
     assert [ban.source for ban in guard.bans(0.0)] == ["192.0.2.67"], "neither who is allowed nor a trunk"
+
+
+def test_the_connections_of_strangers_are_limited_unless_protection_is_off() -> None:
+    limits = transport_limits(configured("[protection]\nconnections_per_source = 7\nstranger_seconds = 9"))
+    assert (limits.connections_per_source, limits.stranger_seconds) == (7, 9.0)
+    limits = transport_limits(configured("protection.enabled = false"))
+    assert (limits.connections_per_source, limits.stranger_seconds) == (0, 0.0)
 
 
 def test_protection_and_overload_can_be_off() -> None:

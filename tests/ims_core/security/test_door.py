@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from math import inf
+from typing import Any
 
 import pytest
 
@@ -12,9 +14,10 @@ from ims_core.messages.message import Response
 from ims_core.messages.parser import parse_message
 from ims_core.roles.ims import Ims
 from ims_core.security.admission import Admission
+from ims_core.security.digest import answer_challenge
 from ims_core.security.door import Door
 from ims_core.security.guard import Guard, Rules
-from tests.kit import DOMAIN, NODE_ADDRESS, SERVICE_NUMBER, Network, Site, request_bytes
+from tests.kit import DOMAIN, NODE_ADDRESS, PASSWORD, SERVICE_NUMBER, Network, Site, request_bytes
 
 STRANGER = Flow("UDP", NODE_ADDRESS, ("198.51.100.77", 5060))
 METHODS = ("REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE", "PUBLISH", "REFER", "NOTIFY", "INFO", "UPDATE",
@@ -207,6 +210,143 @@ def test_how_long_messages_wait_and_what_servers_behind_say_is_heard() -> None:
     door.complained(Flow("UDP", NODE_ADDRESS, alice.address))
     assert admission._complaints == 1, "a phone that cannot take calls is no overload"
     assert admission.rate == inf
+
+
+# Connections -------------------------------------------------------------------------------------------------------
+
+
+def by_tcp(port: int = 5060, number: int = 7) -> Flow:
+    return Flow("TCP", NODE_ADDRESS, ("198.51.100.77", port), number)
+
+
+def signed(site: Site, method: str, uri: str, flow: Flow, **fields: str) -> bytes:
+    """A request with the right credentials of alice, once a challenge has been fetched."""
+    (challenged,) = exchange(site, request_bytes(method, uri, branch="z9hG4bKfirst", **fields), flow)  # type: ignore[arg-type]
+    name, asked = (
+        ("Authorization", "WWW-Authenticate") if method == "REGISTER" else ("Proxy-Authorization", "Proxy-Authenticate")
+    )
+    answer = answer_challenge(challenged.require(asked), method, uri, "alice", PASSWORD, cnonce="c0ffee")
+    return request_bytes(method, uri, branch="z9hG4bKsecond", cseq=2, headers=[(name, answer)], **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        request_bytes("OPTIONS", f"sip:{DOMAIN}"),
+        request_bytes("OPTIONS", f"sip:{SERVICE_NUMBER}@{DOMAIN}").replace(b"ards: 70", b"ards: 0"),
+        request_bytes("REGISTER", f"sip:{DOMAIN}", to=f"<sip:alice@{DOMAIN}>"),
+        request_bytes("INVITE"),
+        request_bytes("BYE", to=f"<sip:bob@{DOMAIN}>;tag=1"),
+        request_bytes("CANCEL"),
+        request_bytes("ACK"),
+        b"SIP/2.0 200 OK\r\n\r\n",
+    ],
+)
+def test_whatever_strangers_say_they_remain_strangers(data: bytes) -> None:
+    site = new_site()
+    exchange(site, data, by_tcp())
+    assert not site.node.door.knows(by_tcp())
+
+
+def test_who_registers_by_a_connection_is_known_and_needed_until_it_is_gone() -> None:
+    site = new_site()
+    door, flow = site.node.door, by_tcp()
+    contact, to = "<sip:alice@198.51.100.77:5060;transport=tcp>", f"<sip:alice@{DOMAIN}>"
+    (answer,) = exchange(site, signed(site, "REGISTER", f"sip:{DOMAIN}", flow, to=to, contact=contact), flow)
+    assert answer.status == 200
+    assert (door.knows(flow), door.needs(flow)) == (True, True)
+    assert not door.knows(by_tcp(5062, 8))
+    site.node.connection_failed(flow)
+    assert (door.knows(flow), door.needs(flow)) == (False, False)
+
+
+def test_who_calls_by_a_connection_is_known_and_busy_as_long_as_the_call_lasts() -> None:
+    site = new_site()
+    door, flow, desk = site.node.door, by_tcp(), f"sip:{SERVICE_NUMBER}@{DOMAIN}"
+    (_, answer) = exchange(site, signed(site, "INVITE", desk, flow), flow)
+    assert answer.status == 200
+    assert (door.knows(flow), door.needs(flow), door.busy()) == (True, False, {7})
+    bye = request_bytes("BYE", desk, to=answer.require("To"), cseq=3, branch="z9hG4bKbye")
+    assert [response.status for response in exchange(site, bye, flow)] == [200]
+    assert (door.knows(flow), door.busy()) == (True, set())
+
+
+def test_a_call_that_is_passed_on_keeps_its_connection_busy() -> None:
+    site = new_site()
+    site.phone("bob")
+    exchange(site, signed(site, "INVITE", f"sip:bob@{DOMAIN}", by_tcp()), by_tcp())
+    assert site.node.door.busy() == {7}
+
+
+def test_trusted_hosts_are_no_strangers() -> None:
+    site = new_site(allow=(ip_network("198.51.100.0/28"),))
+    allowed = by_tcp()._replace(remote=("198.51.100.9", 40_000))
+    assert site.node.door.needs(allowed)
+    assert not site.node.door.knows(by_tcp())
+
+
+# What strangers leave behind ---------------------------------------------------------------------------------------
+
+
+STALE = f'Digest username="alice", realm="{DOMAIN}", nonce="{"0" * 49}", uri="sip:{DOMAIN}", response="{"0" * 32}"'
+
+
+@pytest.mark.rfc("3261-8.2.7", "3261-22.1")
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({}, 407),
+        ({"headers": [("Proxy-Authorization", STALE)]}, 407),
+        ({"to": f"<sip:bob@{DOMAIN}>;tag=none"}, 481),
+        ({"to": f"<sip:bob@{DOMAIN}>;tag=none", "headers": [("Route", "<sip:192.0.2.1;lr>")]}, 403),
+        ({"uri": "fax:+1"}, 416),
+        ({"uri": "sip:bob@"}, 400),
+        ({"headers": [("Proxy-Require", "telepathy")]}, 420),
+        ({}, 483),
+    ],
+)
+def test_an_invite_of_a_stranger_is_refused_once_with_nothing_kept(fields: dict[str, Any], status: int) -> None:
+    site = new_site()
+    data = request_bytes("INVITE", **fields).replace(b"ards: 70", b"ards: 0" if status == 483 else b"ards: 70")
+    first, again = exchange(site, data)[-1], exchange(site, data)[-1]
+    assert (first.status, again.status) == (status, status)
+    assert first.to.tag == again.to.tag, "the same request, the same tag"
+    assert site.endpoint.transactions() == {"client": 0, "server": 0}
+    assert site.endpoint.next_deadline() is None, "nobody is sent it again, whoever the request said to be"
+    assert not site.endpoint._heard
+    dropped = site.endpoint.dropped.total()
+    ack = request_bytes("ACK", fields.get("uri", "sip:bob@192.0.2.1"), to=first.require("To"))
+    assert exchange(site, ack) == []
+    assert site.endpoint.dropped.total() <= dropped + (";tag=none" in fields.get("to", ""))
+    assert site.endpoint.next_deadline() is None
+
+
+@pytest.mark.rfc("3261-8.2.7", "3261-22.2")
+@pytest.mark.parametrize("header", [[], [("Authorization", STALE)]], ids=["no credentials", "outdated ones"])
+def test_a_register_is_challenged_with_nothing_kept(header: list[tuple[str, str]]) -> None:
+    site = new_site()
+    data = request_bytes("REGISTER", f"sip:{DOMAIN}", to=f"<sip:alice@{DOMAIN}>", headers=header)
+    (first,), (again,) = exchange(site, data), exchange(site, data)
+    assert (first.status, again.status, first.to.tag) == (401, 401, again.to.tag)
+    assert site.endpoint.transactions() == {"client": 0, "server": 0}
+    assert site.endpoint.next_deadline() is None
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "INVITE"])
+def test_a_wrong_password_sent_twice_by_the_network_is_one_attempt(method: str) -> None:
+    site = new_site(wrong_credentials=2)
+    guard = site.node.door.guard
+    assert guard is not None
+    to, uri = f"<sip:alice@{DOMAIN}>", f"sip:{DOMAIN}"
+    asked = "WWW-Authenticate" if method == "REGISTER" else "Proxy-Authenticate"
+    (challenged,) = exchange(site, request_bytes(method, uri, to=to))
+    answer = answer_challenge(challenged.require(asked), method, uri, "alice", "wrong", cnonce="c0ffee")
+    name = "Authorization" if method == "REGISTER" else "Proxy-Authorization"
+    wrong = request_bytes(method, uri, to=to, cseq=2, branch="z9hG4bKsecond", headers=[(name, answer)])
+    for _ in range(5):
+        (response,) = exchange(site, wrong)
+        assert response.get(asked)
+    assert not guard.bans(0.0)
 
 
 def test_garbage_bans_nobody() -> None:

@@ -9,14 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from ims_core.flow import Flow, source_of
+from ims_core.flow import Address, Flow, source_of
+from ims_core.messages.message import Response
+from ims_core.messages.parser import parse_message
+from ims_core.security.digest import answer_challenge
 from ims_core.transport import connections
+from ims_core.transport.framing import PING, PONG
+from ims_core.transport.limits import TransportLimits
+from ims_core.transport.stack import Stack
 from ims_core.transport.visitors import FULL, PATIENCE, SEARCH_SECONDS, SOURCE, NoRoom, Visitors
 from tests.ims_core.transport.test_connections import HOST, Bench, element, on_both_loops
 from tests.ims_core.transport.test_stack import at_end, close, message
+from tests.kit import DOMAIN, PASSWORD, Network, Site, request_bytes
 from tests.kit.certificates import Authority
 
 ME = ("192.0.2.1", 5060)
+WAIT = 5.0
 
 
 class Node:
@@ -376,3 +384,56 @@ async def test_the_log_is_not_filled_by_those_who_are_turned_away() -> None:
         told = [(line["event"], line["transport"], line["reason"]) for line in lines]
         assert told == [("connection.turned_away", "TCP", "full")] * connections.LOGGED_LINES
         await close(held[1])
+
+
+async def register(bench_at: Address, host: str, user: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Register a contact over a connection from ``host``, with the password."""
+    reader, writer = await asyncio.open_connection(*bench_at, local_addr=(host, 0))
+    address = f"{host}:{writer.get_extra_info('sockname')[1]}"
+    to = f"<sip:{user}@{DOMAIN}>"
+    headers: list[tuple[str, str]] = []
+    for cseq in (1, 2):
+        via, contact = f"SIP/2.0/TCP {address};branch=z9hG4bK{user}{cseq}", f"<sip:{user}@{address};transport=tcp>"
+        writer.write(
+            request_bytes(
+                "REGISTER", f"sip:{DOMAIN}", via=via, from_=f"{to};tag=1", to=to, call_id=user, cseq=cseq,
+                contact=contact, headers=headers,
+            )
+        )  # fmt: skip
+        answer = parse_message(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WAIT))
+        if challenge := answer.get("WWW-Authenticate"):
+            signed = answer_challenge(challenge, "REGISTER", f"sip:{DOMAIN}", user, PASSWORD, cnonce="c0ffee")
+            headers = [("Authorization", signed)]
+    assert isinstance(answer, Response)
+    assert answer.status == 200
+    return reader, writer
+
+
+@pytest.mark.rfc("5626-4.4.1")
+@on_both_loops
+async def test_a_registrar_under_a_flood_of_lively_strangers() -> None:
+    """Phones register and stay registered; of the flood only its share and its time are left."""
+    loop = asyncio.get_running_loop()
+    stack = Stack(TransportLimits(connections=20, connections_per_source=15))
+    at = await stack.bind("TCP", HOST, 0)
+    site = Site(Network(), listeners={("TCP", at): f"{HOST}:{at[1]}"}, clock=loop.time)
+    stack.attach(site.node)
+    early = await register(at, "127.0.0.2", "alice")
+    flood = [await asyncio.open_connection(*at, local_addr=("127.0.0.66", 0)) for _ in range(30)]
+    asked = request_bytes("OPTIONS", f"sip:{DOMAIN}", via="SIP/2.0/TCP 127.0.0.66;branch=z9hG4bK1")
+    for _, writer in flood:
+        writer.write(asked)
+    late = await register(at, "127.0.0.3", "bob")
+    assert stack.streams.turned_away["source"] == 15
+    assert len(site.location) == 2
+    stack.streams._visitors._seconds = 1e-6  # their time is over
+    stack.streams._turn_out()
+    for reader, writer in flood:
+        await at_end(reader)
+        await close(writer)
+    assert stack.streams.turned_away == {"source": 15, "stranger": 15}
+    for reader, writer in (early, late):
+        writer.write(PING)
+        assert await asyncio.wait_for(reader.readexactly(2), WAIT) == PONG
+        await close(writer)
+    await stack.close()
