@@ -79,6 +79,7 @@ OFFERED: Final = frozenset({_S.RESERVED, _S.RINGING})
 IN_CALL: Final = frozenset({_S.TALKING, _S.HOLD, _S.CONSULTING})
 WORKING: Final = IN_CALL | {_S.WRAP_UP}
 AWAY: Final = frozenset({_S.LOGGED_OUT, _S.PAUSED})
+_FREE: Final = frozenset({_S.READY, _S.BUSY})  # of the queues' work
 _BUSIEST: Final = (_S.TALKING, _S.CONSULTING, _S.HOLD)
 
 MISSED: Final = "missed calls"
@@ -134,10 +135,10 @@ class Agent:
     """One agent.
 
     `standing` is the state he has, or will have, with no occupation. `since` is the start of the state, `idle_since`
-    when he was last free of work; `seq` is unique, in the order of the configuration. `offer` is what rings or is about
-    to, `talks` the calls he is in. `classes` are the classes of callers that he may be offered; while he is `listed` as
-    available, `places` has what he stands there by. `wrapping` is the talk he wraps up. `due` is the end of wrap-up
-    or of the delay after an offer that came to nothing.
+    when the queues last had work for him, or he came on duty; `seq` is unique, in the order of the configuration.
+    `offer` is what rings or is about to, `talks` the calls he is in. `classes` are the classes of callers that he may
+    be offered; while he is `listed` as available, `places` has what he stands there by. `wrapping` is the talk he
+    wraps up. `due` is the end of wrap-up or of the delay after an offer that came to nothing.
     """
 
     __slots__ = (
@@ -279,7 +280,8 @@ class Agent:
     def update(self, now: float, *, keep_idle: bool = False) -> bool:
         """Make the state that of the busiest tie, of wrap-up, or the standing; false if nothing visible changed.
 
-        Idle time counts from the moment he became ready, unless with `keep_idle`: what he came back from was not his.
+        Idle time counts from when he came on duty or was done with a queue's call, whatever calls of his own he makes,
+        unless with `keep_idle`: what he came back from was not his.
         """
         if self.talks:
             new = self.talks[0].state if len(self.talks) == 1 else self._busiest()
@@ -295,7 +297,7 @@ class Agent:
             self.open_seconds += now - self.since
         elif old in WORKING:
             self.worked_seconds += now - self.since
-        if new is _READY and not keep_idle:
+        if new in _FREE and old not in _FREE and not keep_idle:
             self.idle_since = now
         self.state, self.reason, self.since = new, reason, now
         return True

@@ -91,7 +91,7 @@ class Staff(Waiting):
         if agent.wrapping is None or trigger not in _SPARES_WRAP_UP:
             agent.wrapping = None
             self._agenda.set(agent, None)
-        self._show(agent)
+        self._show(agent, keep_idle=offer is not None)
         if offer is not None:
             self._seek_another(offer.caller)
         self._seek_caller(agent)

@@ -397,10 +397,11 @@ class NaiveFloor:
             agent.worked += fact.lasted
         elif agent.state in OFFERED or agent.state is AgentState.READY:
             agent.open += fact.lasted
+        was_free = agent.state in {AgentState.READY, AgentState.BUSY}
         agent.state, agent.since = AgentState(fact.new), self.now
+        if agent.state in {AgentState.READY, AgentState.BUSY} and not was_free and not agent.keeps_idle:
+            agent.idle_since = self.now
         if agent.state is AgentState.READY:
-            if not agent.keeps_idle:
-                agent.idle_since = self.now
             agent.unsure = True
             agent.wraps_until = 0.0  # the talk was in a queue that is no more
         elif agent.state not in OFFERED | IN_CALL:

@@ -242,6 +242,71 @@ def test_idle_time_survives_an_offer_withdrawn_without_fault(end: Callable[[Floo
     assert (floor.distributor.agent("ann").idle_since, floor.distributor.agent("ann").since) == (idle_since, 9.0)
 
 
+def own_call(floor: Floor) -> None:
+    floor.tell(AgentBusy("ann", "own"))
+    floor.now += 5.0
+    floor.tell(AgentIdle("ann", "own"))
+
+
+def hindrance(floor: Floor) -> None:
+    floor.tell(AgentHindered("ann", "leg closed"))
+    floor.now += 5.0
+    floor.tell(AgentHindered("ann", "leg refused"))
+    floor.now += 5.0
+    floor.tell(AgentUnhindered("ann"))
+
+
+@pytest.mark.parametrize("interlude", [own_call, hindrance])
+@pytest.mark.parametrize("state", [AgentState.READY, AgentState.RESERVED, AgentState.RINGING])
+def test_idle_time_survives_a_call_of_his_own(interlude: Callable[[Floor], None], state: AgentState) -> None:
+    floor = floor_in(state)
+    floor.now = 9.0
+    interlude(floor)
+    floor.tell(CallLeft("c1"))
+    assert floor.state("ann") is AgentState.READY
+    assert floor.distributor.agent("ann").idle_since == 0.0
+
+
+def test_idle_time_counts_from_the_end_of_the_queues_work_even_in_a_call_of_his_own() -> None:
+    floor = floor_in(AgentState.WRAP_UP)
+    ann = floor.distributor.agent("ann")
+    floor.tell(AgentBusy("ann", "own"))
+    assert ann.due is not None
+    end = ann.due
+    floor.run_until(end)
+    assert floor.state("ann") is AgentState.BUSY
+    floor.now = end + 50.0
+    floor.tell(AgentIdle("ann", "own"))
+    assert (floor.state("ann"), ann.idle_since) == (AgentState.READY, end)
+
+
+def test_who_made_a_call_of_his_own_is_still_the_one_idle_longest() -> None:
+    floor = Floor(agent("ann"), agent("bob"))
+    floor.talk("c1")
+    floor.now = 10.0
+    floor.tell(CallEnded("c1"))
+    floor.run_until(100.0)
+    floor.tell(AgentBusy("bob", "own"))
+    floor.now = 200.0
+    floor.tell(AgentIdle("bob", "own"))
+    assert pairs(floor.arrive("c2")) == [("c2", "bob")]
+
+
+@pytest.mark.parametrize(
+    ("away", "back"), [(AgentPaused("ann"), AgentReady("ann")), (AgentUnregistered("ann"), AgentRegistered("ann"))]
+)
+def test_idle_time_begins_anew_after_an_absence(away: Event, back: Event) -> None:
+    floor = floor_in(AgentState.READY)
+    floor.now = 9.0
+    floor.tell(AgentBusy("ann", "own"))
+    floor.tell(away)
+    floor.now = 20.0
+    floor.tell(back)
+    floor.now = 30.0
+    floor.tell(AgentIdle("ann", "own"))
+    assert floor.distributor.agent("ann").idle_since == 20.0
+
+
 def test_always_ready_agent_needs_no_binding_and_cannot_lose_it() -> None:
     ann = lone(always_ready=True)
     assert ann.state is AgentState.READY
