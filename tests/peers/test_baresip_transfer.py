@@ -15,7 +15,8 @@ from ims_core.ua.referral import Referral, serve_referrals, serve_shared_dialogs
 from ims_core.ua.referring import ReferAccepted, ReferEvent, ReferFinished, Referring
 from tests.peers.conftest import Bench
 from tests.peers.kit import Baresip, Way
-from tests.peers.test_sipp_events import ANSWER, US, Here, here, succeed, until
+from tests.peers.kit.elements import until
+from tests.peers.test_sipp_events import ANSWER, US, Here, here, succeed
 
 pytestmark = [pytest.mark.peer("baresip"), pytest.mark.peer("sipp")]
 

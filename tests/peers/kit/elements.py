@@ -24,7 +24,7 @@ class Here:
     """The element, with one port on every way. Times of transactions are a tenth of the usual."""
 
     def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+        self.bench = bench
         self.port = bench.port()
         listen = [f"{way.name[:3]}:{way.written}:{self.port}" for way in WAYS]
         self.element = Element(*listen, domain="ims.example", timers=TimerValues(0.05, 0.4, 0.5))
@@ -45,13 +45,13 @@ class Here:
     def come(self, scenario: str, **options: object) -> list[Sipp]:
         """Have SIPp come by each way; its caller is named after the way."""
         return [
-            self._bench.sipp(scenario, **{"remote": self.at(way), "way": way, "keys": {"caller": way.name}, **options})
+            self.bench.sipp(scenario, **{"remote": self.at(way), "way": way, "keys": {"caller": way.name}, **options})
             for way in WAYS
         ]
 
     async def waiting(self, scenario: str, **options: object) -> list[Sipp]:
         """Have SIPp wait on each way, as the user that is named after it; see `uris`."""
-        phones = [self._bench.sipp(scenario, **{"way": way, "keys": {"caller": way.name}, **options}) for way in WAYS]
+        phones = [self.bench.sipp(scenario, **{"way": way, "keys": {"caller": way.name}, **options}) for way in WAYS]
         for way, phone in zip(WAYS, phones, strict=True):
             await asyncio.to_thread(way.wait_for_listener, phone.port)
         return phones

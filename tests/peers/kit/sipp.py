@@ -128,12 +128,19 @@ class Sipp(Program):
 
     def heard(self, start: str) -> list[str]:
         """The received messages, in full, whose start line begins so; the option ``-trace_msg`` must be given."""
+        return self._traced("received", start)
+
+    def sent(self, start: str) -> list[str]:
+        """The sent messages, likewise."""
+        return self._traced("sent", start)
+
+    def _traced(self, direction: str, start: str) -> list[str]:
         (log,) = self.log.parent.glob(f"*_{self.pid}_messages.log")
         found = []
         for part in log.read_text(errors="replace").split("-" * 20):
-            _, received, message = part.partition("message received")
+            _, fits, message = part.partition(f"message {direction}")
             text = message.partition("\n\n")[2]
-            if received and text.startswith(start):
+            if fits and text.startswith(start):
                 found.append(text)
         return found
 
