@@ -15,6 +15,7 @@ import re
 import sys
 import tomllib
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +33,8 @@ asserts what it demands, so what is missing here is not shown. Tests with progra
 names. An expected failure is a known gap, with its reason.
 """
 
+ONLY_THERE = "Elements written on `ims_core` can do this; the server of `acd` does not make use of it."
+
 Tests = dict[str, set[str]]
 
 
@@ -44,10 +47,11 @@ class Unsupported(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What the tests cannot tell."""
+    """What the tests cannot tell. ``ims_core_only`` is shown for elements written on ims_core, and not the server's."""
 
     titles: dict[str, str]
     unsupported: list[Unsupported]
+    ims_core_only: Sequence[Unsupported] = ()
 
 
 class Collector:
@@ -79,7 +83,8 @@ class Collector:
 def read(path: Path = DATA) -> Data:
     """Read the titles and what is not supported."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
-    return Data(table["titles"], [Unsupported(**entry) for entry in table["unsupported"]])
+    lists = ([Unsupported(**entry) for entry in table[name]] for name in ("unsupported", "ims_core_only"))
+    return Data(table["titles"], *lists)
 
 
 def clause_key(clause: str) -> tuple[list[str | int], list[str | int]]:
@@ -114,10 +119,32 @@ def mistakes(found: Collector, data: Data) -> list[str]:
     for entry in data.unsupported:
         told += [
             f"{clause} is not supported ({DATA.name}), and claimed by {min(found.clauses[clause])}"
-            for clause in sorted(found.clauses, key=clause_key)
-            if clause == entry.clause or clause.startswith((f"{entry.clause}-", f"{entry.clause}."))
+            for clause in claims(found, entry)
         ]
+    told += [
+        f"{entry.clause} is said to be in ims_core ({DATA.name}), and claimed by no test"
+        for entry in data.ims_core_only
+        if not claims(found, entry)
+    ]
     return told
+
+
+def claims(found: Collector, entry: Unsupported) -> list[str]:
+    """The clauses of an entry, and parts of it, that tests claim."""
+    parts = (f"{entry.clause}-", f"{entry.clause}.")
+    return [
+        clause for clause in sorted(found.clauses, key=clause_key) if clause == entry.clause or clause.startswith(parts)
+    ]
+
+
+def table(entries: Iterable[Unsupported]) -> list[str]:
+    """The lines of a table of what is not to be had."""
+    lines = ["| clause | what | why |", "|---|---|---|"]
+    for entry in sorted(entries, key=lambda entry: clause_key(entry.clause)):
+        section = entry.clause.partition("-")[2]
+        name = f"{document_name(entry.clause)}{f' {section}' if section else ''}"
+        lines.append(f"| {name} | {entry.what} | {entry.reason} |")
+    return lines
 
 
 def link(test: str, found: Collector) -> str:
@@ -164,12 +191,8 @@ def pages(found: Collector, data: Data) -> dict[str, str]:
         name = f"[{document_name(document)}]({file_name(document)})"
         figures = f"{len(clauses)} | {len(tests)} | {len(tests & foreign)}"
         lines.append(f"| {name} | {data.titles[document]} | {figures} |")
-    lines += ["", "## Not supported", "", "| clause | what | why |", "|---|---|---|"]
-    for entry in sorted(data.unsupported, key=lambda entry: clause_key(entry.clause)):
-        section = entry.clause.partition("-")[2]
-        lines.append(
-            f"| {document_name(entry.clause)}{f' {section}' if section else ''} | {entry.what} | {entry.reason} |"
-        )
+    lines += ["", "## Not supported", "", *table(data.unsupported)]
+    lines += ["", "## In `ims_core`, and not in the server", "", ONLY_THERE, "", *table(data.ims_core_only)]
     lines += ["", "## With programs of others", "", "| program | tests | in |", "|---|--:|---|"]
     for peer, tests in sorted(found.peers.items()):
         files = sorted({test.partition("::")[0] for test in tests})

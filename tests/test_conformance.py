@@ -55,6 +55,15 @@ def test_a_claim_beside_it_is_none_and_a_standard_must_have_a_title(script: Modu
     assert told == ["RFC 9999 has no title in conformance.toml"]
 
 
+def test_what_only_ims_core_has_must_be_shown(script: ModuleType) -> None:
+    found = script.Collector()
+    found.clauses["3515-2.1"].add("tests/test_x.py::test_y")
+    only = [script.Unsupported(clause, "this", "because") for clause in ("3515", "3891")]
+    data = script.Data({"3515": "REFER"}, [], only)
+    assert script.mistakes(found, data) == ["3891 is said to be in ims_core (conformance.toml), and claimed by no test"]
+    assert "| RFC 3515 | this | because |" in script.pages(found, data)["conformance.md"].splitlines()
+
+
 def test_a_test_with_a_program_of_others_is_marked_with_its_name(script: ModuleType) -> None:
     found = script.Collector()
     for test in ("tests/a.py::test_one", "tests/b.py::test_two"):
@@ -71,9 +80,11 @@ def test_a_test_with_a_program_of_others_is_marked_with_its_name(script: ModuleT
 
 def test_what_is_not_supported_says_why_in_a_line(script: ModuleType) -> None:
     data = script.read()
-    clauses = [entry.clause for entry in data.unsupported]
-    assert clauses == sorted(set(clauses), key=script.clause_key)
-    for entry in data.unsupported:
-        assert entry.what
-        assert entry.reason
-        assert "\n" not in entry.reason
+    for entries in (data.unsupported, data.ims_core_only):
+        clauses = [entry.clause for entry in entries]
+        assert clauses
+        assert clauses == sorted(set(clauses), key=script.clause_key)
+        for entry in entries:
+            assert entry.what
+            assert entry.reason
+            assert "\n" not in entry.reason
