@@ -141,14 +141,14 @@ class OutgoingCall(Session):
 
     def receive_response(self, transaction: Outbound, response: Response) -> None:
         """Take a response to our INVITE."""
-        if transaction is not self._transaction:
+        if transaction is not self._transaction and self.state != OVER:
             return
         try:
             if response.status < 200:
                 if self.state == INVITED and response.status > 100:
                     self._receive_provisional(response)
             elif response.status < 300:
-                self._receive_2xx(response)
+                self._receive_2xx(response, transaction.flow)
             elif not self._try_again(response):
                 self._fail(response.status, response.reason)
         except SipError:  # of a provisional response that makes no dialog nothing comes; of a 2xx not even an ACK
@@ -159,6 +159,10 @@ class OutgoingCall(Session):
         """Take note that the INVITE got no final response (8.1.3.1)."""
         if transaction is self._transaction:
             self._fail(*((408, "No answer") if cause == TIMEOUT else (503, "Cannot be reached")))
+
+    def _finish(self, cause: str, code: int | None = None) -> None:
+        super()._finish(cause, code)
+        self._transaction = None  # it knows us, for the ACK of each 2xx that is yet to come
 
     def _prepare(self, invite: Request, flow: Flow) -> None:
         """Let the callee reach us by the way that the INVITE leaves by."""
@@ -236,16 +240,16 @@ class OutgoingCall(Session):
         if reliable and not fork.owes_answer and self.state != OVER:
             fork.prack(self.context, self.challenged)
 
-    def _receive_2xx(self, response: Response) -> None:
+    def _receive_2xx(self, response: Response, flow: Flow) -> None:
         tag = response.to_tag
         if tag in self._acks:  # 13.2.2.4: "the ACK MUST be passed to the client transport every time a 2xx arrives"
             self._acks[tag]()
             return
         if self.dialog is not None and self.dialog.remote_tag == tag:  # its ACK waits for our answer
             return
+        if len(self._acks) >= MOST_FORKS:  # no network of proxies makes so many, but a callee may make them up
+            return
         assert self._invite is not None
-        assert self._transaction is not None
-        flow = self._transaction.flow
         try:
             dialog = Dialog.as_client(self._invite, response, flow)
         except SipError:  # no way to the peer: acknowledge to where the INVITE went, then give up

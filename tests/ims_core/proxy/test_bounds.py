@@ -8,7 +8,7 @@ from ims_core.messages.message import Request
 from ims_core.messages.parser import parse_message
 from ims_core.proxy.bounds import Loops, divide
 from ims_core.registrar.location import Binding
-from tests.kit import NODE_ADDRESS, request_bytes
+from tests.kit import NODE_ADDRESS, Network, Site, request_bytes
 from tests.kit.forks import Forks
 
 NODE = format_address(NODE_ADDRESS)
@@ -78,6 +78,37 @@ def test_a_scheme_that_we_cannot_route_by_is_a_416(method: str, uri: str) -> Non
     forks.send(method, uri)
     assert forks.final == [416]
     forks.finish()
+
+
+@pytest.mark.rfc("3261-16.3")
+def test_what_is_wrong_with_a_request_is_found_in_this_order() -> None:
+    """A stranger's request has every fault that there is to find, and is mended of one after the other."""
+    site = Site(Network())
+    flow = Flow("UDP", NODE_ADDRESS, ("198.51.100.77", 5060))
+    bob = "sip:bob@ims.example"
+    loop = Loops(b"another secret of the test").mark(Request("INVITE", bob))
+    data = request_bytes(
+        "INVITE",
+        "urn:isbn:1",
+        cseq=2**31,
+        via=f"SIP/2.0/UDP 198.51.100.77;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP {NODE};branch=z9hG4bK2{loop}",
+        headers=[("Proxy-Require", "telepathy")],
+    ).replace(b"ards: 70", b"ards: 0")
+    mended = [
+        (b"CSeq: 2147483648", b"CSeq: 1"),
+        (b"urn:isbn:1", bob.encode()),
+        (b"Max-Forwards: 0", b"Max-Forwards: 1"),
+        (loop.encode(), b""),
+        (b"telepathy", b""),
+    ]
+    statuses = []
+    for fault, right in [(b"", b""), *mended]:
+        data = data.replace(fault, right) if fault else data
+        site.node.receive(data, flow)
+        (sent,) = site.node.data_to_send()
+        statuses.append(sent[1].split(b" ")[1])
+    assert statuses == [b"400", b"416", b"483", b"482", b"420", b"407"]
+    assert site.endpoint.transactions()["server"] == 0
 
 
 # Loops (RFC 5393 section 4) ---------------------------------------------------------------------------------------

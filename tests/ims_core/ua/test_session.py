@@ -7,6 +7,7 @@ from ims_core.messages.message import Request, Response
 from ims_core.messages.parser import parse_message
 from ims_core.transactions.endpoint import RequestReceived
 from ims_core.ua.description import SDP
+from ims_core.ua.early import MOST_FORKS
 from ims_core.ua.session_events import Acknowledged, Answered, Ended, InfoReceived, Rejected, Reoffered, Ringing
 from tests.kit import Network, Packet, Pair, Party, Phone, request_bytes, response_bytes
 
@@ -396,6 +397,18 @@ def test_the_second_fork_that_answers_gets_ack_and_bye() -> None:
     assert [packet.message.to.tag for packet in h.network.packets("BYE")] == ["two", "one", "three"]
     h.finish()
     assert len(h.alice.told) == 1
+
+
+def test_a_callee_that_makes_up_answers_without_end_is_not_followed() -> None:
+    h = HandMade()
+    for number in range(2 * MOST_FORKS):
+        h.answer(to_tag=f"{number}", headers=CONTACT)
+    assert h.network.wire().count("ACK") == MOST_FORKS
+    assert h.network.wire().count("BYE") == MOST_FORKS - 1
+    h.answer(to_tag="0", headers=CONTACT)
+    assert h.network.wire().count("ACK") == MOST_FORKS + 1
+    h.leg.hang_up()
+    h.finish()
 
 
 @pytest.mark.rfc("3261-13.2.2.4")
