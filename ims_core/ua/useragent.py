@@ -198,7 +198,8 @@ class UserAgent:
             self.endpoint.reply(transaction, 200, headers=self.capabilities())
         else:
             error = MethodNotAllowed if method in METHODS else NotImplementedHere
-            raise error(headers=(("Allow", self.allow),))
+            allowed = ", ".join(served for served in self.allow.split(", ") if served != method)  # but in dialogs
+            raise error(headers=(("Allow", allowed),))
 
     def receive_ack(self, request: Request) -> None:
         """Hand an ACK to its dialog."""

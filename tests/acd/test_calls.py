@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from acd.cdr import Cdr, EndedBy, Outcome
-from ims_core.messages.message import Response
+from ims_core.messages.message import Request, Response
 from ims_core.registrar.location import Binding
 from ims_core.ua.session_events import Answered, Ended, Rejected, Ringing
 from tests.acd.house import SDP, House, Phone
@@ -164,11 +164,11 @@ def test_a_transfer_by_refer_is_refused_and_logged(side: str) -> None:
         phone = caller if side == "caller" else agent
         session = phone.call if side == "caller" else phone.incoming[0]
         assert session is not None
-        statuses: list[int] = []
-        session.send("REFER", (("Refer-To", "<sip:bob@ims.example>"),), user=Statuses(statuses))
+        answers = Answers()
+        session.send("REFER", (("Refer-To", "<sip:bob@ims.example>"),), user=answers)
         phone.flush()
         house.run(1.0)
-        assert statuses == [405]
+        assert [answer.status for answer in answers.kept] == [405]
         (line,) = [line for line in logged if line["event"] == "request.refused"]
         assert (line["method"], line["status"]) == ("REFER", 405)
         caller.hang_up()
@@ -176,14 +176,53 @@ def test_a_transfer_by_refer_is_refused_and_logged(side: str) -> None:
         assert only(house).outcome is Outcome.ANSWERED
 
 
-class Statuses:
-    """Keeps the statuses of responses."""
+@pytest.mark.rfc("3261-8.2.1")
+@pytest.mark.parametrize("method", ["SUBSCRIBE", "REFER", "MESSAGE", "PUBLISH"])
+def test_what_the_server_does_not_do_is_refused_with_what_it_does(method: str) -> None:
+    with House() as house:
+        phone = house.phone("alice")
+        request = Request(method, "sip:10001@ims.example")
+        lines = {"Max-Forwards": "70", "From": "<sip:alice@ims.example>;tag=1", "To": "<sip:10001@ims.example>"}
+        for name, value in (lines | {"Call-ID": "a call", "CSeq": f"1 {method}", "Event": "dialog"}).items():
+            request.add(name, value)
+        request.add("Contact", "<sip:alice@127.0.0.1>")
+        request.add("Refer-To", "<sip:bob@ims.example>")
+        answers = Answers()
+        phone.endpoint.request(request, phone.server, answers)
+        phone.flush()
+        house.run(1.0)
+        (response,) = answers.kept
+        assert response.status == 405
+        assert "INVITE" in response.values("Allow")
+        assert method not in response.values("Allow")
 
-    def __init__(self, kept: list[int]) -> None:
-        self.kept = kept
+
+@pytest.mark.rfc("3261-8.2.2.3", "3261-8.2.2")
+def test_the_place_of_another_call_is_not_to_be_had() -> None:
+    """Replaces, where it is not required, is a header field that nobody here understands."""
+    named = ("Replaces", "1@127.0.0.1;to-tag=1;from-tag=2")
+    with House() as house:
+        agent, caller = house.agent("1001"), house.phone("alice")
+        caller.dial("10001", headers=(named, ("Require", "replaces")))
+        house.run(1.0)
+        assert [type(event) for event in caller.events] == [Rejected]
+        assert caller.events[0] == Rejected(420, "Bad Extension")
+        caller.dial("10001", headers=(named,))
+        house.run(5.0)
+        assert house.agent_states["1001"] == "talking"
+        assert agent.incoming
+        caller.hang_up()
+        house.settle()
+
+
+class Answers:
+    """Keeps the final responses to requests."""
+
+    def __init__(self) -> None:
+        self.kept: list[Response] = []
 
     def receive_response(self, _: object, response: Response) -> None:
-        self.kept.append(response.status)
+        self.kept.append(response)
 
     def request_failed(self, _: object, cause: str) -> None:
         raise AssertionError(cause)
