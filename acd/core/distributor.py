@@ -194,10 +194,11 @@ class Distributor(Installing):
         caller = self._callers.pop(call_id, None)
         if caller is None:
             self.counters[Ignored.UNKNOWN_CALL] += 1
-        elif caller.talk is not None:
-            self._end_talk(caller.talk)
-            if caller.talk.agent.removed:
-                self._dismiss(caller.talk.agent)
+        elif (tie := caller.talk) is not None:
+            caller.talk = None  # the tie knows him: without a cycle both are freed at once
+            self._end_talk(tie)
+            if tie.agent.removed:
+                self._dismiss(tie.agent)
         else:
             for agent in self._left(caller, cause):
                 self._seek_caller(agent)
