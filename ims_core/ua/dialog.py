@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ims_core.errors import BadRequest, SipError, UnsupportedScheme
 from ims_core.messages.headers import parse_name_addr
-from ims_core.messages.message import Request, Response
+from ims_core.messages.message import Request, Response, response_to
 from ims_core.ua.offers import AGREED
 
 if TYPE_CHECKING:
@@ -139,6 +139,17 @@ class Dialog:
         self.remote_cseq = number
         if request.method in _TARGET_REFRESH and "contact" in request.keys:
             self.remote_target = _contact_uri(request)
+
+
+def establishing(request: Request, status: int, local_tag: str, contact: str) -> Response:
+    """Make a response to ``request`` that establishes or refreshes the dialog with its sender (12.1.1)."""
+    response = response_to(request, status, to_tag=local_tag)
+    for key, line in zip(request.keys, request.lines, strict=True):
+        if key == "record-route":
+            response.keys.append(key)
+            response.lines.append(line)
+    response.add("Contact", contact)
+    return response
 
 
 def _contact_uri(message: Request | Response) -> str:

@@ -9,9 +9,10 @@ from ims_core.messages.extensions import names_option
 from ims_core.messages.message import Request, response_to
 from ims_core.messages.uri import is_sips
 from ims_core.ua.description import SDP, session_description
-from ims_core.ua.dialog import Dialog
+from ims_core.ua.dialog import Dialog, establishing
 from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN, Overlapping, check_turn
 from ims_core.ua.reliable import ReliableResponses
+from ims_core.ua.reoffer import Reoffer
 from ims_core.ua.session import ANSWERED, INVITED, Session
 from ims_core.ua.session_events import EarlyAnswered, Ended
 
@@ -69,7 +70,7 @@ class IncomingCall(Session):
                 self._send_reliably(status, sdp)
                 self.context.changed(self)
             return
-        response = self._dialog_response(self.request, status)
+        response = establishing(self.request, status, self.dialog_id[1], self.contact)
         if sdp and self.offer:
             response.set_body(sdp, SDP)
         self.context.endpoint.respond(self._invite, response)
@@ -163,7 +164,7 @@ class IncomingCall(Session):
         assert self.dialog is not None
         if self._reliable is None:
             self._reliable = ReliableResponses(self.context.endpoint, self._invite, self._no_prack)
-        response = self._dialog_response(self.request, status)
+        response = establishing(self.request, status, self.dialog_id[1], self.contact)
         response.add("Allow", self.context.allow)
         if sdp:
             response.set_body(sdp, SDP)
@@ -191,7 +192,7 @@ class IncomingCall(Session):
         elif sdp:
             check_turn(AGREED if is_described else dialog.turn, self.context.endpoint.ids)
             self._taken(reliable)
-            self._ask(transaction, dialog, sdp)
+            self._ask(Reoffer(transaction, dialog))
         else:
             if is_described:
                 self._taken(reliable)

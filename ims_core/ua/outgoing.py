@@ -280,7 +280,7 @@ class OutgoingCall(Session):
         elif fork is not None:  # a reliable response has said it already
             self.local_sdp, self.remote_sdp = fork.local_sdp, fork.remote_sdp
             sdp = fork.remote_sdp
-        if self._asked_in is not None and self._asked_in is not dialog:
+        if self._asked is not None and self._asked.dialog is not dialog:
             self._abort_asked()
         if self.changes is not None:
             self.changes.keep_to(dialog)

@@ -10,6 +10,7 @@ call of ours that was never answered). After ``hang_up`` or ``reject`` nothing m
     reliable         provisional responses that are repeated until their PRACK comes
     early            the early dialogs of an INVITE of ours
     change           a re-INVITE or UPDATE of ours
+    reoffer          one of the peer's
     session_timer    refreshes, and the end of a session that has none
 """
 
@@ -18,15 +19,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from ims_core.errors import LocalProtocolError, RequestPending, SipError
-from ims_core.messages.message import METHODS, Request, Response, error_response, response_to
+from ims_core.errors import LocalProtocolError, SipError
+from ims_core.messages.message import METHODS, Request, Response, response_to
 from ims_core.security.credentials import Challenged
 from ims_core.transactions.machines import ServerTransaction
 from ims_core.ua.asking import ask
 from ims_core.ua.change import Change, Changes
-from ims_core.ua.description import SDP, check_description, session_description
-from ims_core.ua.dialog import Dialog
-from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN, Overlapping, check_turn
+from ims_core.ua.description import SDP, session_description
+from ims_core.ua.dialog import Dialog, establishing
+from ims_core.ua.offers import AGREED, PEERS_TURN
+from ims_core.ua.reoffer import Reoffer, check_change
 from ims_core.ua.repetition import Unacknowledged
 from ims_core.ua.session_events import (
     Acknowledged,
@@ -37,7 +39,7 @@ from ims_core.ua.session_events import (
     Reoffered,
     ignore,
 )
-from ims_core.ua.session_timer import SessionTimer, check_interval
+from ims_core.ua.session_timer import SessionTimer
 
 if TYPE_CHECKING:
     from ims_core.locate.courier import Outbound
@@ -69,8 +71,7 @@ class Session:
         self.contact = ""
         self.local_sdp = self.remote_sdp = b""
         self._unacknowledged: Unacknowledged | None = None
-        self._asked: ServerTransaction | None = None  # what waits for the owner's answer to ``Reoffered``
-        self._asked_in: Dialog | None = None
+        self._asked: Reoffer | None = None
         self.changes: Changes | None = None
         self.timer: SessionTimer | None = None
         self.challenged: Challenged | None = None  # what the peer's side asks credentials for, and ours
@@ -104,27 +105,24 @@ class Session:
 
     def accept_offer(self, sdp: bytes) -> None:
         """Answer a ``Reoffered`` with 200."""
-        transaction, dialog = self._asked, self._asked_in
-        if transaction is None or dialog is None:
+        asked = self._take_asked()
+        if asked is None:
             return
-        self._asked = self._asked_in = None
-        request = transaction.request
-        self.agreed(dialog, sdp, session_description(request))
-        if request.method == "INVITE":
-            has_offer = not session_description(request)
-            dialog.turn = PEERS_TURN if has_offer else AGREED
-            self._send_2xx(transaction, sdp, self._timed(request), has_offer=has_offer)
+        self.agreed(asked.dialog, sdp, asked.sdp)
+        if asked.by_invite:
+            has_offer = not asked.sdp
+            if has_offer:
+                asked.dialog.turn = PEERS_TURN
+            self._send_2xx(asked.transaction, sdp, self._timed(asked.transaction.request), has_offer=has_offer)
             return
-        dialog.turn = AGREED
-        self._answer_update(transaction, sdp)
+        self._answer_update(asked.transaction, sdp)
         self.go_on()
 
     def refuse_offer(self, error: SipError) -> None:
         """Answer a ``Reoffered`` with an error; the session goes on as it was (14.2)."""
-        transaction = self._take_asked()
-        if transaction is not None:
-            endpoint = self.context.endpoint
-            endpoint.respond(transaction, error_response(transaction.request, error, to_tag=""))
+        asked = self._take_asked()
+        if asked is not None:
+            self.context.endpoint.refuse(asked.transaction, error)
             self.go_on()
 
     def reinvite(self, sdp: bytes = b"", headers: Headers = ()) -> None:
@@ -207,7 +205,7 @@ class Session:
 
     def cancelled(self, transaction: ServerTransaction, request: Request) -> None:
         """Take a CANCEL: 9.2 answers what it cancels with 487."""
-        if transaction is self._asked:
+        if self._asked is not None and transaction is self._asked.transaction:
             self._abort_asked()
             self.go_on()
 
@@ -273,10 +271,8 @@ class Session:
                 self._drop_changes()
                 self._finish("remote-bye")
                 self.on_event(Ended(by_peer=True, reason=request.get("Reason") or "BYE"))
-            case "INVITE":
-                self._receive_reinvite(transaction, request, dialog)
-            case "UPDATE":
-                self._receive_update(transaction, request, dialog)
+            case "INVITE" | "UPDATE":
+                self._receive_change(transaction, request, dialog)
             case "INFO" if "info-package" in request.keys:
                 # RFC 6086 4.2.2: no package is wanted here, which an empty Recv-Info says
                 self._reply(transaction, 469, (("Recv-Info", ""),))
@@ -294,37 +290,22 @@ class Session:
                 else:
                     handle(self, transaction, request)
 
-    def _receive_reinvite(self, transaction: ServerTransaction, request: Request, dialog: Dialog) -> None:
-        ids = self.context.endpoint.ids
-        if self._asked is not None:  # 14.2: before "the final response to a first INVITE"
-            raise Overlapping(ids)
-        if self._unacknowledged is not None or (self.changes is not None and self.changes.is_sent):
-            raise RequestPending  # 14.2: "while an INVITE it had sent on that dialog is in progress"
-        check_turn(dialog.turn, ids)
-        check_description(request)
-        check_interval(request, self.context.session_timers)
-        self._ask(transaction, dialog, session_description(request))
-
-    def _receive_update(self, transaction: ServerTransaction, request: Request, dialog: Dialog) -> None:
-        ids, sdp = self.context.endpoint.ids, session_description(request)
-        if self._asked is not None and self._asked.request.method == "UPDATE":
-            raise Overlapping(ids)  # RFC 3311 5.2: "before it has generated a final response to a previous UPDATE"
-        check_description(request)
-        check_interval(request, self.context.session_timers)
-        if sdp:
-            check_turn(dialog.turn, ids)
-            self._ask(transaction, dialog, sdp)
+    def _receive_change(self, transaction: ServerTransaction, request: Request, dialog: Dialog) -> None:
+        is_pending = self._unacknowledged is not None or (self.changes is not None and self.changes.is_sent)
+        check_change(request, dialog, self._asked, self.context, is_pending=is_pending)
+        if request.method == "INVITE" or session_description(request):
+            self._ask(Reoffer(transaction, dialog))
         else:
             self._answer_update(transaction, b"")
 
-    def _ask(self, transaction: ServerTransaction, dialog: Dialog, sdp: bytes) -> None:
+    def _ask(self, asked: Reoffer) -> None:
         """Have the owner answer an offer, or make one."""
-        dialog.turn = OUR_TURN
-        self._asked, self._asked_in = transaction, dialog
-        transaction.user = self
-        self.on_event(Reoffered(sdp))
-        if self._asked is transaction and transaction.request.method == "INVITE":
-            self._reply(transaction, 100)  # 17.2.1: the answer may not come "within 200 ms"
+        self._asked = asked
+        asked.open()
+        asked.transaction.user = self
+        self.on_event(Reoffered(asked.sdp))
+        if self._asked is asked and asked.by_invite:
+            self._reply(asked.transaction, 100)  # 17.2.1: the answer may not come "within 200 ms"
 
     def _timed(self, request: Request) -> Headers:
         """Start the session timer as a request settles it that we answer with 2xx; return what the 2xx says of it."""
@@ -364,7 +345,7 @@ class Session:
         self._accept(transaction, sdp, self._timed(request) if request.method == "UPDATE" else ())
 
     def _accept(self, transaction: ServerTransaction, sdp: bytes, headers: Headers) -> None:
-        response = self._dialog_response(transaction.request, 200)
+        response = establishing(transaction.request, 200, self.dialog_id[1], self.contact)
         response.add("Allow", self.context.allow)
         response.add("Supported", self.context.supported)
         for name, value in headers:
@@ -373,35 +354,24 @@ class Session:
             response.set_body(sdp, SDP)
         self.context.endpoint.respond(transaction, response)
 
-    def _dialog_response(self, request: Request, status: int) -> Response:
-        """Make a response that establishes or refreshes the dialog (12.1.1)."""
-        response = response_to(request, status, to_tag=self.dialog_id[1])
-        for key, line in zip(request.keys, request.lines, strict=True):
-            if key == "record-route":
-                response.keys.append(key)
-                response.lines.append(line)
-        response.add("Contact", self.contact)
-        return response
-
     def _send_bye(self, dialog: Dialog, headers: Headers) -> None:
         bye = dialog.request("BYE")
         for name, value in headers:
             bye.add(name, value)
         ask(self.context, dialog, bye, self.challenged)
 
-    def _take_asked(self) -> ServerTransaction | None:
+    def _take_asked(self) -> Reoffer | None:
         """Have nothing wait for the owner's answer any more, and return what did."""
-        transaction, dialog = self._asked, self._asked_in
-        self._asked = self._asked_in = None
-        if dialog is not None:
-            dialog.turn = AGREED
-        return transaction
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            asked.close()
+        return asked
 
     def _abort_asked(self) -> None:
         """Give up a request that waits for its answer: 15.1.2 says 487 to what is pending at a BYE."""
-        transaction = self._take_asked()
-        if transaction is not None:
-            self._reply(transaction, 487)
+        asked = self._take_asked()
+        if asked is not None:
+            self._reply(asked.transaction, 487)
 
     def _finish(self, cause: str, code: int | None = None) -> None:
         self._abort_asked()
