@@ -17,9 +17,9 @@ DEFAULT_PORTS = {"sip": 5060, "sips": 5061}
 class Uri(Struct, frozen=True, gc=False):
     """A parsed URI; ``text`` is what was on the wire and what is sent on.
 
-    ``host`` is lower case, an IPv6 reference without its brackets and in its shortest spelling; ``user`` is unescaped.
-    For ``tel:`` the number, without visual separators, is ``user`` and ``host`` is empty. ``headers`` is what follows
-    the question mark, as it came: see ``header_fields``.
+    ``host`` is lower case: a name without a dot at its end, or an IPv6 reference without its brackets and in its
+    shortest spelling; ``user`` is unescaped. For ``tel:`` the number, without visual separators, is ``user`` and
+    ``host`` is empty. ``headers`` is what follows the question mark, as it came: see ``header_fields``.
     """
 
     text: str
@@ -150,11 +150,18 @@ def _split_host_port(text: str) -> tuple[str, int | None]:
         host, colon, port = text.partition(":")
         if not host or not _HOST_CHARACTERS.issuperset(host):
             raise BadRequest("Malformed host")
+        host = _named(host.lower())
     if not colon:
-        return host.lower(), None
+        return host, None
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
         raise BadRequest("Malformed port")
-    return host.lower(), int(port)
+    return host, int(port)
+
+
+def _named(host: str) -> str:
+    """Return a name without the dot that may end it (25.1: ``hostname``), which changes nothing of what it names."""
+    name = host.removesuffix(".")
+    return name if name and name[-1] != "." and not is_ip_address(name) else host
 
 
 def _shortest(address: ipaddress.IPv6Address) -> str:
@@ -189,8 +196,8 @@ def _parse_params(params: list[str]) -> dict[str, str]:
 _REMEMBERED_LENGTH = 256
 _parse_remembered = lru_cache(maxsize=32768)(_parse)
 _split_remembered = lru_cache(maxsize=4096)(_split_host_port)
-# Most URIs: nothing escaped, no parameter but that of a proxy, no IPv6 address. What else there is takes the long way.
-_PLAIN = re.compile(r"(sips?):([\w.!~*'()&=+$,/#-]+)@([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(;lr)?", re.ASCII)
+# Most URIs: nothing escaped, no parameter but that of a proxy, no IPv6 address, no dot at the end of a name. What else there is takes the long way.
+_PLAIN = re.compile(r"(sips?):([\w.!~*'()&=+$,/#-]+)@([A-Za-z0-9.-]+(?<!\.))(?::([0-9]{1,5}))?(;lr)?", re.ASCII)
 _NO_PARAMS: dict[str, str] = {}
 _LOOSE = {"lr": ""}
 # 19.1.4: what must not stand in one of two equal URIs only

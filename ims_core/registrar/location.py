@@ -25,7 +25,7 @@ class Domains:
     """
 
     def __init__(self, domain: str, aliases: Iterable[str] = ()) -> None:
-        self.domain = domain.lower()
+        self.domain = domain.lower().removesuffix(".")
         self._suffix = f"@{self.domain}"
         self._names = {self.domain}
         self._addresses: set[Address] = set()

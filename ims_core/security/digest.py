@@ -333,7 +333,7 @@ _hash_remembered = lru_cache(maxsize=HASHES_REMEMBERED)(_hash)
 
 def _parse_digest(text: str) -> dict[str, str] | None:
     """The parameters of Digest credentials or of a Digest challenge; None when it is something else."""
-    if text[:7].lower() != "digest " or len(text) > MAX_HEADER_LENGTH:
+    if text[:7].lower() not in {"digest ", "digest\t"} or len(text) > MAX_HEADER_LENGTH:
         return None
     params = {name.lower(): quoted or token for name, quoted, token in _PARAM.findall(text[7:])}
     if "\\" in text:

@@ -20,6 +20,8 @@ BUSY_SECONDS = 0.0005  # two wake-ups within so short a time mean load
 GATHER_SECONDS = 0.002  # what a datagram may wait under load for others to come
 WORTHWHILE = 3  # a gathered batch of fewer ends the gathering
 SAMPLE_SECONDS = 0.001  # between two looks at how long a datagram has waited
+STUN_ENDS = 2  # the first byte of STUN is less
+CR = 13
 
 _SIOCGSTAMPNS = 0x8907  # Linux: when the datagram read last had come
 _TIMESPEC = struct.Struct("@qq")
@@ -91,16 +93,25 @@ class Datagrams:
                 self._tell_age()
             if len(data) <= 4:  # RFC 5626 section 3.5.1, and what NAT keep-alives of older phones send
                 continue
+            if data[0] <= CR and not (data := self._message_in(data, address)):
+                continue
             if len(data) > largest:
                 self._owner.dropped["datagram too large"] += 1
                 head, end, _ = data.partition(b"\r\n\r\n")
                 self._owner.refuse(head + end, MessageTooLarge(), Flow("UDP", self._local, address[:2]))
                 continue
-            if data[0] < 2 and (answer := binding_response(data, address[:2])) is not None:  # STUN: no SIP begins so
-                self.send(answer, address)
-                continue
             receive(data, flows.get(address) or self._remember(address))
         return most
+
+    def _message_in(self, data: bytes, address: Address) -> bytes:
+        """Return the message in a datagram that begins like none: STUN is answered, CRLFs before a message are skipped.
+
+        RFC 3261 section 7.5 has the latter for streams. Empty when there is no message.
+        """
+        if data[0] < STUN_ENDS and (answer := binding_response(data, address[:2])) is not None:
+            self.send(answer, address)
+            return b""
+        return data.lstrip(b"\r\n")
 
     def _tell_age(self) -> None:
         now = time.time()

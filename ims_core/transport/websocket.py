@@ -126,7 +126,7 @@ class WebSocketFramer:
         elif message == PING:  # a keep-alive of RFC 5626 in place of the WebSocket's own
             self._protocol.send_text(PONG)
         elif message.strip():
-            yield message
+            yield message.lstrip(b"\r\n")
 
 
 def _is_utf8(data: bytes) -> bool:

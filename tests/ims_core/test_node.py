@@ -154,6 +154,20 @@ def test_a_stranger_with_the_password_is_admitted_under_that_name() -> None:
     assert call.identity == "carol", "not the alice of the From header"
 
 
+@pytest.mark.rfc("3261-25.1")
+def test_a_dot_at_the_end_of_the_domain_changes_nothing() -> None:
+    network, site = new_site()
+    bob = site.phone("bob")
+    alice = Flow("UDP", NODE_ADDRESS, site.phone("alice").address)
+    invite = request_bytes(
+        uri="sip:bob@IMS.example.", from_="<sip:alice@ims.example.>;tag=1", to="<sip:bob@ims.example.>"
+    )
+    site.node.receive(invite, alice)
+    network.run(1)
+    (call,) = bob.incoming
+    assert call.request.require("To") == "<sip:bob@ims.example.>", "as it came"
+
+
 @pytest.mark.rfc("TS24.229-5.2.6.3.3")
 def test_a_registered_flow_cannot_call_under_another_name() -> None:
     network, site = new_site()

@@ -23,6 +23,12 @@ rfc = pytest.mark.rfc
         ("sip:ims.example", "", "ims.example", None),
         ("sip:bob@[2001:DB8::1]:5070", "bob", "2001:db8::1", 5070),
         ("SIP:%61lice@127.0.0.1:65535", "alice", "127.0.0.1", 65535),
+        ("sip:alice@IMS.example.", "alice", "ims.example", None),
+        ("sip:alice@ims.example.:5080;lr", "alice", "ims.example", 5080),
+        ("sip:ims.example.", "", "ims.example", None),
+        ("sip:alice@.", "alice", ".", None),
+        ("sip:alice@ims.example..", "alice", "ims.example..", None),
+        ("sip:alice@127.0.0.1.", "alice", "127.0.0.1.", None),
     ],
 )
 def test_the_parts_are_found(text: str, user: str, host: str, port: int | None) -> None:

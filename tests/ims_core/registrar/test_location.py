@@ -45,6 +45,8 @@ def events(location: Location) -> list[LocationEvent]:
         ("sip:alice@ims.example", "sip:alice@ims.example"),
         ("sip:%61lice@IMS.example:5070;transport=tcp", "sip:alice@ims.example"),
         ("sips:alice@ims.example", "sip:alice@ims.example"),
+        ("sip:alice@ims.example.", "sip:alice@ims.example"),
+        ("sip:alice@Pbx.Example.:5080;transport=tcp", "sip:alice@ims.example"),
         ("sip:alice@127.0.0.1", "sip:alice@ims.example"),
         ("sip:alice@127.0.0.1:5080", "sip:alice@ims.example"),
         ("sip:alice@pbx.example", "sip:alice@ims.example"),
@@ -57,6 +59,10 @@ def test_an_address_of_record_is_canonical(uri: str, aor: str | None) -> None:
     domains = Domains("IMS.example", ["127.0.0.1", "127.0.0.1:5080", "PBX.example"])
     assert domains.aor_of(parse_uri(uri)) == aor
     assert domains.serves(parse_uri(uri)) is (aor is not None)
+
+
+def test_a_domain_may_be_written_with_a_dot_at_its_end() -> None:
+    assert Domains("IMS.example.").aor_of(parse_uri("sip:alice@ims.example")) == "sip:alice@ims.example"
 
 
 def test_a_malformed_alias_is_refused() -> None:

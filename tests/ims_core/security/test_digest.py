@@ -289,6 +289,14 @@ def test_spelling_and_order_of_the_parameters_do_not_matter() -> None:
     assert verdict.outcome is Outcome.ACCEPTED
 
 
+@rfc("3261-25.1")
+@pytest.mark.parametrize("space", ["\t", "  ", " \t "])
+def test_any_white_space_may_follow_the_scheme(space: str) -> None:
+    server = authenticator()
+    credentials = answer(server.challenges(0.0)[0]).replace("Digest ", f"Digest{space}")
+    assert server.verify("REGISTER", URI, [credentials], 0.0).outcome is Outcome.ACCEPTED
+
+
 @pytest.mark.parametrize(
     "challenge",
     [

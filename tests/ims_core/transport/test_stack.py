@@ -198,6 +198,20 @@ def test_keep_alives_and_oversized_datagrams_do_not_reach_the_node(run: Run) -> 
     run(main())
 
 
+@pytest.mark.rfc("3261-7.5")
+def test_empty_lines_before_a_message_are_skipped(run: Run) -> None:
+    async def main() -> None:
+        async with bench(max_message=1000) as b:
+            with udp_client(b.udp) as client:
+                for data in (b"\r\n" * 3, b"\r\n" + message(1), b"\r\n" * 400 + message(2), message(3)):
+                    client.send(data)
+                await b.node.until(lambda: len(b.node.received) == 3)
+            assert [data for data, _ in b.node.received] == [message(1), message(2), message(3)]
+            assert b.stack.dropped == {}
+
+    run(main())
+
+
 def test_what_cannot_be_sent_is_counted_and_stops_nothing_else(run: Run) -> None:
     async def main() -> None:
         async with bench() as b:
