@@ -9,6 +9,7 @@ from acd.cdr import Cdr, EndedBy, Outcome
 from ims_core.messages.message import Request, Response
 from ims_core.registrar.location import Binding
 from ims_core.ua.session_events import Answered, Ended, Rejected, Ringing
+from media.testing import FakeLeg
 from tests.acd.house import SDP, House, Phone
 
 
@@ -381,23 +382,20 @@ def test_no_media_worker_is_503() -> None:
         house.assert_nothing_left()
 
 
-def lose_caller_media(house: House) -> None:
-    house.caller_leg.lose()
-
-
-def silence_caller(house: House) -> None:
-    house.caller_leg.time_out()
-
-
+@pytest.mark.parametrize("sides", [("caller",), ("agent",), ("caller", "agent"), ("agent", "caller")])
 @pytest.mark.parametrize(
-    ("fault", "outcome"), [(lose_caller_media, Outcome.MEDIA_LOST), (silence_caller, Outcome.PEER_LOST)]
+    ("fault", "outcome"), [(FakeLeg.lose, Outcome.MEDIA_LOST), (FakeLeg.time_out, Outcome.PEER_LOST)]
 )
-def test_a_media_fault_ends_the_call_on_both_sides(fault: Callable[[House], None], outcome: Outcome) -> None:
+def test_a_media_fault_of_either_side_ends_the_call_on_both(
+    fault: Callable[[FakeLeg], None], outcome: Outcome, sides: tuple[str, ...]
+) -> None:
     with House() as house:
         agent, caller = house.agent("1001"), house.phone("alice")
         caller.dial("10001")
         house.run(5.0)
-        house.do(lambda: fault(house))
+        legs = {"caller" if name.endswith("/caller") else "agent": leg for name, leg in house.media.legs.items()}
+        for side in sides:  # at one moment, so that the first does not keep the other from happening
+            house.loop.call_soon(fault, legs[side])
         house.settle()
         assert only(house).outcome is outcome
         assert (caller.outcome, agent.outcome) == ("Ended", "Ended")
