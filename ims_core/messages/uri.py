@@ -196,8 +196,8 @@ def _parse_params(params: list[str]) -> dict[str, str]:
 _REMEMBERED_LENGTH = 256
 _parse_remembered = lru_cache(maxsize=32768)(_parse)
 _split_remembered = lru_cache(maxsize=4096)(_split_host_port)
-# Most URIs: nothing escaped, no parameter but that of a proxy, no IPv6 address, no dot after the name. What else there is
-# takes the long way.
+# Most URIs: nothing escaped, no parameter but that of a proxy, no IPv6 address, no dot after the name. What else there
+# is takes the long way.
 _PLAIN = re.compile(r"(sips?):([\w.!~*'()&=+$,/#-]+)@([A-Za-z0-9.-]+(?<!\.))(?::([0-9]{1,5}))?(;lr)?", re.ASCII)
 _NO_PARAMS: dict[str, str] = {}
 _LOOSE = {"lr": ""}

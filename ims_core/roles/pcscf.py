@@ -41,7 +41,7 @@ class Pcscf:
         self.on_verdict: Callable[[Flow, Verdict, float], None] = _ignore
 
     def route(self, request: Request, flow: Flow, now: float) -> ToScscf:
-        """Decide about a request outside any dialog. Raises ``ProxyAuthenticationRequired``."""
+        """Decide about a request outside any dialog. Raises ``ProxyAuthenticationRequired`` or another ``SipError``."""
         if self._is_trunk(request, flow):
             return ToScscf(_from(request).user, is_user=False)
         if self._authenticator is None:
@@ -51,6 +51,7 @@ class Pcscf:
         identity = self._registered_identity(request, flow)
         if identity:
             return ToScscf(identity)
+        _ = request.target  # nobody is asked for credentials for what cannot be routed, as an emergency by its URN
         credentials = request.whole_values("Proxy-Authorization")
         host = flow.remote[0]
         verdict = self._authenticator.verify(

@@ -77,7 +77,7 @@ class Door:
         now, method = self._clock(), request.method
         is_within_dialog = method != "REGISTER" and _has_to_tag(request)
         guard = self.guard if not (is_within_dialog and self.owns(request)) else None
-        if guard is not None and not guard.admits(request, flow, now):
+        if guard is not None and not self._is_emergency(request) and not guard.admits(request, flow, now):
             return False
         if is_within_dialog or method == "CANCEL":
             return True
@@ -125,9 +125,18 @@ class Door:
         try:
             if request.method == "REGISTER":
                 return self._location.has_flow(flow) or (self._domains.aor_of(request.to.uri) or "") in self._location
-            if _EMERGENCY.match(request.uri) or _has_priority(request):
-                return True
-            return bool(self._emergency_numbers) and request.target.user in self._emergency_numbers
+            return self._is_emergency(request) or _has_priority(request)
+        except SipError:
+            return False
+
+    def _is_emergency(self, request: Request) -> bool:
+        """Whether a request is for an emergency service, by its URN or by its number here (RFC 5031)."""
+        if request.uri[:4].lower() == "urn:":
+            return _EMERGENCY.match(request.uri) is not None
+        if not self._emergency_numbers:
+            return False
+        try:
+            return request.target.user in self._emergency_numbers
         except SipError:
             return False
 

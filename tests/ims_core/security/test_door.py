@@ -188,6 +188,36 @@ def test_emergencies_and_priority_pass(uri: str, headers: list[tuple[str, str]],
     assert (503 not in [response.status for response in found]) is passes
 
 
+@pytest.mark.rfc("5031-4.2")
+@pytest.mark.parametrize("flow", [STRANGER, STRANGER._replace(transport="TCP", connection=7)], ids=["UDP", "TCP"])
+@pytest.mark.parametrize("uri", ["urn:service:sos", "URN:Service:SOS.ambulance", "sip:112@ims.example"])
+def test_emergencies_are_never_beyond_what_a_source_may_send(uri: str, flow: Flow) -> None:
+    site = new_site(requests_per_second=1e-9, burst=1, unanswered_challenges=10)
+    site.node.door._emergency_numbers = frozenset(("112",))
+    guard = site.node.door.guard
+    assert guard is not None
+    exchange(site, request_bytes("OPTIONS", branch="z9hG4bKlast"), flow)
+    headers = [("User-Agent", "friendly-scanner")]
+    for number in range(9):
+        data = request_bytes("INVITE", uri, branch=f"z9hG4bK{number}", call_id=f"{number}", headers=headers)
+        (response,) = exchange(site, data, flow)
+        assert response.status == (416 if uri[:3].lower() == "urn" else 407)
+    assert not guard.dropped
+    assert exchange(site, request_bytes("OPTIONS", branch="z9hG4bKbeyond"), flow) == []
+
+
+@pytest.mark.rfc("5031-4.2", "3261-16.3")
+def test_nobody_is_asked_for_credentials_or_banned_for_an_emergency() -> None:
+    site = new_site(unanswered_challenges=10)
+    guard, flow = site.node.door.guard, STRANGER._replace(transport="TCP", connection=7)
+    assert guard is not None
+    for number in range(100):
+        data = request_bytes("INVITE", "urn:service:sos", branch=f"z9hG4bK{number}", call_id=f"{number}")
+        assert [response.status for response in exchange(site, data, flow)] == [416]
+    assert not guard.bans(site.network.now)
+    assert site.endpoint.transactions() == {"client": 0, "server": 0}
+
+
 def test_the_end_of_service_turns_calls_away_and_nothing_else() -> None:
     site = new_site()
     site.node.door.closing = ServiceUnavailable(headers=(("Retry-After", "12"),))
