@@ -119,7 +119,7 @@ def soak(directory: Path, cleanup: contextlib.ExitStack, seconds: float, rate: f
     try:
         server.wait_until_idle(before["acd_tasks"], SETTLED)
     except AssertionError as left:
-        faults.append(str(left))
+        faults += [str(left), *(f"left over: {call}" for call in server.calls)]
     after = server.metrics()
     print({name: count for name, count in after.items() if "dropped" in name and count})
     if errors := [line for line in server.output.splitlines() if '"error"' in line]:

@@ -23,6 +23,7 @@ Record = dict[str, Any]
 # What must be gone when no call is left; see `Server.wait_until_idle`.
 GAUGES = ("acd_calls", "acd_sip_dialogs", "acd_sip_transactions", "acd_media_legs", "acd_media_ports_in_use",
           "acd_media_recordings", "acd_cdr_waiting")  # fmt: skip
+OCCUPIED = "reserved", "ringing", "talking", "hold", "consulting"
 
 
 def value(written: object) -> str:
@@ -208,8 +209,8 @@ class Server(Program):
             if tasks is not None and metrics["acd_tasks"] > tasks:
                 rest["acd_tasks"] = metrics["acd_tasks"]
             for name, count in metrics.items():
-                busy = any(state in name for state in ("state=reserved", "state=ringing", "state=talking"))
-                if count and (name.startswith("acd_queue_waiting") or (name.startswith("acd_agents{") and busy)):
+                busy = name.startswith("acd_agents{") and any(f"state={state}" in name for state in OCCUPIED)
+                if count and (name.startswith("acd_queue_waiting") or busy):
                     rest[name] = count
             return rest
 
