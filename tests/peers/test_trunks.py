@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.peers.conftest import NUMBER, Bench
-from tests.peers.kit import LOOPBACK, ROOT, Kamailio, Server, wait_until
+from tests.peers.kit import LOOPBACK, ROOT, WAYS, Kamailio, Server, Way, wait_until
 
 pytestmark = pytest.mark.peer("sipp")
 
 AGENT = 'contact = "sip:{agent}@127.0.0.1:16060"'
+EACH = len(WAYS)
 REMOTE = "+8613900139000"
 OUTSIDE = """
 [dialling]
@@ -35,8 +38,13 @@ ASKS_US = {
 }
 
 
-def uri(port: int, *, tcp: bool) -> str:
-    return f"sip:{LOOPBACK}:{port}" + (";transport=tcp" if tcp else "")
+def uri(port: int, way: Way) -> str:
+    return way.uri("", port).replace("@", "")
+
+
+def number(way: Way) -> str:
+    """The number of the agent who is reached by the trunks of that way."""
+    return f"{REMOTE[:-1]}{WAYS.index(way)}"
 
 
 def serve(bench: Bench, trunks: str) -> Server:
@@ -45,15 +53,24 @@ def serve(bench: Bench, trunks: str) -> Server:
     return bench.serve("lab.toml", changes=changes)
 
 
-def two_trunks(first: str, second: str, more: str = "") -> str:
-    return "".join(
-        f'[trunks.{name}]\nservers = ["{each}"]\ncaller = "{CALLER}"\n{more}\n'
-        for name, each in (("one", first), ("two", second))
-    )
+def serve_each_way(bench: Bench, ports: tuple[int, int], more: str) -> Server:
+    """A server with one agent for each way, at a number outside, called by trunks of that way: one, then two."""
+    tables = '[dialling]\ncountry = "86"\narea = "10"\n'
+    for way in WAYS:
+        names = [f"{each}-{way.name}" for each in ("one", "two")]
+        for name, port in zip(names, ports, strict=True):
+            tables += f'[trunks.{name}]\nservers = ["{uri(port, way)}"]\ncaller = "{CALLER}"\n{more}\n'
+        tables += f'[[outbound]]\nmatch = ["{number(way)}"]\ntrunks = {json.dumps(names)}\n'
+    for way in WAYS[1:]:
+        tables += f'[agents.{way.name}]\nqueues = ["lab"]\nalways_ready = true\ncontact = "tel:{number(way)}"\n'
+    first = {'"a001..a200"': WAYS[0].name, AGENT: f'contact = "tel:{number(WAYS[0])}"'}
+    return bench.serve("lab.toml", changes={**first, NUMBER: f"{tables}{NUMBER}"})
 
 
-def call(bench: Bench, server: Server, *, tcp: bool = False, pause: float = 0.3) -> None:
-    bench.sipp("call", remote=server.sip, number="10001", pause=pause, tcp=tcp).succeed()
+def call(bench: Bench, server: Server, *, pause: float = 0.3) -> None:
+    """Call by each way at once."""
+    for caller in bench.each_way("call", server, pause=pause):
+        caller.succeed()
 
 
 def up(server: Server) -> dict[str, bool]:
@@ -61,50 +78,56 @@ def up(server: Server) -> dict[str, bool]:
 
 
 @pytest.mark.rfc("3263-4.3", "3261-21.5.4")
-@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
 @pytest.mark.parametrize("how", ["503", "dead"])
-def test_the_next_trunk_takes_the_call(bench: Bench, tcp: bool, how: str) -> None:
+def test_the_next_trunk_takes_the_call(bench: Bench, how: str) -> None:
     ports = bench.port(), bench.port()
-    server = serve(bench, two_trunks(uri(ports[0], tcp=tcp), uri(ports[1], tcp=tcp), "ping_seconds = 0"))
-    refusing = bench.sipp("agent_overloaded", port=ports[0], tcp=tcp) if how == "503" else None
-    carrier = bench.sipp("carrier", port=ports[1], tcp=tcp)
-    call(bench, server, tcp=tcp, pause=0.3 if refusing else 3.0)  # a silent one is waited for eight times T1
-    carrier.succeed()
-    if refusing is not None:
-        refusing.succeed()
-    (rang,) = carrier.said("rang")
-    assert f"<sip:{CALLER}@" in rang
-    assert f"<sip:{REMOTE}@" in rang
-    (cdr,) = server.wait_for_cdrs()
-    assert (cdr["trunk"], cdr["trunk_out"], cdr["outcome"]) == (None, "two", "answered")
-    assert server.metrics()["acd_trunk_failovers_total{trunk=one}"] == 1
-    assert server.logged("trunk.failed_over")
-    server.wait_until_idle(refused=1)
+    server = serve_each_way(bench, ports, "ping_seconds = 0")
+    refusing = bench.each_way("agent_overloaded", port=ports[0]) if how == "503" else []
+    carriers = bench.each_way("carrier", port=ports[1])
+    call(bench, server, pause=0.3 if refusing else 3.0)  # a silent one is waited for eight times T1
+    for sipp in (*carriers, *refusing):
+        sipp.succeed()
+    for way, carrier in zip(WAYS, carriers, strict=True):
+        (rang,) = carrier.said("rang")
+        assert f"<sip:{CALLER}@" in rang
+        assert f"<sip:{number(way)}@" in rang
+    cdrs = server.wait_for_cdrs(EACH)
+    assert {(cdr["trunk"], cdr["outcome"]) for cdr in cdrs} == {(None, "answered")}
+    assert {cdr["trunk_out"] for cdr in cdrs} == {f"two-{way.name}" for way in WAYS}
+    metrics = server.metrics()
+    assert [metrics[f"acd_trunk_failovers_total{{trunk=one-{way.name}}}"] for way in WAYS] == [1] * EACH
+    assert len(server.logged("trunk.failed_over")) == EACH
+    server.wait_until_idle(refused=EACH)
 
 
 @pytest.mark.rfc("3261-11")
-@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
-def test_pings_tell_when_a_carrier_dies_and_comes_back(bench: Bench, tcp: bool) -> None:
+def test_pings_tell_when_a_carrier_dies_and_comes_back(bench: Bench) -> None:
     ports = bench.port(), bench.port()
-    carriers = [bench.sipp("carrier", port=port, tcp=tcp, calls=None) for port in ports]
-    uris = [uri(port, tcp=tcp) for port in ports]
-    server = serve(bench, two_trunks(uris[0], uris[1], "ping_seconds = 0.5"))
-    both = {f"acd_trunk_up{{server={each},trunk={name}}}" for name, each in zip(("one", "two"), uris, strict=True)}
-    wait_until(lambda: len(server.logged("trunk.up")) == 2, 10, "both answer")
+    carriers = [bench.each_way("carrier", port=port, calls=None) for port in ports]
+    server = serve_each_way(bench, ports, "ping_seconds = 0.5")
+    both = {
+        f"acd_trunk_up{{server={uri(port, way)},trunk={name}-{way.name}}}"
+        for name, port in zip(("one", "two"), ports, strict=True)
+        for way in WAYS
+    }
+    all_up = {f"{name}-{way.name}": True for name in ("one", "two") for way in WAYS}
+    one_down = all_up | {f"one-{way.name}": False for way in WAYS}
+    wait_until(lambda: len(server.logged("trunk.up")) == 2 * EACH, 10, "all answer")
     metrics = server.metrics()
     assert {metrics[name] for name in both} == {1}
     call(bench, server)
-    assert len(carriers[0].said("rang")) == 1
-    carriers[0].end()
-    wait_until(lambda: up(server) == {"one": False, "two": True}, 20, "the first is down")
-    assert sorted(server.metrics()[name] for name in both) == [0, 1]
+    assert [len(carrier.said("rang")) for carrier in carriers[0]] == [1] * EACH
+    for carrier in carriers[0]:
+        carrier.end()
+    wait_until(lambda: up(server) == one_down, 20, "the first of each way is down")
+    assert sorted(server.metrics()[name] for name in both) == [0] * EACH + [1] * EACH
     call(bench, server)
-    assert len(carriers[1].said("rang")) == 1
-    assert server.metrics()["acd_trunk_failovers_total{trunk=one}"] == 0
-    again = bench.sipp("carrier", port=ports[0], tcp=tcp, calls=None)
-    wait_until(lambda: up(server) == {"one": True, "two": True}, 20, "the first is back")
+    assert [len(carrier.said("rang")) for carrier in carriers[1]] == [1] * EACH
+    assert server.metrics()["acd_trunk_failovers_total{trunk=one-udp4}"] == 0
+    again = bench.each_way("carrier", port=ports[0], calls=None)
+    wait_until(lambda: up(server) == all_up, 20, "the first is back")
     call(bench, server)
-    wait_until(lambda: len(again.said("rang")) == 1, 5, "it is called again")
+    wait_until(lambda: [len(carrier.said("rang")) for carrier in again] == [1] * EACH, 5, "it is called again")
 
 
 @pytest.mark.peer("kamailio")
@@ -120,8 +143,9 @@ def test_kamailio_takes_our_registration_and_calls_by_it(bench: Bench, tcp: bool
     bench.keep(theirs)
     theirs.wait_until_ready()
     account = 'user = "us"\npassword = "demo"\nregister = true\ndomain = "ims.example"\nping_seconds = 0'
-    one = f'[trunks.one]\nservers = ["{uri(theirs.address[1], tcp=tcp)}"]\n{account}\n'
-    two = f'[trunks.two]\nservers = ["{uri(bench.port(), tcp=tcp)}"]\nping_seconds = 0\n[numbers.us]\nqueue = "lab"\n'
+    way = Way(LOOPBACK, tcp)
+    one = f'[trunks.one]\nservers = ["{uri(theirs.address[1], way)}"]\n{account}\n'
+    two = f'[trunks.two]\nservers = ["{uri(bench.port(), way)}"]\nping_seconds = 0\n[numbers.us]\nqueue = "lab"\n'
     server = serve(bench, one + two)
     wait_until(lambda: server.logged("trunk.registered"), 10, "Kamailio takes our registration")
     # the callee outside is a phone of Kamailio's; the caller outside calls us by it, and is led outside again
