@@ -165,12 +165,9 @@ class Node:
 
     def _outside_dialog(self, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
         try:
-            decision = self._decide(request, flow)
+            decision = self._router.route(request, flow, self.endpoint.clock())
         except SipError as error:
-            if request.method == "OPTIONS" and isinstance(error, TooManyHops):
-                self._answer_here(transaction, request)
-            else:
-                self._turn_away(transaction, error, flow)
+            self._turn_away(transaction, error, flow)
             return
         if flow.connection and _lets_in(decision):
             self.door.let_in(flow)
@@ -187,20 +184,19 @@ class Node:
         else:
             self._answer_here(transaction, request)
 
-    def _decide(self, request: Request, flow: Flow) -> Decision:
-        """Ask the router what becomes of a request. Raises ``SipError``."""
-        try:
-            return self._router.route(request, flow, self.endpoint.clock())
-        except ProxyAuthenticationRequired:
-            self.proxy.examine(request)  # 16.3: a proxy asks for credentials when all else is as it should be
-            raise
-
     def _turn_away(self, transaction: ServerTransaction, error: SipError, flow: Flow) -> None:
         """Refuse what nothing has been done for: of who did not prove to be where he says nothing is kept (8.2.7).
 
         Nobody makes us repeat a response to somebody else in that way.
         """
         is_proven = error.is_proven if isinstance(error, Challenge) else self.door.knows(flow)
+        if error.status == ProxyAuthenticationRequired.status:
+            error = (
+                self.proxy.objection(transaction.request) or error
+            )  # 16.3: credentials are the last that it asks for
+            if isinstance(error, TooManyHops) and transaction.request.method == "OPTIONS":
+                self._answer_here(transaction, transaction.request)
+                return
         if is_proven:
             self.endpoint.refuse(transaction, error)
         else:

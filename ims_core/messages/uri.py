@@ -150,7 +150,9 @@ def _split_host_port(text: str) -> tuple[str, int | None]:
         host, colon, port = text.partition(":")
         if not host or not _HOST_CHARACTERS.issuperset(host):
             raise BadRequest("Malformed host")
-        host = _named(host.lower())
+        host = host.lower()
+        if host[-1] == ".":
+            host = _without_dot(host)
     if not colon:
         return host, None
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
@@ -158,9 +160,9 @@ def _split_host_port(text: str) -> tuple[str, int | None]:
     return host, int(port)
 
 
-def _named(host: str) -> str:
-    """Return a name without the dot that may end it (25.1: ``hostname``), which changes nothing of what it names."""
-    name = host.removesuffix(".")
+def _without_dot(host: str) -> str:
+    """Take off the dot that may end a name (25.1: ``hostname``): it changes nothing of what that names."""
+    name = host[:-1]
     return name if name and name[-1] != "." and not is_ip_address(name) else host
 
 

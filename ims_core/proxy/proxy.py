@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ims_core.errors import Forbidden, MaxBreadthExceeded, TemporarilyUnavailable
+from ims_core.errors import Forbidden, MaxBreadthExceeded, SipError, TemporarilyUnavailable
 from ims_core.proxy.bounds import Loops, breadth_of, check_proxy_required, hops_left
 from ims_core.proxy.context import ResponseContext
 from ims_core.proxy.forking import Recursion, Target, in_groups
@@ -83,15 +83,19 @@ class Proxy:
         passage = self._passage(request, came_by, hops, mark)
         ResponseContext(self, transaction, passage).fork(groups, breadth)
 
-    def examine(self, request: Request) -> None:
-        """Check what 16.3 asks for before credentials, in its order. Raises ``SipError``.
+    def objection(self, request: Request) -> SipError | None:
+        """Return the first fault that 16.3 looks for before credentials, None when there is none.
 
         It is not known yet where the request would go, so only a loop to its Request-URI itself is found.
         """
-        _ = request.target
-        hops_left(request)
-        self._loops.mark(request)
-        check_proxy_required(request)
+        try:
+            _ = request.target
+            hops_left(request)
+            self._loops.mark(request)
+            check_proxy_required(request)
+        except SipError as error:
+            return error
+        return None
 
     def forward_within_dialog(self, transaction: ServerTransaction, request: Request) -> None:
         """Forward a request along the Route that our Record-Route made (16.12). Raises ``SipError``."""

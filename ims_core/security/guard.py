@@ -151,7 +151,8 @@ class Guard:
 
     def admits(self, request: Request, flow: Flow, now: float) -> bool:
         """Whether a request that belongs to nothing known is to be looked at; otherwise it is not even answered."""
-        if self._is_registered(flow) or self.trusts(flow.remote[0]):
+        host = flow.remote[0]
+        if self._is_registered(flow) or self._is_allowed(host) or self._is_trusted(host):
             return True
         if self._scanner is not None and self._is_scanner(self._scanner, request):
             self.dropped["scanner"] += 1
