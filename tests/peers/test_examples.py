@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.peers.conftest import Bench
-from tests.peers.kit import Program, wait_until
-from tests.peers.kit.process import LOOPBACK
-from tests.peers.kit.ways import WAYS, Way, by_each_way
+from tests.peers.kit import LOOPBACK, WAYS, Program, Way, by_each_way, wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 pytestmark = pytest.mark.peer("sipp")
+
+EACH = len(WAYS)
 
 
 def run(bench: Bench, name: str, *arguments: str) -> tuple[Program, tuple[str, int]]:
@@ -29,14 +29,26 @@ def run(bench: Bench, name: str, *arguments: str) -> tuple[Program, tuple[str, i
 
 
 @pytest.mark.rfc("3261-10.3", "3261-22.4")
-@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
-def test_the_registrar_takes_who_knows_the_password(bench: Bench, tcp: bool) -> None:
-    registrar, address = run(bench, "registrar")
+def test_the_registrar_takes_who_knows_the_password(bench: Bench) -> None:
+    registrar, (_, port) = run(bench, "registrar")
     keys = {"caller": "alice", "domain": "lab.example"}
-    bench.sipp("register", remote=address, keys=keys, options=["-au", "alice", "-ap", "wonderland"], tcp=tcp).succeed()
-    assert "BindingAdded(aor='sip:alice@lab.example'" in registrar.output
-    bench.sipp("register_refused", remote=address, keys=keys, options=["-au", "alice", "-ap", "x"], tcp=tcp).succeed()
-    bench.sipp("call", remote=address, keys=keys, tcp=tcp).wait(20.0)
+    known, wrong = (
+        [
+            bench.sipp(
+                scenario,
+                remote=(way.host, port),
+                way=way,
+                keys=keys,
+                options=["-au", "alice", "-ap", password, "-auth_uri", f"{way.written}:{port}"],
+            )
+            for way in WAYS
+        ]
+        for scenario, password in (("register", "wonderland"), ("register_refused", "x"))
+    )
+    for sipp in (*known, *wrong):
+        sipp.succeed()
+    assert registrar.output.count("BindingAdded(aor='sip:alice@lab.example'") == EACH
+    bench.sipp("call", remote=(LOOPBACK, port), keys=keys).wait(20.0)
     assert registrar.running
 
 
@@ -55,11 +67,12 @@ def test_the_proxies_stay_in_the_path(bench: Bench, name: str, way: Way) -> None
 
 
 @pytest.mark.rfc("3261-13.2", "3261-15.1.1")
-@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
-def test_the_b2bua_makes_one_call_of_two(bench: Bench, tcp: bool) -> None:
+def test_the_b2bua_makes_one_call_of_two(bench: Bench) -> None:
     agent = bench.sipp("agent", calls=20)
-    b2bua, address = run(bench, "b2bua", f"{LOOPBACK}:{agent.port}")
-    bench.sipp("call", remote=address, calls=20, rate=20, tcp=tcp).succeed()
+    b2bua, (_, port) = run(bench, "b2bua", f"{LOOPBACK}:{agent.port}")
+    callers = [bench.sipp("call", remote=(way.host, port), way=way, calls=20 // EACH, rate=20 / EACH) for way in WAYS]
+    for caller in callers:
+        caller.succeed()
     assert agent.wait(10.0) == 0
     assert agent.counts().successful == 20
     assert not agent.said("route")[0].strip("[]")

@@ -5,32 +5,39 @@ from __future__ import annotations
 import pytest
 
 from tests.peers.conftest import Bench
-from tests.peers.kit import LOOPBACK, wait_until
+from tests.peers.kit import WAYS, Way, by_each_way, wait_until
 from tests.peers.test_examples import run
 
 pytestmark = pytest.mark.peer("sipp")
 
+EACH = len(WAYS)
+
+
+def onward(way: Way, port: int) -> str:
+    return way.uri("", port).replace("@", "")
+
 
 @pytest.mark.rfc("3261-16.11")
-@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
-@pytest.mark.parametrize("onward", [False, True], ids=["to-udp", "to-tcp"])
-def test_calls_with_reinvites_go_through_without_state(bench: Bench, tcp: bool, onward: bool) -> None:
-    agent = bench.sipp("agent_reinvited", tcp=onward, calls=5, options=["-trace_msg"])
-    proxy, address = run(bench, "stateless_proxy", f"sip:{LOOPBACK}:{agent.port}{';transport=tcp' if onward else ''}")
-    bench.sipp("call_hold", remote=address, calls=5, rate=10, tcp=tcp, pause=0.1).succeed()
-    agent.succeed()
-    assert all(f":{address[1]}" in route for route in agent.said("route"))
+@pytest.mark.parametrize("far", WAYS, ids=[f"to-{way.name}" for way in WAYS])
+def test_calls_with_reinvites_go_through_without_state(bench: Bench, far: Way) -> None:
+    agent = bench.sipp("agent_reinvited", way=far, calls=2 * EACH, options=["-trace_msg"])
+    far.wait_for_listener(agent.port)
+    proxy, (_, port) = run(bench, "stateless_proxy", onward(far, agent.port))
+    callers = [bench.sipp("call_hold", remote=(way.host, port), calls=2, rate=10, way=way, pause=0.1) for way in WAYS]
+    for sipp in (*callers, agent):
+        sipp.succeed()
+    assert all(f":{port}" in route for route in agent.said("route"))
     assert "Traceback" not in proxy.output
 
 
 @pytest.mark.rfc("3261-16.11", "3261-16.10")
-@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
-def test_a_refusal_and_a_cancel_find_their_way_without_state(bench: Bench, tcp: bool) -> None:
-    busy = bench.sipp("agent_busy", tcp=tcp)
-    _, address = run(bench, "stateless_proxy", f"sip:{LOOPBACK}:{busy.port}{';transport=tcp' if tcp else ''}")
-    caller = bench.sipp("call", remote=address, tcp=tcp)
+@by_each_way
+def test_a_refusal_and_a_cancel_find_their_way_without_state(bench: Bench, way: Way) -> None:
+    busy = bench.sipp("agent_busy", way=way)
+    _, (_, port) = run(bench, "stateless_proxy", onward(way, busy.port))
+    caller = bench.sipp("call", remote=(way.host, port), way=way)
     wait_until(lambda: caller.received("486"), 10, "486")
-    rings = bench.sipp("agent_rings", tcp=tcp)
-    _, address = run(bench, "stateless_proxy", f"sip:{LOOPBACK}:{rings.port}{';transport=tcp' if tcp else ''}")
-    bench.sipp("call_cancel", remote=address, tcp=tcp, pause=0.2).succeed()
+    rings = bench.sipp("agent_rings", way=way)
+    _, (_, port) = run(bench, "stateless_proxy", onward(way, rings.port))
+    bench.sipp("call_cancel", remote=(way.host, port), way=way, pause=0.2).succeed()
     rings.succeed()
