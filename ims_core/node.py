@@ -190,12 +190,11 @@ class Node:
         Nobody makes us repeat a response to somebody else in that way.
         """
         is_proven = error.is_proven if isinstance(error, Challenge) else self.door.knows(flow)
-        if error.status == ProxyAuthenticationRequired.status:
-            error = (
-                self.proxy.objection(transaction.request) or error
-            )  # 16.3: credentials are the last that it asks for
-            if isinstance(error, TooManyHops) and transaction.request.method == "OPTIONS":
-                self._answer_here(transaction, transaction.request)
+        if isinstance(error, ProxyAuthenticationRequired):  # 16.3: credentials are the last that a proxy looks for
+            request = transaction.request
+            error = self.proxy.objection(request) or error
+            if isinstance(error, TooManyHops) and request.method == "OPTIONS":
+                self._answer_here(transaction, request)
                 return
         if is_proven:
             self.endpoint.refuse(transaction, error)
