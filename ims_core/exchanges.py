@@ -1,5 +1,7 @@
 """What can be awaited besides calls: pings, messages, transfers and subscriptions (see `Element` and `Call`).
 
+``credentials`` answer who asks for some; a transfer has those of its call.
+
 outcome = await ping(element, "sip:trunk.example", user="<sip:us@lab.example>")
 last = await transfer(element, call, "<sip:carol@lab.example>")
 async with Watch(element, wish) as news:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from ims_core.calls import Call
     from ims_core.element import Element
     from ims_core.locate.courier import Hop
+    from ims_core.security.credentials import Credentials
     from ims_core.ua.messaging import Outcome
 
 T = TypeVar("T")
@@ -34,10 +37,13 @@ def _settle(future: asyncio.Future[T]) -> Callable[[T], None]:
     return lambda result: None if future.done() else future.set_result(result)
 
 
-async def ping(element: Element, target: str, *, user: str, hop: Hop | None = None) -> Outcome:
+async def ping(
+    element: Element, target: str, *, user: str, hop: Hop | None = None, credentials: Credentials | None = None
+) -> Outcome:
     """Send OPTIONS to ``target``, a URI, as ``user``, a name-addr; by way of ``hop`` where that is another."""
     outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-    messaging.ping(element.node.ua, target if hop is None else hop, target, user, _settle(outcome))
+    way = target if hop is None else hop
+    messaging.ping(element.node.ua, way, target, user, _settle(outcome), credentials=credentials)
     element.stack.flush()
     return await outcome
 
@@ -50,11 +56,21 @@ async def send_message(
     user: str,
     hop: Hop | None = None,
     content_type: str = "text/plain;charset=utf-8",
+    credentials: Credentials | None = None,
 ) -> Outcome:
     """Send a MESSAGE. Raises ``RequestEntityTooLarge`` for what belongs into a session (RFC 3428 section 8)."""
     outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
     way = target if hop is None else hop
-    messaging.send_message(element.node.ua, way, target, body, _settle(outcome), user=user, content_type=content_type)
+    messaging.send_message(
+        element.node.ua,
+        way,
+        target,
+        body,
+        _settle(outcome),
+        user=user,
+        content_type=content_type,
+        credentials=credentials,
+    )
     element.stack.flush()
     return await outcome
 
@@ -86,13 +102,15 @@ class Watch:
     Iteration ends when the notifier wants no subscription any more. Of what nobody takes, the newest is kept.
     """
 
-    def __init__(self, element: Element, wish: Wish, *, hop: Hop | None = None) -> None:
+    def __init__(
+        self, element: Element, wish: Wish, *, hop: Hop | None = None, credentials: Credentials | None = None
+    ) -> None:
         self._element = element
         self._news: deque[SubscriberEvent] = deque(maxlen=_MOST_NEWS)
         self._there = asyncio.Event()
         self._is_over = False
         way = wish.target if hop is None else hop
-        self._subscriber = Subscriber(element.node.ua, way, wish, self._hear)
+        self._subscriber = Subscriber(element.node.ua, way, wish, self._hear, credentials=credentials)
 
     async def __aenter__(self) -> Self:
         self._subscriber.start()

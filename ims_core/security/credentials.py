@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ims_core.security.digest import UnsupportedChallenge, answer_challenges, challenged_realm, is_stale
 
 if TYPE_CHECKING:
+    from ims_core.ids import Ids
     from ims_core.messages.message import Request, Response
 
 ANSWERED_BY: Final = {"WWW-Authenticate": "Authorization", "Proxy-Authenticate": "Proxy-Authorization"}
@@ -103,6 +104,11 @@ class Challenged:
             return bool(answer_challenges(challenges, "", "", *self._credentials, cnonce=""))
         except UnsupportedChallenge:
             return False
+
+
+def challenged_with(credentials: Credentials | None, ids: Ids) -> Challenged | None:
+    """Return what answers challenges with ``credentials``; None without any."""
+    return None if credentials is None else Challenged(credentials, ids.tag)
 
 
 def share_credentials(invite: Request, ack: Request) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ims_core.errors import BadRequest
 from ims_core.messages.extensions import names_option
-from ims_core.ua.asking import ask
+from ims_core.ua.asking import ask_peer
 from ims_core.ua.description import SDP, session_description
 from ims_core.ua.dialog import Dialog
 from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN
@@ -85,7 +85,7 @@ class Fork:
         if sdp:
             prack.set_body(sdp, SDP)
             self.dialog.turn = AGREED
-        ask(context, self.dialog, prack, challenged)
+        ask_peer(context, self.dialog, prack, challenged)
 
 
 def is_reliable(response: Response) -> bool:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from ims_core.errors import RequestEntityTooLarge, SipError, UnsupportedMediaType
 from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.message import Request, Response
+from ims_core.security.credentials import challenged_with
 from ims_core.transactions.machines import TIMEOUT
+from ims_core.ua.asking import ask
 from ims_core.ua.event_headers import media_type
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
-    from ims_core.locate.courier import Courier, Hop, Outbound
+    from ims_core.locate.courier import Courier, Hop
+    from ims_core.security.credentials import Credentials
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.useragent import UserAgent
@@ -56,22 +59,23 @@ class Context(Protocol):
 class _Standalone:
     """One request that is part of nothing."""
 
-    def __init__(self, context: Context, on_outcome: OutcomeHandler) -> None:
+    def __init__(self, context: Context, on_outcome: OutcomeHandler, credentials: Credentials | None) -> None:
         self._context = context
+        self._challenged = challenged_with(credentials, context.endpoint.ids)
         self._on_outcome: OutcomeHandler | None = on_outcome
         self._sent_at = context.endpoint.clock()
 
     def send(self, request: Request, hop: Hop) -> None:
         try:
-            self._context.courier.request(request, hop, self, prepare=self._prepare)
+            ask(self._context.courier, request, hop, self._challenged, self, prepare=self._prepare)
         except SipError as error:
             self._end(503, error.reason, None)
 
-    def receive_response(self, _: Outbound, response: Response) -> None:
+    def receive_response(self, _: object, response: Response) -> None:
         if response.status >= 200:
             self._end(response.status, response.reason, response)
 
-    def request_failed(self, _: Outbound, cause: str) -> None:
+    def request_failed(self, _: object, cause: str) -> None:
         self._end(*((408, "No answer") if cause == TIMEOUT else (503, "Cannot be reached")), None)
 
     def _prepare(self, request: Request, flow: Flow) -> None:
@@ -95,14 +99,23 @@ def _new_request(context: Context, method: str, target: str, user: str, to: str)
     return request
 
 
-def ping(context: Context, hop: Hop, target: str, user: str, on_outcome: OutcomeHandler) -> None:
+def ping(
+    context: Context,
+    hop: Hop,
+    target: str,
+    user: str,
+    on_outcome: OutcomeHandler,
+    *,
+    credentials: Credentials | None = None,
+) -> None:
     """Send OPTIONS to ``target`` by ``hop``; ``on_outcome`` is called once. ``user`` is a name-addr without a tag.
 
-    Any answer shows that somebody is there: what else it says is the caller's to judge.
+    Any answer shows that somebody is there: what else it says is the caller's to judge. ``credentials`` answer who
+    asks for some.
     """
     request = _new_request(context, "OPTIONS", target, user, "")
     request.add("Accept", ", ".join(context.accept))
-    _Standalone(context, on_outcome).send(request, hop)
+    _Standalone(context, on_outcome, credentials).send(request, hop)
 
 
 def send_message(
@@ -116,11 +129,12 @@ def send_message(
     to: str = "",
     content_type: str = "text/plain;charset=utf-8",
     headers: Iterable[tuple[str, str]] = (),
+    credentials: Credentials | None = None,
 ) -> None:
     """Send a MESSAGE from ``user`` (a name-addr without a tag) to ``target``; ``on_outcome`` is called once.
 
-    A 202 says that somebody keeps it for later. Raises ``RequestEntityTooLarge`` beyond ``LARGEST_MESSAGE``: what is
-    larger belongs into a session.
+    A 202 says that somebody keeps it for later. ``credentials`` answer who asks for some. Raises
+    ``RequestEntityTooLarge`` beyond ``LARGEST_MESSAGE``: what is larger belongs into a session.
     """
     request = _new_request(context, "MESSAGE", target, user, to)
     for name, value in headers:
@@ -128,7 +142,7 @@ def send_message(
     request.set_body(body, content_type)
     if len(request.encode()) + _VIA > LARGEST_MESSAGE:
         raise RequestEntityTooLarge
-    _Standalone(context, on_outcome).send(request, hop)
+    _Standalone(context, on_outcome, credentials).send(request, hop)
 
 
 _VIA = 100  # what the top Via adds

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from ims_core.errors import LocalProtocolError, NoSuchDialog, SipError, UnsupportedMediaType
 from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.message import Request, Response, response_to
+from ims_core.security.credentials import challenged_with
 from ims_core.transactions.machines import TIMEOUT as NO_RESPONSE
 from ims_core.ua.alarm import Alarm
+from ims_core.ua.asking import ask
 from ims_core.ua.dialog import Dialog
 from ims_core.ua.event_headers import TERMINATED, media_type, parse_subscription_state
 from ims_core.ua.referral import NO_REFER_SUB
@@ -19,7 +21,8 @@ from ims_core.ua.usages import REFER_PACKAGE
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
-    from ims_core.locate.courier import Hop, Outbound
+    from ims_core.locate.courier import Hop
+    from ims_core.security.credentials import Credentials
     from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.session import Session
     from ims_core.ua.usages import Context, UsageKey
@@ -67,18 +70,21 @@ def refer_to_session(session: Session) -> str:
 class Referring:
     """One REFER of ours. ``within`` or ``outside`` sends it; ``on_event`` is called with what comes of it.
 
-    The last event is ``ReferRefused``, ``ReferFinished`` or ``ReferAccepted`` without reports.
+    The last event is ``ReferRefused``, ``ReferFinished`` or ``ReferAccepted`` without reports. ``credentials`` answer
+    who asks for some; within a call those of the call do.
     """
 
-    def __init__(self, context: Context, on_event: ReferHandler) -> None:
+    def __init__(self, context: Context, on_event: ReferHandler, *, credentials: Credentials | None = None) -> None:
         self.dialog_id = ("", "")
         self.key: UsageKey = ("", "", "")
         self._context = context
+        self._challenged = challenged_with(credentials, context.endpoint.ids)
         self._on_event = on_event
         self._request: Request | None = None
         self._dialog: Dialog | None = None
-        self._transaction: Outbound | None = None
+        self._transaction: object = None
         self._status = (0, "")
+        self._is_over = False
         self._alarm = Alarm(context.endpoint, self._lost)
 
     def within(self, session: Session, refer_to: str, *, referred_by: str = "", reports: bool = True) -> None:
@@ -86,6 +92,7 @@ class Referring:
         if session.dialog is None:
             raise LocalProtocolError("a call without a dialog cannot be transferred")
         self._dialog = session.dialog
+        self._challenged = session.challenged or self._challenged
         request = session.dialog.request("REFER")
         request.add("Contact", session.contact)
         self._send(request, self._context.way_to_peer(session.dialog), refer_to, referred_by, reports=reports)
@@ -135,7 +142,7 @@ class Referring:
             if is_news:
                 self._on_event(ReferProgress(*status))
 
-    def receive_response(self, transaction: Outbound, response: Response) -> None:
+    def receive_response(self, transaction: object, response: Response) -> None:
         """Take the response to the REFER."""
         if transaction is not self._transaction or response.status < 200:
             return
@@ -149,7 +156,7 @@ class Referring:
         elif self._status == (0, ""):  # else a NOTIFY has told as much
             self._on_event(ReferAccepted(reports=True))
 
-    def request_failed(self, transaction: Outbound, cause: str) -> None:
+    def request_failed(self, transaction: object, cause: str) -> None:
         """Take note that the REFER was not answered."""
         if transaction is self._transaction:
             self._finish(ReferRefused(408, "No answer") if cause == NO_RESPONSE else ReferRefused(503, "Unreachable"))
@@ -163,17 +170,33 @@ class Referring:
         if not reports:
             request.add("Refer-Sub", "false")
         request.add("Supported", NO_REFER_SUB)
+        self._expect_reports(request)
+        self._alarm.set(64 * self._context.endpoint.timers.t1)
+        try:
+            self._transaction = ask(
+                self._context.courier,
+                request,
+                hop,
+                self._challenged,
+                self,
+                prepare=self._prepare,
+                dialog=self._dialog,
+            )
+        except SipError as error:
+            self._finish(ReferRefused(error.status, error.reason))
+
+    def _expect_reports(self, request: Request) -> None:
+        """Have NOTIFYs found by the number of the REFER, which grows with each challenge (RFC 3515 section 2.4.6)."""
+        if self._is_over:
+            return
+        self._context.usages.remove(self)
         self._request = request
         self.dialog_id = (request.call_id, request.from_tag)
         self.key = ("NOTIFY", REFER_PACKAGE, str(request.cseq.number))
         self._context.usages.add(self)
-        self._alarm.set(64 * self._context.endpoint.timers.t1)
-        try:
-            self._transaction = self._context.courier.request(request, hop, self, prepare=self._prepare)
-        except SipError as error:
-            self._finish(ReferRefused(error.status, error.reason))
 
     def _prepare(self, request: Request, flow: Flow) -> None:
+        self._expect_reports(request)
         if self._dialog is None:
             user = parse_name_addr(request.require("From")).uri.user
             request.set("Contact", self._context.contact_for(flow, user))
@@ -183,6 +206,7 @@ class Referring:
         self._finish(ReferFinished(0, "No report") if self._transaction is None else ReferRefused(408, "No answer"))
 
     def _finish(self, event: ReferEvent) -> None:
+        self._is_over = True
         self._context.usages.remove(self)
         self._alarm.close()
         self._transaction = None

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from ims_core.errors import LocalProtocolError, SipError
 from ims_core.messages.message import METHODS, Request, Response, response_to
-from ims_core.security.credentials import Challenged
+from ims_core.security.credentials import challenged_with
 from ims_core.transactions.machines import ServerTransaction
-from ims_core.ua.asking import ask
+from ims_core.ua.asking import ask_peer
 from ims_core.ua.change import Change, Changes
 from ims_core.ua.description import SDP, session_description
 from ims_core.ua.dialog import Dialog, establishing
@@ -43,7 +43,7 @@ from ims_core.ua.session_timer import SessionTimer
 
 if TYPE_CHECKING:
     from ims_core.locate.courier import Outbound
-    from ims_core.security.credentials import Credentials
+    from ims_core.security.credentials import Challenged, Credentials
     from ims_core.ua.context import Context, Headers, TransactionUser
 
 # Where a session stands
@@ -86,7 +86,7 @@ class Session:
 
     def answer_by(self, credentials: Credentials) -> None:
         """Have requests of ours answer by these who asks for some."""
-        self.challenged = Challenged(credentials, self.context.endpoint.ids.tag)
+        self.challenged = challenged_with(credentials, self.context.endpoint.ids)
 
     def hang_up(self, headers: Headers = ()) -> None:
         """End the session; ``headers`` go into the BYE (say, Reason)."""
@@ -170,7 +170,7 @@ class Session:
             request.add(name, value)
         if body:
             request.set_body(body, content_type)
-        ask(self.context, self.dialog, request, self.challenged, user)
+        ask_peer(self.context, self.dialog, request, self.challenged, user)
 
     # For the user agent -------------------------------------------------------------------------------------
 
@@ -358,7 +358,7 @@ class Session:
         bye = dialog.request("BYE")
         for name, value in headers:
             bye.add(name, value)
-        ask(self.context, dialog, bye, self.challenged)
+        ask_peer(self.context, dialog, bye, self.challenged)
 
     def _take_asked(self) -> Reoffer | None:
         """Have nothing wait for the owner's answer any more, and return what did."""

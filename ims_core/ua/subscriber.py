@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ims_core.errors import BadRequest, NoSuchDialog, SipError, UnsupportedMediaType
 from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.message import Request, Response, response_to
+from ims_core.security.credentials import challenged_with
 from ims_core.transactions.machines import TIMEOUT as NO_RESPONSE
 from ims_core.ua.alarm import Alarm
+from ims_core.ua.asking import ask
 from ims_core.ua.dialog import Dialog
 from ims_core.ua.event_headers import (
     TERMINATED,
@@ -28,7 +30,8 @@ from ims_core.ua.event_headers import (
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
-    from ims_core.locate.courier import Hop, Outbound
+    from ims_core.locate.courier import Hop
+    from ims_core.security.credentials import Credentials
     from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.usages import Context, UsageKey
 
@@ -81,10 +84,22 @@ _ENDS_USAGE: Final = frozenset((404, 405, 410, 416, 480, 481, 482, 483, 484, 485
 
 
 class Subscriber:
-    """One wish to be told, kept up until ``unsubscribe``; ``on_event`` is called with each event."""
+    """One wish to be told, kept up until ``unsubscribe``; ``on_event`` is called with each event.
 
-    def __init__(self, context: Context, hop: Hop, wish: Wish, on_event: SubscriberHandler) -> None:
+    ``credentials`` answer who asks for some.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        hop: Hop,
+        wish: Wish,
+        on_event: SubscriberHandler,
+        *,
+        credentials: Credentials | None = None,
+    ) -> None:
         self.context = context
+        self.challenged = challenged_with(credentials, context.endpoint.ids)
         self.wish = wish
         self.dialog_id = ("", "")
         self.key: UsageKey = ("NOTIFY", *wish.event.key)
@@ -95,7 +110,7 @@ class Subscriber:
         self._wanted = True
         self._request: Request | None = None
         self._flow: Flow | None = None
-        self._transaction: Outbound | None = None
+        self._transaction: object = None
         self._forks: dict[str, Fork] = {}
         self._timer_n = Alarm(context.endpoint, self._no_notify)
         self._retry = Alarm(context.endpoint, self.start)
@@ -149,7 +164,7 @@ class Subscriber:
         self._on_event(Notified(state, kind, request.body, request.from_tag))
         fork.told(state)
 
-    def receive_response(self, transaction: Outbound, response: Response) -> None:
+    def receive_response(self, transaction: object, response: Response) -> None:
         """Take the response to the first SUBSCRIBE (4.1.2.1)."""
         if transaction is not self._transaction or response.status < 200:
             return
@@ -164,7 +179,7 @@ class Subscriber:
         else:
             self._refused(str(response.status), retry_after_of(response))
 
-    def request_failed(self, transaction: Outbound, cause: str) -> None:
+    def request_failed(self, transaction: object, cause: str) -> None:
         """Take note that the first SUBSCRIBE was not answered."""
         if transaction is self._transaction:
             self._transaction = None
@@ -188,7 +203,9 @@ class Subscriber:
         self._timer_n.set(64 * self.context.endpoint.timers.t1)
         self._granted = self.expires
         try:
-            self._transaction = self.context.courier.request(request, self._hop, self, prepare=self._prepare)
+            self._transaction = ask(
+                self.context.courier, request, self._hop, self.challenged, self, prepare=self._prepare
+            )
         except SipError as error:
             self._refused(str(error.status), None)
 
@@ -272,7 +289,7 @@ class Fork:
         self._subscriber = subscriber
         self._expires = expires
         self._ends = False
-        self._transaction: Outbound | None = None
+        self._transaction: object = None
         endpoint = subscriber.context.endpoint
         self._refresh = Alarm(endpoint, lambda: self._subscribe(subscriber.expires))
         self._expiry = Alarm(endpoint, lambda: self._over("timeout", None))
@@ -301,7 +318,7 @@ class Fork:
         self._refresh.clear()
         self._subscribe(0)
 
-    def receive_response(self, transaction: Outbound, response: Response) -> None:
+    def receive_response(self, transaction: object, response: Response) -> None:
         """Take the response to a refresh (4.1.2.2)."""
         if transaction is not self._transaction or response.status < 200:
             return
@@ -319,7 +336,7 @@ class Fork:
         else:  # "the original subscription is still considered valid for the duration of its expiration time"
             self._timer_n.clear()
 
-    def request_failed(self, transaction: Outbound, _: str) -> None:
+    def request_failed(self, transaction: object, _: str) -> None:
         """Take note that a refresh was not answered."""
         if transaction is self._transaction:
             self._over("408", None)
@@ -335,7 +352,8 @@ class Fork:
         request.add("Expires", str(expires))
         self._timer_n.set(64 * context.endpoint.timers.t1)
         try:
-            self._transaction = context.courier.request(request, context.way_to_peer(self.dialog), self)
+            way, challenged = context.way_to_peer(self.dialog), self._subscriber.challenged
+            self._transaction = ask(context.courier, request, way, challenged, self, dialog=self.dialog)
         except SipError:
             self._over("503", None)
 

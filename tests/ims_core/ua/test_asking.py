@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 import pytest
 
 from ims_core.errors import NoRoute
+from ims_core.flow import Flow
 from ims_core.locate.courier import Outbound
 from ims_core.messages.message import Request, Response
 from ims_core.security.credentials import Credentials
 from ims_core.security.digest import DigestAuthenticator, Outcome
 from ims_core.transactions.endpoint import Event, RequestReceived
+from ims_core.ua.event_headers import Event as EventValue
 from ims_core.ua.incoming import IncomingCall
+from ims_core.ua.messaging import ping, send_message, serve_messages
+from ims_core.ua.notifier import serve_events
 from ims_core.ua.outgoing import OutgoingCall
+from ims_core.ua.referral import Referral, serve_referrals, serve_shared_dialogs
+from ims_core.ua.referring import ReferAccepted, ReferEvent, ReferFinished, ReferProgress, ReferRefused, Referring
 from ims_core.ua.session import Session
 from ims_core.ua.session_events import Answered, Ended, Rejected, Reoffered
+from ims_core.ua.subscriber import Notified, Subscriber, SubscriberEvent, Unsubscribed, Wish
+from tests.ims_core.ua.test_subscriptions import WEATHER, Weather
 from tests.kit import Network, Phone
 
 rfc = pytest.mark.rfc
@@ -296,10 +305,10 @@ def test_what_cannot_be_sent_again_is_told_as_it_was_answered() -> None:
     told = Told()
     t.leg.send("INFO", user=told)
 
-    def no_way(*_: object) -> None:
+    def no_way(*_: object, **__: object) -> None:
         raise NoRoute
 
-    t.leg.context.way_to_peer = no_way  # type: ignore[method-assign, assignment]
+    t.leg.context.courier.request = no_way  # type: ignore[method-assign, assignment]
     t.network.run(1)
     assert told.statuses == [407]
 
@@ -319,3 +328,122 @@ def test_who_was_called_answers_challenges_as_well() -> None:
     network.run()
     alice.assert_idle()
     bob.assert_idle()
+
+
+# Outside dialogs ----------------------------------------------------------------------------------------------------
+
+ALICE = "<sip:alice@ims.example>"
+
+
+class Office:
+    """Alice and bob, who asks for credentials of whatever comes."""
+
+    def __init__(self, status: int = 407) -> None:
+        self.network = Network()
+        self.alice, self.bob = Phone(self.network, "alice"), Guarded(self.network, "bob", status=status)
+        self.credentials = Credentials("us", "sesame")
+
+    @property
+    def flow(self) -> Flow:
+        return self.alice.flow(self.bob)
+
+    def finish(self) -> None:
+        self.network.run()
+        self.alice.assert_idle()
+        self.bob.assert_idle()
+
+
+@rfc("3261-22.2", "3261-22.3", "3261-8.1.3.5")
+@pytest.mark.parametrize("status", [401, 407])
+@pytest.mark.parametrize("method", ["MESSAGE", "OPTIONS"])
+def test_a_request_outside_dialogs_carries_credentials(method: str, status: int) -> None:
+    office = Office(status)
+    heard: list[bytes] = []
+    serve_messages(office.bob.ua, lambda text: heard.append(text.body) or 200)  # type: ignore[func-returns-value]
+    outcomes: list[Any] = []
+    uri, ua = office.bob.uri, office.alice.ua
+    for credentials in (None, Credentials("us", "wrong"), office.credentials):
+        if method == "OPTIONS":
+            ping(ua, office.flow, uri, ALICE, outcomes.append, credentials=credentials)
+        else:
+            send_message(ua, office.flow, uri, b"hello", outcomes.append, user=ALICE, credentials=credentials)
+        office.network.run(1)
+    assert [outcome.status for outcome in outcomes] == [status, status, 200]
+    requests = [packet.message for packet in office.network.packets(method)]
+    assert [message.cseq.number for message in requests] == [1, 1, 2, 1, 2]
+    assert requests[-1].call_id == requests[-2].call_id
+    assert requests[-1].from_tag == requests[-2].from_tag
+    assert requests[-1].via.branch != requests[-2].via.branch
+    assert heard == ([b"hello"] if method == "MESSAGE" else [])
+    office.finish()
+
+
+@rfc("3261-22.2", "3261-22.3", "6665-4.1.2.1", "6665-4.1.2.2")
+def test_a_subscription_carries_credentials_from_beginning_to_end() -> None:
+    office = Office()
+    weather = Weather()
+    serve_events(office.bob.ua, [weather])
+    told: list[SubscriberEvent] = []
+    wish = Wish(office.bob.uri, EventValue("weather", "", {}), (WEATHER,), ALICE, 600)
+    subscriber = Subscriber(office.alice.ua, office.flow, wish, told.append, credentials=office.credentials)
+    subscriber.start()
+    office.network.run(1)
+    assert isinstance(told[-1], Notified)
+    office.network.run(600)
+    office.bob.forget()
+    office.network.run(600)
+    assert subscriber.is_active
+    subscriber.unsubscribe()
+    office.network.run(1)
+    outcomes = [outcome for method, outcome in office.bob.verdicts if method == "SUBSCRIBE"]
+    assert outcomes[:3] == [Outcome.MISSING, Outcome.ACCEPTED, Outcome.ACCEPTED]
+    assert outcomes.count(Outcome.STALE) == 1
+    assert outcomes[-1] is Outcome.ACCEPTED
+    numbers = [packet.message.cseq.number for packet in office.network.packets("SUBSCRIBE")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert not any(isinstance(event, Unsubscribed) for event in told)
+    office.finish()
+
+
+@rfc("3261-22.2", "3261-22.3", "3515-2.4.6")
+@pytest.mark.parametrize("within", [False, True])
+def test_a_refer_carries_credentials_and_its_reports_are_found_by_its_last_number(within: bool) -> None:
+    office = Office()
+    referrals: list[Referral] = []
+    serve_shared_dialogs(office.alice.ua)
+    serve_referrals(office.bob.ua, referrals.append)
+    told: list[ReferEvent] = []
+    leg = office.alice.ua.outgoing(office.flow, lambda _: None, credentials=office.credentials)
+    if within:
+        leg.start(office.bob.uri, caller=ALICE, callee=f"<{office.bob.uri}>", sdp=b"offer")
+        office.network.run(1)
+        office.bob.forget()
+        Referring(office.alice.ua, told.append).within(leg, "<sip:carol@ims.example>")
+    else:
+        referring = Referring(office.alice.ua, told.append, credentials=office.credentials)
+        referring.outside(office.flow, office.bob.uri, ALICE, "<sip:carol@ims.example>")
+    office.network.run(0.3)
+    (referral,) = referrals
+    referral.accept()
+    office.network.run(1)
+    assert told == [ReferAccepted(reports=True), ReferProgress(100, "Trying")]
+    refers = [packet.message for packet in office.network.packets("REFER")]
+    assert len(refers) == 2
+    referral.finish(200, "OK")
+    office.network.run(1)
+    assert told[-1] == ReferFinished(200, "OK")
+    leg.hang_up()
+    office.finish()
+
+
+def test_a_refer_that_is_challenged_when_nobody_waits_any_more_leaves_nothing() -> None:
+    office = Office()
+    told: list[ReferEvent] = []
+    challenge = office.network.clock
+    office.network.drop = lambda packet: packet.summary == "407 REFER" and challenge.now < 31
+    referring = Referring(office.alice.ua, told.append, credentials=office.credentials)
+    referring.outside(office.flow, office.bob.uri, ALICE, "<sip:carol@ims.example>")
+    office.network.run(200)
+    assert len(told) == 1
+    assert isinstance(told[0], ReferRefused)
+    office.finish()
