@@ -9,9 +9,14 @@ from contextlib import asynccontextmanager
 import pytest
 
 from ims_core.calls import Call
-from ims_core.element import Element
+from ims_core.element import SERVICE, Element
 from ims_core.errors import Declined, RequestEntityTooLarge
 from ims_core.exchanges import Watch, ping, send_message, transfer
+from ims_core.flow import Flow
+from ims_core.messages.message import Request
+from ims_core.roles.routing import Decision, ToService
+from ims_core.security.credentials import Credentials
+from ims_core.security.digest import DigestAuthenticator, Outcome, ProxyAuthenticationRequired
 from ims_core.ua.event_headers import Event
 from ims_core.ua.messaging import TextReceived, serve_messages
 from ims_core.ua.notifier import serve_events
@@ -117,3 +122,29 @@ async def test_a_watch_is_given_up_at_its_end(ports: Ports) -> None:
             if not len(notifier) and not len(one.node.ua.usages):
                 break
         assert len(notifier) == len(one.node.ua.usages) == 0
+
+
+@pytest.mark.rfc("3261-22.3")
+async def test_who_asks_for_credentials_gets_them(ports: Ports) -> None:
+    authenticator = DigestAuthenticator("lab.example", {"us": "wonderland"}.get, b"0123456789abcdef")
+
+    def admit(request: Request, flow: Flow, now: float) -> Decision:
+        given = request.whole_values("Proxy-Authorization")
+        if authenticator.verify(request.method, request.uri, given, now).outcome is not Outcome.ACCEPTED:
+            raise ProxyAuthenticationRequired(authenticator.challenges(now), is_proven=False)
+        return ToService(SERVICE, "us")
+
+    credentials = Credentials("us", "wonderland")
+    async with pair(ports) as (one, other, uri):
+        other.route = admit
+        serve_messages(other.node.ua, lambda _: 200)
+        serve_events(other.node.ua, [Weather()])
+        assert (await ping(one, uri, user=US)).status == 407
+        assert (await ping(one, uri, user=US, credentials=credentials)).status == 200
+        assert (await send_message(one, uri, b"hello", user=US)).status == 407
+        assert (await send_message(one, uri, b"hello", user=US, credentials=credentials)).status == 200
+        wish = Wish(uri, Event("weather", "", {}), (WEATHER,), US)
+        async with Watch(one, wish, credentials=credentials) as news:
+            async for event in news:
+                assert isinstance(event, Notified)
+                break
