@@ -6,7 +6,7 @@ import os
 import random
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -155,6 +155,27 @@ def test_a_stream_that_stalls_in_a_message_is_closed_and_holds_nobody_up(bench: 
         while stalled.recv(65535):
             pass  # an answer is allowed; then the end
         assert server.metrics()["acd_sip_connections{transport=tcp}"] >= 1
+
+
+def test_one_host_cannot_hold_every_connection_with_lively_ones(bench: Bench) -> None:
+    server = bench.serve(settings={"limits.tcp_connections": 20})
+    with Phone(server.sip, bench.port()) as phone, ExitStack() as flood:
+        phone.new_call()
+        asked = phone.write("OPTIONS", f"sip:{server.uri_host}", transport="TCP")
+
+        def connect(host: str) -> socket.socket:
+            connection = flood.enter_context(socket.create_connection(server.sip, 5, (host, 0)))
+            connection.settimeout(5)
+            connection.sendall(asked)
+            return connection
+
+        for connection in [connect("127.0.0.66") for _ in range(20)]:
+            assert Message.parse(connection.recv(65535)).status == 200
+        for _ in range(3):
+            assert Message.parse(connect(LOOPBACK).recv(65535)).status == 200
+        metrics = server.metrics()
+        assert metrics["acd_sip_connections{transport=tcp}"] == 20
+        assert metrics["acd_sip_connections_turned_away_total{reason=displaced}"] == 3
 
 
 @pytest.mark.rfc("3261-18.3")
