@@ -15,6 +15,7 @@ from ims_core.errors import LoopDetected, MethodNotAllowed, NoSuchDialog, NotImp
 from ims_core.flow import transport_parameter
 from ims_core.messages.extensions import check_required
 from ims_core.messages.message import METHODS
+from ims_core.messages.uri import parse_uri
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, ResponseReceived
 from ims_core.ua.context import ALLOW
 from ims_core.ua.description import SDP, check_description
@@ -191,6 +192,7 @@ class UserAgent:
         if handler is None and method in WITHIN_DIALOGS:
             raise NoSuchDialog
         check_required(request, self.options)
+        parse_uri(request.uri)  # 8.2.2.1: 416 for a scheme that nobody knows here
         self._refuse_merged(request)
         if handler is not None:
             handler(transaction, request, flow, identity)

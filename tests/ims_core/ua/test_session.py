@@ -735,6 +735,12 @@ def test_an_invite_that_requires_an_unknown_extension_gets_420() -> None:
     assert (response.status, response.require("Unsupported")) == (420, "precondition, timer, x")
 
 
+@pytest.mark.rfc("3261-8.2.2.1")
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
+def test_a_request_for_a_uri_of_an_unknown_scheme_gets_416(method: str) -> None:
+    assert refused(request_bytes(method, "http://ims.example/")).status == 416
+
+
 @pytest.mark.rfc("3261-12.1.1")
 @pytest.mark.parametrize(
     "changes",
