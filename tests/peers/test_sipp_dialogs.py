@@ -7,10 +7,12 @@ import contextlib
 
 import pytest
 
-from ims_core.calls import Call, CallEnded
+from ims_core.calls import Call, CallEnded, CallRejected
 from ims_core.exchanges import send_message
-from ims_core.ua.session_events import InfoReceived, Reanswered
+from ims_core.ua.notifier import serve_events
+from ims_core.ua.session_events import InfoReceived, Reanswered, Ringing
 from ims_core.ua.session_timer import TimerPolicy
+from tests.ims_core.ua.test_subscriptions import Weather
 from tests.peers.conftest import Bench
 from tests.peers.kit import WAYS
 from tests.peers.kit.elements import OFFER, US, Here, here, succeed, uris
@@ -135,3 +137,74 @@ async def test_who_asks_is_told_what_is_known_and_where_that_came_from(bench: Be
         await succeed(phones)
         came = [phone.said("came from") for phone in phones]
         assert came == [[f"{way.host} {phone.port}"] for way, phone in zip(WAYS, phones, strict=True)]
+
+
+@pytest.mark.rfc("3261-13.2.1", "3264-5")
+async def test_an_invite_without_offer_is_answered_with_ours(bench: Bench) -> None:
+    answers: list[bytes] = []
+
+    async def offer(call: Call) -> None:
+        assert call.offered == b""
+        answers.append(await call.answer(OFFER))
+        await until_hung_up([call])
+
+    async with here(bench) as us:
+        us.element.serve = offer
+        await succeed(us.come("call_without_offer"))
+        assert [b"m=audio" in answer for answer in answers] == [True] * EACH
+
+
+async def ring(call: Call) -> None:
+    call.progress(180)
+    await until_hung_up([call])
+
+
+async def tell_early(call: Call) -> None:
+    call.progress(183, OFFER)
+    call.reject(480)
+
+
+@pytest.mark.rfc("3261-9.2", "3261-13.3.1.1")
+async def test_a_caller_cancels_while_it_rings(bench: Bench) -> None:
+    async with here(bench) as us:
+        us.element.serve = ring
+        await succeed(us.come("call_cancel"))
+
+
+@pytest.mark.rfc("3261-13.3.1.1", "3261-13.3.1.3")
+async def test_a_caller_hears_something_and_is_refused(bench: Bench) -> None:
+    async with here(bench) as us:
+        us.element.serve = tell_early
+        callers = us.come("call_early")
+        await succeed(callers)
+        assert all(caller.said("early") for caller in callers)
+
+
+@pytest.mark.rfc("3261-9.1", "3261-13.2.2.3")
+async def test_we_cancel_a_phone_that_rings_and_are_refused_by_one_that_is_busy(bench: Bench) -> None:
+    async with here(bench) as us:
+        ringing, busy = await us.waiting("agent_rings"), await us.waiting("agent_busy")
+        for target in uris(ringing):
+            async with us.element.call(target, caller=US, sdp=OFFER) as call:
+                assert await call.event() == Ringing(180, b"")
+        for target in uris(busy):
+            with pytest.raises(CallRejected, match="486"):
+                await us.element.call(target, caller=US, sdp=OFFER).answered()
+        await succeed(ringing, busy)
+
+
+@pytest.mark.rfc("4028-10", "3311-5.1")
+async def test_we_refresh_by_update_where_the_peer_takes_it(bench: Bench) -> None:
+    async with here(bench) as us:
+        us.ua.session_timers = TimerPolicy(4, 4)
+        us.element.serve = answer_and_hold_offers
+        callers = us.come("call_timer_updated")
+        await succeed(callers)
+        assert [len(caller.said("refreshed")) for caller in callers] == [1] * EACH
+
+
+@pytest.mark.rfc("3261-8.2.1", "3261-8.2.2.1", "3261-8.2.2.3", "3261-9.2", "3261-12.2.2", "3261-21.5.6", "6665-4.2.1.1")
+async def test_what_is_not_to_be_had_is_refused_in_its_own_way(bench: Bench) -> None:
+    async with here(bench) as us:
+        serve_events(us.ua, [Weather()])
+        await succeed(us.come("refusals"))

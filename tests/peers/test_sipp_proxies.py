@@ -137,3 +137,28 @@ async def test_branches_share_the_breadth(bench: Bench) -> None:
         await succeed(us.call("frob", keys=keys), *agents)
         for both in zip(*agents, strict=True):
             assert sorted(lines(agent.heard("FROB ")[0], "Max-Breadth")[0] for agent in both) == ["4", "5"]
+
+
+@pytest.mark.rfc("3261-16.10", "3261-9.1")
+async def test_a_caller_cancels_a_phone_that_rings(bench: Bench) -> None:
+    async with hub(bench) as us:
+        phones = await us.registered("agent_rings")
+        await succeed(us.call("call_cancel", pause=0.05), phones)
+        assert [phone.received("CANCEL") for phone in phones] == [1] * EACH
+
+
+@pytest.mark.rfc("3261-16.7")
+@pytest.mark.parametrize(("agent", "told"), [("agent_busy", "486"), ("agent_overloaded", "500")])
+async def test_a_refusal_is_told_and_an_overload_behind_us_not_as_ours(bench: Bench, agent: str, told: str) -> None:
+    async with hub(bench) as us:
+        phones = await us.registered(agent)
+        callers = us.call("call")
+        await until(lambda: all(caller.received(f"SIP/2.0 {told} ") for caller in callers), told)
+        await succeed(phones)
+
+
+@pytest.mark.rfc("3261-10.2.1.2", "3261-10.2.2", "3261-10.2.3", "3261-10.2.4", "3261-10.3")
+async def test_contacts_are_added_with_their_q_asked_for_renewed_and_removed(bench: Bench) -> None:
+    async with hub(bench) as us:
+        await succeed(us.come("register_life"))
+        assert len(us.element.location) == 0
