@@ -175,6 +175,8 @@ class Stream(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once."""
+        if self.tls is not None:
+            self.tls.closed = True  # by us: no handshake of the peer has failed
         if self._socket is not None:
             self._socket.abort()
 

@@ -322,6 +322,18 @@ async def test_a_connection_of_our_own_displaces_a_stranger() -> None:
             await close(writer)
 
 
+@pytest.mark.usefixtures("impatient")
+@on_both_loops
+async def test_who_is_displaced_in_a_handshake_did_not_fail_in_it(authority: Authority) -> None:
+    async with element("TLS", tls=authority.tls("one.example"), connections=1) as one:
+        first, second = await connect(one, "127.0.0.66", "TLS"), await connect(one, "127.0.0.67", "TLS")
+        assert await at_end(first[0]) == b""
+        assert one.stack.streams.turned_away == {"displaced": 1}
+        assert not one.stack.streams.handshakes_failed
+        for _, writer in (first, second):
+            await close(writer)
+
+
 @pytest.mark.parametrize("transport", ["TCP", "TLS", "WS"])
 @on_both_loops
 async def test_a_source_has_so_many_strangers_those_in_handshakes_too(authority: Authority, transport: str) -> None:
