@@ -99,6 +99,7 @@ class _Streams:
 
     def __init__(self) -> None:
         self.handshakes_failed = Counter[tuple[str, str]]()
+        self.turned_away = Counter[str]()
 
     def by_transport(self) -> dict[str, int]:
         return {}
