@@ -13,17 +13,20 @@ from ims_core.element import SERVICE
 from ims_core.registrar.registrar import Registrar
 from ims_core.roles.pcscf import Pcscf
 from ims_core.roles.routing import ToService
+from ims_core.security.credentials import Credentials
 from ims_core.security.digest import DigestAuthenticator
+from ims_core.trunks.registration import Account, Registration, State
 from ims_core.ua.incoming import IncomingCall
 from tests.peers.conftest import Bench
 from tests.peers.kit import WAYS, Sipp
-from tests.peers.kit.elements import OFFER, Here, here, succeed
+from tests.peers.kit.elements import OFFER, US, Here, here, succeed, until, uris
 from tests.peers.test_kamailio_neighbour import lines
 
 pytestmark = pytest.mark.peer("sipp")
 
 EACH = len(WAYS)
 SECRET = bytes(16)
+OURS = Credentials("us", "demo")
 
 
 @asynccontextmanager
@@ -118,3 +121,36 @@ async def test_who_calls_without_being_registered_is_challenged_by_the_proxy(ben
         await succeed(come(us, "call_digest"))
         assert authenticator.verdicts() == {"accepted": EACH, "missing": EACH, "stale": 0, "wrong": 0}
         assert called_by == {way.name for way in WAYS}
+
+
+@pytest.mark.rfc("3261-10.2.8", "3261-22.2", "3608-6.1")
+async def test_we_register_with_sipp_answer_it_and_ask_for_as_long_as_it_wants(bench: Bench) -> None:
+    """SIPp itself checks what our answers to its challenge are made of."""
+    async with here(bench) as us:
+        registrars = await us.waiting("registrar")
+        changes: list[State] = []
+        registrations = []
+        for way, sipp in zip(WAYS, registrars, strict=True):
+            server = way.uri("", sipp.port).replace("@", "")
+            account = Account("sip:us@lab.example", "lab.example", (server,), OURS, "us", 600)
+            registrations.append(Registration(us.ua, account, lambda it: changes.append(it.state), chance=lambda: 0.5))
+            registrations[-1].start()
+        us.flush()
+        await until(lambda: changes.count(State.REGISTERED) == EACH, "all are registered")
+        assert {registration.service_route for registration in registrations} == {("<sip:out.lab.example;lr>",)}
+        for registration in registrations:
+            registration.stop()
+        us.flush()
+        await succeed(registrars)
+        assert [sipp.said("valid") for sipp in registrars] == [["true"] * 3] * EACH
+
+
+@pytest.mark.rfc("3261-22.2", "7616-3.4.1")
+async def test_we_answer_a_phone_that_asks_for_a_password(bench: Bench) -> None:
+    async with here(bench) as us:
+        agents = await us.waiting("agent_asks")
+        for target in uris(agents):
+            async with us.element.call(target, caller=US, sdp=OFFER, credentials=OURS) as call:
+                await call.answered()
+        await succeed(agents)
+        assert [agent.said("valid") for agent in agents] == [["true"]] * EACH
