@@ -162,3 +162,10 @@ async def test_contacts_are_added_with_their_q_asked_for_renewed_and_removed(ben
     async with hub(bench) as us:
         await succeed(us.come("register_life"))
         assert len(us.element.location) == 0
+
+
+@pytest.mark.rfc("3261-16.7", "3262-3", "3311-5.1")
+async def test_reliable_responses_prack_and_update_pass(bench: Bench) -> None:
+    async with hub(bench) as us:
+        agents = await us.registered("agent_prack")
+        await succeed(us.call("call_prack"), agents)
