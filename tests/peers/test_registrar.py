@@ -13,7 +13,7 @@ import pytest
 
 from ims_core.transport.stun import binding_response
 from tests.peers.conftest import Bench
-from tests.peers.kit import Server, Sipp, wait_until
+from tests.peers.kit import WAYS, Server, Sipp, wait_until
 
 pytestmark = pytest.mark.peer("sipp")
 
@@ -30,16 +30,16 @@ def serve(bench: Bench, **settings: object) -> Server:
 
 
 def register(
-    bench: Bench, server: Server, contact: str, *, vias: str = NOTHING, more: str = NOTHING, host: str = "127.0.0.1",
-    **options: Any,
+    bench: Bench, server: Server, contact: str, *, user: str = "bob", vias: str = NOTHING, more: str = NOTHING,
+    host: str = "127.0.0.1", **options: Any,
 ) -> Sipp:  # fmt: skip
-    """Register bob with any contact and see that it succeeds."""
+    """Register a user with any contact and see that it succeeds."""
     shown = f"[{host}]" if ":" in host else host
     phone = bench.sipp(
         "register_contact",
         remote=(host, server.sip[1]),
-        keys={"caller": "bob", "contact": contact, "vias": vias, "more": more},
-        options=["-i", host, "-au", "bob", "-ap", "demo", "-auth_uri", f"{shown}:{server.sip[1]}"],
+        keys={"caller": user, "contact": contact, "vias": vias, "more": more},
+        options=["-i", host, "-au", user, "-ap", "demo", "-auth_uri", f"{shown}:{server.sip[1]}"],
         **options,
     )
     phone.succeed()
@@ -98,24 +98,39 @@ def test_a_call_takes_the_path_that_was_registered(bench: Bench) -> None:
     assert edge.received("INVITE sip:bob@192.0.2.1 ") == 1
 
 
-@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
-def test_after_a_crash_a_phone_is_reached_without_registering_again(bench: Bench, tcp: bool) -> None:
+def test_after_a_crash_phones_are_reached_without_registering_again(bench: Bench) -> None:
     server = serve(bench)
     port = bench.port()
-    contact = f"<sip:bob@127.0.0.1:{port};transport={'tcp' if tcp else 'udp'}>"
-    register(bench, server, contact, tcp=tcp, port=0 if tcp else port)  # over TCP the phone listens at another port
+    users = [f"caller{number}" for number in range(1, len(WAYS) + 1)]
+    for way, user in zip(WAYS, users, strict=True):
+        from_port = 0 if way.tcp else port  # over TCP the phone listens at another port
+        register(bench, server, f"<{way.uri(user, port)}>", user=user, host=way.host, tcp=way.tcp, port=from_port)
     registered = time.monotonic()
-    wait_until(lambda: stored(server) == 1, what="the binding on disk")
+    wait_until(lambda: stored(server) == len(users), what="the bindings on disk")
     assert time.monotonic() - registered < 5, "what is at risk is a second; a busy machine may let a thread wait"
     server.signal(signal.SIGKILL)
     server.wait(10)
 
-    listen = [f"{transport}:127.0.0.1:{server.sip[1]}" for transport in ("udp", "tcp")]
-    again = bench.serve(sip_port=server.sip[1], settings={"sip.listen": listen})
-    assert again.metrics()["acd_sip_bindings"] == 1
-    bob = bench.sipp("agent", port=port, keys={"caller": "bob"}, tcp=tcp)
-    bench.visit(again, "alice", number="bob", pause=0.3).succeed()
-    bob.succeed()
+    again = bench.serve(sip_port=server.sip[1])
+    assert again.metrics()["acd_sip_bindings"] == len(users)
+    phones = [
+        bench.sipp("agent", port=port, way=way, keys={"caller": user}) for way, user in zip(WAYS, users, strict=True)
+    ]
+    for way in WAYS:
+        way.wait_for_listener(port)
+    callers = [
+        bench.sipp(
+            "call_digest",
+            remote=again.sip,
+            number=user,
+            keys={"caller": "alice"},
+            options=["-au", "alice", "-ap", "demo", "-auth_uri", f"{user}@{again.uri_host}"],
+            pause=0.1,
+        )
+        for user in users
+    ]
+    for sipp in (*callers, *phones):
+        sipp.succeed()
     again.stop()
 
 
