@@ -21,7 +21,7 @@ from ims_core.messages.message import METHODS, Response
 from ims_core.proxy.proxy import Proxy, ProxyPolicy
 from ims_core.proxy.routes import next_route
 from ims_core.roles.routing import HERE, Decision, Forward, ToService
-from ims_core.security.digest import Challenge, ProxyAuthenticationRequired
+from ims_core.security.digest import Challenge
 from ims_core.security.door import Door
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, RequestFailed, RequestReceived, ResponseReceived
 from ims_core.ua.incoming import IncomingCall
@@ -167,7 +167,12 @@ class Node:
         try:
             decision = self._router.route(request, flow, self.endpoint.clock())
         except SipError as error:
-            self._turn_away(transaction, error, flow)
+            # 16.3: what a proxy looks for comes before credentials, and before it asks itself where the request goes
+            objection = self.proxy.objection(request) if request.method != "REGISTER" else None
+            if isinstance(objection, TooManyHops) and request.method == "OPTIONS":
+                self._answer_here(transaction, request)
+            else:
+                self._turn_away(transaction, objection or error, flow)
             return
         if flow.connection and _lets_in(decision):
             self.door.let_in(flow)
@@ -190,12 +195,6 @@ class Node:
         Nobody makes us repeat a response to somebody else in that way.
         """
         is_proven = error.is_proven if isinstance(error, Challenge) else self.door.knows(flow)
-        if isinstance(error, ProxyAuthenticationRequired):  # 16.3: credentials are the last that a proxy looks for
-            request = transaction.request
-            error = self.proxy.objection(request) or error
-            if isinstance(error, TooManyHops) and request.method == "OPTIONS":
-                self._answer_here(transaction, request)
-                return
         if is_proven:
             self.endpoint.refuse(transaction, error)
         else:

@@ -84,7 +84,7 @@ class Proxy:
         ResponseContext(self, transaction, passage).fork(groups, breadth)
 
     def objection(self, request: Request) -> SipError | None:
-        """Return the first fault that 16.3 looks for before credentials, None when there is none.
+        """Return the first fault that 16.3 looks for before credentials and targets, None when there is none.
 
         It is not known yet where the request would go, so only a loop to its Request-URI itself is found.
         """

@@ -8,7 +8,7 @@ from ims_core.messages.message import Request
 from ims_core.messages.parser import parse_message
 from ims_core.proxy.bounds import Loops, divide
 from ims_core.registrar.location import Binding
-from tests.kit import NODE_ADDRESS, Network, Site, request_bytes
+from tests.kit import NODE_ADDRESS, SERVICE_NUMBER, Network, Site, request_bytes
 from tests.kit.forks import Forks
 
 NODE = format_address(NODE_ADDRESS)
@@ -109,6 +109,32 @@ def test_what_is_wrong_with_a_request_is_found_in_this_order() -> None:
         statuses.append(sent[1].split(b" ")[1])
     assert statuses == [b"400", b"416", b"483", b"482", b"420", b"407"]
     assert site.endpoint.transactions()["server"] == 0
+
+
+@pytest.mark.rfc("3261-16.3")
+@pytest.mark.parametrize(
+    ("method", "user", "registered", "status"),
+    [
+        ("INVITE", "bob", False, 483),
+        ("INVITE", "bob", True, 483),
+        ("INVITE", "nobody", True, 483),
+        ("MESSAGE", "nobody", False, 483),
+        ("INVITE", SERVICE_NUMBER, True, 200),
+        ("OPTIONS", "bob", False, 200),
+        ("OPTIONS", "nobody", True, 200),
+        ("REGISTER", "", False, 401),
+    ],
+)
+def test_a_request_without_a_hop_left_is_refused_before_anything_else(
+    method: str, user: str, registered: bool, status: int
+) -> None:
+    """Unless it has come to its end: a service, this element itself, or an OPTIONS (11.1)."""
+    site = Site(Network())
+    address = site.phone("alice").address if registered else ("198.51.100.77", 5060)
+    uri = f"sip:{user}@ims.example" if user else "sip:ims.example"
+    data = request_bytes(method, uri, to="<sip:alice@ims.example>").replace(b"ards: 70", b"ards: 0")
+    site.node.receive(data, Flow("UDP", NODE_ADDRESS, address))
+    assert site.node.data_to_send()[-1][1].startswith(b"SIP/2.0 %d " % status)
 
 
 # Loops (RFC 5393 section 4) ---------------------------------------------------------------------------------------
