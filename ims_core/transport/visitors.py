@@ -10,7 +10,7 @@ registered by never goes.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container
 from math import inf
 from typing import Final, Protocol
 
@@ -142,16 +142,18 @@ class Visitors:
                 gone.append(flow)
         return gone
 
-    def _first(self, strangers: Iterable[int], *, came_by: float) -> Flow | None:
+    def _first(self, strangers: Collection[int], *, came_by: float) -> Flow | None:
         """Return, and forget, who came first of ``strangers``, if that was not after ``came_by``."""
-        number = next(iter(strangers), None)
-        if number is None:
-            return None
-        flow, came = self._strangers[number]
-        if came > came_by:
-            return None
-        self.leave(flow)
-        return flow
+        while strangers:
+            flow, came = self._strangers[next(iter(strangers))]
+            if self._node.knows(flow):
+                self.welcome(flow)
+            elif came > came_by:
+                return None
+            else:
+                self.leave(flow)
+                return flow
+        return None
 
     def _idlest(self, now: float) -> Flow | None:
         """Return, and forget, the connection heard least lately of those that are known and not needed.

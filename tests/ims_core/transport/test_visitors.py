@@ -174,6 +174,13 @@ def test_of_those_who_are_known_the_idlest_goes_that_nobody_needs() -> None:
     assert {alone, registered, calling, lively} <= house.here.keys()
 
 
+def test_who_has_become_known_without_a_word_stays() -> None:
+    house = House(4)
+    known, stranger, *_ = (house.come("198.51.100.1")[0] for _ in range(4))
+    house.node.needed.add(known)
+    assert house.come("203.0.113.1")[1] == stranger
+
+
 def test_those_who_are_known_are_not_searched_all_the_time() -> None:
     house = House(10)
     for _ in range(10):
