@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from msgspec import Struct
-
 from ims_core.errors import BadRequest
 from ims_core.messages.uri import Uri, parse_uri, split_host_port
+from ims_core.structs import Value
 
 TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
 
 
-class Via(Struct, frozen=True, gc=False):
+class Via(Value):
     """One Via value: the hop that sent the request and where it wants the response (20.42).
 
     ``branch`` is the transaction id that the hop set, empty when it set none; ``tail`` the text of all parameters as it
@@ -79,7 +78,7 @@ def _via_parts(text: str) -> list[str]:
     return [*parts[:2], transport, sent_by]
 
 
-class CSeq(Struct, frozen=True, gc=False):
+class CSeq(Value):
     """The order of a request within its dialog, and its method (20.16)."""
 
     number: int
@@ -101,7 +100,7 @@ def _parse_cseq(text: str) -> CSeq:
     raise BadRequest("Malformed CSeq")
 
 
-class NameAddr(Struct, frozen=True, gc=False):
+class NameAddr(Value):
     """A ``name-addr`` or ``addr-spec`` with its header parameters: From, To, Contact, Route … (20.10)."""
 
     display: str

@@ -9,9 +9,8 @@ Whoever received a message must not change it: ``copy()`` it first.
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from ims_core.errors import REASONS, BadRequest, SipError
+from ims_core.messages.contents import Contents
 from ims_core.messages.headers import (
     TOKEN,
     CSeq,
@@ -54,19 +53,8 @@ KEYS: dict[str, str] = {
 _PARSED = frozenset(("from", "to", "cseq", "call-id"))
 
 
-class Message(Struct, kw_only=True, eq=False, gc=False):
+class Message(Contents):
     """What requests and responses share: header lines and a body."""
-
-    keys: list[str] = []
-    lines: list[str] = []
-    body: bytes = b""
-    _via: Via | None = None
-    _from: NameAddr | None = None
-    _to: NameAddr | None = None
-    _cseq: CSeq | None = None
-    _call_id: str | None = None
-    _from_tag: str | None = None
-    _to_tag: str | None = None
 
     def _forget(self, key: str) -> None:
         """Drop what was parsed of the lines of that name: one has changed."""
@@ -279,7 +267,7 @@ class Message(Struct, kw_only=True, eq=False, gc=False):
         return f"<{self.start_line}>"
 
 
-class Request(Message, eq=False, gc=False):
+class Request(Message):
     """A SIP request. ``uri`` is the Request-URI as text; ``target`` parses it."""
 
     method: str
@@ -303,7 +291,7 @@ class Request(Message, eq=False, gc=False):
         return Request(self.method, self.uri, keys=self.keys.copy(), lines=self.lines.copy(), body=self.body)
 
 
-class Response(Message, eq=False, gc=False):
+class Response(Message):
     """A SIP response."""
 
     status: int

@@ -7,14 +7,13 @@ import re
 from functools import lru_cache
 from urllib.parse import unquote
 
-from msgspec import Struct
-
 from ims_core.errors import BadRequest, UnsupportedScheme
+from ims_core.structs import Value
 
 DEFAULT_PORTS = {"sip": 5060, "sips": 5061}
 
 
-class Uri(Struct, frozen=True, gc=False):
+class Uri(Value):
     """A parsed URI; ``text`` is what was on the wire and what is sent on.
 
     ``host`` is lower case: a name without a dot at its end, or an IPv6 reference without its brackets and in its

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from ims_core.errors import BadRequest, UnsupportedScheme
 from ims_core.messages.headers import parse_name_addr
+from ims_core.structs import Value
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 _BROWSERS = frozenset(("WS", "WSS"))
 
 
-class Wish(Struct, frozen=True, gc=False):
+class Wish(Value):
     """What a request asks for one contact: ``held`` is its binding if there is one, ``lifetime`` in seconds."""
 
     uri: Uri

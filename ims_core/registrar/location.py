@@ -10,10 +10,9 @@ from itertools import count
 from math import ceil, inf
 from typing import Generic, TypeVar
 
-from msgspec import Struct
-
 from ims_core.flow import Address, Flow
 from ims_core.messages.uri import Uri, is_ip_address, parse_uri, same_uri, split_host_port
+from ims_core.structs import Leaf, Value
 
 
 class Domains:
@@ -49,7 +48,7 @@ class Domains:
         return f"sip:{uri.user}{self._suffix}" if self.serves(uri) else None
 
 
-class Binding(Struct, eq=False, gc=False):
+class Binding(Leaf):
     """One contact of an address-of-record. Read it freely; only ``Location`` changes it.
 
     ``contact`` is the URI as registered, ``expires_at`` an instant in seconds (``inf``: fixed by configuration).
@@ -118,7 +117,7 @@ class Removal(Enum):
     FLOW_LOST = "flow lost"
 
 
-class BindingAdded(Struct, frozen=True, gc=False):
+class BindingAdded(Value):
     """A contact appeared; ``first``: the address-of-record had none before."""
 
     aor: str
@@ -126,7 +125,7 @@ class BindingAdded(Struct, frozen=True, gc=False):
     first: bool
 
 
-class BindingRefreshed(Struct, frozen=True, gc=False):
+class BindingRefreshed(Value):
     """A contact was registered again; ``renewed``: nothing but its lifetime, Call-ID and CSeq is new."""
 
     aor: str
@@ -134,7 +133,7 @@ class BindingRefreshed(Struct, frozen=True, gc=False):
     renewed: bool
 
 
-class BindingRemoved(Struct, frozen=True, gc=False):
+class BindingRemoved(Value):
     """A contact went; ``last``: the address-of-record has none now."""
 
     aor: str

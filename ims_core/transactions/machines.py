@@ -17,10 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
-from msgspec import Struct
-
 from ims_core.flow import Flow
 from ims_core.messages.message import Request, Response
+from ims_core.structs import Record
 
 CALLING: Final = "calling"
 TRYING: Final = "trying"
@@ -92,7 +91,7 @@ class Layer(Protocol):
         """Count an input that the state does not know."""
 
 
-class Transaction(Struct, eq=False):
+class Transaction(Record):
     """What the four machines share.
 
     ``data`` is what is sent again, ``heard`` the hash of the datagram by which the layer knows a retransmission (0:
