@@ -25,15 +25,26 @@ from tests.peers.kit.process import LOOPBACK
 # scenario of tests/sipp, its share of the calls, the number dialled
 MIX = (
     ("call", 0.5, "10001"),
-    ("call_cancel", 0.1, "10001"),
+    ("call_cancel", 0.1, "r001"),
     ("call_hold", 0.15, "10001"),
     ("call_without_offer", 0.1, "10001"),
     ("call_unacknowledged", 0.02, "10001"),
     ("call", 0.08, "404"),
     ("register_off", 0.05, ""),
 )
+FIRST_NUMBER = "[numbers.10001]"
 GROWTH = 1.05  # of the memory over the second half, at most: what varies by itself is less
+RINGING = """
+[queues.unused]
+name = "Unused"
+
+[agents.r001]               # rings until the caller gives up
+queues = ["unused"]
+contact = "sip:r001@127.0.0.1:{port}"
+
+"""
 SESSION_SECONDS = 90  # how soon a call is noticed whose phone has gone; RFC 4028 allows no less
+RING_SECONDS = 60  # and a caller who has gone while it rings
 SETTLED = SESSION_SECONDS + 60.0  # until everything must be gone: 64 times T1, and wrap-up, are over before
 SAMPLES = 20
 
@@ -71,22 +82,36 @@ def soak(directory: Path, cleanup: contextlib.ExitStack, seconds: float, rate: f
 
     relays: list[Program] = []
     sip_port, phones = ports.one(), ports.one()
-    way, agents = (LOOPBACK, relay(sip_port, 1)), relay(phones, 2)
+    silent = ports.one()
+    way, agents, rings = (LOOPBACK, relay(sip_port, 1)), relay(phones, 2), relay(silent, 3)
     server = Server(
         "lab.toml",
         directory,
         sip_port=sip_port,
-        settings={"sip.advertise": f"{LOOPBACK}:{way[1]}", "sip.session_expires_seconds": SESSION_SECONDS},
+        settings={
+            "sip.advertise": f"{LOOPBACK}:{way[1]}",
+            "sip.session_expires_seconds": SESSION_SECONDS,
+            "sip.ring_seconds": RING_SECONDS,
+        },
         http_port=ports.one(),
         rtp_ports="20000-29999",
-        changes={LAB_AGENT_PORT: str(agents)},
+        changes={LAB_AGENT_PORT: str(agents), FIRST_NUMBER: RINGING.format(port=rings) + FIRST_NUMBER},
     )
     keep(server)
     server.wait_until_ready()
     before = server.metrics()
-    agent = Sipp("agent", directory, port=phones, media_port=ports.block(4), calls=None, seconds=seconds + 120,
-                 keys={"caller": "agent"})  # fmt: skip
-    keep(agent)
+    for scenario, port in (("agent", phones), ("agent_rings", silent)):
+        keep(
+            Sipp(
+                scenario,
+                directory,
+                port=port,
+                media_port=ports.block(4),
+                calls=None,
+                seconds=seconds + 120,
+                keys={"caller": "agent"},
+            )
+        )
     for scenario, share, number in MIX:
         calls = max(1, round(seconds * rate * share))
         caller = Sipp(
