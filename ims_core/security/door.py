@@ -84,9 +84,14 @@ class Door:
         if self.closing is not None and method == "INVITE":
             raise self.closing
         admission = self.admission
-        if admission is None or (admission.is_limiting and self._must_pass(request, flow)):
+        if admission is None:
+            return True
+        was_limiting = admission.is_limiting
+        if was_limiting and self._must_pass(request, flow):
             return True
         if not admission.admit(now):
+            if not was_limiting and self._must_pass(request, flow):  # overload begins with it
+                return True
             self.rejected[method if method in COUNTED else "other"] += 1
             raise ServiceUnavailable(headers=(("Retry-After", str(self.seconds_to_retry(request))),))
         return True

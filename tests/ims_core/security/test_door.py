@@ -13,7 +13,7 @@ from ims_core.flow import Flow
 from ims_core.messages.message import Response
 from ims_core.messages.parser import parse_message
 from ims_core.roles.ims import Ims
-from ims_core.security.admission import Admission
+from ims_core.security.admission import ADJUST_EVERY, Admission
 from ims_core.security.digest import answer_challenge
 from ims_core.security.door import Door
 from ims_core.security.guard import Guard, Rules
@@ -185,6 +185,22 @@ def test_emergencies_and_priority_pass(uri: str, headers: list[tuple[str, str]],
     door = overloaded(site)
     door._emergency_numbers = frozenset(("112",))
     found = exchange(site, request_bytes("INVITE", uri, headers=headers))
+    assert (503 not in [response.status for response in found]) is passes
+
+
+@pytest.mark.rfc("4412-3.1")
+@pytest.mark.parametrize(("priority", "passes"), [("ets.0", True), ("ets.4", False)])
+def test_what_has_priority_passes_even_if_overload_begins_with_it(priority: str, passes: bool) -> None:
+    site = new_site()
+    admission = site.node.door.admission
+    assert admission is not None
+    admission.observe(1.0, site.network.now)
+    for _ in range(ADJUST_EVERY - 1):
+        admission.admit(site.network.now)
+    site.network.run(1)
+    assert admission.rate == inf
+    found = exchange(site, request_bytes(headers=[("Resource-Priority", priority)]))
+    assert admission.is_limiting
     assert (503 not in [response.status for response in found]) is passes
 
 
