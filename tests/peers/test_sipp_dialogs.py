@@ -14,8 +14,8 @@ from ims_core.ua.session_events import InfoReceived, Reanswered, Ringing
 from ims_core.ua.session_timer import TimerPolicy
 from tests.ims_core.ua.test_subscriptions import Weather
 from tests.peers.conftest import Bench
-from tests.peers.kit import WAYS
-from tests.peers.kit.elements import OFFER, US, Here, here, succeed, uris
+from tests.peers.kit import WAYS, Sipp
+from tests.peers.kit.elements import OFFER, US, Here, here, succeed, until, uris
 
 pytestmark = pytest.mark.peer("sipp")
 
@@ -80,9 +80,10 @@ async def test_we_update_a_call_before_and_after_its_answer(bench: Bench) -> Non
     async with here(bench) as us:
         agents = await us.waiting("agent_updated")
 
-        async def change(target: str) -> None:
+        async def change(target: str, agent: Sipp) -> None:
             async with us.element.call(target, caller=US, sdp=OFFER) as call:
                 assert (await call.event())[::2] == (183, True)
+                await until(lambda: any("PRACK\tSIP/2.0 200" in line for line in agent.messages), "PRACK is answered")
                 for when, sdp in (("early", b"a=sendonly\r\n"), ("answered", b"a=sendrecv\r\n")):
                     if when == "answered":
                         await call.answered()
@@ -90,7 +91,7 @@ async def test_we_update_a_call_before_and_after_its_answer(bench: Bench) -> Non
                     us.flush()
                     assert isinstance(await call.event(), Reanswered)
 
-        await asyncio.gather(*map(change, uris(agents)))
+        await asyncio.gather(*map(change, uris(agents), agents))
         await succeed(agents)
 
 

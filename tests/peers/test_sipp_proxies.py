@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import permutations
@@ -52,7 +53,7 @@ class Hub(Here):
 @asynccontextmanager
 async def hub(bench: Bench) -> AsyncIterator[Hub]:
     us = Hub(bench)
-    async with us.element:
+    async with asyncio.timeout(30.0), us.element:
         us.serve()
         yield us
         await until(lambda: not us.element.node.proxy.active, "nothing is forwarded any more")

@@ -59,9 +59,9 @@ class Here:
 
 @asynccontextmanager
 async def here(bench: Bench) -> AsyncIterator[Here]:
-    """Run an element of ours."""
+    """Run an element of ours, for half a minute at most."""
     us = Here(bench)
-    async with us.element:
+    async with asyncio.timeout(30.0), us.element:
         yield us
         await until(lambda: not len(us.ua), "no session is left")
 
