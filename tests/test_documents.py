@@ -13,6 +13,8 @@ PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")]
 )
+FOLDERS = "(?:ims_core|media|acd|tests|scripts|benchmarks|configs|deploy|docs|examples)"
+TABLE = re.MULTILINE | re.DOTALL
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -26,10 +28,25 @@ def test_every_link_leads_to_a_file(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_module_that_a_page_names_exists(page: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    named = set(re.findall(r"`((?:ims_core|media|acd|tests|scripts|benchmarks|configs|deploy)/[\w./-]*\w)`", text))
-    missing = [name for name in named if not (ROOT / name).exists()]
+    """A name without a folder is of the one that was named before it in the same paragraph or row."""
+    missing = []
+    for paragraph in re.split(r"\n(?:\n|(?=\||- |\d\. ))", (ROOT / page).read_text(encoding="utf-8")):
+        folder = ROOT
+        for name in re.findall(rf"`({FOLDERS}/[\w./-]*|\w+\.py)`", paragraph):
+            path = ROOT / name if "/" in name else folder / name
+            folder = path if path.is_dir() else path.parent
+            missing += [] if path.exists() else [name]
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_setting_that_a_page_shows_can_be_used(page: str, tmp_path: Path) -> None:
+    for number, shown in enumerate(
+        re.findall(r"^```toml\n(.*?)^```$", (ROOT / page).read_text(encoding="utf-8"), TABLE)
+    ):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(f'[server]\ndomain = "ims.example"\n{shown}')
+        load(file)
 
 
 @pytest.mark.parametrize("page", PAGES)
