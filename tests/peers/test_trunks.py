@@ -130,6 +130,25 @@ def test_pings_tell_when_a_carrier_dies_and_comes_back(bench: Bench) -> None:
     wait_until(lambda: [len(carrier.said("rang")) for carrier in again] == [1] * EACH, 5, "it is called again")
 
 
+def test_trunks_share_the_calls_as_far_as_each_takes_them(bench: Bench) -> None:
+    """One call at a time is all that each trunk takes, and each is reached by another way."""
+    port = bench.port()
+    names = [f"to-{way.name}" for way in WAYS]
+    tables = '[dialling]\ncountry = "86"\narea = "10"\n' + "".join(
+        f'[trunks.{name}]\nservers = ["{uri(port, way)}"]\nmax_calls = 1\nping_seconds = 0\n'
+        for name, way in zip(names, WAYS, strict=True)
+    )
+    tables += f'[[outbound]]\nmatch = ["+86."]\ntrunks = {json.dumps(names)}\nshare = "weight"\n'
+    changes = {"a001..a200": "a001..a004", AGENT: f'contact = "tel:{REMOTE}"', NUMBER: f"{tables}{NUMBER}"}
+    server = bench.serve("lab.toml", changes=changes)
+    carriers = bench.each_way("carrier", port=port)
+    callers = bench.each_way("call_wait", server)
+    wait_until(lambda: [call["stage"] for call in server.calls] == ["talking"] * EACH, 10, "all talk")
+    for caller in callers:
+        caller.end()
+    assert [len(carrier.said("rang")) for carrier in carriers] == [1] * EACH
+
+
 @pytest.mark.peer("kamailio")
 @pytest.mark.rfc("3261-10.2", "3261-22.2", "3261-22.3")
 @pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
