@@ -50,6 +50,13 @@ def test_every_setting_that_a_page_shows_can_be_used(page: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_every_metric_that_a_page_names_is_declared(page: str) -> None:
+    declared = (ROOT / "acd/metrics.py").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(acd_[a-z_]*[a-z])[`{]", (ROOT / page).read_text(encoding="utf-8")))
+    assert {name for name in named if f'"{name}"' not in declared} == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_make_target_that_a_page_names_exists(page: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     text = (ROOT / page).read_text(encoding="utf-8")
