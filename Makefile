@@ -17,6 +17,9 @@ DEMO_ARGS ?=
 SERVE_ARGS ?=
 FUZZ_SECONDS ?= 600
 BENCH_ARGS ?=
+# The packages with what each SIP message passes through compiled; not there without a C compiler.
+COMPILED := $(CURDIR)/build/compiled
+IF_COMPILED = if [ -e $(COMPILED).done ]; then export PYTHONPATH=$(COMPILED);
 
 # Exit 3 of the script is "something is missing and only root can install it": said, and gone on without.
 packages = PYTHON=$(PYTHON) scripts/system-packages $(1) || [ $$? -eq 3 ]
@@ -34,9 +37,20 @@ run: $(VENV)/.installed-demo  ## the server on configs/demo.toml, until Ctrl-C
 	$(BIN)/ims-acd serve --config configs/demo.toml $(SERVE_ARGS)
 
 .PHONY: test
-test: packages-test $(VENV)/.installed-dev browser-phones  ## everything that is checked before a change lands
-	@$(MAKE) lint types rules
+test: packages-test $(VENV)/.installed-dev browser-phones compiled  ## everything that is checked before a change lands
+	@$(MAKE) lint types rules test-compiled
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+.PHONY: test-compiled
+test-compiled:  ## the tests of the core and of the engine, with the compiled core
+	@$(IF_COMPILED) $(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not interpreted" $(PYTEST_ARGS) tests/ims_core tests/acd; fi
+
+.PHONY: compiled
+compiled: $(VENV)/.installed-dev $(COMPILED).done  ## compile what each SIP message passes through
+
+$(COMPILED).done: scripts/compile pyproject.toml $(shell find ims_core acd media -name '*.py')
+	@rm -f $@
+	@scripts/compile $(BIN)/python $(COMPILED) && touch $@ || [ $$? -eq 3 ]
 
 .PHONY: fuzz
 fuzz: $(VENV)/.installed-dev  ## search for bytes that the SIP stack cannot bear, for FUZZ_SECONDS
@@ -70,8 +84,8 @@ rules:  ## Prometheus scrape file, alert rules and the tests of the rules
 	@if command -v promtool >/dev/null; then scripts/check-rules; else echo "promtool is not installed: alert rules not checked"; fi
 
 .PHONY: bench
-bench: packages-bench $(VENV)/.installed-bench  ## the table of figures next to the peers'
-	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+bench: packages-bench $(VENV)/.installed-bench $(COMPILED).done  ## the table of figures next to the peers'
+	@$(IF_COMPILED) fi; $(BIN)/python -P -m benchmarks $(BENCH_ARGS)
 
 .PHONY: soak
 soak: packages-test $(VENV)/.installed-dev  ## ten minutes of calls over a bad network: nothing may be left

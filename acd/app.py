@@ -45,6 +45,7 @@ from acd.store import CdrStore, StoreError
 from acd.trace import SipTrace
 from acd.trunkapi import trunk_routes
 from acd.trunks import build_border
+from ims_core.build import IS_COMPILED
 from ims_core.flow import Flow, format_address
 from ims_core.ids import Ids
 from ims_core.registrar.bindings_store import BindingsStore
@@ -128,7 +129,14 @@ async def _serve(config: Config, source: Source) -> None:
     async with start(config, source) as running:
         loop.add_signal_handler(signal.SIGHUP, running.reload)
         sip = [f"{transport.lower()}:{format_address(local)}" for transport, local in running.listeners]
-        log.info("server.ready", domain=config.server.domain, sip=sip, http=running.http, pid=os.getpid())
+        log.info(
+            "server.ready",
+            domain=config.server.domain,
+            sip=sip,
+            http=running.http,
+            pid=os.getpid(),
+            compiled=IS_COMPILED,
+        )
         if config.log.format == "console":
             with suppress(OSError):  # as of the log, the reader may have gone away
                 print(f"\n{guide(config, sip, running.http)}\n", flush=True)

@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest:
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     if arguments.command == "version":
-        return _print(f"ims-acd {version('ims-acd')} (Python {platform.python_version()})")
+        core = "compiled" if import_module("ims_core.build").IS_COMPILED else "interpreted"
+        return _print(f"ims-acd {version('ims-acd')} (Python {platform.python_version()}, core {core})")
     try:
         source = Source(arguments.config, arguments.set)
         config = source.read()

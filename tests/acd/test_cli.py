@@ -9,6 +9,7 @@ import pytest
 from acd.cli import main
 from acd.config import Config
 from acd.config.source import Source
+from ims_core.build import IS_COMPILED
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DEMO = str(CONFIGS / "demo.toml")
@@ -97,6 +98,7 @@ def test_the_installed_command_works() -> None:
     command = Path(sys.executable).with_name("ims-acd")
     done = subprocess.run([command, "version"], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.startswith(f"ims-acd {version('ims-acd')} (Python 3.")
+    assert done.stdout.endswith(f"core {'compiled' if IS_COMPILED else 'interpreted'})\n")
 
 
 def test_a_wrong_configuration_never_shows_a_traceback(wrong: str) -> None:

@@ -119,6 +119,7 @@ def test_wrong_passwords_and_unknown_users_are_one(user: str, password: str) -> 
     assert server.verify("REGISTER", URI, [credentials], 0.0) == Verdict(Outcome.WRONG)
 
 
+@pytest.mark.interpreted
 def test_an_unknown_user_costs_the_same_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     server = authenticator()
     hashes: list[str] = []

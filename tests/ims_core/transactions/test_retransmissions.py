@@ -11,6 +11,7 @@ from ims_core.transactions.endpoint import AckReceived, RequestReceived
 from tests.kit import Network, Party, request_bytes, response_bytes
 
 rfc = pytest.mark.rfc
+pytestmark = pytest.mark.interpreted  # the calls of the parser are counted
 
 
 class Parses:
