@@ -10,9 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # It asserts in a module of its own, which others import as well: its failures are to be told in full.
 pytest.register_assert_rewrite("tests.ims_core.torture.lab")
+
+# No example passes or fails on time.
+settings.register_profile(
+    "timeless",
+    settings.get_profile(settings.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("timeless")
 
 # Programs behind `@pytest.mark.peer(name)`. A test is skipped where its program is not installed.
 PEERS = {
