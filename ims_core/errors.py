@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from ims_core.messages.message import Request
 
 REASONS: dict[int, str] = {
     100: "Trying",
@@ -57,12 +60,14 @@ REASONS: dict[int, str] = {
 class SipError(Exception):
     """A fault that the sender of a request is told with ``status`` and ``reason``.
 
-    ``headers`` are extra header fields of that response, as ``(name, value)`` pairs.
+    ``headers`` are extra header fields of that response, as ``(name, value)`` pairs. ``request`` is what the parser
+    could read of the request at fault, where that is enough to be answered.
     """
 
     status: ClassVar[int] = 500
 
     def __init__(self, reason: str | None = None, *, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        self.request: Request | None = None
         self.reason = reason or REASONS[self.status]
         self.headers = headers
         super().__init__(f"{self.status} {self.reason}")

@@ -108,7 +108,7 @@ def _malformed_request(start: str, keys: list[str], lines: list[str]) -> Malform
 
 def _version_error(request: Request) -> SipError:
     error = VersionNotSupported()
-    error.request = request  # type: ignore[attr-defined]
+    error.request = request
     return error
 
 

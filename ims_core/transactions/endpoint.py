@@ -360,7 +360,9 @@ class Endpoint:
 
     def refuse_malformed(self, error: SipError, flow: Flow) -> None:
         """Answer a request that could only be read in part, without keeping state for it (8.2.7)."""
-        request: Request | None = getattr(error, "request", None)
+        self._refuse_part(error.request, error, flow)
+
+    def _refuse_part(self, request: Request | None, error: SipError, flow: Flow) -> None:
         self.dropped["malformed request" if request else "malformed"] += 1
         if request is None or request.method == "ACK":
             return
@@ -379,8 +381,7 @@ class Endpoint:
         except SipError as malformed:
             self.refuse_malformed(malformed, flow)
             return
-        error.request = message if isinstance(message, Request) else None  # type: ignore[attr-defined]
-        self.refuse_malformed(error, flow)
+        self._refuse_part(message if isinstance(message, Request) else None, error, flow)
 
     def refuse_statelessly(self, request: Request, error: SipError, reply_to: Flow) -> None:
         """Answer a request as a stateless server does: the same request gets the same tag (8.2.7)."""
