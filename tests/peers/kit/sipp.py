@@ -12,6 +12,7 @@ from tests.peers.kit.process import LOOPBACK, TAIL, Program
 from tests.peers.kit.ways import Way
 
 SCENARIOS = Path(__file__).parents[2] / "sipp"
+SHORTEST_PAUSE = 1  # ms; one of 0 that begins in SIPp's first millisecond never ends
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Sipp(Program):
         command = [
             "sipp", "-sf", str(SCENARIOS / f"{scenario}.xml"),
             "-i", host, "-mi", LOOPBACK, "-p", str(port), "-mp", str(media_port), "-t", "t1" if tcp else "u1",
-            "-s", number, "-d", str(round(pause * 1000)), "-cid_str", f"%u-%p-{stem.name}@%s",
+            "-s", number, "-d", str(max(SHORTEST_PAUSE, round(pause * 1000))), "-cid_str", f"%u-%p-{stem.name}@%s",
             "-nostdin", "-timeout", f"{seconds:.0f}s", "-timeout_error", "-recv_timeout", str(round(seconds * 1000)),
             "-buff_size", "4000000", "-trace_stat", "-stf", str(stem) + ".csv", "-fd", "1",
             "-trace_err", "-error_file", str(stem) + ".errors", "-trace_logs", "-log_file", str(stem) + ".said",
