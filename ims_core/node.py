@@ -30,6 +30,7 @@ from ims_core.ua.useragent import WITHIN_DIALOGS, UserAgent
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Request
+    from ims_core.proxy.forward import Passing
     from ims_core.registrar.location import Domains, Location, LocationEvent
     from ims_core.roles.routing import Router
     from ims_core.security.credentials import Credentials
@@ -44,8 +45,9 @@ class Node:
     """Owns an endpoint and everything above it.
 
     ``advertised`` maps each listener to the ``host:port`` it is reached by, ``services`` names to services.
-    ``on_location`` is told of every change of a binding. ``door`` says who may come in; without protection that is
-    everybody.
+    ``on_location`` is told of every change of a binding. ``within``, where it is set, says how a request within a
+    dialog through us goes on, None: as it is; it raises ``SipError`` to refuse it. ``door`` says who may come in;
+    without protection that is everybody.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Node:
         self.location = location
         self.services: dict[str, Service] = {}
         self.on_location: Callable[[LocationEvent], None] = _ignore
+        self.within: Callable[[Request, Flow, float], Passing | None] | None = None
         self._router = router
         self.courier = Courier(endpoint, listeners=advertised, location=location)
         self.ua = UserAgent(self.courier, way_to_peer=self.courier.way_to_peer, advertised=advertised)
@@ -156,7 +159,11 @@ class Node:
                 if next_route(request) is None:
                     raise NoSuchDialog
                 self._trying(transaction, request)
-                self.proxy.forward_within_dialog(transaction, request)
+                passing = self.within(request, flow, self.endpoint.clock()) if self.within is not None else None
+                if passing is None:
+                    self.proxy.forward_within_dialog(transaction, request)
+                else:
+                    self.proxy.forward_within_dialog(transaction, passing.request, passing.companion)
             except SipError as error:
                 self._turn_away(transaction, error, flow)
                 return
@@ -182,10 +189,10 @@ class Node:
             self._forward(transaction, request, flow, decision)
         elif request.method == "INVITE" and decision.name in self.services:
             self._trying(transaction, request)
-            call = self.ua.incoming(transaction, request, flow, decision.identity)
+            call = self.ua.incoming(transaction, decision.request or request, flow, decision.identity)
             self.services[decision.name](call)
         elif decision.name in self.services:
-            self.ua.receive_outside(transaction, request, flow, decision.identity)
+            self.ua.receive_outside(transaction, decision.request or request, flow, decision.identity)
         else:
             self._answer_here(transaction, request)
 
@@ -203,7 +210,7 @@ class Node:
     def _forward(self, transaction: ServerTransaction, request: Request, flow: Flow, decision: Forward) -> None:
         self._trying(transaction, request)
         try:
-            self.proxy.forward(transaction, request, flow, decision.targets)
+            self.proxy.forward(transaction, request, flow, decision)
         except TooManyHops:
             if request.method != "OPTIONS":
                 raise
@@ -239,7 +246,9 @@ class Node:
             if self.ua.owns(event.request):
                 self.ua.receive_ack(event.request)
             else:
-                self.proxy.forward_ack(event.request, event.flow)
+                request, flow = event.request, event.flow
+                passing = self.within(request, flow, self.endpoint.clock()) if self.within is not None else None
+                self.proxy.forward_ack(request if passing is None else passing.request, flow)
         except SipError:  # nobody can be told
             self.endpoint.dropped["stray ACK"] += 1
 

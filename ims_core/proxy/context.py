@@ -19,6 +19,7 @@ from ims_core.transactions.machines import TIMEOUT
 if TYPE_CHECKING:
     from ims_core.locate.courier import Hop, Outbound
     from ims_core.proxy.forking import Target
+    from ims_core.proxy.forward import Companion
     from ims_core.proxy.passage import Passage
     from ims_core.proxy.proxy import Proxy
     from ims_core.transactions.endpoint import Headers
@@ -61,14 +62,17 @@ class Branch(Struct, eq=False):
 class ResponseContext(Struct, eq=False):
     """Tries the groups of targets one after the other, and answers the sender with the best that came of it.
 
-    ``passage`` is how the request gets through this proxy. Exactly one final response goes back, or all 2xx to an
-    INVITE.
+    ``passage`` is how the request gets through this proxy, ``companion`` goes along. Exactly one final response goes
+    back, or all 2xx to an INVITE.
     """
 
     _proxy: Proxy
     transaction: ServerTransaction
     passage: Passage
+    companion: Companion | None = None
     is_invite: bool = False
+    _patience: float = 0.0
+    _has_told: bool = False
     _groups: list[list[Target]] = []
     _tried: list[str] = []
     _breadth: int = 1
@@ -85,10 +89,11 @@ class ResponseContext(Struct, eq=False):
 
     # Sending ------------------------------------------------------------------------------------------------
 
-    def fork(self, groups: Sequence[list[Target]], breadth: int) -> None:
-        """Try the groups in turn, within so much breadth (RFC 5393 section 5.3.3)."""
+    def fork(self, groups: Sequence[list[Target]], breadth: int, patience: float = 0.0) -> None:
+        """Try the groups in turn, within so much breadth (RFC 5393 section 5.3.3); silence ends ``patience``."""
         self._groups.extend(groups)
         self._breadth = breadth
+        self._patience = patience
         self._try_next_group()
 
     def follow(self, request: Request, hop: Hop) -> None:
@@ -137,7 +142,7 @@ class ResponseContext(Struct, eq=False):
     def _start_ringing(self, groups_left: int) -> float:
         """Start the timer of a group; return when its branches are given up (timer C, 16.6 step 11)."""
         policy, endpoint = self._proxy.policy, self._proxy.endpoint
-        seconds = policy.ring_seconds if self.is_invite else inf
+        seconds = self._patience or (policy.ring_seconds if self.is_invite else inf)
         if groups_left:
             seconds = min(seconds, policy.group_seconds)
         if self._alarm is None:
@@ -196,12 +201,19 @@ class ResponseContext(Struct, eq=False):
     def receive_provisional(self, branch: Branch, response: Response) -> None:
         """Pass back what tells the caller something; to anything but an INVITE nothing does (RFC 4320 4.1)."""
         branch.provisional = True
+        if self._patience and not self._groups and branch.rings_until < inf:
+            self._wait_for(branch)
         if response.status == 100 or not self.is_invite:
             return
         if not self._groups and branch.rings_until < inf:
-            branch.rings_until = self._proxy.endpoint.clock() + self._proxy.policy.ring_seconds
+            self._wait_for(branch)
         if not self.transaction.is_answered:
             self._pass_back(branch, response)
+
+    def _wait_for(self, branch: Branch) -> None:
+        """Have a branch ring as long as any, from now on."""
+        ring_seconds = self._proxy.policy.ring_seconds if self.is_invite else inf
+        branch.rings_until = self._proxy.endpoint.clock() + ring_seconds
 
     def receive_final(self, branch: Branch, response: Response | int) -> None:
         """Take a final response, or a status of our own in its place, through the steps of 16.7."""
@@ -264,7 +276,28 @@ class ResponseContext(Struct, eq=False):
 
     # Answering ----------------------------------------------------------------------------------------------
 
+    def _goes_on(self) -> bool:
+        """Whether the companion knows another way, which is tried then."""
+        best = self._best
+        if self.companion is None or best is None or self._is_stopped or self._has_told:
+            return False
+        onward = self.companion.instead(best if isinstance(best, int) else best.status)
+        if onward is None:
+            return False
+        try:
+            way = self._proxy.way(onward.request or self.passage.request, self.passage.came_by, onward.targets)
+        except SipError as error:
+            self.companion, self._best = None, error.status
+            return False
+        self._best = None
+        self._challenges.clear()
+        self.passage, self.companion = way.passage, onward.companion
+        self.fork(way.groups, way.breadth, onward.patience)
+        return True
+
     def _conclude(self) -> None:
+        if self._goes_on():
+            return
         self._proxy.active.discard(self)
         if self._alarm is not None:
             self._alarm.context = None
@@ -284,6 +317,7 @@ class ResponseContext(Struct, eq=False):
         self.passage.let_go()
 
     def _pass_back(self, branch: Branch, response: Response) -> None:
+        self._has_told = True
         self._proxy.endpoint.respond(self.transaction, self._brought_back(branch, response))
 
     def _brought_back(self, branch: Branch, response: Response) -> Response:
@@ -292,6 +326,8 @@ class ResponseContext(Struct, eq=False):
         copy.pop_value("Via")
         if self.passage.hiding is not None and branch.outbound is not None:
             self.passage.hiding.cross_back(copy, self.passage, branch.outbound.flow)
+        if self.companion is not None:
+            self.companion.returned(copy)
         return copy
 
 

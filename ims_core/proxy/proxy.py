@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from ims_core.errors import Forbidden, MaxBreadthExceeded, SipError, TemporarilyUnavailable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ims_core.locate.courier import Courier, Hop
     from ims_core.messages.message import Request
     from ims_core.messages.uri import Uri
+    from ims_core.proxy.forward import Companion, Forward
     from ims_core.proxy.hiding import TopologyHiding
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
@@ -35,6 +36,14 @@ class ProxyPolicy(NamedTuple):
     group_seconds: float = 20.0
     recursion: Recursion | None = None
     hiding: TopologyHiding | None = None
+
+
+class Way(NamedTuple):
+    """How a request gets through this proxy, and its targets in the order in which they are tried."""
+
+    passage: Passage
+    groups: list[list[Target]]
+    breadth: int
 
 
 class Proxy:
@@ -63,14 +72,18 @@ class Proxy:
         self._loops = Loops(secret)
         self._hiding = policy.hiding
 
-    def forward(
-        self, transaction: ServerTransaction, request: Request, came_by: Flow, targets: Sequence[Target]
-    ) -> None:
-        """Fork ``request`` to ``targets``, by their q, staying in the path of the dialog (16.6).
+    def forward(self, transaction: ServerTransaction, request: Request, came_by: Flow, onward: Forward) -> None:
+        """Fork ``request``, or what is to go in its place, to targets by their q, staying in the path (16.6).
 
         What the sender preloaded into the Route ends here, unless a target takes it up. Raises ``SipError`` when
         the request must not go on.
         """
+        way = self.way(onward.request or request, came_by, onward.targets)
+        context = ResponseContext(self, transaction, way.passage, onward.companion)
+        context.fork(way.groups, way.breadth, onward.patience)
+
+    def way(self, request: Request, came_by: Flow, targets: tuple[Target, ...]) -> Way:
+        """Check that ``request`` may go on to ``targets``, and in which order. Raises ``SipError``."""
         hops = hops_left(request)
         mark = self._loops.mark(request, targets[0].route if targets else ())
         check_proxy_required(request)
@@ -80,8 +93,7 @@ class Proxy:
         groups = in_groups(targets)
         if max(map(len, groups)) > breadth:
             raise MaxBreadthExceeded
-        passage = self._passage(request, came_by, hops, mark)
-        ResponseContext(self, transaction, passage).fork(groups, breadth)
+        return Way(self._passage(request, came_by, hops, mark), groups, breadth)
 
     def objection(self, request: Request) -> SipError | None:
         """Return the first fault that 16.3 looks for before credentials and targets, None when there is none.
@@ -97,14 +109,16 @@ class Proxy:
             return error
         return None
 
-    def forward_within_dialog(self, transaction: ServerTransaction, request: Request) -> None:
+    def forward_within_dialog(
+        self, transaction: ServerTransaction, request: Request, companion: Companion | None = None
+    ) -> None:
         """Forward a request along the Route that our Record-Route made (16.12). Raises ``SipError``."""
         hops = hops_left(request)
         check_proxy_required(request)
         passage = self._passage(request, transaction.flow, hops)
         copy = passage.copy(request.uri)
         hop = self._follow_route(copy, passage.token)
-        ResponseContext(self, transaction, passage).follow(copy, hop)
+        ResponseContext(self, transaction, passage, companion).follow(copy, hop)
 
     def forward_ack(self, request: Request, came_by: Flow) -> None:
         """Pass on, once, the ACK to a 2xx. Raises ``SipError``."""

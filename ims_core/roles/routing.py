@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from ims_core.messages.message import Response
-from ims_core.proxy.forking import Target
+from ims_core.messages.message import Request, Response
+from ims_core.proxy.forward import Forward
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
-    from ims_core.messages.message import Request
+
+__all__ = ["HERE", "Decision", "Forward", "Router", "ToScscf", "ToService"]
 
 HERE: Final = "here"  # this element itself answers: REGISTER aside, an OPTIONS or a method it does not serve
 
@@ -24,17 +25,15 @@ class ToScscf(NamedTuple):
     is_user: bool = True
 
 
-class Forward(NamedTuple):
-    """Proxy the request to all targets."""
-
-    targets: tuple[Target, ...]
-
-
 class ToService(NamedTuple):
-    """Hand the request, sent by ``identity``, to a service in this process; ``HERE`` is the element itself."""
+    """Hand the request, sent by ``identity``, to a service in this process; ``HERE`` is the element itself.
+
+    ``request`` takes the place of the one that came, where it is to be another.
+    """
 
     name: str
     identity: str = ""
+    request: Request | None = None
 
 
 Decision = Response | Forward | ToService
