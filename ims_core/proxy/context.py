@@ -77,6 +77,7 @@ class ResponseContext(Struct, eq=False):
     _tried: list[str] = []
     _breadth: int = 1
     _is_stopped: bool = False
+    _is_given_up: bool = False
     _branches: list[Branch] = []
     _best: Response | int | None = None  # a number is a final status of our own
     _challenges: list[Response] = []
@@ -181,6 +182,7 @@ class ResponseContext(Struct, eq=False):
 
     def cancelled(self, transaction: ServerTransaction, request: Request) -> None:
         """Cancel every branch, and try no other: the sender gave the INVITE up (16.10), perhaps with a reason."""
+        self._is_given_up = True
         self._stop(tuple(("Reason", value) for value in request.whole_values("Reason")))
 
     def _stop(self, headers: Headers) -> None:
@@ -279,7 +281,7 @@ class ResponseContext(Struct, eq=False):
     def _goes_on(self) -> bool:
         """Whether the companion knows another way, which is tried then."""
         best = self._best
-        if self.companion is None or best is None or self._is_stopped or self._has_told:
+        if self.companion is None or best is None or self._is_given_up or self._has_told:
             return False
         onward = self.companion.instead(best if isinstance(best, int) else best.status)
         if onward is None:
@@ -289,7 +291,7 @@ class ResponseContext(Struct, eq=False):
         except SipError as error:
             self.companion, self._best = None, error.status
             return False
-        self._best = None
+        self._best, self._is_stopped = None, False
         self._challenges.clear()
         self.passage, self.companion = way.passage, onward.companion
         self.fork(way.groups, way.breadth, onward.patience)
