@@ -180,7 +180,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
             nameservers=[(server.host, server.port) for server in config.sip.nameservers] or None,
         )
         cleanup.push_async_callback(stack.close)
-        listeners = await bind(stack, config)
+        listeners = await bind(stack, config, config.sip.listen)
         figures = LiveFigures(config.storage.journal_path, config.server.timezone, time.time)
         engine, floor = _assemble(
             config,

@@ -7,7 +7,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ from ims_core.ua.instant_message import take_message
 from ims_core.ua.session_timer import TimerPolicy
 
 if TYPE_CHECKING:
-    from acd.config import Config
+    from acd.config import Config, Listener
     from ims_core.ids import Ids
     from ims_core.registrar.location import Domains, Location
     from ims_core.transport.stack import Stack
@@ -74,14 +74,17 @@ def load_certificates(config: Config) -> Tls | None:
         raise CannotStart(f"sip.tls: {error}") from None
 
 
-async def bind(stack: Stack, config: Config) -> Listeners:
-    """Open the SIP listeners; returns each with the ``host:port`` that peers are told. Raises ``CannotStart``."""
+async def bind(stack: Stack, config: Config, wanted: Sequence[Listener], key: str = "sip.listen") -> Listeners:
+    """Open the SIP listeners of a ``key``; returns each with the ``host:port`` that peers are told.
+
+    Raises ``CannotStart``.
+    """
     listeners: Listeners = {}
-    for listener in config.sip.listen:
+    for listener in wanted:
         try:
             local = await stack.bind(listener.transport.upper(), listener.host, listener.port)
         except OSError as error:
-            raise CannotStart(f"sip.listen: cannot listen on {listener}: {os.strerror(error.errno or 0)}") from None
+            raise CannotStart(f"{key}: cannot listen on {listener}: {os.strerror(error.errno or 0)}") from None
         told = config.sip.advertise
         if told is not None and told.version in {None, listener.version}:
             address = told.host, told.port or local[1]
