@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from acd.config.fitting import check_reachable, check_routing, refers
+from acd.config.ims import check_ims
 from acd.config.mistakes import Mistakes
 from acd.config.model import Config, Sections, ToAnnouncement, ToFlow, ToQueue
 from acd.config.reader import Path
@@ -23,6 +24,7 @@ def check(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> Non
     _http(config, mistakes)
     _media(config, mistakes)
     _registrar(config, mistakes)
+    check_ims(config, mistakes)
     check_trunks(config, mistakes)
     check_routing(config, mistakes)
     _numbers(config, mistakes)

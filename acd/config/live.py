@@ -19,6 +19,7 @@ LIVE = frozenset(
         "numbers",
         "outbound",
         "queues",
+        "subscribers",
         "trunks",
     )
 )

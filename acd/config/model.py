@@ -11,6 +11,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from acd.config.addresses import Address, Advertised, HostPort, Listener, Nameserver, Network, PortRange
+from acd.config.ims import Ims, SubscriberTable
 from acd.config.routing import Agent, AgentTable, Calendar, Callers, Needs, Queue
 from acd.config.values import (
     AreaCode,
@@ -360,6 +361,8 @@ class Sections(Struct, frozen=True, kw_only=True):
     server: Server
     sip: Sip = field(default_factory=Sip)
     registrar: Registrar = field(default_factory=Registrar)
+    ims: Ims = field(default_factory=Ims)
+    subscribers: tuple[SubscriberTable, ...] = ()
     trunks: Mapping[Identifier, Trunk] = field(default_factory=dict)
     dialling: Dialling = field(default_factory=Dialling)
     outbound: tuple[Outbound, ...] = ()

@@ -217,7 +217,7 @@ def _parse(kind: Any, raw: object, path: Path, report: Report) -> Any:
             return kind.parse(raw)
         except ValueError:
             pass
-    report(path, expected(kind), NOTHING if kind is Secret else raw)
+    report(path, expected(kind), NOTHING if issubclass(kind, Secret) else raw)
     return NOTHING
 
 

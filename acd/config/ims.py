@@ -1,0 +1,175 @@
+"""The IMS core in a configuration: where its roles run, and its subscribers."""
+
+import re
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from msgspec import Meta, Struct, field
+
+from acd.config.addresses import Listener, Network
+from acd.config.values import Domain, Identifier, RouteUri, Secret, SomeSeconds
+from ims_core.subscribers.identities import public_identity
+
+if TYPE_CHECKING:
+    from acd.config.mistakes import Mistakes
+    from acd.config.model import Config
+    from acd.config.reader import Path
+
+Hop = Literal["pcscf", "scscf", "as"]
+
+
+class Key(Secret):
+    """A key of 128 bits in hexadecimal; it is never shown."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read 32 hexadecimal digits."""
+        if re.fullmatch("[0-9A-Fa-f]{32}", text) is None:
+            raise ValueError("32 hexadecimal digits")
+        return cls(text)
+
+
+Amf = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{4}\Z", description="4 hexadecimal digits")]
+PrivateIdentity = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^@\s\"<>]{1,100}@[A-Za-z0-9.-]{1,150}\Z",
+        description='a private identity, like "001010000000001@ims.mnc001.mcc001.3gppnetwork.org"',
+    ),
+]
+PublicIdentityUri = Annotated[
+    str,
+    Meta(
+        pattern=r"^(sips?:[^\s<>]+@[^\s<>]+|tel:[^\s<>]+)\Z",
+        max_length=200,
+        description='a public identity, like "sip:+8613800000001@ims.example" or "tel:+8613800000001"',
+    ),
+]
+
+
+class Proxy(Struct, frozen=True, kw_only=True):
+    """A role that is a hop of its own: where it listens if it runs in this process, and where the others find it."""
+
+    listen: tuple[Listener, ...] = ()
+    uri: RouteUri | None = None
+
+
+class SecurityAgreement(Struct, frozen=True, kw_only=True):
+    """What handsets may or must agree on before they register (RFC 3329)."""
+
+    mechanisms: tuple[Literal["tls"], ...] = ("tls",)
+    required: bool = False
+
+
+class Ims(Struct, frozen=True, kw_only=True):
+    """The IMS core: off, in one process (no `listen` of a hop is given), or hop by hop."""
+
+    enabled: bool = False
+    run: tuple[Hop, ...] = ("pcscf", "scscf", "as")
+    pcscf: Proxy = field(default_factory=Proxy)
+    scscf: Proxy = field(default_factory=Proxy)
+    visited_network: Domain | None = None
+    trusted: tuple[Network, ...] = ()
+    security: SecurityAgreement = field(default_factory=SecurityAgreement)
+    answer_seconds: SomeSeconds = 5.0
+    subscriber_database: bool = False
+
+    @property
+    def has_hops(self) -> bool:
+        """Whether the roles are hops of their own."""
+        return any((self.pcscf.listen, self.scscf.listen, self.pcscf.uri, self.scscf.uri))
+
+    def runs(self, hop: Hop) -> bool:
+        """Whether that hop runs in this process."""
+        return not self.has_hops or hop in self.run
+
+
+class SubscriberTable(Struct, frozen=True, kw_only=True):
+    """One `[[subscribers]]` table: a private identity, its public ones in implicit registration sets, its secret."""
+
+    private: PrivateIdentity
+    public: tuple[PublicIdentityUri, ...] = ()
+    more: tuple[tuple[PublicIdentityUri, ...], ...] = ()
+    barred: tuple[PublicIdentityUri, ...] = ()
+    profile: Identifier | None = None
+    k: Key | None = None
+    op: Key | None = None
+    opc: Key | None = None
+    amf: Amf = "8000"
+    password: Secret | None = None
+
+    @property
+    def sets(self) -> tuple[tuple[str, ...], ...]:
+        """Its implicit registration sets."""
+        return tuple(each for each in (self.public, *self.more) if each)
+
+
+def check_ims(config: "Config", mistakes: "Mistakes") -> None:
+    """Report hops that cannot find each other, and subscribers who are not told apart."""
+    ims = config.ims
+    if ims.enabled and config.sip.authentication == "off":
+        mistakes.report(("ims", "enabled"), 'sip.authentication = "digest", by which subscribers prove who they are')
+    if not ims.run and not mistakes.any_in(("ims", "run")):
+        mistakes.report(("ims", "run"), 'at least one of "pcscf", "scscf" and "as"')
+    if ims.has_hops:
+        _hops(config, mistakes)
+    _subscribers(config, mistakes)
+
+
+def _hops(config: "Config", mistakes: "Mistakes") -> None:
+    ims = config.ims
+    bound = {
+        (listener.transport == "udp", listener.host, listener.port): "sip.listen" for listener in config.sip.listen
+    }
+    for name, hop in (("pcscf", ims.pcscf), ("scscf", ims.scscf)):
+        path: Path = ("ims", name)
+        if mistakes.any_in(path):
+            continue
+        if name in ims.run and not hop.listen:
+            mistakes.report((*path, "listen"), f'at least one address, because ims.run has "{name}"')
+        elif not hop.listen and hop.uri is None:
+            mistakes.report((*path, "uri"), "the SIP URI by which the other hops reach it")
+        if name not in ims.run:
+            continue
+        for index, listener in enumerate(hop.listen):
+            place = listener.transport == "udp", listener.host, listener.port
+            if listener.port and place in bound:
+                mistakes.report((*path, "listen", index), f"an address that is not in {bound[place]}", str(listener))
+            bound[place] = f"ims.{name}.listen"
+            if listener.is_unspecified and hop.uri is None:
+                mistakes.report((*path, "uri"), f"the SIP URI by which peers reach it; {listener} names no host")
+            if listener.needs_certificate and config.sip.tls is None and not mistakes.any_in(("sip", "tls")):
+                mistakes.report(("sip", "tls"), f"a table with a certificate, because ims.{name}.listen has {listener}")
+
+
+def _subscribers(config: "Config", mistakes: "Mistakes") -> None:
+    known: set[str] = set()
+    for index, table in enumerate(config.subscribers):
+        path: Path = ("subscribers", index)
+        if mistakes.any_in(path):
+            continue
+        if table.private.lower() in known:
+            mistakes.report((*path, "private"), "a private identity that is not named before", table.private)
+        known.add(table.private.lower())
+        if not table.sets:
+            mistakes.report((*path, "public"), "at least one public identity")
+        _secrets(table, path, mistakes)
+        identities = {}
+        for identity in (*(uri for each in table.sets for uri in each), *table.barred):
+            try:
+                identities[identity] = public_identity(identity).uri
+            except ValueError as error:
+                mistakes.report((*path, "public"), str(error).removeprefix("expected "))
+        ours = {identities.get(uri) for each in table.sets for uri in each}
+        for barred in table.barred:
+            if identities.get(barred) not in ours:
+                mistakes.report((*path, "barred"), "identities that public or more names", barred)
+
+
+def _secrets(table: SubscriberTable, path: "Path", mistakes: "Mistakes") -> None:
+    has_aka = any((table.k, table.op, table.opc))
+    if has_aka == (table.password is not None):
+        mistakes.report(path, "either k with op or opc, of IMS AKA, or password, of SIP digest")
+    elif has_aka and (table.k is None or (table.op is None) == (table.opc is None)):
+        mistakes.report(path, "k and one of op and opc")
