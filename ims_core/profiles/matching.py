@@ -62,7 +62,7 @@ class Facts:
         for body in _descriptions(self.request.get("Content-Type") or "", self.request.body, _DEEPEST):
             for line in body.decode("utf-8", "surrogateescape").split("\n"):
                 kind, equals, value = line.rstrip("\r").partition("=")
-                if equals:
+                if equals and len(kind) == 1:
                     found.append((kind, value))
         return found
 
@@ -110,7 +110,8 @@ def evidence(point: Point, facts: Facts) -> str | None:
         case Method():
             return request.method if point.name == request.method and _is_such(point, facts) else None
         case RequestUri():
-            return request.uri if point.pattern.found_in(request.uri) else None
+            found = point.pattern.found_in
+            return request.uri if found(request.uri) or found(_core_of(request.uri)) else None
         case Header():
             for position, key in enumerate(request.keys):
                 if point.name.matches(key) and (
@@ -130,6 +131,15 @@ def evidence(point: Point, facts: Facts) -> str | None:
 def _is_such(method: Method, facts: Facts) -> bool:
     """Whether a REGISTER does what the criterion is about; the types may be left aside with other methods (B.2.3)."""
     return not method.registrations or method.name != "REGISTER" or facts.registration in method.registrations
+
+
+def _core_of(uri: str) -> str:
+    """Return host and port of a SIP URI, the number with its parameters of a tel URI (TS 29.228 table F.1)."""
+    scheme, _, rest = uri.partition(":")
+    if scheme.lower() == "tel":
+        return rest
+    hostport = rest.partition("@")[2] or rest
+    return hostport.partition("?")[0].partition(";")[0]
 
 
 def _descriptions(content_type: str, body: bytes, depth: int) -> list[bytes]:

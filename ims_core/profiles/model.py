@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import Enum, IntEnum
 from itertools import pairwise
 
-from ims_core.profiles.patterns import Pattern
+from ims_core.profiles.patterns import NamePattern, Pattern
 from ims_core.structs import Value
 
 
@@ -56,7 +56,10 @@ class Method(Value):
 
 
 class RequestUri(Value):
-    """The Request-URI, as it is written, holds the pattern."""
+    """The Request-URI holds the pattern: as it is written, or what of it table F.1 of TS 29.228 speaks of.
+
+    That is host and port of a SIP URI, what follows the scheme of a tel URI: so ``^`` and ``$`` are the ends of either.
+    """
 
     pattern: Pattern
 
@@ -64,10 +67,11 @@ class RequestUri(Value):
 class Header(Value):
     """There is a header field of such a name, and with ``content`` one whose value holds that.
 
-    ``name`` is the pattern of a whole name in its long form, of which case does not matter (RFC 3261 7.3.1).
+    ``name`` is the pattern of a whole name in its long form: one that held parts of names would take ``To`` for a part
+    of ``History-Info``.
     """
 
-    name: Pattern
+    name: NamePattern
     content: Pattern | None = None
 
 

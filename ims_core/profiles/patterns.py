@@ -10,6 +10,8 @@ do in linear time, back-references and look-around, is not part of extended regu
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import re2
 
 LONGEST = 1000  # characters of a pattern
@@ -21,17 +23,19 @@ class PatternError(ValueError):
 
 
 class Pattern:
-    """A pattern; equal to another of the same text. Raises ``PatternError``."""
+    """A pattern; equal to another of the same kind and text. Raises ``PatternError``."""
 
-    __slots__ = ("_compiled", "ignores_case", "text")
+    __slots__ = ("_compiled", "text")
 
-    def __init__(self, text: str, *, ignores_case: bool = False) -> None:
+    ignores_case: ClassVar[bool] = False
+
+    def __init__(self, text: str) -> None:
         if len(text) > LONGEST:
             raise PatternError(f"a regular expression of at most {LONGEST} characters")
         options = re2.Options()
         options.log_errors = False
         options.max_mem = _MEMORY
-        options.case_sensitive = not ignores_case
+        options.case_sensitive = not self.ignores_case
         try:
             self._compiled = re2.compile(text, options)
         except UnicodeEncodeError:
@@ -39,7 +43,6 @@ class Pattern:
         except re2.error as error:
             raise PatternError(f"an extended regular expression ({_why(error)})") from None
         self.text = text
-        self.ignores_case = ignores_case
 
     def found_in(self, text: str) -> bool:
         """Whether some part of ``text`` is as the pattern says; ``^`` and ``$`` are its ends."""
@@ -50,18 +53,24 @@ class Pattern:
         return self._compiled.fullmatch(_plain(text)) is not None
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Pattern):
-            return NotImplemented
-        return (self.text, self.ignores_case) == (other.text, other.ignores_case)
+        return type(other) is type(self) and isinstance(other, Pattern) and other.text == self.text
 
     def __hash__(self) -> int:
-        return hash((self.text, self.ignores_case))
+        return hash(self.text)
 
     def __str__(self) -> str:
         return self.text
 
     def __repr__(self) -> str:
-        return f"Pattern({self.text!r})"
+        return f"{type(self).__name__}({self.text!r})"
+
+
+class NamePattern(Pattern):
+    """A pattern of names of header fields, of which case does not matter (RFC 3261 7.3.1)."""
+
+    __slots__ = ()
+
+    ignores_case = True
 
 
 def _plain(text: str) -> str:
