@@ -77,6 +77,7 @@ class Node:
             secret=secret,
             policy=policy,
         )
+        self.proxy.hand_over = self._serve
         self.door = door or Door(clock=endpoint.clock, domains=domains, location=location)
         self.door.owns = self.ua.owns
         self.door.busy = self._busy
@@ -187,14 +188,20 @@ class Node:
             self.endpoint.respond(transaction, decision)
         elif isinstance(decision, Forward):
             self._forward(transaction, request, flow, decision)
-        elif request.method == "INVITE" and decision.name in self.services:
-            self._trying(transaction, request)
-            call = self.ua.incoming(transaction, decision.request or request, flow, decision.identity)
-            self.services[decision.name](call)
-        elif decision.name in self.services:
-            self.ua.receive_outside(transaction, decision.request or request, flow, decision.identity)
         else:
+            if decision.name in self.services:
+                self._trying(transaction, request)
+            self._serve(transaction, request, flow, decision)
+
+    def _serve(self, transaction: ServerTransaction, request: Request, flow: Flow, decision: ToService) -> None:
+        request = decision.request or request
+        if decision.name not in self.services:
             self._answer_here(transaction, request)
+        elif request.method == "INVITE":
+            call = self.ua.incoming(transaction, request, flow, decision.identity)
+            self.services[decision.name](call)
+        else:
+            self.ua.receive_outside(transaction, request, flow, decision.identity)
 
     def _turn_away(self, transaction: ServerTransaction, error: SipError, flow: Flow) -> None:
         """Refuse what nothing has been done for: of who did not prove to be where he says nothing is kept (8.2.7).

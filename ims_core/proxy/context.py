@@ -14,6 +14,7 @@ from ims_core.messages.message import Request, Response
 from ims_core.proxy.best import CHALLENGES, rank, with_all_challenges
 from ims_core.proxy.bounds import divide
 from ims_core.proxy.forking import in_groups
+from ims_core.proxy.forward import ToService
 from ims_core.transactions.machines import TIMEOUT
 
 if TYPE_CHECKING:
@@ -283,11 +284,16 @@ class ResponseContext(Struct, eq=False):
         best = self._best
         if self.companion is None or best is None or self._is_given_up or self._has_told:
             return False
-        onward = self.companion.instead(best if isinstance(best, int) else best.status)
-        if onward is None:
-            return False
+        request, came_by = self.passage.request, self.passage.came_by
         try:
-            way = self._proxy.way(onward.request or self.passage.request, self.passage.came_by, onward.targets)
+            onward = self.companion.instead(best if isinstance(best, int) else best.status)
+            if onward is None:
+                return False
+            if isinstance(onward, ToService):
+                self._proxy.hand_over(self.transaction, request, came_by, onward)
+                self._let_go()
+                return True
+            way = self._proxy.way(onward.request or request, came_by, onward.targets)
         except SipError as error:
             self.companion, self._best = None, error.status
             return False
@@ -300,9 +306,6 @@ class ResponseContext(Struct, eq=False):
     def _conclude(self) -> None:
         if self._goes_on():
             return
-        self._proxy.active.discard(self)
-        if self._alarm is not None:
-            self._alarm.context = None
         best, endpoint = self._best, self._proxy.endpoint
         if best is not None and not self.transaction.is_answered:
             status = best if isinstance(best, int) else best.status
@@ -314,6 +317,12 @@ class ResponseContext(Struct, eq=False):
                 if status in CHALLENGES and len(self._challenges) > 1:
                     best = with_all_challenges(best, [other for other in self._challenges if other is not best])
                 endpoint.respond(self.transaction, best)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._proxy.active.discard(self)
+        if self._alarm is not None:
+            self._alarm.context = None
         self._best = None
         self._challenges.clear()
         self.passage.let_go()

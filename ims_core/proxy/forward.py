@@ -14,10 +14,11 @@ class Companion(Protocol):
     def returned(self, response: Response) -> None:
         """Edit, in place, a response that may be passed back: each that is, and finals of which the best will be."""
 
-    def instead(self, status: int) -> Forward | None:
+    def instead(self, status: int) -> Forward | ToService | None:
         """Return another way to go on when all targets have failed, ``status`` being the best (408: none answered).
 
-        None: pass the failure back. It is not asked once the sender gave up or was told anything but 100.
+        None: pass the failure back. It is not asked once the sender gave up or was told anything but 100. Raises
+        the ``SipError`` that the sender is told instead.
         """
 
 
@@ -31,6 +32,17 @@ class Forward(NamedTuple):
     request: Request | None = None
     companion: Companion | None = None
     patience: float = 0.0
+
+
+class ToService(NamedTuple):
+    """Hand the request, sent by ``identity``, to a service in this process; ``HERE`` is the element itself.
+
+    ``request`` takes the place of the one that came, where it is to be another.
+    """
+
+    name: str
+    identity: str = ""
+    request: Request | None = None
 
 
 class Passing(NamedTuple):

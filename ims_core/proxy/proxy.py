@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ims_core.errors import Forbidden, MaxBreadthExceeded, SipError, TemporarilyUnavailable
+from ims_core.errors import Forbidden, MaxBreadthExceeded, NotFound, SipError, TemporarilyUnavailable
 from ims_core.proxy.bounds import Loops, breadth_of, check_proxy_required, hops_left
 from ims_core.proxy.context import ResponseContext
 from ims_core.proxy.forking import Recursion, Target, in_groups
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ims_core.locate.courier import Courier, Hop
     from ims_core.messages.message import Request
     from ims_core.messages.uri import Uri
-    from ims_core.proxy.forward import Companion, Forward
+    from ims_core.proxy.forward import Companion, Forward, ToService
     from ims_core.proxy.hiding import TopologyHiding
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
@@ -51,7 +51,7 @@ class Proxy:
 
     ``courier`` takes requests on; ``is_local`` tells whether a URI names this element; ``advertised`` maps each
     listener to the ``host:port`` put into Record-Route. ``secret`` signs the Record-Route, so that only dialogs set
-    up through this proxy are relayed by it later.
+    up through this proxy are relayed by it later. ``hand_over`` gives to a service what a companion wants there.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Proxy:
         self.endpoint: Endpoint = courier.endpoint
         self.policy = policy
         self.active: set[ResponseContext] = set()
+        self.hand_over: Callable[[ServerTransaction, Request, Flow, ToService], None] = _refuse
         self._is_local = is_local
         self._record_route = RecordRoute(advertised, secret)
         self._loops = Loops(secret)
@@ -155,3 +156,8 @@ class Proxy:
     def _reveal_route(self, copy: Request, ours: Uri) -> None:
         if self._hiding is not None:
             self._hiding.reveal_route(copy, ours)
+
+
+def _refuse(transaction: ServerTransaction, request: Request, flow: Flow, decision: ToService) -> None:
+    """A proxy alone has no services."""
+    raise NotFound

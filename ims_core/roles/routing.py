@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from ims_core.messages.message import Request, Response
-from ims_core.proxy.forward import Forward
+from ims_core.messages.message import Response
+from ims_core.proxy.forward import Forward, ToService
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
+    from ims_core.messages.message import Request
 
 __all__ = ["HERE", "Decision", "Forward", "Router", "ToScscf", "ToService"]
 
@@ -23,17 +24,6 @@ class ToScscf(NamedTuple):
 
     identity: str
     is_user: bool = True
-
-
-class ToService(NamedTuple):
-    """Hand the request, sent by ``identity``, to a service in this process; ``HERE`` is the element itself.
-
-    ``request`` takes the place of the one that came, where it is to be another.
-    """
-
-    name: str
-    identity: str = ""
-    request: Request | None = None
 
 
 Decision = Response | Forward | ToService

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ims_core.errors import Forbidden
+from ims_core.errors import Forbidden, SipError, TemporarilyUnavailable
 from ims_core.flow import Flow, format_address
 from ims_core.messages.message import Request, Response
 from ims_core.proxy.forking import Target
-from ims_core.proxy.forward import Forward, Passing
+from ims_core.proxy.forward import Forward, Passing, ToService
 from ims_core.roles.routing import Decision
 from tests.kit.forks import Forks
 
@@ -19,15 +19,18 @@ from tests.kit.forks import Forks
 class Marker:
     """Marks what comes back, and goes on to ``others``, one after the other."""
 
-    others: list[Forward] = field(default_factory=list)
+    others: list[Forward | ToService | SipError] = field(default_factory=list)
     failed: list[int] = field(default_factory=list)
 
     def returned(self, response: Response) -> None:
         response.add("P-Mark", str(len(self.others)))
 
-    def instead(self, status: int) -> Forward | None:
+    def instead(self, status: int) -> Forward | ToService | None:
         self.failed.append(status)
-        return self.others.pop(0) if self.others else None
+        other = self.others.pop(0) if self.others else None
+        if isinstance(other, SipError):
+            raise other
+        return other
 
 
 class Onward:
@@ -142,6 +145,34 @@ def test_another_way_that_must_not_be_gone_is_the_failure() -> None:
     forks.reply(500)
     assert forks.final == [480], "no target (3261-16.5)"
     forks.finish()
+
+
+def test_the_companion_says_what_the_failure_is() -> None:
+    forks = Forks(1)
+    marker = Marker()
+    Onward(forks, marker)
+    forks.send()
+    marker.others.append(TemporarilyUnavailable())
+    forks.reply(500)
+    assert forks.final == [480]
+    forks.finish()
+
+
+def test_a_service_takes_the_call_instead() -> None:
+    forks = Forks(1)
+    marker = Marker()
+    Onward(forks, marker, patience=3.0)
+    forks.send()
+    edited = forks.last.request.copy()
+    edited.set("Subject", "for the desk")
+    marker.others.append(ToService("desk", "alice", edited))
+    forks.network.run(3.5)
+    call = forks.site.calls[0]
+    assert (call.identity, call.request.get("Subject")) == ("alice", "for the desk")
+    assert set(forks.final) == {200}
+    assert not forks.site.node.proxy.active
+    forks.reply(487, 0)
+    assert set(forks.final) == {200}, "too late"
 
 
 def test_a_request_within_a_dialog_is_edited_too_or_refused() -> None:
