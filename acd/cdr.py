@@ -84,6 +84,10 @@ class Cdr(msgspec.Struct, frozen=True, kw_only=True):
     `ended`; `talked_seconds` from `connected` to `ended`; both are derived. `reason` is the SIP status or cause in
     words. `trunk` is the one that the call came by, `trunk_out` the one by which it was last sent on to a number
     outside; None: no trunk. `quality_caller` is what we received from the caller, `quality_agent` from the agent.
+
+    What the caller's INVITE said for charging (RFC 7315), None where it did not: `icid`, `orig_ioi` and `term_ioi` of
+    P-Charging-Vector, the URIs of P-Asserted-Identity, P-Served-User and P-Called-Party-ID (or, with any of these, the
+    request URI), and P-Access-Network-Info as it is written.
     """
 
     id: str
@@ -109,6 +113,13 @@ class Cdr(msgspec.Struct, frozen=True, kw_only=True):
     timeline: tuple[Step, ...] = ()
     trunk: str | None = None
     trunk_out: str | None = None
+    icid: str | None = None
+    orig_ioi: str | None = None
+    term_ioi: str | None = None
+    asserted_identity: str | None = None
+    served_user: str | None = None
+    access_network: str | None = None
+    called_party: str | None = None
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "waited_seconds", _seconds(self.queued, self.connected or self.ended))

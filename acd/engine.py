@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from acd.call import Call
 from acd.cdr import Cdr, EndedBy, Outcome
+from acd.charging import charging_of
 from acd.config import ToFlow, ToQueue
 from acd.config.live import Installed, follow
 from acd.context import Way
@@ -186,6 +187,8 @@ class Engine:
             unix=self._unix,
             journal=self._journal,
         )
+        if (charging := charging_of(request, record.id)) is not None:
+            record.tell(charging)
         call = Call(self, incoming, record, self._service_for(incoming, record), self.finish)
         self.calls[call.id] = call
         self._idle.clear()

@@ -102,6 +102,20 @@ class CallerKnown(Fact, frozen=True, gc=False):
     agent: str = ""
 
 
+class ChargingKnown(Fact, frozen=True, gc=False):
+    """What the caller's INVITE said for charging (RFC 7315); the fields are those of `acd.cdr.Cdr`, empty without."""
+
+    KIND: ClassVar[str] = "charging.known"
+    call: str
+    icid: str = ""
+    orig_ioi: str = ""
+    term_ioi: str = ""
+    asserted_identity: str = ""
+    served_user: str = ""
+    access_network: str = ""
+    called_party: str = ""
+
+
 class CallAnswered(Fact, frozen=True, gc=False):
     """The system answered the caller (200)."""
 

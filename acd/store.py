@@ -11,20 +11,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.engine import Connection, Dialect, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from acd.cdr import Cdr, EndedBy, Outcome, Quality, Step
+from acd.cdrtable import COLUMNS, SchemaError, cdr_of, cdrs, create_tables
 
-SCHEMA_VERSION = 2
-ADDED = {2: ("trunk", "trunk_out")}  # by the version that they came with: columns which may be NULL
+if TYPE_CHECKING:
+    from acd.cdr import Cdr
+    from acd.outbox import Outbox
+
 GATHER_SECONDS = 0.25
 BATCH = 200
 IDS = 500  # that one query asks for
@@ -46,85 +47,16 @@ class StoreCounters(msgspec.Struct, frozen=True):
     failures: int
 
 
-class _Instant(sa.types.TypeDecorator[datetime]):
-    """A point in time, in UTC. SQLite has no type for it: there it is text that sorts."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
-        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.DateTime(timezone=True))
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None or dialect.name != "sqlite":
-            return value
-        return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return (datetime.fromisoformat(value) if dialect.name == "sqlite" else value).astimezone(UTC)
-
-
-class _Json(sa.types.TypeDecorator[Any]):
-    """A structure of ours as JSON text."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def __init__(self, kind: Any) -> None:
-        super().__init__()
-        self.kind = kind
-
-    def process_bind_param(self, value: Any, _dialect: Dialect) -> str | None:
-        return None if value is None else _ENCODER.encode(value).decode()
-
-    def process_result_value(self, value: str | None, _dialect: Dialect) -> Any:
-        return None if value is None else msgspec.json.decode(value, type=self.kind)
-
-
-_ENCODER = msgspec.json.Encoder()
-metadata = sa.MetaData()
-versions = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
-cdrs = sa.Table(
-    "cdr",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("call_id", sa.Text, nullable=False),
-    sa.Column("dialled", sa.Text, nullable=False),
-    sa.Column("caller", sa.Text, nullable=False),
-    sa.Column("arrived", _Instant, nullable=False),
-    sa.Column("ended", _Instant, nullable=False),
-    sa.Column("ended_by", sa.Text, nullable=False),
-    sa.Column("outcome", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("queue", sa.Text),
-    sa.Column("agent", sa.Text),
-    sa.Column("answered_by_system", _Instant),
-    sa.Column("queued", _Instant),
-    sa.Column("offered", _Instant),
-    sa.Column("connected", _Instant),
-    sa.Column("waited_seconds", sa.Float, nullable=False),
-    sa.Column("talked_seconds", sa.Float, nullable=False),
-    sa.Column("quality_caller", _Json(Quality)),
-    sa.Column("quality_agent", _Json(Quality)),
-    sa.Column("recording", sa.Text),
-    sa.Column("timeline", _Json(tuple[Step, ...]), nullable=False),
-    sa.Column("trunk", sa.Text),
-    sa.Column("trunk_out", sa.Text),
-    sa.Index("cdr_by_end", "ended", "id"),
-)
-COLUMNS = Cdr.__struct_fields__  # the table has one column for each field, in the same order
-
-
 class CdrStore:
     """The CDRs of one engine. You must call `open` before anything else, and `close` at the end.
 
     `submit` may be called from the event loop; everything else waits for the disk, so call it from a thread.
+    Each record is put into the ``outbox`` as well, if there is one.
     """
 
-    def __init__(self, url: str, *, limit: int = 20_000) -> None:
+    def __init__(self, url: str, *, limit: int = 20_000, outbox: Outbox | None = None) -> None:
         self._url = url
+        self._outbox = outbox
         self._limit = limit
         self._log = structlog.get_logger().bind(store=_without_password(url))
         self._waiting: deque[Cdr] = deque()
@@ -144,8 +76,10 @@ class CdrStore:
         try:
             self._engine = _connect(self._url)
             with self._engine.begin() as connection:
-                _create_tables(connection)
-        except (SQLAlchemyError, ImportError, OSError, StoreError) as error:
+                create_tables(connection)
+                if self._outbox is not None:
+                    self._outbox.open(self._engine, connection)
+        except (SQLAlchemyError, ImportError, OSError, SchemaError) as error:
             if self._engine is not None:
                 self._engine.dispose()
             raise StoreError(f"{_without_password(self._url)}: {_first_line(error)}") from error
@@ -212,7 +146,7 @@ class CdrStore:
         query = sa.select(cdrs).order_by(cdrs.c.ended.desc(), cdrs.c.id.desc()).limit(limit).offset(offset)
         try:
             with self._opened.connect() as connection:
-                return [_cdr(row) for row in connection.execute(query)]
+                return [cdr_of(row) for row in connection.execute(query)]
         except SQLAlchemyError as error:
             raise StoreError(f"{_without_password(self._url)}: {_first_line(error)}") from error
 
@@ -282,6 +216,8 @@ class CdrStore:
                 if failed:
                     self._log.info("cdr.write_recovered", attempts=failed + 1)
                 self._written += len(batch)
+                if self._outbox is not None:
+                    self._outbox.has_put(len(batch))
                 return
             pause = min(pause * 2, LONGEST_PAUSE, max(self._give_up_at - time.monotonic(), 0.0))
             if time.monotonic() >= self._give_up_at:
@@ -311,6 +247,8 @@ class CdrStore:
         parameters = rows if self._positional else [dict(zip(COLUMNS, row, strict=True)) for row in rows]
         with self._opened.begin() as connection:
             connection.exec_driver_sql(self._insert, parameters)
+            if self._outbox is not None:
+                self._outbox.put(connection, batch)
 
 
 def _connect(url: str) -> sa.Engine:
@@ -328,32 +266,6 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
     """Let readers and the writer work side by side; a commit survives the process, the last ones not a power cut."""
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=2000"):
         connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _create_tables(connection: Connection) -> None:
-    metadata.create_all(connection)
-    found = connection.execute(sa.select(versions.c.version)).scalar()
-    if found is None:
-        connection.execute(versions.insert().values(version=SCHEMA_VERSION))
-    elif not 0 < found <= SCHEMA_VERSION:
-        raise StoreError(f"expected schema version {SCHEMA_VERSION}, found {found}")
-    else:
-        _upgrade(connection, found)
-
-
-def _upgrade(connection: Connection, found: int) -> None:
-    """Add the columns that a table of an older version does not have."""
-    for version in range(found + 1, SCHEMA_VERSION + 1):
-        for name in ADDED[version]:
-            kind = cdrs.c[name].type.compile(connection.dialect)
-            connection.exec_driver_sql(f"ALTER TABLE {cdrs.name} ADD COLUMN {name} {kind}")
-    if found != SCHEMA_VERSION:
-        connection.execute(versions.update().values(version=SCHEMA_VERSION))
-
-
-def _cdr(row: sa.Row[Any]) -> Cdr:
-    cdr = Cdr(**dict(zip(COLUMNS, row, strict=True)))
-    return msgspec.structs.replace(cdr, ended_by=EndedBy(cdr.ended_by), outcome=Outcome(cdr.outcome))
 
 
 def _without_password(url: str) -> str:

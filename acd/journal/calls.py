@@ -28,6 +28,7 @@ class CallFold:
         self.agent: str | None = None
         self.recorded_to = ""
         self.ended: facts.CallEnded | None = None
+        self.charging: facts.ChargingKnown | None = None
         self._quality: dict[str, Quality] = {}
         self._instants: dict[str, float] = {}
         self._steps: list[tuple[float, str, str]] = []
@@ -63,6 +64,7 @@ class CallFold:
         ended = self.ended
         assert ended is not None
         at = self.at
+        charging = self.charging or facts.ChargingKnown(self.id)
         return Cdr(
             id=self.id,
             call_id=self.call_id,
@@ -84,6 +86,13 @@ class CallFold:
             recording=ended.recording,
             trunk=self.trunk or None,
             trunk_out=self.trunk_out,
+            icid=charging.icid or None,
+            orig_ioi=charging.orig_ioi or None,
+            term_ioi=charging.term_ioi or None,
+            asserted_identity=charging.asserted_identity or None,
+            served_user=charging.served_user or None,
+            access_network=charging.access_network or None,
+            called_party=charging.called_party or None,
             timeline=tuple(Step(_instant(when), event, detail) for when, event, detail in sorted(self._steps, key=_at)),
         )
 
@@ -92,6 +101,9 @@ class CallFold:
         self._steps.append((at, event, detail))
 
     # What each fact changes ---------------------------------------------------------------------------------
+
+    def _charged(self, fact: facts.ChargingKnown, _: float) -> None:
+        self.charging = fact
 
     def _answered(self, _: facts.CallAnswered, at: float) -> None:
         self._step(at, "call.answered")
@@ -162,7 +174,8 @@ class CallFold:
 
 
 _CHANGES: dict[type[facts.Fact], Callable[[CallFold, Any, float], None]] = {
-    facts.CallAnswered: CallFold._answered,  # noqa: SLF001 - the table of the class above
+    facts.ChargingKnown: CallFold._charged,  # noqa: SLF001 - the table of the class above
+    facts.CallAnswered: CallFold._answered,  # noqa: SLF001
     facts.CallerPressed: CallFold._pressed,  # noqa: SLF001
     facts.MenuChose: CallFold._chose,  # noqa: SLF001
     facts.CallTurnedAway: CallFold._turned_away,  # noqa: SLF001

@@ -11,7 +11,8 @@ from sqlalchemy.dialects import postgresql
 from structlog.testing import capture_logs
 
 from acd.cdr import Cdr, EndedBy, Outcome, Quality, Step
-from acd.store import COLUMNS, CdrStore, StoreCounters, StoreError, cdrs
+from acd.cdrtable import ADDED, COLUMNS, cdrs
+from acd.store import CdrStore, StoreCounters, StoreError
 
 NOON = datetime(2025, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -223,26 +224,28 @@ def test_a_database_of_another_version_is_refused(store: CdrStore, file: Path) -
     with sqlite3.connect(file) as connection:
         connection.execute("UPDATE schema_version SET version = 99")
     connection.close()
-    with pytest.raises(StoreError, match=rf"^sqlite:///{file}: expected schema version 2, found 99$"):
+    with pytest.raises(StoreError, match=rf"^sqlite:///{file}: expected schema version 3, found 99$"):
         CdrStore(f"sqlite:///{file}").open()
 
 
-def test_a_database_of_an_earlier_version_gets_the_new_columns(store: CdrStore, file: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_database_of_an_earlier_version_gets_the_new_columns(store: CdrStore, file: Path, version: int) -> None:
     store.submit(cdr(1))
     assert store.close()
     with sqlite3.connect(file) as connection:
-        for column in ("trunk", "trunk_out"):
+        for column in [column for newer in range(version + 1, 4) for column in ADDED[newer]]:
             connection.execute(f"ALTER TABLE cdr DROP COLUMN {column}")
-        connection.execute("UPDATE schema_version SET version = 1")
+        connection.execute("DROP TABLE cdr_outbox")
+        connection.execute("UPDATE schema_version SET version = ?", (version,))
     connection.close()
     for _ in range(2):
         newer = CdrStore(f"sqlite:///{file}")
         newer.open()
-        newer.submit(cdr(2, trunk="carrier"))
+        newer.submit(cdr(2, trunk="carrier", icid="a1"))
         assert newer.flush()
-        assert [(record.id, record.trunk, record.trunk_out) for record in newer.recent(5)] == [
-            ("c2", "carrier", None),
-            ("c1", None, None),
+        assert [(record.id, record.trunk, record.trunk_out, record.icid) for record in newer.recent(5)] == [
+            ("c2", "carrier", None, "a1"),
+            ("c1", None, None, None),
         ]
         assert newer.close()
 
