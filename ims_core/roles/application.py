@@ -13,6 +13,7 @@ from ims_core.proxy.forward import Forward
 from ims_core.proxy.routes import routes_beyond
 from ims_core.registrar.contacts import seconds
 from ims_core.registrar.location import Binding, Removal
+from ims_core.registrar.registrar import FALLBACK_EXPIRES
 from ims_core.roles.routing import HERE, Decision, ToService
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class ApplicationServer:
             raise NotFound
         location = self._location
         location.expire(now)
-        lifetime = min(seconds(request.get("Expires") or "3600") or 0, MOST_SECONDS)
+        asked = seconds(request.get("Expires"))
+        lifetime = FALLBACK_EXPIRES if asked is None else min(asked, MOST_SECONDS)
         held = next((binding for binding in location.bindings(aor) if binding.path == self._path), None)
         if not lifetime:
             if held is not None:

@@ -1,0 +1,147 @@
+"""An application server as a hop: whom it believes, what it serves, what it passes on, whom it knows to be there."""
+
+from __future__ import annotations
+
+import pytest
+
+from ims_core.errors import Forbidden, NotFound
+from ims_core.flow import Flow
+from ims_core.messages.message import Request, Response
+from ims_core.messages.parser import parse_message
+from ims_core.proxy.forward import Forward
+from ims_core.registrar.location import BindingRemoved, Domains, Location, Removal
+from ims_core.roles.application import ApplicationServer
+from ims_core.roles.neighbours import Neighbours
+from ims_core.roles.routing import HERE, Decision, ToService
+from tests.kit.messages import request_bytes
+from tests.kit.network import seeded_ids
+
+HERE_AT = ("192.0.2.3", 5064)
+SCSCF = ("192.0.2.2", 5062)
+AGENT = "sip:1001@ims.example"
+
+
+class Setting:
+    """The application server of ims.example, whose only number is 10000."""
+
+    def __init__(self) -> None:
+        self.location = Location()
+        self.server = ApplicationServer(
+            Domains("as.ims.example", ["192.0.2.3:5064"]),
+            self.location,
+            seeded_ids("application server"),
+            home=Domains("ims.example"),
+            is_trusted=Neighbours([SCSCF]).knows,
+            is_service="10000".__eq__,
+            service="acd",
+            scscf="sip:192.0.2.2:5062",
+        )
+
+    def route(
+        self, method: str, uri: str, *headers: tuple[str, str], came_from: tuple[str, int] = SCSCF, to: str = AGENT
+    ) -> Decision:
+        written = request_bytes(method, uri, to=f"<{to}>", headers=headers)
+        request = parse_message(written)
+        assert isinstance(request, Request)
+        return self.server.route(request, Flow("UDP", HERE_AT, came_from), 100.0)
+
+    def register(self, expires: str, to: str = AGENT) -> Response:
+        response = self.route("REGISTER", "sip:192.0.2.3:5064", ("Expires", expires), to=to)
+        assert isinstance(response, Response)
+        assert response.status == 200
+        return response
+
+
+@pytest.fixture
+def setting() -> Setting:
+    return Setting()
+
+
+@pytest.mark.rfc("24.229-5.7.1.1", "3325-5")
+def test_a_call_for_a_number_is_served_for_whom_the_s_cscf_names(setting: Setting) -> None:
+    asserted = ("P-Asserted-Identity", '"A" <sip:+8613800000001@ims.example>, <tel:+8613800000001>')
+    for uri in ("sip:10000@ims.example", "sip:10000@192.0.2.3:5064", "tel:10000"):
+        assert setting.route("INVITE", uri, asserted) == ToService("acd", "+8613800000001")
+    assert setting.route("INVITE", "sip:10000@ims.example") == ToService("acd", "alice"), (
+        "From, where nobody is asserted"
+    )
+
+
+@pytest.mark.rfc("24.229-5.7.1.1")
+def test_nobody_else_is_served(setting: Setting) -> None:
+    for method in ("INVITE", "REGISTER"):
+        with pytest.raises(Forbidden):
+            setting.route(method, "sip:10000@ims.example", came_from=("203.0.113.9", 5060))
+    assert not len(setting.location)
+
+
+@pytest.mark.rfc("24.229-5.7.3")
+def test_what_is_for_somebody_else_goes_back_where_the_route_says(setting: Setting) -> None:
+    route = "<sip:192.0.2.3:5064;lr>, <sip:token@192.0.2.2:5062;lr>"
+    decision = setting.route("INVITE", "sip:bob@ims.example", ("Route", route))
+    assert isinstance(decision, Forward)
+    (target,) = decision.targets
+    assert target.uri == "sip:bob@ims.example"
+    assert list(target.route) == ["<sip:token@192.0.2.2:5062;lr>"]
+    with pytest.raises(NotFound):
+        setting.route("INVITE", "sip:bob@ims.example")
+
+
+@pytest.mark.rfc("3261-11.2")
+def test_it_answers_a_ping_of_anybody_itself(setting: Setting) -> None:
+    assert setting.route("OPTIONS", "sip:192.0.2.3:5064", came_from=("203.0.113.9", 5060)) == ToService(HERE)
+
+
+@pytest.mark.rfc("24.229-5.4.1.7")
+def test_a_third_party_registration_says_who_is_there_and_how_he_is_called(setting: Setting) -> None:
+    assert setting.register("600").get("Expires") == "600"
+    (binding,) = setting.location.bindings(AGENT)
+    assert (binding.contact, binding.path, binding.expires_at) == (AGENT, ("<sip:192.0.2.2:5062;lr>",), 700.0)
+    setting.register("900")
+    (binding,) = setting.location.bindings(AGENT)
+    assert binding.expires_at == 1000.0
+    assert setting.register("0").get("Expires") is None
+    assert not setting.location.bindings(AGENT)
+    removed = [event for event in setting.location.events if isinstance(event, BindingRemoved)]
+    assert [event.reason for event in removed] == [Removal.DEREGISTERED]
+    setting.register("0")
+
+
+def test_a_registration_of_somebody_of_elsewhere_is_refused(setting: Setting) -> None:
+    with pytest.raises(NotFound):
+        setting.register("600", to="sip:1001@elsewhere.example")
+
+
+@pytest.mark.rfc("3261-20.10")
+@pytest.mark.parametrize("written", ["soon", "-1", "", "9" * 30])
+def test_nonsense_of_a_lifetime_is_an_hour_and_none_is_for_ever(setting: Setting, written: str) -> None:
+    setting.register(written)
+    (binding,) = setting.location.bindings(AGENT)
+    assert 100.0 + 3600 <= binding.expires_at <= 100.0 + 7 * 24 * 3600
+
+
+class Connected:
+    """A request that came by a connection."""
+
+    def __init__(self, via: str) -> None:
+        message = parse_message(request_bytes(via=via))
+        assert isinstance(message, Request)
+        self.request = message
+
+
+@pytest.mark.rfc("3325-3")
+def test_a_neighbour_is_known_by_where_it_listens() -> None:
+    known = Neighbours([SCSCF], hosts="198.51.100.1".__eq__)
+    via = "SIP/2.0/TCP {};branch=z9hG4bK1"
+    ours, other = Connected(via.format("192.0.2.2:5062")).request, Connected(via.format("192.0.2.2:5070")).request
+    broken = Connected(via.format("192.0.2.2:5062")).request
+    broken.set("Via", "nonsense")
+    datagram = Flow("UDP", HERE_AT, SCSCF)
+    assert known.knows(other, datagram)
+    assert not known.knows(ours, datagram._replace(remote=("192.0.2.2", 5070))), "a datagram has its own port"
+    connection = Flow("TCP", HERE_AT, ("192.0.2.2", 40001), 7)
+    assert known.knows(ours, connection)
+    assert not known.knows(other, connection)
+    assert not known.knows(broken, connection)
+    assert not known.knows(ours, connection._replace(remote=("192.0.2.99", 40001))), "another host says so"
+    assert known.knows(broken, datagram._replace(remote=("198.51.100.1", 9)))
