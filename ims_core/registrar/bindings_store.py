@@ -25,19 +25,22 @@ from ims_core.registrar.location import Binding, BindingRefreshed, BindingRemove
 
 _Row = tuple[str | bytes | float | None, ...]
 
-_VERSION = 3
+_VERSION = 4
 _CREATE = """
 CREATE TABLE bindings (
     number INTEGER PRIMARY KEY,
     aor, contact, call_id, cseq, expires_at, q, instance, path,
     by_flow, transport, local_host, local_port, remote_host, remote_port,
-    reg_id
+    reg_id, private
 )
 """
-_UPGRADES = {2: "ALTER TABLE bindings ADD COLUMN reg_id"}
+_UPGRADES = {
+    2: ("ALTER TABLE bindings ADD COLUMN reg_id", "ALTER TABLE bindings ADD COLUMN private"),
+    3: ("ALTER TABLE bindings ADD COLUMN private",),
+}
 _SELECT = "SELECT * FROM bindings ORDER BY number"
 _INSERT = "INSERT OR REPLACE INTO bindings VALUES "
-_PLACES = f"({', '.join('?' * 16)})"
+_PLACES = f"({', '.join('?' * 17)})"
 _RENEW = (
     "UPDATE bindings SET call_id = new.column2, cseq = new.column3, expires_at = new.column4 FROM (VALUES {}) AS new "
     "WHERE number = new.column1"
@@ -238,7 +241,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         if version != _VERSION:
             with database:
                 database.execute("BEGIN IMMEDIATE")
-                database.execute(_UPGRADES.get(version, _CREATE))
+                for statement in _UPGRADES.get(version, (_CREATE,)):
+                    database.execute(statement)
                 database.execute(f"PRAGMA user_version = {_VERSION}")
     except sqlite3.Error:
         database.close()
@@ -261,13 +265,14 @@ def _row(binding: Binding, offset: float) -> _Row:
         int(binding.by_flow),
         *((None,) * 5 if flow is None else (flow.transport, *flow.local, *flow.remote)),
         binding.reg_id,
+        _storable(binding.private),
     )
 
 
 def _binding(row: _Row, offset: float) -> Binding | None:
     """What ``_row`` made a row from; None when somebody else wrote the row."""
     try:
-        _, aor, contact, call_id, cseq, expires_at, q, instance, path, by_flow, *flow, reg_id = _texts(row)
+        _, aor, contact, call_id, cseq, expires_at, q, instance, path, by_flow, *flow, reg_id, private = _texts(row)
         return Binding(
             str(aor),
             str(contact),
@@ -280,6 +285,7 @@ def _binding(row: _Row, offset: float) -> Binding | None:
             instance=str(instance),
             reg_id=int(reg_id or 0),
             path=tuple(split_values(str(path))) if path else (),
+            private=str(private or ""),
         )
     except (ValueError, TypeError):
         return None

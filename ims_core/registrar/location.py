@@ -58,7 +58,8 @@ class Binding(Leaf):
     of that instance, 0 when the contact was not registered for a flow (RFC 5626); ``path`` are the Path values (RFC
     3327). ``written`` is the Contact value that said all this, empty when it was the URI in angle brackets only or came
     among others. ``number`` is different for every binding of one ``Location``, ``due`` the second at which that
-    looks whether it has expired.
+    looks whether it has expired. ``private`` is the private identity of the subscriber who registered it; empty where
+    an account and its address-of-record are one.
     """
 
     aor: str
@@ -73,6 +74,7 @@ class Binding(Leaf):
     reg_id: int = 0
     path: tuple[str, ...] = ()
     written: str = ""
+    private: str = ""
     number: int = 0
     due: int = 0
 
@@ -115,6 +117,10 @@ class Removal(Enum):
     EXPIRED = "expired"
     DEREGISTERED = "deregistered"
     FLOW_LOST = "flow lost"
+    # by the network (TS 24.229 5.4.1.5), each with what the phone is to do then (RFC 3680 section 5.2)
+    DEACTIVATED = "deactivated"  # register anew at once
+    PROBATION = "probation"  # register anew later
+    REJECTED = "rejected"  # stay away
 
 
 class BindingAdded(Value):
@@ -244,6 +250,7 @@ class Location:
         binding.reg_id = new.reg_id
         binding.path = new.path
         binding.written = new.written
+        binding.private = new.private
         self._extend(binding, new.call_id, new.cseq, new.expires_at)
         self.events.append(BindingRefreshed(binding.aor, binding, renewed=False))
 

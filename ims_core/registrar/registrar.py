@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from math import ceil, inf
+from typing import TYPE_CHECKING
 
 from ims_core.errors import (
     BadRequest,
@@ -37,6 +38,9 @@ from ims_core.registrar.contacts import (
 from ims_core.registrar.location import Binding, Domains, Location, Removal
 from ims_core.security.digest import DigestAuthenticator, Outcome, Unauthorized, Verdict
 
+if TYPE_CHECKING:
+    from ims_core.registrar.enrolment import Authenticator, Enrolment
+
 SUPPORTED = frozenset(("path", "outbound"))
 FALLBACK_EXPIRES = 3600
 USERS_REMEMBERED = 16_384
@@ -47,7 +51,8 @@ class Registrar:
     """Answers REGISTER for one domain and keeps ``location`` up to date.
 
     Without ``authenticator`` everybody may register any user that ``known_user`` knows (None: any user at all).
-    With it, a user may register the own address-of-record only. Lifetimes are in seconds; a wish above
+    With it, a user may register the own address-of-record only. With ``enrolment`` that says who may register what, and
+    the two others have no say. Lifetimes are in seconds; a wish above
     ``max_expires`` is cut down to it, one below ``min_expires`` is refused. ``service_route`` are the values that a
     phone is told to put into the Route of its requests (RFC 3608). Who registers for a flow is asked to keep it alive
     every ``flow_timer`` seconds (RFC 5626 section 6), 0 for as he likes. ``unix_time`` turns ``now`` into seconds since
@@ -64,6 +69,7 @@ class Registrar:
         *,
         authenticator: DigestAuthenticator | None = None,
         known_user: Callable[[str], bool] | None = None,
+        enrolment: Enrolment | None = None,
         min_expires: int = 60,
         max_expires: int = 7200,
         default_expires: int = 3600,
@@ -80,6 +86,7 @@ class Registrar:
         self._ids = ids
         self._authenticator = authenticator
         self._known_user = known_user
+        self._enrolment = enrolment
         self._min_expires = min_expires
         self._max_expires = max_expires
         self._default_expires = default_expires
@@ -103,6 +110,8 @@ class Registrar:
             self._location.expire(now)
             if "require" in request.keys:
                 check_required(request, SUPPORTED)  # step 2
+            if self._enrolment is not None:
+                return self._enrol(self._enrolment, request, flow, now)
             user = None if self._authenticator is None else self._authenticate(self._authenticator, request, flow, now)
             aor = self._address_of_record(request, user)
             self._update(request, aor, flow, now)
@@ -113,8 +122,31 @@ class Registrar:
         except SipError as error:
             return error_response(request, error, to_tag=self._ids.tag())
 
-    def _authenticate(self, authenticator: DigestAuthenticator, request: Request, flow: Flow, now: float) -> str:
-        """Step 3. Returns the user who sent the request."""
+    def _enrol(self, enrolment: Enrolment, request: Request, flow: Flow, now: float) -> Response:
+        """Serve a subscriber, whose set of identities has one address-of-record (TS 24.229 section 5.4.1.2)."""
+        registrant = enrolment.identify(request, flow)
+        authenticator = registrant.authenticator
+        if authenticator is not None:
+            user = self._authenticate(authenticator, request, flow, now, registrant.user)
+            if user != registrant.user:
+                raise Forbidden
+        self._update(request, registrant.aor, flow, now, registrant.private)
+        self.accepted += 1
+        response = self._ok(request, registrant.aor, now)
+        for name, value in registrant.headers:
+            response.add(name, value)
+        enrolment.registered(registrant, request, response)
+        return response
+
+    def _authenticate(
+        self,
+        authenticator: DigestAuthenticator | Authenticator,
+        request: Request,
+        flow: Flow,
+        now: float,
+        claimed: str | None = None,
+    ) -> str:
+        """Step 3. Returns the user who sent the request; ``claimed`` is who he says he is, if not the user in To."""
         credentials = request.whole_values("Authorization")
         host = flow.remote[0]
         verdict = authenticator.verify(request.method, request.uri, credentials, now, host=host, body=request.body)
@@ -123,7 +155,7 @@ class Registrar:
             return verdict.user
         self.challenged += 1
         self.wrong_credentials += verdict.outcome is Outcome.WRONG
-        user, stale = request.to.uri.user, verdict.outcome is Outcome.STALE
+        user, stale = request.to.uri.user if claimed is None else claimed, verdict.outcome is Outcome.STALE
         challenges = authenticator.challenges(now, user, host=host, stale=stale)
         raise Unauthorized(challenges, is_proven=verdict.outcome is Outcome.WRONG)
 
@@ -150,23 +182,23 @@ class Registrar:
             raise NotFound
         return aor, target.user
 
-    def _update(self, request: Request, aor: str, flow: Flow, now: float) -> None:
-        """Steps 6 and 7: find all faults first, then change the bindings."""
+    def _update(self, request: Request, aor: str, flow: Flow, now: float, private: str = "") -> None:
+        """Steps 6 and 7: find all faults first, then change the bindings, those of ``private`` if it is given."""
         contact = request.get("Contact")
         if contact is None:
             return
         direct = came_directly(request)
         if direct and request.keys.count("contact") == 1 and "path" not in request.keys:
             held = self._location.bindings(aor)
-            if (not held and self._enter(request, aor, contact, flow, now)) or (
-                len(held) == 1 and self._renew(request, held[0], contact, flow, now)
+            if (not held and self._enter(request, aor, contact, flow, now, private=private)) or (
+                len(held) == 1 and self._renew(request, held[0], contact, flow, now, private=private)
             ):
                 return
         contacts = request.values("Contact")
         path = path_of(request)
         call_id, cseq = request.call_id, request.cseq.number
         if "*" in contacts:
-            wishes = self._all_away(request, aor, contacts)
+            wishes = self._all_away(request, aor, contacts, private)
         else:
             wishes = self._wishes(request, aor, contacts, keeps_flow=direct or passed_an_edge(path))
         for wish in wishes:
@@ -193,13 +225,14 @@ class Registrar:
                 reg_id=wish.reg_id,
                 path=path,
                 written="" if written == f"<{uri.text}>" else written,
+                private=private,
             )
             if known is None:
                 self._location.add(new)
             else:
                 self._location.refresh(known, new)
 
-    def _enter(self, request: Request, aor: str, contact: str, flow: Flow, now: float) -> bool:
+    def _enter(self, request: Request, aor: str, contact: str, flow: Flow, now: float, *, private: str) -> bool:
         """Do what most first REGISTERs ask: take in one plain contact. False: it is not as simple as that."""
         if not contact.startswith("<") or not ends_with_uri(contact):
             return False
@@ -217,11 +250,12 @@ class Registrar:
             call_id=call_id,
             cseq=cseq,
             expires_at=now + lifetime,
+            private=private,
         )
         self._location.add(new)
         return True
 
-    def _renew(self, request: Request, held: Binding, contact: str, flow: Flow, now: float) -> bool:
+    def _renew(self, request: Request, held: Binding, contact: str, flow: Flow, now: float, *, private: str) -> bool:
         """Do what most other REGISTERs ask: let the one contact live longer. False: it is not as simple as that."""
         if (held.written or f"<{held.contact}>") != contact or held.flow != flow or held.path:
             return False
@@ -230,17 +264,18 @@ class Registrar:
             asked = parse_name_addr(contact).params.get("expires", asked)
         lifetime = self._lifetime(asked)
         call_id, cseq = request.call_id, request.cseq.number
-        if not lifetime or (held.call_id == call_id and held.cseq >= cseq):
+        if not lifetime or held.private != private or (held.call_id == call_id and held.cseq >= cseq):
             return False
         self._location.renew(held, call_id=call_id, cseq=cseq, expires_at=now + lifetime)
         return True
 
-    def _all_away(self, request: Request, aor: str, contacts: list[str]) -> list[Wish]:
+    def _all_away(self, request: Request, aor: str, contacts: list[str], private: str) -> list[Wish]:
         # "if the request has additional Contact fields or an expiration time other than zero, the request is invalid"
         if len(contacts) > 1 or seconds(request.get("Expires")) != 0:
             raise BadRequest("Contact * needs Expires 0")
         held = self._location.bindings(aor)
-        return [Wish(binding.uri, binding, 0) for binding in held if not binding.fixed]
+        mine = (binding for binding in held if binding.private == private or not private)
+        return [Wish(binding.uri, binding, 0) for binding in mine if not binding.fixed]
 
     def _wishes(self, request: Request, aor: str, contacts: list[str], *, keeps_flow: bool) -> list[Wish]:
         """Read the contacts; with ``keeps_flow`` they may be registered for a flow (RFC 5626 section 6)."""
