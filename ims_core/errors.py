@@ -31,6 +31,7 @@ REASONS: dict[int, str] = {
     415: "Unsupported Media Type",
     416: "Unsupported URI Scheme",
     420: "Bad Extension",
+    421: "Extension Required",
     422: "Session Interval Too Small",
     423: "Interval Too Brief",
     430: "Flow Failed",
@@ -52,6 +53,7 @@ REASONS: dict[int, str] = {
     504: "Server Time-out",
     505: "Version Not Supported",
     513: "Message Too Large",
+    580: "Precondition Failure",
     600: "Busy Everywhere",
     603: "Decline",
 }
@@ -60,17 +62,33 @@ REASONS: dict[int, str] = {
 class SipError(Exception):
     """A fault that the sender of a request is told with ``status`` and ``reason``.
 
-    ``headers`` are extra header fields of that response, as ``(name, value)`` pairs. ``request`` is what the parser
-    could read of the request at fault, where that is enough to be answered.
+    ``headers`` are extra header fields of that response, as ``(name, value)`` pairs, ``body`` is its body, of the
+    ``content_type``, if it has one. ``request`` is what the parser could read of the request at fault, where that is
+    enough to be answered.
     """
 
     status: ClassVar[int] = 500
 
-    def __init__(self, reason: str | None = None, *, headers: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self,
+        reason: str | None = None,
+        *,
+        headers: tuple[tuple[str, str], ...] = (),
+        body: bytes = b"",
+        content_type: str = "",
+    ) -> None:
         self.request: Request | None = None
         self.reason = reason or REASONS[self.status]
         self.headers = headers
+        self.body = body
+        self.content_type = content_type
         super().__init__(f"{self.status} {self.reason}")
+
+
+class AlternativeService(SipError):
+    """The call cannot be made here, but by the service that the body tells (21.3.5)."""
+
+    status = 380
 
 
 class BadRequest(SipError):
@@ -131,6 +149,12 @@ class BadExtension(SipError):
     """The request requires an extension that is not understood (21.4.15)."""
 
     status = 420
+
+
+class ExtensionRequired(SipError):
+    """The request needs an extension that its sender does not name (21.4.16); Require tells which."""
+
+    status = 421
 
 
 class IntervalTooBrief(SipError):
@@ -220,10 +244,22 @@ class ServiceUnavailable(SipError):
     status = 503
 
 
+class ServerTimeout(SipError):
+    """The server did not get an answer in time from who is needed to serve the request (21.5.5)."""
+
+    status = 504
+
+
 class VersionNotSupported(SipError):
     """The SIP protocol version of the request is not supported (21.5.6)."""
 
     status = 505
+
+
+class PreconditionFailure(SipError):
+    """What the offer makes a precondition cannot be met (RFC 3312 section 8)."""
+
+    status = 580
 
 
 class Declined(SipError):

@@ -7,9 +7,12 @@ SDP crosses this interface as text and times as milliseconds. A backend is any o
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    from media.preconditions import Preconditions
 
 
 class MediaError(Exception):
@@ -18,6 +21,14 @@ class MediaError(Exception):
 
 class NotAcceptable(MediaError):
     """The SDP is unusable or shares no codec with us (RFC 3261 21.4.26: 488 Not Acceptable Here)."""
+
+
+class CannotReserve(NotAcceptable):
+    """The offer makes a precondition of what cannot be had here (RFC 3312 8: 580 Precondition Failure)."""
+
+
+class ReservationFailed(CannotReserve):
+    """The peer says that it could not reserve what it made a precondition itself."""
 
 
 class MediaUnavailable(MediaError):
@@ -104,13 +115,17 @@ class MediaLeg(Protocol):
     def local_sdp(self) -> str:
         """Our latest offer or answer."""
 
+    @property
+    def preconditions(self) -> Preconditions | None:
+        """What the peer's latest offer wants reserved first, if that is heeded; None: nothing."""
+
     def accept(self, answer: str) -> None:
         """Take the peer's answer to our offer; raises NotAcceptable and then leaves the session as it was."""
 
     async def reoffer(self, offer: str | None) -> str:
         """Answer the peer's new offer, or, with None, return our own current offer (its answer goes to `accept`).
 
-        Raises NotAcceptable and then leaves the session as it was (RFC 3264 8).
+        Raises NotAcceptable, CannotReserve, and then leaves the session as it was (RFC 3264 8).
         """
 
     def play(self, prompts: Sequence[str], *, loop: bool = False, interruptible: bool = False, token: int = 0) -> None:
@@ -154,11 +169,13 @@ class Media(Protocol):
         *,
         offer: str | None = None,
         like: MediaLeg | None = None,
+        heeds_preconditions: bool = False,
     ) -> MediaLeg:
         """Open an RTP session. With `offer`, `local_sdp` is the answer, otherwise it is an offer.
 
         `like` places the leg so that it can be bridged to that one and offers its codec and payload numbers first,
-        so that relaying needs no transcoding. Raises NotAcceptable, MediaUnavailable.
+        so that relaying needs no transcoding. Unless it `heeds_preconditions` the leg takes no notice of those in the
+        peer's offers (RFC 3312). Raises NotAcceptable, CannotReserve, MediaUnavailable.
         """
 
     def healthy(self) -> bool:

@@ -26,6 +26,7 @@ from media.api import (
     RtpTimeout,
 )
 from media.negotiation import Negotiation
+from media.preconditions import Preconditions
 from media.settings import MediaSettings
 
 HEALTHY_SECONDS: Final = 3.0
@@ -55,6 +56,11 @@ class WorkerLeg:
         self.local_sdp = ""
         self._on_event = on_event
         self._closing: asyncio.Future[LegReport] | None = None
+
+    @property
+    def preconditions(self) -> Preconditions | None:
+        """What the peer's latest offer wants reserved first."""
+        return self.negotiation.preconditions
 
     def accept(self, answer: str) -> None:
         """Take the peer's answer to our offer. Raises NotAcceptable."""
@@ -157,10 +163,17 @@ class WorkerClient(asyncio.Protocol):
         return self.loop.time() - self._heard_at
 
     async def open(
-        self, leg_id: str, on_event: Callable[[MediaEvent], None], *, offer: str | None, like: WorkerLeg | None
+        self,
+        leg_id: str,
+        on_event: Callable[[MediaEvent], None],
+        *,
+        offer: str | None,
+        like: WorkerLeg | None,
+        heeds_preconditions: bool = False,
     ) -> WorkerLeg:
         """Open a leg (see `Media.open`)."""
-        negotiation = Negotiation(self._settings.advertised, secrets.randbits(48))
+        address, session_id = self._settings.advertised, secrets.randbits(48)
+        negotiation = Negotiation(address, session_id, heeds_preconditions=heeds_preconditions)
         if offer is not None:
             negotiation.take_offer(offer)
         elif like is not None:

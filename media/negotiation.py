@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from media.api import NotAcceptable
 from media.g711 import PCMA, PCMU
+from media.preconditions import Preconditions, read_offer
 from media.sdp import MalformedSdp, MediaDescription, SessionDescription, is_number, parse
 from media.stream import EVENTS, Stream
 
@@ -51,13 +52,16 @@ class Negotiation:
     """The state of offer and answer between us and one peer, during the whole dialog.
 
     `take_offer` and `take_answer` judge the peer's text and return the agreed `Stream`, or raise NotAcceptable and
-    change nothing; `answer` and `offer` return our text. `port` must be set before either is called.
+    change nothing; `answer` and `offer` return our text. `port` must be set before either is called. Offers of ours
+    have no preconditions; those of the peer's are read and answered where they are heeded.
     """
 
-    def __init__(self, address: str, session_id: int) -> None:
+    def __init__(self, address: str, session_id: int, *, heeds_preconditions: bool = False) -> None:
         self.port = 0
         self.formats: tuple[Format, ...] = DEFAULT_FORMATS
         self.stream = Stream(None, 0, PCMU, 0, _receiving(DEFAULT_FORMATS))
+        self.preconditions: Preconditions | None = None
+        self._heeds_preconditions = heeds_preconditions
         self._address = address
         self._family = f"IP{_parse_address(address).version}"
         self._session_id = session_id
@@ -81,6 +85,7 @@ class Negotiation:
         description = parse(text)
         audio = self._find_audio(description)
         common = _one_each(audio.formats)
+        self.preconditions = read_offer(audio.media) if self._heeds_preconditions else None
         self._sections = description.media
         self._audio_index = audio.place
         self._profile = audio.media.protocol
@@ -110,6 +115,7 @@ class Negotiation:
     def offer(self) -> str:
         """Return our offer: the sections so far in their order (RFC 3264 8), ready to speak both ways."""
         self._offered = self.formats
+        self.preconditions = None
         return self._describe("sendrecv")
 
     def _find_audio(self, description: SessionDescription, only: int | None = None) -> _Audio:
@@ -177,7 +183,8 @@ class Negotiation:
 
     def _our_section(self, direction: str) -> str:
         payloads, attributes = _described(self.formats)
-        return f"m=audio {self.port} {self._profile} {payloads}\r\n{attributes}a={direction}\r\n"
+        reserved = self.preconditions.lines() if self.preconditions is not None else ""
+        return f"m=audio {self.port} {self._profile} {payloads}\r\n{attributes}a={direction}\r\n{reserved}"
 
 
 def read_formats(media: MediaDescription) -> tuple[Format, ...]:

@@ -65,17 +65,21 @@ class MediaSupervisor:
         *,
         offer: str | None = None,
         like: MediaLeg | None = None,
+        heeds_preconditions: bool = False,
     ) -> MediaLeg:
         """Open a leg in the worker of `like`, else in the healthy one with the most free ports."""
         if like is not None:
             if not isinstance(like, WorkerLeg):
                 raise MediaError("like must be a leg of this media backend.")
-            return await like.worker.open(leg_id, on_event, offer=offer, like=like)
+            worker: WorkerClient = like.worker
+            return await like.worker.open(
+                leg_id, on_event, offer=offer, like=like, heeds_preconditions=heeds_preconditions
+            )
         workers = [slot.worker for slot in self._slots if slot.worker is not None and slot.worker.healthy()]
         if not workers:
             raise MediaUnavailable("No media worker is healthy.")
         worker = min(workers, key=lambda candidate: len(candidate.legs))
-        return await worker.open(leg_id, on_event, offer=offer, like=None)
+        return await worker.open(leg_id, on_event, offer=offer, like=None, heeds_preconditions=heeds_preconditions)
 
     def healthy(self) -> bool:
         """Tell whether at least one worker serves."""

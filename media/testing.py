@@ -20,6 +20,7 @@ from media.api import (
     RtpTimeout,
 )
 from media.negotiation import Negotiation
+from media.preconditions import Preconditions
 
 FIRST_PORT = 40_000
 
@@ -65,6 +66,11 @@ class FakeLeg:
         self._media = media
         self._on_event = on_event
         self._play: _Playing | None = None
+
+    @property
+    def preconditions(self) -> Preconditions | None:
+        """What the peer's latest offer wants reserved first."""
+        return self.negotiation.preconditions
 
     def accept(self, answer: str) -> None:
         """Take the peer's answer. Raises NotAcceptable."""
@@ -220,9 +226,10 @@ class FakeMedia:
         *,
         offer: str | None = None,
         like: MediaLeg | None = None,
+        heeds_preconditions: bool = False,
     ) -> FakeLeg:
         """Open a fake leg. Raises NotAcceptable, MediaUnavailable."""
-        negotiation = Negotiation(self.address, len(self.opened) + 1)
+        negotiation = Negotiation(self.address, len(self.opened) + 1, heeds_preconditions=heeds_preconditions)
         if offer is not None:
             negotiation.take_offer(offer)
         elif isinstance(like, FakeLeg):

@@ -70,6 +70,8 @@ class Change:
         request.add("Contact", session.contact)
         for name, value in (*self._capabilities(), *self._headers):
             request.add(name, value)
+        if self.sdp and session.required:
+            request.add("Require", session.required)
         if self.sdp:
             request.set_body(self.sdp, SDP)
         if self._challenged is not None:
@@ -125,7 +127,7 @@ class Change:
         """Return what the request says of us and of the session timer."""
         context, timer = self._session.context, self._session.timer
         # 100rel is left out: it would allow the peer reliable responses, of which a re-INVITE has no need
-        supported = ", ".join(sorted(context.options - {"100rel"}))
+        supported = ", ".join(option for option in context.offered.split(", ") if option != "100rel")
         said = (("Allow", context.allow), *((("Supported", supported),) if supported else ()))
         return said if timer is None else (*said, *timer.proposal())
 

@@ -37,13 +37,15 @@ class TransactionUser(Protocol):
 class Context(Protocol):
     """What a session needs of the user agent it lives in.
 
-    ``counts`` has what is worth a metric: ``"491"`` sent or received, sessions ended by their ``"timer"``.
+    ``counts`` has what is worth a metric: ``"491"`` sent or received, sessions ended by their ``"timer"``. Responses
+    say what is ``supported``, INVITEs what is ``offered`` of it.
     """
 
     endpoint: Endpoint
     courier: Courier
     allow: str
     supported: str
+    offered: str
     options: set[str]
     counts: Counter[str]
 

@@ -54,6 +54,11 @@ class IncomingCall(Session):
         """Whether the caller acknowledges provisional responses, so that one may carry our offer (RFC 3262)."""
         return self._requires_reliable or names_option(self.request, "Supported", "100rel")
 
+    @property
+    def names_preconditions(self) -> bool:
+        """Whether the caller says by an option tag that his offer may have preconditions (RFC 3312 section 11)."""
+        return any(names_option(self.request, header, "precondition") for header in ("Require", "Supported"))
+
     def progress(self, status: int = 180, sdp: bytes = b"") -> None:
         """Send a provisional response, with early media when ``sdp`` is given.
 
@@ -172,7 +177,7 @@ class IncomingCall(Session):
             self.local_sdp, self.remote_sdp = sdp, self.offer
             if not self.offer:
                 self.dialog.turn = PEERS_TURN
-        self._reliable.send(response)
+        self._reliable.send(response, self.required if sdp else "")
 
     def _receive_prack(self, transaction: ServerTransaction, request: Request) -> None:
         assert self.dialog is not None

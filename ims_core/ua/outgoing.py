@@ -72,9 +72,9 @@ class OutgoingCall(Session):
             f"Allow: {context.allow}",
         ]
         keys = ["max-forwards", "from", "to", "call-id", "cseq", "allow"]
-        if context.supported:
+        if context.offered:
             keys.append("supported")
-            lines.append(f"Supported: {context.supported}")
+            lines.append(f"Supported: {context.offered}")
         invite = Request("INVITE", target, keys=keys, lines=lines)
         self._policy = context.session_timers
         if self._policy is not None:

@@ -38,9 +38,9 @@ class ReliableResponses:
             self._current is not None and self._current.has_description
         )
 
-    def send(self, response: Response) -> None:
-        """Send ``response`` reliably, after those before it are acknowledged."""
-        response.add("Require", "100rel")
+    def send(self, response: Response, required: str = "") -> None:
+        """Send ``response`` reliably, after those before it are acknowledged; it may require an option besides."""
+        response.add("Require", f"100rel, {required}" if required else "100rel")
         self._queue.append(response)
         if self._current is None:
             self._send_next()

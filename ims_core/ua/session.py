@@ -57,7 +57,8 @@ OVER: Final = "over"
 class Session:
     """What both kinds of call have in common once a dialog exists.
 
-    ``local_sdp`` and ``remote_sdp`` are the descriptions that hold, as far as they were exchanged.
+    ``local_sdp`` and ``remote_sdp`` are the descriptions that hold, as far as they were exchanged. ``required`` names
+    the option that the peer must know to read ours, if there is one: it goes where they go, as Require.
     """
 
     owns_call_id: ClassVar[bool]
@@ -70,6 +71,7 @@ class Session:
         self.dialog_id: tuple[str, str] = ("", "")
         self.contact = ""
         self.local_sdp = self.remote_sdp = b""
+        self.required = ""
         self._unacknowledged: Unacknowledged | None = None
         self._asked: Reoffer | None = None
         self.changes: Changes | None = None
@@ -350,6 +352,8 @@ class Session:
         response.add("Supported", self.context.supported)
         for name, value in headers:
             response.add(name, value)
+        if sdp and self.required:
+            response.add("Require", self.required)
         if sdp:
             response.set_body(sdp, SDP)
         self.context.endpoint.respond(transaction, response)

@@ -77,12 +77,13 @@ class UserAgent:
         self._outside: dict[str, OutsideHandler] = {}
         self._seen: dict[tuple[str, str, int], float] = {}
         self.options: set[str] = set()
+        self._only_understood: set[str] = set()
         self.counts: Counter[str] = Counter()
         self._session_timers: TimerPolicy | None = None
         self.accept = [SDP]
         self.allow_events: list[str] = []
         self.allow = ALLOW
-        self.supported = ""
+        self.supported = self.offered = ""
         self.support("100rel")
 
     def __len__(self) -> int:
@@ -119,6 +120,12 @@ class UserAgent:
         """Say in Supported that these extensions are understood, and take requests that require them."""
         self.options.update(options)
         self.supported = ", ".join(sorted(self.options))
+        self.offered = ", ".join(sorted(self.options - self._only_understood))
+
+    def understand(self, *options: str) -> None:
+        """Do as ``support`` does for what a peer begins, and say nothing of these extensions in INVITEs of ours."""
+        self._only_understood.update(options)
+        self.support(*options)
 
     @property
     def session_timers(self) -> TimerPolicy | None:
