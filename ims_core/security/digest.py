@@ -26,6 +26,7 @@ MAX_HEADER_LENGTH = 4096
 NONCES_REMEMBERED = 65536
 HASHES_REMEMBERED = 16384
 REMEMBERED_LENGTH = 256
+USED_UP = 1 << 32  # above any nonce count
 
 # Anchored at the start or a comma and possessive, so that no text takes more than linear time.
 _PARAM = re.compile(r'(?:^|,)\s*+([\w-]++)\s*+=\s*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^\s,"]*+))', re.ASCII | re.DOTALL)
@@ -127,9 +128,7 @@ class DigestAuthenticator:
         self._offered_qop = f', qop="{",".join(qop)}"'
         self._at_realm = f"@{realm}"
         self._serials = count(1)
-        self._nonce_counts: OrderedDict[int, int] = OrderedDict()
-        self._nonces_remembered = nonces_remembered
-        self._forgotten = 0
+        self._used = UsedNonces(nonces_remembered)
         self.accepted = self.missing = self.stale = self.wrong = 0
 
     def verdicts(self) -> dict[str, int]:
@@ -160,7 +159,7 @@ class DigestAuthenticator:
         well.
         """
         for text in credentials:
-            params = _parse_digest(text)
+            params = parse_digest(text)
             if params and params.get("realm") == self.realm:
                 nonce = self._own_nonce(params.get("nonce", ""), host)
                 user = self._whose(method, uri, params, body) if nonce is not None else None
@@ -183,8 +182,8 @@ class DigestAuthenticator:
         password = self._password_of(user)
         if (
             algorithm not in self._offered(user)
-            or (qop and (qop not in self._qop or not _hexadecimal(params.get("nc", "")) or not params.get("cnonce")))
-            or not _same_target(params.get("uri", ""), uri)
+            or (qop and (qop not in self._qop or not count_of(params.get("nc", "")) or not params.get("cnonce")))
+            or not same_target(params.get("uri", ""), uri)
             or params.get("userhash", "").lower() == "true"
         ):
             return None
@@ -213,17 +212,34 @@ class DigestAuthenticator:
         """Whether a nonce of ours is fresh and not yet used with this or a higher count; remembers the use."""
         if now - time > self._lifetime:
             return False
-        once = not params.get("qop")
-        nc = 1 if once else _hexadecimal(params["nc"])
-        used = self._nonce_counts.get(serial)
+        return self._used.use(serial, count_of(params["nc"]) if params.get("qop") else 0)
+
+
+class UsedNonces:
+    """Which nonces were used, and how often: at most ``limit`` of them, each by its serial number.
+
+    When the oldest is forgotten, it and all older ones that are not remembered count as used.
+    """
+
+    def __init__(self, limit: int = NONCES_REMEMBERED) -> None:
+        self._counts: OrderedDict[int, int] = OrderedDict()
+        self._limit = limit
+        self._forgotten = 0
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def use(self, serial: int, nc: int) -> bool:
+        """Whether a nonce was not yet used with this or a higher count; 0 uses it up, since it is used without one."""
+        used = self._counts.get(serial)
         if used is None:
             if serial <= self._forgotten:
                 return False
-            if len(self._nonce_counts) >= self._nonces_remembered:
-                self._forgotten = max(self._forgotten, self._nonce_counts.popitem(last=False)[0])
-        elif once or nc <= used:
+            if len(self._counts) >= self._limit:
+                self._forgotten = max(self._forgotten, self._counts.popitem(last=False)[0])
+        elif nc <= used:
             return False
-        self._nonce_counts[serial] = nc
+        self._counts[serial] = nc or USED_UP
         return True
 
 
@@ -245,7 +261,7 @@ def answer_challenges(
     """
     answers: dict[str, str | UnsupportedChallenge] = {}
     for challenge in challenges:
-        params = _parse_digest(challenge) or {}
+        params = parse_digest(challenge) or {}
         realm = params.get("realm", "")
         if not isinstance(answers.get(realm), str):
             try:
@@ -266,12 +282,12 @@ def answer_challenges(
 
 def challenged_realm(challenge: str) -> str:
     """Return the realm of a challenge, empty when it names none."""
-    return (_parse_digest(challenge) or {}).get("realm", "")
+    return (parse_digest(challenge) or {}).get("realm", "")
 
 
 def is_stale(challenge: str) -> bool:
     """Whether a challenge says that only the nonce was too old (RFC 7616 section 3.3)."""
-    return (_parse_digest(challenge) or {}).get("stale", "").lower() == "true"
+    return (parse_digest(challenge) or {}).get("stale", "").lower() == "true"
 
 
 def answer_challenge(
@@ -283,7 +299,7 @@ def answer_challenge(
     string, ``nc`` how often this nonce has been answered, this time included. ``body`` is protected where the
     challenge asks for no less than "auth-int". Raises ``UnsupportedChallenge``.
     """
-    params = _parse_digest(challenge)
+    params = parse_digest(challenge)
     if params is None or "realm" not in params or "nonce" not in params:
         raise UnsupportedChallenge("not a Digest challenge")
     algorithm = params.get("algorithm", "MD5").upper()
@@ -312,14 +328,21 @@ def answer_challenge(
 
 
 def _response(algorithm: str, method: str, params: dict[str, str], a1: str, body: bytes) -> str:
-    """The request-digest (RFC 7616 section 3.4.1); without qop as in RFC 2069, which RFC 2617 still allows."""
+    ha1 = (_hash_remembered if len(a1) <= REMEMBERED_LENGTH else _hash)(algorithm, a1)
+    return request_digest(algorithm, method, params, ha1, body)
+
+
+def request_digest(algorithm: str, method: str, params: dict[str, str], ha1: str, body: bytes) -> str:
+    """Return the right response to ``params`` by the hash of A1 (RFC 7616 section 3.4.1).
+
+    Without qop it is that of RFC 2069, which RFC 2617 still allows.
+    """
     qop, a2 = params.get("qop"), f"{method}:{params.get('uri', '')}"
     middle = params.get("nonce", "")
     if qop:
         middle = f"{middle}:{params['nc']}:{params['cnonce']}:{qop}"
         if qop.lower() == "auth-int":
             a2 = f"{a2}:{ALGORITHMS[algorithm](body)}"
-    ha1 = (_hash_remembered if len(a1) <= REMEMBERED_LENGTH else _hash)(algorithm, a1)
     ha2 = (_hash_remembered if len(a2) <= REMEMBERED_LENGTH else _hash)(algorithm, a2)
     return _hash(algorithm, f"{ha1}:{middle}:{ha2}")
 
@@ -331,7 +354,7 @@ def _hash(algorithm: str, text: str) -> str:
 _hash_remembered = lru_cache(maxsize=HASHES_REMEMBERED)(_hash)
 
 
-def _parse_digest(text: str) -> dict[str, str] | None:
+def parse_digest(text: str) -> dict[str, str] | None:
     """The parameters of Digest credentials or of a Digest challenge; None when it is something else."""
     if text[:7].lower() not in {"digest ", "digest\t"} or len(text) > MAX_HEADER_LENGTH:
         return None
@@ -341,7 +364,7 @@ def _parse_digest(text: str) -> dict[str, str] | None:
     return params
 
 
-def _hexadecimal(text: str) -> int:
+def count_of(text: str) -> int:
     """The value of an ``nc`` of eight hexadecimal digits, 0 when it is none (a count starts at 1)."""
     try:
         return int(text, 16) if len(text) == 8 and text.isascii() and text.isalnum() else 0
@@ -349,7 +372,7 @@ def _hexadecimal(text: str) -> int:
         return 0
 
 
-def _same_target(digest_uri: str, request_uri: str) -> bool:
+def same_target(digest_uri: str, request_uri: str) -> bool:
     """Whether both name one resource.
 
     Phones differ in parameters and in the default port, and SIPp leaves out the user unless it is told one.

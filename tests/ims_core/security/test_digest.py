@@ -224,7 +224,7 @@ def test_a_wrong_password_does_not_use_up_the_nonce() -> None:
     server = authenticator()
     challenge = server.challenges(0.0)[0]
     server.verify("REGISTER", URI, [answer(challenge, password="wrong")], 0.0)
-    assert not server._nonce_counts
+    assert not server._used
     assert server.verify("REGISTER", URI, [answer(challenge)], 0.0).outcome is Outcome.ACCEPTED
 
 
@@ -233,7 +233,7 @@ def test_memory_of_used_nonces_is_bounded_and_what_is_forgotten_is_not_replayed(
     challenges = [server.challenges(0.0)[0] for _ in range(6)]
     for challenge in challenges[1:]:
         assert server.verify("REGISTER", URI, [answer(challenge)], 0.0).outcome is Outcome.ACCEPTED
-    assert len(server._nonce_counts) == 3
+    assert len(server._used) == 3
     outcomes = [server.verify("REGISTER", URI, [answer(each)], 0.0).outcome for each in challenges]
     assert outcomes == [Outcome.STALE] * 6
     assert server.verify("REGISTER", URI, [answer(challenges[5], nc=2)], 0.0).outcome is Outcome.ACCEPTED
