@@ -47,6 +47,7 @@ REASONS: dict[int, str] = {
     488: "Not Acceptable Here",
     489: "Bad Event",
     491: "Request Pending",
+    494: "Security Agreement Required",
     500: "Server Internal Error",
     501: "Not Implemented",
     503: "Service Unavailable",
@@ -163,6 +164,12 @@ class IntervalTooBrief(SipError):
     status = 423
 
 
+class FlowFailed(SipError):
+    """The flow to the user agent that the edge proxy is to use is gone (RFC 5626 section 11.5)."""
+
+    status = 430
+
+
 class FirstHopLacksOutbound(SipError):
     """The proxy next to the user agent does not keep its flow (RFC 5626 section 11.6)."""
 
@@ -209,6 +216,12 @@ class RequestPending(SipError):
     """A request within the same dialog is still pending (21.4.27)."""
 
     status = 491
+
+
+class SecurityAgreementRequired(SipError):
+    """The security of the first hop has to be agreed on first (RFC 3329 section 2.3.1); Security-Server tells how."""
+
+    status = 494
 
 
 class NotAcceptableHere(SipError):
