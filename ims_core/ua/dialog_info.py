@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 from xml.parsers import expat
 
 from ims_core.errors import BadRequest
+from ims_core.ua.xml_text import xml_text
 
 DIALOG_INFO: Final = "application/dialog-info+xml"
 NAMESPACE: Final = "urn:ietf:params:xml:ns:dialog-info"
@@ -70,14 +71,14 @@ class DialogInfo(NamedTuple):
 
 def write_dialog_info(entity: str, version: int, dialogs: Iterable[DialogState], *, full: bool) -> bytes:
     """Write a document about ``entity``, the URI of a user."""
-    root = ET.Element("dialog-info", xmlns=NAMESPACE, version=str(version), entity=_text(entity))
+    root = ET.Element("dialog-info", xmlns=NAMESPACE, version=str(version), entity=xml_text(entity))
     root.set("state", "full" if full else "partial")
     for dialog in dialogs:
         attributes = (
             ("id", dialog.id), ("call-id", dialog.call_id), ("local-tag", dialog.local_tag),
             ("remote-tag", dialog.remote_tag), ("direction", dialog.direction),
         )  # fmt: skip
-        element = ET.SubElement(root, "dialog", {name: _text(value) for name, value in attributes if value})
+        element = ET.SubElement(root, "dialog", {name: xml_text(value) for name, value in attributes if value})
         state = ET.SubElement(element, "state")
         state.text = dialog.state
         if dialog.event:
@@ -98,20 +99,11 @@ def _write_party(parent: ET.Element, side: str, party: Party) -> None:
     element = ET.SubElement(parent, side)
     if party.identity:
         identity = ET.SubElement(element, "identity")
-        identity.text = _text(party.identity)
+        identity.text = xml_text(party.identity)
         if party.display:
-            identity.set("display", _text(party.display))
+            identity.set("display", xml_text(party.display))
     if party.target:
-        ET.SubElement(element, "target", uri=_text(party.target))
-
-
-def _text(value: str) -> str:
-    """Leave out what XML 1.0 cannot hold (its production 2), however escaped."""
-    return "".join(character for character in value if _is_xml(character))
-
-
-def _is_xml(character: str) -> bool:
-    return character >= " " and not "\ud800" <= character <= "\udfff" and character not in "\ufffe\uffff"
+        ET.SubElement(element, "target", uri=xml_text(party.target))
 
 
 # Reading ------------------------------------------------------------------------------------------------------------

@@ -114,13 +114,16 @@ class Subscription:
             self.state = ACTIVE
             self.notify()
 
-    def end(self, reason: str, retry_after: int | None = None) -> None:
-        """End it with a last NOTIFY; ``retry_after``, in seconds, goes with PROBATION and GIVE_UP."""
+    def end(self, reason: str, retry_after: int | None = None, *, change: object = None) -> None:
+        """End it with a last NOTIFY; ``retry_after``, in seconds, goes with PROBATION and GIVE_UP.
+
+        It tells of ``change`` after what changed before; without one, of the whole state.
+        """
         if self._end is not None or self.state == TERMINATED:
             return
         self._end = SubscriptionState(TERMINATED, reason, retry_after=retry_after)
         self._expiry.clear()
-        self._pending_changes = None
+        self._pending_changes = None if change is None else [*(self._pending_changes or ()), change]
         self._due = True
         self._send_due()
 
