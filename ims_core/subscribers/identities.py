@@ -70,6 +70,12 @@ def canonical(uri: Uri) -> str:
     return f"sip:{quote(user, _UNESCAPED_IN_USER)}@{host}" if user else f"sip:{host}"
 
 
+def number_of(uri: str) -> str:
+    """Return the global number, ``+86…``, that a canonical identity is made of, empty for any other identity."""
+    match = _NUMBER.fullmatch(uri)
+    return match[1] if match else ""
+
+
 def _without_separators(number: str) -> str:
     return number.translate(_VISUAL_SEPARATORS)
 
@@ -78,3 +84,4 @@ _DELIMITER = "!"
 _PLACEHOLDER = "!!"  # what stands for the expression while the rest is parsed: legal in a user part, and in no number
 _VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
 _UNESCAPED_IN_USER = "-_.!~*'()&=+$,;?/"
+_NUMBER = re.compile(r"(?:sip|tel):(\+[0-9]+)(?:@.*)?")

@@ -1,0 +1,237 @@
+"""Subscribers, and where the sequence numbers stand, in a SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import structlog
+
+from ims_core.subscribers.centre import AuthenticationCentre, HasKeys
+from ims_core.subscribers.directory import Wildcards, check, forms
+from ims_core.subscribers.identities import PublicIdentity, number_of, public_identity
+from ims_core.subscribers.subscriber import Aka, Found, Password, Subscriber
+
+_VERSION = 1
+_BUSY_SECONDS = 0.1
+_CREATE = """
+CREATE TABLE subscribers (private TEXT PRIMARY KEY, k BLOB, opc BLOB, amf BLOB, password TEXT, algorithms TEXT);
+CREATE TABLE identities (
+    private TEXT, set_number INTEGER, position INTEGER,
+    uri TEXT, number TEXT, barred INTEGER, profile TEXT, is_wild INTEGER,
+    PRIMARY KEY (private, set_number, position)
+) WITHOUT ROWID;
+CREATE INDEX by_uri ON identities (uri);
+CREATE INDEX by_number ON identities (number) WHERE number != '';
+CREATE INDEX wild ON identities (private) WHERE is_wild;
+CREATE TABLE reserved (one INTEGER PRIMARY KEY CHECK (one = 1), tick INTEGER);
+CREATE TABLE differences (private TEXT PRIMARY KEY, ticks INTEGER);
+"""
+_PUT_SUBSCRIBER = "INSERT OR REPLACE INTO subscribers VALUES (?, ?, ?, ?, ?, ?)"
+_PUT_IDENTITY = "INSERT INTO identities VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_BY_PRIVATE = "SELECT k, opc, amf, password, algorithms FROM subscribers WHERE private = ?"
+_IDENTITIES = (
+    "SELECT set_number, uri, barred, profile, is_wild FROM identities WHERE private = ? ORDER BY set_number, position"
+)
+_BY_URI = "SELECT private FROM identities WHERE uri = ? ORDER BY private"
+_BY_NUMBER = "SELECT DISTINCT private FROM identities WHERE number = ? AND number != '' ORDER BY private"
+_WILD = "SELECT DISTINCT uri FROM identities WHERE is_wild"
+_KEEP_TICK = "INSERT OR REPLACE INTO reserved VALUES (1, ?)"
+_KEEP_DIFFERENCE = "INSERT OR REPLACE INTO differences VALUES (?, ?)"
+
+log = structlog.get_logger()
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open the file for ``SequenceLedger`` and ``SubscriberDatabase``, made where there is none.
+
+    Raises ``sqlite3.Error`` when it is something else, and ``OSError`` where none can be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        if version not in {0, _VERSION}:
+            raise sqlite3.DatabaseError(f"version {version} of the tables, expected {_VERSION}")
+        database.execute("PRAGMA journal_mode = WAL")
+        # A commit waits for no disk: after a crash of the machine the clock has gone on for longer than was lost.
+        database.execute("PRAGMA synchronous = NORMAL")
+        if not version:
+            database.executescript(f"BEGIN IMMEDIATE; {_CREATE} PRAGMA user_version = {_VERSION}; COMMIT;")
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+class SequenceLedger:
+    """What ``SequenceNumbers`` keeps: a write about once a minute, and at each resynchronisation.
+
+    One that fails is logged; until the next restart nothing depends on it. ``failures`` counts them.
+    """
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self.failures = 0
+
+    def reserved(self) -> int:
+        """See ``Ledger``."""
+        row = self._database.execute("SELECT tick FROM reserved").fetchone()
+        return int(row[0]) if row else 0
+
+    def differences(self) -> Iterable[tuple[str, int]]:
+        """See ``Ledger``."""
+        return self._database.execute("SELECT private, ticks FROM differences").fetchall()
+
+    def reserve(self, tick: int) -> bool:
+        """See ``Ledger``."""
+        return self._write(_KEEP_TICK, (tick,))
+
+    def differ(self, private: str, ticks: int) -> None:
+        """See ``Ledger``."""
+        self._write(_KEEP_DIFFERENCE, (private, ticks))
+
+    def _write(self, statement: str, values: tuple[str | int, ...]) -> bool:
+        try:
+            self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            self._note_failure(error)
+            return False
+        return True
+
+    def _note_failure(self, error: sqlite3.Error) -> None:
+        self.failures += 1
+        log.error("sequence_numbers.write_failed", error=str(error))
+
+
+class SubscriberDatabase(HasKeys):
+    """The ``Subscribers`` of a file, with the authentication centre that makes their vectors.
+
+    Each look-up reads by an index, whatever the number of subscribers; what another process puts there counts at once.
+    Raises ``sqlite3.Error`` where the file cannot be read.
+    """
+
+    def __init__(self, database: sqlite3.Connection, centre: AuthenticationCentre) -> None:
+        super().__init__(centre)
+        self._database = database
+        self._wildcards: Wildcards[str] = Wildcards()
+        self._seen = -1
+
+    def __len__(self) -> int:
+        return int(self._database.execute("SELECT count(*) FROM subscribers").fetchone()[0])
+
+    def put(self, subscribers: Iterable[Subscriber]) -> None:
+        """Enter subscribers, or replace them, all or none of them.
+
+        Raises ``ValueError`` as ``Directory`` does, and ``sqlite3.Error``.
+        """
+        database = self._database
+        with database:
+            database.execute("BEGIN IMMEDIATE")
+            entered = []
+            for subscriber in subscribers:
+                check(subscriber)
+                self._delete(subscriber.private)
+                database.execute(_PUT_SUBSCRIBER, _row(subscriber))
+                database.executemany(_PUT_IDENTITY, _identity_rows(subscriber))
+                entered.append(subscriber)
+            for subscriber in entered:
+                self._check_shared(subscriber)
+        self._seen = -1
+
+    def remove(self, private: str) -> bool:
+        """Take a subscriber out; False when there is none. Raises ``sqlite3.Error``."""
+        with self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            known = self._delete(private)
+        self._seen = -1
+        return known
+
+    def by_private(self, private: str) -> Subscriber | None:
+        """See ``Subscribers``."""
+        row = self._database.execute(_BY_PRIVATE, (private,)).fetchone()
+        if row is None:
+            return None
+        k, opc, amf, password, algorithms = row
+        offered = tuple(algorithms.split())
+        credentials = Password(password, offered) if k is None else Aka(k, opc, amf, offered)
+        sets: dict[int, list[PublicIdentity]] = {}
+        for number, uri, barred, profile, is_wild in self._database.execute(_IDENTITIES, (private,)):
+            identity = (
+                public_identity(uri, barred=bool(barred), profile=profile)
+                if is_wild
+                else PublicIdentity(uri, bool(barred), profile)
+            )
+            sets.setdefault(number, []).append(identity)
+        return Subscriber(private, credentials, tuple(map(tuple, sets.values())))
+
+    def by_public(self, uri: str) -> Found | None:
+        """See ``Subscribers``."""
+        exact = self._found(uri)
+        if exact is not None:
+            return exact
+        number = number_of(uri)
+        for (private,) in self._database.execute(_BY_NUMBER, (number,)).fetchall() if number else ():
+            subscriber = self.by_private(private)
+            for implicit in subscriber.sets if subscriber is not None else ():
+                identity = forms(private, implicit).get(uri)
+                if identity is not None:
+                    return self._found(identity.uri)
+        wild = self._wild(uri)
+        return self._found(wild) if wild is not None else None
+
+    def _keys(self, private: str) -> Aka | None:
+        row = self._database.execute(_BY_PRIVATE, (private,)).fetchone()
+        return None if row is None or row[0] is None else Aka(row[0], row[1], row[2], tuple(row[4].split()))
+
+    def _found(self, uri: str) -> Found | None:
+        """Who has the identity that is written ``uri``."""
+        privates = tuple(private for (private,) in self._database.execute(_BY_URI, (uri,)))
+        subscriber = self.by_private(privates[0]) if privates else None
+        for implicit in subscriber.sets if subscriber is not None else ():
+            for identity in implicit:
+                if identity.uri == uri:
+                    assert subscriber is not None
+                    return Found(subscriber, implicit, identity, privates)
+        return None
+
+    def _wild(self, uri: str) -> str | None:
+        version = self._database.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._seen:
+            self._seen = version
+            self._wildcards = Wildcards()
+            for (wild,) in self._database.execute(_WILD):
+                self._wildcards.add(public_identity(wild), wild)
+        return self._wildcards.match(uri)
+
+    def _delete(self, private: str) -> bool:
+        self._database.execute("DELETE FROM identities WHERE private = ?", (private,))
+        return self._database.execute("DELETE FROM subscribers WHERE private = ?", (private,)).rowcount > 0
+
+    def _check_shared(self, subscriber: Subscriber) -> None:
+        for implicit in subscriber.sets:
+            for identity in implicit:
+                for (private,) in self._database.execute(_BY_URI, (identity.uri,)).fetchall():
+                    other = self.by_private(private) if private != subscriber.private else None
+                    if other is not None and implicit not in other.sets:
+                        names = f"{private} and {subscriber.private}"
+                        raise ValueError(f"{names} share {identity.uri}, but not the whole set that it is in")
+
+
+def _row(subscriber: Subscriber) -> tuple[str | bytes | None, ...]:
+    credentials = subscriber.credentials
+    algorithms = " ".join(credentials.algorithms)
+    if isinstance(credentials, Aka):
+        return subscriber.private, credentials.k, credentials.opc, credentials.amf, None, algorithms
+    return subscriber.private, None, None, None, credentials.password, algorithms
+
+
+def _identity_rows(subscriber: Subscriber) -> Iterator[tuple[str | int, ...]]:
+    for set_number, implicit in enumerate(subscriber.sets):
+        for position, identity in enumerate(implicit):
+            uri, number, wild = identity.uri, number_of(identity.uri), int(bool(identity.wildcard))
+            yield (
+                subscriber.private, set_number, position,
+                uri, number, int(identity.barred), identity.profile, wild,
+            )  # fmt: skip
