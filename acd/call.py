@@ -18,7 +18,8 @@ from acd import facts
 from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
 from acd.leg import answer_reoffer, send_message, take_answer
-from ims_core.errors import NotAcceptableHere, ServiceUnavailable, SipError
+from acd.reservation import give_up, reconsider, until_reserved
+from ims_core.errors import NotAcceptableHere, PreconditionFailure, ServiceUnavailable, SipError
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.session import Session
 from ims_core.ua.session_events import (
@@ -32,7 +33,18 @@ from ims_core.ua.session_events import (
     Reoffered,
     SessionEvent,
 )
-from media.api import Digit, Lost, MediaEvent, MediaLeg, MediaUnavailable, NotAcceptable, PlayFinished, RtpTimeout
+from media.api import (
+    CannotReserve,
+    Digit,
+    Lost,
+    MediaEvent,
+    MediaLeg,
+    MediaUnavailable,
+    NotAcceptable,
+    PlayFinished,
+    ReservationFailed,
+    RtpTimeout,
+)
 
 if TYPE_CHECKING:
     from acd.context import Context
@@ -68,6 +80,7 @@ class Call:
         self.media: MediaLeg | None = None
         self.agent: Talker | None = None
         self.connected: asyncio.Future[Offered | Divert] | None = None
+        self.reserved: asyncio.Future[None] | None = None  # while the caller's resources are awaited
         self.queued = False
         self.stage: Stage = "arrived"
         self.outcome_if_left = Outcome.ABANDONED
@@ -118,17 +131,26 @@ class Call:
             self.media.accept(answer.decode(errors="replace"))
 
     async def open_media(self) -> None:
-        """Open the caller's RTP session. Raises ``SipError`` with the status the caller gets."""
+        """Open the caller's RTP session, and wait for what he reserves before anybody may be alerted.
+
+        Raises ``SipError`` with the status the caller gets.
+        """
         if self.media is not None:
             return
         offer = self.incoming.offer.decode(errors="replace") or None
+        heeds = self.incoming.names_preconditions
         try:
-            self.media = await self.context.media.open(f"{self.id}/caller", self._on_media, offer=offer)
+            self.media = await self.context.media.open(
+                f"{self.id}/caller", self._on_media, offer=offer, heeds_preconditions=heeds
+            )
+        except CannotReserve as error:
+            raise PreconditionFailure(headers=(("Warning", f'399 ims-acd "{error}"'),)) from None
         except NotAcceptable as error:
             raise NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),)) from None
         except MediaUnavailable:
             self.context.node.door.complained()
             raise ServiceUnavailable(headers=(("Retry-After", "5"),)) from None
+        await until_reserved(self)
 
     async def play(self, prompts: Sequence[str], *, interruptible: bool = False) -> bool:
         """Play to the end, or to the first digit when ``interruptible``; returns whether a digit stopped it."""
@@ -324,7 +346,12 @@ class Call:
         task.add_done_callback(self._reoffers.discard)
 
     async def _answer_reoffer(self, session: Session, leg: MediaLeg | None, sdp: bytes) -> None:
-        held = await answer_reoffer(session, leg, sdp)
+        try:
+            held = await answer_reoffer(session, leg, sdp)
+        except ReservationFailed as error:
+            held = None
+            give_up(self, str(error))
+        reconsider(self)
         if held is not None and self.agent is not None and self.queued:
             self.context.dispatcher.tell(CallHeld(self.id) if held else CallRetrieved(self.id))
         self.context.flush()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from acd.config import Config
     from acd.core.distributor import Distributor
     from acd.core.events import Event
+    from acd.metrics import Metrics
     from acd.profiles import LastAgents, Profiles
     from acd.record import CallRecord
     from acd.trunks import Trunks
@@ -56,6 +57,7 @@ class Context(Protocol):
     profiles: Profiles
     last_agents: LastAgents
     trunks: Trunks
+    metrics: Metrics
 
     @property
     def dispatcher(self) -> Switchboard:

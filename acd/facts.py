@@ -116,6 +116,14 @@ class ChargingKnown(Fact, frozen=True, gc=False):
     called_party: str = ""
 
 
+class CallerReserved(Fact, frozen=True, gc=False):
+    """The caller has what he made a precondition of the call; we waited `seconds` for it."""
+
+    KIND: ClassVar[str] = "caller.reserved"
+    call: str
+    seconds: float
+
+
 class CallAnswered(Fact, frozen=True, gc=False):
     """The system answered the caller (200)."""
 

@@ -12,7 +12,8 @@ import structlog
 
 from acd import facts
 from acd.cdr import EndedBy, Outcome
-from ims_core.errors import LocalProtocolError, NotAcceptableHere, SipError
+from acd.reservation import OPTION
+from ims_core.errors import LocalProtocolError, NotAcceptableHere, PreconditionFailure, SipError
 from ims_core.messages.headers import quote_string
 from ims_core.trunks.exchange import LEADS_ON
 from ims_core.ua.outgoing import OutgoingCall
@@ -29,7 +30,16 @@ from ims_core.ua.session_events import (
     Ringing,
     SessionEvent,
 )
-from media.api import Lost, MediaError, MediaEvent, MediaLeg, NotAcceptable, RtpTimeout
+from media.api import (
+    CannotReserve,
+    Lost,
+    MediaError,
+    MediaEvent,
+    MediaLeg,
+    NotAcceptable,
+    ReservationFailed,
+    RtpTimeout,
+)
 
 if TYPE_CHECKING:
     from acd.context import Context, Way
@@ -361,7 +371,8 @@ class CallLeg(Leg):
 async def answer_reoffer(session: Session, leg: MediaLeg | None, sdp: bytes) -> bool | None:
     """Answer a re-INVITE: hold, resume, a new address (RFC 3264 section 8).
 
-    Returns whether the peer holds from now on, None when the offer was refused.
+    Returns whether the peer holds from now on, None when the offer was refused. Raises ``ReservationFailed`` when it
+    was refused because the peer says so.
     """
     if leg is None:
         session.refuse_offer(NotAcceptableHere())
@@ -369,9 +380,15 @@ async def answer_reoffer(session: Session, leg: MediaLeg | None, sdp: bytes) -> 
     text = sdp.decode(errors="replace")
     try:
         answer = await leg.reoffer(text or None)
+    except CannotReserve as error:
+        session.refuse_offer(PreconditionFailure(headers=(("Warning", f'399 ims-acd "{error}"'),)))
+        if isinstance(error, ReservationFailed):
+            raise
+        return None
     except NotAcceptable as error:
         session.refuse_offer(NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),)))
         return None
+    session.required = OPTION if leg.preconditions is not None else ""
     session.accept_offer(answer.encode())
     return "a=sendonly" in text or "a=inactive" in text
 

@@ -12,7 +12,7 @@ import platform
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
@@ -27,6 +27,7 @@ from acd.core.floor import FloorSnapshot, QueueSnapshot
 from acd.journal.store import COMMIT_BOUNDS, JournalCounters
 from acd.kpi.definitions import KPIS, SERVICE_LEVELS
 from acd.kpi.report import Item
+from acd.reservation import Wait
 from acd.store import StoreCounters
 from acd.trunkview import TrunkView
 from ims_core.flow import TRANSPORTS
@@ -48,6 +49,7 @@ WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 TALK_BUCKETS = (5, 10, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
 # The outcomes of a caller's wait in a queue, for the histogram of waits.
 ANSWERED, ABANDONED, OTHER = "answered", "abandoned", "other"
+RESERVATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30)
 
 
 class Readings(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +127,14 @@ class Metrics:
         self._talked: dict[str, Histogram] = {}
         self._offers: Tally[str] = Tally()
         self.serve(queues)
+        reserved = Histogram(
+            "acd_resources_wait_seconds",
+            "Time a call waited for what its caller reserves first (preconditions), by how that ended.",
+            ("outcome",),
+            buckets=RESERVATION_BUCKETS,
+            registry=self.registry,
+        )
+        self._reserved = {how: reserved.labels(how) for how in get_args(Wait)}
         self._diverted: Tally[tuple[str, str]] = Tally()
         self._moved: Tally[tuple[str, str]] = Tally()
         self._forced: Tally[str] = Tally(dict.fromkeys(Forced, 0))
@@ -150,6 +160,10 @@ class Metrics:
         self._offers[queue] += 1
 
     def call_diverted(self, cause: str, target: str) -> None:
+    def resources_awaited(self, how: Wait, seconds: float) -> None:
+        """Observe how long a call waited for its caller's resources."""
+        self._reserved[how].observe(seconds)
+
         """Count a caller sent out of the queues by an overflow rule."""
         self._diverted[cause, target] += 1
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from acd.policy import is_number
 from acd.protection import build_door
+from acd.reservation import OPTION
 from acd.trunks import Border, build_border
 from ims_core.flow import Address, format_address
 from ims_core.node import Node
@@ -185,6 +186,7 @@ def build_node(
     node.ua.session_timers = _session_timers(config)
     node.ua.serve("MESSAGE", take_message)
     return node
+    node.ua.understand(OPTION)
 
 
 def _session_timers(config: Config) -> TimerPolicy | None:

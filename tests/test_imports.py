@@ -66,6 +66,7 @@ SHELLS = {
     "acd.openlegs": "the timers of legs that are to be opened",
     "acd.overflowing": "the wait for an external number",
     "acd.profiles": "the requests to a service that knows callers",
+    "acd.reservation": "the wait for what a caller reserves",
     "acd.routekey": "the key that is drawn at the first start",
     "acd.sip": "the loop, clock and ids of the SIP element",
     "acd.services": "a coroutine for each kind of number dialled",

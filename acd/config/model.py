@@ -102,6 +102,7 @@ class Sip(Struct, frozen=True, kw_only=True):
     hide_topology: bool = False
     relay: Mapping[Domain, NextHop] = field(default_factory=dict)
     receive_buffer_bytes: Bytes = 4 * 1024 * 1024
+    reservation_seconds: SomeSeconds = 15.0
     max_message_bytes: Bytes = 65_535
 
 

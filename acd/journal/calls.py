@@ -105,6 +105,9 @@ class CallFold:
     def _charged(self, fact: facts.ChargingKnown, _: float) -> None:
         self.charging = fact
 
+    def _reserved(self, fact: facts.CallerReserved, at: float) -> None:
+        self._step(at, "caller.reserved", f"{fact.seconds:.3f}")
+
     def _answered(self, _: facts.CallAnswered, at: float) -> None:
         self._step(at, "call.answered")
 
@@ -175,6 +178,7 @@ class CallFold:
 
 _CHANGES: dict[type[facts.Fact], Callable[[CallFold, Any, float], None]] = {
     facts.ChargingKnown: CallFold._charged,  # noqa: SLF001 - the table of the class above
+    facts.CallerReserved: CallFold._reserved,  # noqa: SLF001
     facts.CallAnswered: CallFold._answered,  # noqa: SLF001
     facts.CallerPressed: CallFold._pressed,  # noqa: SLF001
     facts.MenuChose: CallFold._chose,  # noqa: SLF001
