@@ -37,6 +37,7 @@ from acd.kpi.api import kpis
 from acd.kpi.live import LiveFigures
 from acd.live import LiveFloor
 from acd.metrics import Metrics
+from acd.outbox import Outbox
 from acd.policy import agent_profiles, build_distributor, queue_profiles
 from acd.protection import ban_routes
 from acd.routekey import kept_key
@@ -45,6 +46,8 @@ from acd.store import CdrStore, StoreError
 from acd.trace import SipTrace
 from acd.trunkapi import trunk_routes
 from acd.trunks import build_border
+from acd.uploadapi import upload_routes
+from acd.uploader import Uploader
 from ims_core.build import IS_COMPILED
 from ims_core.flow import Flow, format_address
 from ims_core.ids import Ids
@@ -151,11 +154,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
     async with AsyncExitStack() as cleanup:
         _make_directories(config)
         route_key = kept_key(config.storage.route_key_path)
-        store = CdrStore(config.storage.cdr_url)
-        try:
-            await asyncio.to_thread(store.open)
-        except StoreError as error:
-            raise CannotStart(f"storage.cdr: {error}") from None
+        store, outbox = await _open_store(config)
         cleanup.push_async_callback(asyncio.to_thread, store.close)
         engine: Engine | None = None
         journal, left = await _begin_run(config, store)
@@ -166,6 +165,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
             await asyncio.to_thread(journal.close)
 
         cleanup.push_async_callback(end_run)
+        uploader = await _begin_upload(config, outbox, store, cleanup) if outbox is not None else None
         media = MediaSupervisor(_media_settings(config))
         try:
             await media.start()
@@ -191,6 +191,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
             journal=Tee(journal, figures),
             figures=figures,
             log_counters=journal.counters,
+            uploader=uploader,
             listeners=listeners,
             route_key=route_key,
         )
@@ -212,6 +213,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
                 *ban_routes(engine.node.door.guard, clock, time.time),
                 *trunk_routes(lambda: engine.trunks.all),
                 kpis(figures),
+                *(upload_routes(uploader) if uploader is not None else ()),
             ]
             app = http.create_app(floor, store, engine.metrics, config.http.token, routes)
             try:
@@ -246,6 +248,30 @@ async def _begin_run(config: Config, store: CdrStore) -> tuple[SqliteJournal, Le
         raise CannotStart(f"storage.cdr: {error}") from None
 
 
+async def _open_store(config: Config) -> tuple[CdrStore, Outbox | None]:
+    """Open the database of the CDRs; where they are sent elsewhere, with what of them is to be sent."""
+    outbox = Outbox() if config.cdr_upload.url is not None else None
+    store = CdrStore(config.storage.cdr_url, outbox=outbox)
+    try:
+        await asyncio.to_thread(store.open)
+    except StoreError as error:
+        raise CannotStart(f"storage.cdr: {error}") from None
+    return store, outbox
+
+
+async def _begin_upload(config: Config, outbox: Outbox, store: CdrStore, cleanup: AsyncExitStack) -> Uploader:
+    """Send CDRs from now on, until the last one that ended before the end of the run."""
+    uploader = Uploader(config.cdr_upload, outbox, random.random)
+
+    async def end_upload() -> None:
+        await asyncio.to_thread(store.flush)
+        await uploader.close()
+
+    uploader.start()
+    cleanup.push_async_callback(end_upload)
+    return uploader
+
+
 async def _recall(figures: LiveFigures) -> None:
     """Have the figures of today begin at midnight, while calls are taken already."""
     try:
@@ -265,6 +291,7 @@ def _assemble(
     journal: Journal,
     figures: LiveFigures,
     log_counters: Callable[[], JournalCounters],
+    uploader: Uploader | None,
     listeners: Listeners,
     route_key: bytes,
 ) -> tuple[Engine, LiveFloor]:
@@ -311,7 +338,7 @@ def _assemble(
         unix=time.time,
         journal=journal,
     )
-    live = LiveFloor(engine, stack, store, trace, figures, log_counters, authenticator)
+    live = LiveFloor(engine, stack, store, trace, figures, log_counters, authenticator, uploader)
 
     def on_location(event: LocationEvent) -> None:
         if not event.binding.fixed:

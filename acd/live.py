@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from acd.kpi.live import LiveFigures
     from acd.store import CdrStore
     from acd.trace import SipTrace
+    from acd.uploader import Uploader
     from ims_core.security.digest import DigestAuthenticator
     from ims_core.transport.stack import Stack
 
@@ -36,6 +37,7 @@ class LiveFloor:
         figures: LiveFigures,
         log_counters: Callable[[], JournalCounters],
         authenticator: DigestAuthenticator | None = None,
+        uploader: Uploader | None = None,
     ) -> None:
         self.open_for_calls = False
         self._engine = engine
@@ -45,6 +47,7 @@ class LiveFloor:
         self._figures = figures
         self._log_counters = log_counters
         self._authenticator = authenticator
+        self._uploader = uploader
 
     def calls(self) -> Sequence[CallView]:
         """Return the calls under way, the oldest first."""
@@ -108,6 +111,7 @@ class LiveFloor:
             cdr=self._store.counters(),
             journal=self._log_counters(),
         )
+            cdr_upload=self._uploader.counters() if self._uploader is not None else None,
 
     def _snapshot(self) -> FloorSnapshot:
         return self._engine.dispatcher.distributor.snapshot(self._engine.loop.time())

@@ -30,6 +30,7 @@ from acd.kpi.report import Item
 from acd.reservation import Wait
 from acd.store import StoreCounters
 from acd.trunkview import TrunkView
+from acd.upload import UploadCounters
 from ims_core.flow import TRANSPORTS
 from ims_core.locate.errand import FAILOVERS
 from ims_core.locate.records import KINDS, OUTCOMES
@@ -95,6 +96,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     journal: JournalCounters = JournalCounters()
 
 
+    cdr_upload: UploadCounters | None = None
 class Metrics:
     """The metrics of one engine.
 
@@ -243,6 +245,8 @@ class Metrics:
 
 
 class _Scrape(Collector):
+        if readings.cdr_upload is not None:
+            yield from _cdr_upload(readings.cdr_upload)
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
@@ -504,3 +508,12 @@ def _journal(journal: JournalCounters) -> Iterator[Metric]:
     yield HistogramMetricFamily(
         "acd_journal_commit_seconds", "Time of each commit to the log.", buckets, journal.commit_seconds
     )
+def _cdr_upload(upload: UploadCounters) -> Iterator[Metric]:
+    yield _gauge("acd_cdr_upload_waiting", "CDRs that are still to be sent to cdr_upload.url.", upload.waiting)
+    definition = "CDRs set aside because the endpoint does not take them, until they are sent again by the API."
+    yield _gauge("acd_cdr_upload_set_aside", definition, upload.set_aside)
+    yield _counter("acd_cdr_upload_sent", "CDRs that the endpoint has acknowledged.", {(): upload.sent})
+    failed = {(): upload.failures}
+    yield _counter("acd_cdr_upload_failures", "Requests with CDRs that were refused or not answered.", failed)
+
+

@@ -43,10 +43,9 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self.on_put: Callable[[], None] = _nobody
+        self.on_put: Callable[[], object] = _nobody
         self._engine: Engine | None = None
-        self._found = self._put = self._left = 0
-        self._aside = 0
+        self._all = self._sent = self._aside = 0
 
     def open(self, engine: Engine, connection: Connection) -> None:
         """Take up what a former run left to be sent."""
@@ -55,7 +54,7 @@ class Outbox:
         connection.execute(outbox.delete().where(gone))
         count = sa.select(sa.func.count()).select_from(outbox)
         self._aside = connection.execute(count.where(outbox.c.set_aside.is_not(None))).scalar_one()
-        self._found = connection.execute(count).scalar_one() - self._aside
+        self._all = connection.execute(count).scalar_one()
 
     def put(self, connection: Connection, records: Sequence[Cdr]) -> None:
         """Have these sent once the transaction is complete; `has_put` follows then."""
@@ -63,7 +62,7 @@ class Outbox:
 
     def has_put(self, count: int) -> None:
         """Say that so many more are to be sent."""
-        self._put += count
+        self._all += count
         self.on_put()
 
     # Sending ------------------------------------------------------------------------------------------------
@@ -71,7 +70,12 @@ class Outbox:
     @property
     def waiting(self) -> int:
         """How many are still to be sent."""
-        return max(self._found + self._put - self._left, 0)
+        return max(self._all - self._sent - self._aside, 0)
+
+    @property
+    def acknowledged(self) -> int:
+        """How many were sent since `open`."""
+        return self._sent
 
     @property
     def aside(self) -> int:
@@ -90,13 +94,12 @@ class Outbox:
         with self._transaction() as connection:
             for some in _slices(seqs):
                 connection.execute(outbox.delete().where(outbox.c.seq.in_(some)))
-        self._left += len(seqs)
+        self._sent += len(seqs)
 
     def put_aside(self, seq: int, reason: str) -> None:
         """Try this one no more. Raises OutboxError."""
         with self._transaction() as connection:
             connection.execute(outbox.update().where(outbox.c.seq == seq).values(set_aside=reason))
-        self._left += 1
         self._aside += 1
 
     def take_back(self) -> int:
@@ -104,7 +107,6 @@ class Outbox:
         with self._transaction() as connection:
             refused = outbox.c.set_aside.is_not(None)
             count = connection.execute(outbox.update().where(refused).values(set_aside=None)).rowcount
-        self._left -= count
         self._aside -= count
         return count
 

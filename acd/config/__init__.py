@@ -4,6 +4,7 @@ from acd.config.addresses import Address, Advertised, HostPort, Listener, Networ
 from acd.config.load import ConfigError, load, loads
 from acd.config.model import (
     Account,
+    CdrUpload,
     Config,
     Dialling,
     FeatureCodes,
@@ -52,6 +53,7 @@ __all__ = [
     "CallerProfile",
     "CallerRule",
     "Callers",
+    "CdrUpload",
     "Config",
     "ConfigError",
     "Dialling",

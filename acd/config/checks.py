@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from importlib.resources import files
+from urllib.parse import urlsplit
 
 from acd.config.fitting import check_reachable, check_routing, refers
 from acd.config.ims import check_ims
@@ -24,6 +25,7 @@ def check(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> Non
     _http(config, mistakes)
     _media(config, mistakes)
     _registrar(config, mistakes)
+    _cdr_upload(config, mistakes)
     check_ims(config, mistakes)
     check_trunks(config, mistakes)
     check_routing(config, mistakes)
@@ -146,6 +148,23 @@ def _registrar(config: Sections, mistakes: Mistakes) -> None:
 
 
 def _numbers(config: Config, mistakes: Mistakes) -> None:
+def _cdr_upload(config: Sections, mistakes: Mistakes) -> None:
+    upload = config.cdr_upload
+    if upload.url is None and upload.token is not None and not mistakes.any_in(("cdr_upload", "url")):
+        mistakes.report(("cdr_upload", "url"), "an HTTP URL, because cdr_upload.token is set; the key is missing")
+    if upload.url is not None:
+        try:
+            urlsplit(upload.url).port  # noqa: B018 - it is read when it is asked for
+        except ValueError:
+            mistakes.report(("cdr_upload", "url"), "a port from 0 to 65535", upload.url)
+    if upload.longest_retry_seconds < upload.retry_seconds:
+        mistakes.report(
+            ("cdr_upload", "longest_retry_seconds"),
+            f"cdr_upload.retry_seconds ({upload.retry_seconds:g}) or more",
+            upload.longest_retry_seconds,
+        )
+
+
     for dialled, number in config.numbers.items():
         path: Path = ("numbers", dialled)
         if dialled in config.accounts or dialled in config.agents:

@@ -17,6 +17,7 @@ from acd.config.values import (
     AreaCode,
     Bytes,
     CdrUrl,
+    BatchSize,
     CommitSeconds,
     Count,
     CountryCode,
@@ -46,6 +47,7 @@ from acd.config.values import (
     Timezone,
     UrlPath,
     UserName,
+    UploadUrl,
     Users,
     Workers,
 )
@@ -248,6 +250,18 @@ class Storage(Struct, frozen=True, kw_only=True):
 class Journal(Struct, frozen=True, kw_only=True):
     """The event log: how much of it is at risk, for how long it is kept, and whether Asterisk's form is written too."""
 
+class CdrUpload(Struct, frozen=True, kw_only=True):
+    """Where CDRs are sent by HTTP, how many at a time, and what happens when that fails."""
+
+    url: UploadUrl | None = None
+    token: Secret | None = None
+    batch: BatchSize = 100
+    timeout_seconds: SomeSeconds = 10.0
+    retry_seconds: SomeSeconds = 1.0
+    longest_retry_seconds: SomeSeconds = 300.0
+    refusals: SomeCount = 5
+
+
     commit_seconds: CommitSeconds = 0.05
     sync: Literal["full", "normal"] = "full"
     keep_days: Count = 0
@@ -372,6 +386,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     storage: Storage = field(default_factory=Storage)
     journal: Journal = field(default_factory=Journal)
     log: Log = field(default_factory=Log)
+    cdr_upload: CdrUpload = field(default_factory=CdrUpload)
     queues: Mapping[Identifier, Queue] = field(default_factory=dict)
     calendars: Mapping[Identifier, Calendar] = field(default_factory=dict)
     callers: Callers = field(default_factory=Callers)

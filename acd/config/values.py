@@ -22,6 +22,7 @@ CommitSeconds = Annotated[float, Meta(ge=0.001, le=60, description="a number of 
 Count = Annotated[int, Meta(ge=0, le=10**9, description="a whole number, 0 or more")]
 SomeCount = Annotated[int, Meta(ge=1, le=10**9, description="a whole number, 1 or more")]
 Rate = Annotated[float, Meta(ge=0.1, le=10**6, description="a number per second, 0.1 or more")]
+BatchSize = Annotated[int, Meta(ge=1, le=1000, description="a whole number from 1 to 1000")]
 Workers = Annotated[int, Meta(ge=1, le=64, description="a whole number from 1 to 64")]
 Bytes = Annotated[int, Meta(ge=1024, le=1 << 30, description="a number of bytes, 1024 or more")]
 Repeats = Annotated[int, Meta(ge=0, le=10, description="a whole number from 0 to 10")]
@@ -124,11 +125,19 @@ NumberPrefix = Annotated[
     str, Meta(pattern=r"^\+?[0-9*#]{0,20}\Z", description='the beginning of a number, like "+8610"')
 ]
 ShownNumber = Annotated[str, Meta(pattern=r"^\+?[0-9]{1,20}\Z", description='a number, like "+861065550000"')]
+_HTTP = r"^https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[^\s]*)?\Z"
 HttpUrl = Annotated[
     str,
     Meta(
-        pattern=r"^https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[^\s]*)?\Z",
+        pattern=_HTTP,
         description='an HTTP URL, like "http://127.0.0.1:9000/callers/{number}"',
+    ),
+]
+UploadUrl = Annotated[
+    str,
+    Meta(
+        pattern=_HTTP,
+        description='an HTTP URL, like "https://billing.example/cdrs"',
     ),
 ]
 CdrUrl = Annotated[
