@@ -311,7 +311,7 @@ def _assemble(
         return engine.config if engine else config
 
     authenticator = build_authenticator(present)
-    border = build_border(present, ids=ids, domains=domains)
+    border = build_border(present, ids=ids, domains=domains, clock=loop.time)
     node = build_node(
         present,
         ids=ids,

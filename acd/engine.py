@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 WAIT_GOOD_SECONDS = 1.0  # for which an expected wait is told to everybody who is turned away
 UNREGISTER_TURNS, UNREGISTER_TURN_SECONDS = 100, 0.02
+EMERGENCY_TURN_SECONDS = 0.1
 LAST_SECONDS = 15.0  # for the closing announcement and the release of what is left when the drain is over
 
 log = structlog.get_logger()
@@ -323,11 +324,16 @@ class Engine:
         return ServiceUnavailable(headers=(("Retry-After", str(int(self.config.server.drain_seconds) + 10)),))
 
     async def drain(self) -> None:
-        """Take no new calls, let those under way finish for ``drain_seconds``, then end the rest."""
+        """Take no new calls, let those under way finish for ``drain_seconds``, then end the rest.
+
+        Emergency calls are still taken; those that are being set up are waited for as well.
+        """
         self.draining = True
         self.node.door.closing = self.refusal
         log.info("server.draining", calls=len(self.calls), seconds=self.config.server.drain_seconds)
+        until = self.loop.time() + self.config.server.drain_seconds
         await self._wait_until_idle(self.config.server.drain_seconds)
+        await self._wait_for_emergencies(until)
         closing = [f"{self.config.server.language}/closing"]
         for call in list(self.calls.values()):
             call.end(EndedBy.SYSTEM, Outcome.DRAINED, "server stopping", farewell=closing)
@@ -343,6 +349,14 @@ class Engine:
                     await self._idle.wait()
             except TimeoutError:
                 pass
+
+    async def _wait_for_emergencies(self, until: float) -> None:
+        """Let emergency calls be set up that nobody could finish in our place."""
+        turns = max(0, int((until - self.loop.time()) / EMERGENCY_TURN_SECONDS))
+        for _ in range(turns):
+            if not self.trunks.emergencies.under_way(self.node.proxy):
+                break
+            await asyncio.sleep(EMERGENCY_TURN_SECONDS)
 
     async def _leave_trunks(self) -> None:
         """Take the registrations with carriers back, and give them a moment to say that they have heard."""

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from acd.cdr import EndedBy, Outcome
 from acd.context import Way
 from acd.leg import Caller, CallLeg, Headers
+from ims_core.errors import ServiceUnavailable
 from ims_core.messages.uri import parse_uri
+from ims_core.trunks.exchange import LEADS_ON
 from ims_core.ua.retargeting import diverted
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ class ExternalLeg(CallLeg):
     """A call of ours to ``target``: a user of the domain, anybody by a SIP URI, or a number outside.
 
     ``reason`` is why the call is diverted there, a word of RFC 5806, empty where the caller wanted to go there himself.
-    ``outcome_known`` says how it went: None when it
-    is answered, else why it is not.
+    ``outcome_known`` says how it went: None when it is answered, else why it is not. ``is_unserved``: because there was
+    no way that served, and nobody was reached.
     """
 
     who = "the external number"
@@ -32,12 +34,17 @@ class ExternalLeg(CallLeg):
         super().__init__(context, call, "external")
         self._target = target
         self._reason = reason
+        self.is_unserved = False
         self.outcome_known: asyncio.Future[str | None] = context.loop.create_future()
 
     def ways(self) -> Sequence[Way]:
         """Return the trunks to the number, the way to the address, or to the phone of a user of the domain."""
         context = self._context
-        outside = context.trunks.ways_to(self._target, self.call.record.caller)
+        try:
+            outside = context.trunks.ways_to(self._target, self.call.record.caller)
+        except ServiceUnavailable:
+            self.is_unserved = True
+            raise
         if outside is not None:
             return outside
         uri = parse_uri(self._target)
@@ -65,6 +72,7 @@ class ExternalLeg(CallLeg):
 
     def failed(self, status: int, reason: str) -> None:
         """Let the caller be told."""
+        self.is_unserved = self.is_unserved or (status in LEADS_ON and not self._has_rung)
         self._know(reason)
 
     def _know(self, outcome: str | None) -> None:

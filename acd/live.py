@@ -93,6 +93,8 @@ class LiveFloor:
             failovers=node.courier.failovers,
             servers_dead=node.courier.dead(),
             trunks=[TrunkView.of(trunk) for trunk in engine.trunks.all.values()],
+            emergencies=engine.trunks.emergencies.steps,
+            fallbacks=engine.trunks.fallbacks.counted,
             authentications=self._authenticator.verdicts() if self._authenticator is not None else {},
             sip_messages=endpoint.messages,
             sip_sessions=node.ua.counts,
@@ -109,9 +111,9 @@ class LiveFloor:
             floor=self._snapshot(),
             media=engine.media.counters(),
             cdr=self._store.counters(),
+            cdr_upload=self._uploader.counters() if self._uploader is not None else None,
             journal=self._log_counters(),
         )
-            cdr_upload=self._uploader.counters() if self._uploader is not None else None,
 
     def _snapshot(self) -> FloorSnapshot:
         return self._engine.dispatcher.distributor.snapshot(self._engine.loop.time())

@@ -16,6 +16,7 @@ import json
 import logging
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import IO, Any, Literal
 
@@ -23,6 +24,27 @@ import msgspec
 import structlog
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class Thrift:
+    """Keeps what strangers have us log from filling the log: ``lines`` a minute, the rest counted as ``omitted``."""
+
+    def __init__(self, clock: Callable[[], float], lines: int, omitted: str) -> None:
+        self._clock = clock
+        self._most = lines
+        self._omitted = omitted
+        self._since = clock()
+        self._lines = 0
+
+    def allows(self) -> bool:
+        """Whether one more line may be written; asked once for each."""
+        now = self._clock()
+        if now - self._since >= 60.0:
+            if self._lines > self._most:
+                structlog.get_logger().warning(self._omitted, count=self._lines - self._most)
+            self._since, self._lines = now, 0
+        self._lines += 1
+        return self._lines <= self._most
 
 
 class LineWriter:

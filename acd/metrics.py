@@ -34,6 +34,7 @@ from acd.upload import UploadCounters
 from ims_core.flow import TRANSPORTS
 from ims_core.locate.errand import FAILOVERS
 from ims_core.locate.records import KINDS, OUTCOMES
+from ims_core.roles.emergency import Step
 from ims_core.security import digest
 from ims_core.security.door import COUNTED
 from ims_core.security.guard import REASONS
@@ -48,9 +49,9 @@ METHODS = frozenset(
 )
 WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 TALK_BUCKETS = (5, 10, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
+RESERVATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30)
 # The outcomes of a caller's wait in a queue, for the histogram of waits.
 ANSWERED, ABANDONED, OTHER = "answered", "abandoned", "other"
-RESERVATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30)
 
 
 class Readings(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +78,8 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     failovers: Mapping[str, int] = {}
     servers_dead: int = 0
     trunks: Sequence[TrunkView] = ()
+    emergencies: Mapping[str, int] = {}
+    fallbacks: int = 0
     authentications: Mapping[str, int] = {}
     bans: Mapping[str, int] = {}
     rejected: Mapping[str, int] = {}
@@ -93,10 +96,10 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     floor: FloorSnapshot = FloorSnapshot((), ())
     media: MediaCounters = MediaCounters()
     cdr: StoreCounters = StoreCounters(0, 0, 0, 0)
+    cdr_upload: UploadCounters | None = None
     journal: JournalCounters = JournalCounters()
 
 
-    cdr_upload: UploadCounters | None = None
 class Metrics:
     """The metrics of one engine.
 
@@ -124,11 +127,6 @@ class Metrics:
             buckets=TALK_BUCKETS,
             registry=self.registry,
         )
-        self._histograms = waited, talked
-        self._waited: dict[tuple[str, str], Histogram] = {}
-        self._talked: dict[str, Histogram] = {}
-        self._offers: Tally[str] = Tally()
-        self.serve(queues)
         reserved = Histogram(
             "acd_resources_wait_seconds",
             "Time a call waited for what its caller reserves first (preconditions), by how that ended.",
@@ -137,6 +135,11 @@ class Metrics:
             registry=self.registry,
         )
         self._reserved = {how: reserved.labels(how) for how in get_args(Wait)}
+        self._histograms = waited, talked
+        self._waited: dict[tuple[str, str], Histogram] = {}
+        self._talked: dict[str, Histogram] = {}
+        self._offers: Tally[str] = Tally()
+        self.serve(queues)
         self._diverted: Tally[tuple[str, str]] = Tally()
         self._moved: Tally[tuple[str, str]] = Tally()
         self._forced: Tally[str] = Tally(dict.fromkeys(Forced, 0))
@@ -157,15 +160,15 @@ class Metrics:
         """Count an INVITE that is for us, before anything is decided about it."""
         self._arrived += 1
 
+    def resources_awaited(self, how: Wait, seconds: float) -> None:
+        """Observe how long a call waited for its caller's resources."""
+        self._reserved[how].observe(seconds)
+
     def call_offered(self, queue: str) -> None:
         """Count an agent's phone being called."""
         self._offers[queue] += 1
 
     def call_diverted(self, cause: str, target: str) -> None:
-    def resources_awaited(self, how: Wait, seconds: float) -> None:
-        """Observe how long a call waited for its caller's resources."""
-        self._reserved[how].observe(seconds)
-
         """Count a caller sent out of the queues by an overflow rule."""
         self._diverted[cause, target] += 1
 
@@ -239,14 +242,15 @@ class Metrics:
         yield from _kpis(readings.today)
         yield from _sip(readings)
         yield from _trunks(readings.trunks)
+        yield from _emergencies(readings)
         yield from _media(readings.media)
         yield from _cdr(readings.cdr)
+        if readings.cdr_upload is not None:
+            yield from _cdr_upload(readings.cdr_upload)
         yield from _journal(readings.journal)
 
 
 class _Scrape(Collector):
-        if readings.cdr_upload is not None:
-            yield from _cdr_upload(readings.cdr_upload)
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
@@ -381,6 +385,19 @@ def _trunks(trunks: Sequence[TrunkView]) -> Iterator[Metric]:
     yield _counter("acd_trunk_failovers", "Calls that went on by another trunk than this.", failed_over, "trunk")
 
 
+def _emergencies(readings: Readings) -> Iterator[Metric]:
+    steps = {(step.value,): readings.emergencies.get(step.value, 0) for step in Step}
+    yield _counter(
+        "acd_emergency_requests",
+        "Requests for emergency services: sent to a trunk (called), to the next one (failed_over), and how they ended; "
+        "diverted ones were answered 380.",
+        steps,
+        "step",
+    )
+    fallbacks = {(): readings.fallbacks}
+    yield _counter("acd_fallbacks", "Calls refused for want of a way outside, for handsets to fall back.", fallbacks)
+
+
 def _known(figures: Mapping[Any, float | None]) -> Values:
     return {key: figure for key, figure in figures.items() if figure is not None}
 
@@ -491,6 +508,15 @@ def _cdr(cdr: StoreCounters) -> Iterator[Metric]:
     yield _counter("acd_cdr_write_failures", "Failed attempts to write CDRs.", {(): cdr.failures})
 
 
+def _cdr_upload(upload: UploadCounters) -> Iterator[Metric]:
+    yield _gauge("acd_cdr_upload_waiting", "CDRs that are still to be sent to cdr_upload.url.", upload.waiting)
+    definition = "CDRs set aside because the endpoint does not take them, until they are sent again by the API."
+    yield _gauge("acd_cdr_upload_set_aside", definition, upload.set_aside)
+    yield _counter("acd_cdr_upload_sent", "CDRs that the endpoint has acknowledged.", {(): upload.sent})
+    failed = {(): upload.failures}
+    yield _counter("acd_cdr_upload_failures", "Requests with CDRs that were refused or not answered.", failed)
+
+
 def _journal(journal: JournalCounters) -> Iterator[Metric]:
     yield _gauge("acd_journal_waiting", "Events in memory that are still to be written.", journal.waiting)
     yield _counter("acd_journal_written", "Events written to the log.", {(): journal.written})
@@ -508,12 +534,3 @@ def _journal(journal: JournalCounters) -> Iterator[Metric]:
     yield HistogramMetricFamily(
         "acd_journal_commit_seconds", "Time of each commit to the log.", buckets, journal.commit_seconds
     )
-def _cdr_upload(upload: UploadCounters) -> Iterator[Metric]:
-    yield _gauge("acd_cdr_upload_waiting", "CDRs that are still to be sent to cdr_upload.url.", upload.waiting)
-    definition = "CDRs set aside because the endpoint does not take them, until they are sent again by the API."
-    yield _gauge("acd_cdr_upload_set_aside", definition, upload.set_aside)
-    yield _counter("acd_cdr_upload_sent", "CDRs that the endpoint has acknowledged.", {(): upload.sent})
-    failed = {(): upload.failures}
-    yield _counter("acd_cdr_upload_failures", "Requests with CDRs that were refused or not answered.", failed)
-
-

@@ -13,6 +13,7 @@ from ims_core.ua import retargeting
 if TYPE_CHECKING:
     from acd.call import Call
     from acd.core.actions import Divert
+    from ims_core.errors import SipError
 
 Farewell = tuple[str, Outcome, str]
 """The prompt that tells the caller, the outcome of the call, and the reason in words."""
@@ -65,13 +66,19 @@ async def _call_outside(call: Call, to: Divert) -> None:
 
 
 async def to_outside(call: Call, number: str) -> None:
-    """Call a number outside for a user who may; he hears it ring."""
+    """Call a number outside for a user who may; he hears it ring.
+
+    Where no trunk serves, his handset is to call by the circuit-switched network. Raises what it is told.
+    """
+    if call.context.trunks.is_down(number):
+        raise _fallback(call, number, "no trunk is up")
     await call.open_media()
     target = f"tel:{number}"
-    await _talk_outside(call, ExternalLeg(call.context, call, target, ""), target, record=False)
+    leg = ExternalLeg(call.context, call, target, "")
+    await _talk_outside(call, leg, target, record=False, falls_back=True)
 
 
-async def _talk_outside(call: Call, leg: ExternalLeg, target: str, *, record: bool) -> None:
+async def _talk_outside(call: Call, leg: ExternalLeg, target: str, *, record: bool, falls_back: bool = False) -> None:
     context = call.context
     call.stage, call.agent = "waiting", leg
     leg.start()
@@ -80,6 +87,8 @@ async def _talk_outside(call: Call, leg: ExternalLeg, target: str, *, record: bo
     if failure is not None:
         call.agent = None
         await leg.release()
+        if falls_back and leg.is_unserved:
+            raise _fallback(call, target, failure)
         await tell_and_release(call, "busy", Outcome.REJECTED, f"{target}: {failure}")
         return
     call.stage, call.outcome_if_left = "talking", Outcome.EXTERNAL
@@ -90,6 +99,13 @@ async def _talk_outside(call: Call, leg: ExternalLeg, target: str, *, record: bo
     call.media.bridge(leg.media, record=recording)
     call.record.tell(facts.CallBridged(call.id, recording or ""))
     await call.talk()
+
+
+def _fallback(call: Call, target: str, reason: str) -> SipError:
+    """Take note of a caller for whom there is no way, and say what he is told."""
+    fallbacks = call.context.trunks.fallbacks
+    fallbacks.note(call.record.call_id, target, reason)
+    return fallbacks.refusal()
 
 
 async def tell_and_release(call: Call, prompt: str, outcome: Outcome, reason: str) -> None:

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from acd.changes import Done
 from acd.http import Items
+from acd.log import Thrift
 from acd.problems import problems
 from ims_core.security.admission import Admission
 from ims_core.security.door import Door
@@ -67,32 +68,20 @@ def build_door(
         location=location,
         guard=guard,
         admission=admission,
-        emergency_numbers=config.overload.emergency_numbers,
         chance=chance,
     )
 
 
 def _log_bans(guard: Guard, clock: Callable[[], float]) -> None:
-    since, lines, left_out = clock(), 0, 0
-
-    def is_worth_a_line() -> bool:
-        nonlocal since, lines, left_out
-        now = clock()
-        if now - since >= 60.0:
-            if left_out:
-                log.warning("source.lines_omitted", count=left_out)
-            since, lines, left_out = now, 0, 0
-        lines += 1
-        left_out += lines > LINES_A_MINUTE
-        return lines <= LINES_A_MINUTE
+    thrift = Thrift(clock, LINES_A_MINUTE, "source.lines_omitted")
 
     def banned(ban: Ban) -> None:
-        if is_worth_a_line():
+        if thrift.allows():
             seconds = round(ban.until - ban.since)
             log.warning("source.banned", address=ban.source, reason=ban.reason, proven=ban.proven, seconds=seconds)
 
     def pardoned(ban: Ban) -> None:
-        if is_worth_a_line():
+        if thrift.allows():
             log.info("source.pardoned", address=ban.source, reason=ban.reason)
 
     guard.on_ban, guard.on_pardon = banned, pardoned

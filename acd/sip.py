@@ -131,9 +131,11 @@ def build_node(
     clock = asyncio.get_running_loop().time
     known_user = None if authenticator is None else partial(_has_account, present)
     chance = random.Random(secrets.randbits(256)).random
-    border = border or build_border(present, ids=ids, domains=domains)
-    exchange = border.exchange
+    border = border or build_border(present, ids=ids, domains=domains, clock=clock)
+    exchange, emergencies = border.exchange, border.emergencies
+    emergencies.advertised = listeners
     door = build_door(present, is_trunk=exchange.trusts, clock=clock, domains=domains, location=location, chance=chance)
+    door.is_emergency = emergencies.role.concerns
     registrar = Registrar(
         domains,
         location,
@@ -176,7 +178,7 @@ def build_node(
     node = Node(
         Endpoint(clock=clock, ids=ids, sent_by=listeners, timers=timers),
         location=location,
-        router=Ims(registrar, pcscf, scscf, relay, border),
+        router=Ims(registrar, pcscf, scscf, relay, border, emergencies.role, border.fallbacks.along),
         domains=domains,
         advertised=listeners,
         secret=route_key,
@@ -184,9 +186,9 @@ def build_node(
         door=door,
     )
     node.ua.session_timers = _session_timers(config)
+    node.ua.understand(OPTION)
     node.ua.serve("MESSAGE", take_message)
     return node
-    node.ua.understand(OPTION)
 
 
 def _session_timers(config: Config) -> TimerPolicy | None:

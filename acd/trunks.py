@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from acd.context import Way
+from acd.emergency import Emergencies, Fallbacks
 from acd.numbering import Numbering, outside, plan_of
 from ims_core.errors import NotFound, ServiceUnavailable
 from ims_core.messages.headers import quote_string
@@ -48,11 +49,20 @@ class Called(NamedTuple):
 class Border:
     """Decides at the border (``ims.Border``): which calls from trunks are for us, and who may call outside.
 
-    Both are asked of ``present`` each time. ``serves`` tells whether a URI names this platform.
+    Both are asked of ``present`` each time. ``serves`` tells whether a URI names this platform. What is for an
+    emergency service goes by ``emergencies`` before, and ``fallbacks`` are those for whom there is no way outside.
     """
 
-    def __init__(self, exchange: Exchange, present: Callable[[], Config], serves: Callable[[Uri], bool]) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        present: Callable[[], Config],
+        serves: Callable[[Uri], bool],
+        clock: Callable[[], float],
+    ) -> None:
         self.exchange = exchange
+        self.emergencies = Emergencies(exchange, present, serves, clock=clock)
+        self.fallbacks = Fallbacks(present)
         self._present = present
         self._serves = serves
         self._numbering: tuple[Config | None, Numbering] = (None, Numbering(None, ()))
@@ -214,6 +224,20 @@ class Trunks:
         if trunk is not None:
             trunk.took(session, OUTBOUND)
 
+    def is_down(self, number: str) -> bool:
+        """Whether no trunk to a number outside is up."""
+        return self._exchange.is_down(number)
+
+    @property
+    def fallbacks(self) -> Fallbacks:
+        """Those for whom there is no way outside."""
+        return self._border.fallbacks
+
+    @property
+    def emergencies(self) -> Emergencies:
+        """The emergency calls."""
+        return self._border.emergencies
+
     def failed_over(self, trunk_id: str, reason: str) -> None:
         """Take note that a call goes on by another trunk."""
         log.warning("trunk.failed_over", trunk=trunk_id, reason=reason)
@@ -234,9 +258,10 @@ class Trunks:
         )
 
 
-def build_border(present: Callable[[], Config], *, ids: Ids, domains: Domains) -> Border:
+def build_border(present: Callable[[], Config], *, ids: Ids, domains: Domains, clock: Callable[[], float]) -> Border:
     """Build the border of an element; what is configured is asked of ``present`` each time."""
-    return Border(Exchange(lambda host: source_of(present(), host), ids.number), present, domains.serves)
+    exchange = Exchange(lambda host: source_of(present(), host), ids.number)
+    return Border(exchange, present, domains.serves, clock)
 
 
 def source_of(config: Config, host: str) -> str | None:

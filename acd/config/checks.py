@@ -11,7 +11,7 @@ from acd.config.mistakes import Mistakes
 from acd.config.model import Config, Sections, ToAnnouncement, ToFlow, ToQueue
 from acd.config.reader import Path
 from acd.config.routing import Agent
-from acd.config.trunking import check_outside, check_trunks
+from acd.config.trunking import check_emergency, check_outside, check_trunks
 
 PORTS_OF_A_CALL = 4  # RTP and RTCP of the caller's and of the agent's leg
 
@@ -28,6 +28,7 @@ def check(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> Non
     _cdr_upload(config, mistakes)
     check_ims(config, mistakes)
     check_trunks(config, mistakes)
+    check_emergency(config, mistakes)
     check_routing(config, mistakes)
     _numbers(config, mistakes)
     _flows(config, mistakes)
@@ -147,7 +148,6 @@ def _registrar(config: Sections, mistakes: Mistakes) -> None:
         )
 
 
-def _numbers(config: Config, mistakes: Mistakes) -> None:
 def _cdr_upload(config: Sections, mistakes: Mistakes) -> None:
     upload = config.cdr_upload
     if upload.url is None and upload.token is not None and not mistakes.any_in(("cdr_upload", "url")):
@@ -165,6 +165,7 @@ def _cdr_upload(config: Sections, mistakes: Mistakes) -> None:
         )
 
 
+def _numbers(config: Config, mistakes: Mistakes) -> None:
     for dialled, number in config.numbers.items():
         path: Path = ("numbers", dialled)
         if dialled in config.accounts or dialled in config.agents:

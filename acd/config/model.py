@@ -11,13 +11,15 @@ from typing import Literal
 from msgspec import Struct, field
 
 from acd.config.addresses import Address, Advertised, HostPort, Listener, Nameserver, Network, PortRange
+from acd.config.emergency import Emergency, Fallback
 from acd.config.ims import Ims, SubscriberTable
+from acd.config.profiles import ProfileTable
 from acd.config.routing import Agent, AgentTable, Calendar, Callers, Needs, Queue
 from acd.config.values import (
     AreaCode,
+    BatchSize,
     Bytes,
     CdrUrl,
-    BatchSize,
     CommitSeconds,
     Count,
     CountryCode,
@@ -45,12 +47,13 @@ from acd.config.values import (
     Subdirectory,
     Text,
     Timezone,
+    UploadUrl,
     UrlPath,
     UserName,
-    UploadUrl,
     Users,
     Workers,
 )
+from ims_core.profiles.model import ServiceProfile
 from ims_core.security.guard import SCANNERS
 from ims_core.trunks.numbers import Form
 
@@ -99,12 +102,12 @@ class Sip(Struct, frozen=True, kw_only=True):
     t4_seconds: SomeSeconds = 5.0
     ring_seconds: SomeSeconds = 180.0
     fork_seconds: SomeSeconds = 20.0
+    reservation_seconds: SomeSeconds = 15.0
     session_expires_seconds: Count = 1800
     min_session_seconds: SomeCount = 90
     hide_topology: bool = False
     relay: Mapping[Domain, NextHop] = field(default_factory=dict)
     receive_buffer_bytes: Bytes = 4 * 1024 * 1024
-    reservation_seconds: SomeSeconds = 15.0
     max_message_bytes: Bytes = 65_535
 
 
@@ -247,9 +250,6 @@ class Storage(Struct, frozen=True, kw_only=True):
         return self.cdr or f"sqlite:///{self.path / 'cdr.sqlite'}"
 
 
-class Journal(Struct, frozen=True, kw_only=True):
-    """The event log: how much of it is at risk, for how long it is kept, and whether Asterisk's form is written too."""
-
 class CdrUpload(Struct, frozen=True, kw_only=True):
     """Where CDRs are sent by HTTP, how many at a time, and what happens when that fails."""
 
@@ -261,6 +261,9 @@ class CdrUpload(Struct, frozen=True, kw_only=True):
     longest_retry_seconds: SomeSeconds = 300.0
     refusals: SomeCount = 5
 
+
+class Journal(Struct, frozen=True, kw_only=True):
+    """The event log: how much of it is at risk, for how long it is kept, and whether Asterisk's form is written too."""
 
     commit_seconds: CommitSeconds = 0.05
     sync: Literal["full", "normal"] = "full"
@@ -367,7 +370,6 @@ class Overload(Struct, frozen=True, kw_only=True):
 
     enabled: bool = True
     target_seconds: SomeSeconds = 0.010
-    emergency_numbers: tuple[Dialled, ...] = ()
 
 
 class Sections(Struct, frozen=True, kw_only=True):
@@ -384,9 +386,9 @@ class Sections(Struct, frozen=True, kw_only=True):
     media: Media = field(default_factory=Media)
     http: Http = field(default_factory=Http)
     storage: Storage = field(default_factory=Storage)
+    cdr_upload: CdrUpload = field(default_factory=CdrUpload)
     journal: Journal = field(default_factory=Journal)
     log: Log = field(default_factory=Log)
-    cdr_upload: CdrUpload = field(default_factory=CdrUpload)
     queues: Mapping[Identifier, Queue] = field(default_factory=dict)
     calendars: Mapping[Identifier, Calendar] = field(default_factory=dict)
     callers: Callers = field(default_factory=Callers)
@@ -397,6 +399,8 @@ class Sections(Struct, frozen=True, kw_only=True):
     limits: Limits = field(default_factory=Limits)
     protection: Protection = field(default_factory=Protection)
     overload: Overload = field(default_factory=Overload)
+    emergency: Emergency = field(default_factory=Emergency)
+    fallback: Fallback = field(default_factory=Fallback)
 
 
 class Document(Sections, frozen=True, kw_only=True):
@@ -404,6 +408,7 @@ class Document(Sections, frozen=True, kw_only=True):
 
     accounts: tuple[AccountTable, ...] = ()
     agents: Mapping[Users, AgentTable] = field(default_factory=dict)
+    profiles: Mapping[Identifier, ProfileTable] = field(default_factory=dict)
 
 
 class Config(Sections, frozen=True, kw_only=True):
@@ -411,3 +416,4 @@ class Config(Sections, frozen=True, kw_only=True):
 
     accounts: Mapping[str, Account] = field(default_factory=dict)
     agents: Mapping[str, Agent] = field(default_factory=dict)
+    profiles: Mapping[str, ServiceProfile] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from acd.config.fitting import check_reachable, refers
-from acd.numbering import outside
+from acd.numbering import outside, plan_of
 from ims_core.trunks.numbers import matches
 
 if TYPE_CHECKING:
@@ -36,6 +36,21 @@ def check_trunks(config: Config, mistakes: Mistakes) -> None:
                 why = 'sip.authentication is "off" and anybody can call as him'
                 mistakes.report(("accounts",), f'no may_call_outside for "{name}", because {why}')
                 break
+
+
+def check_emergency(config: Config, mistakes: Mistakes) -> None:
+    """Report emergency numbers that mean something else as well, and trunks that cannot take such calls."""
+    wanted = config.emergency
+    _emergency_numbers(config, mistakes)
+    leaving = {name: trunk for name, trunk in config.trunks.items() if trunk.servers}
+    for index, name in enumerate(wanted.trunks or ()):
+        path: Path = ("emergency", "trunks", index)
+        refers(name, leaving, "a trunk with servers", path, mistakes)
+        if name in leaving and leaving[name].user is not None:
+            why = "emergency calls are proxied, and nobody would answer its challenges to them"
+            mistakes.report(path, f"a trunk without user and password, because {why}", name)
+    if not wanted.trunks and not mistakes.any_in(("emergency",)):
+        _emergencies_routed(config, mistakes)
 
 
 def check_outside(target: str, config: Sections, path: Path, mistakes: Mistakes) -> bool:
@@ -69,3 +84,28 @@ def _trunk(config: Sections, trunk: Trunk, path: Path, mistakes: Mistakes) -> No
         mistakes.report((*path, "user"), "the user who is registered, because register is true")
     if trunk.area is not None and trunk.country is None and config.dialling.country is None:
         mistakes.report((*path, "country"), "a country code, because area is given")
+
+
+def _emergency_numbers(config: Config, mistakes: Mistakes) -> None:
+    if mistakes.any_in(("emergency", "numbers")):
+        return
+    codes = config.feature_codes
+    taken: dict[str, str] = {getattr(codes, name): "[feature_codes]" for name in codes.__struct_fields__}
+    taken |= dict.fromkeys(config.agents, "[agents]")
+    taken |= dict.fromkeys(config.accounts, "[[accounts]]")
+    taken |= dict.fromkeys(config.numbers, "[numbers]")
+    for number in config.emergency.numbers:
+        if number in taken:
+            mistakes.report(("emergency", "numbers"), f'no "{number}", because {taken[number]} has it')
+
+
+def _emergencies_routed(config: Config, mistakes: Mistakes) -> None:
+    """Report routes that were to take emergency calls: these would be answered 380."""
+    plan = plan_of(config.dialling)
+    for index, route in enumerate(config.outbound):
+        for number in config.emergency.numbers:
+            written = number if plan is None else plan.e164(number)
+            if any(matches(pattern, written) for pattern in route.match or ()):
+                why = f"outbound[{index}] takes {number}, which is an emergency number"
+                mistakes.report(("emergency", "trunks"), f"the trunks for emergency calls, because {why}")
+                return

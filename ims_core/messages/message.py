@@ -345,7 +345,10 @@ def _has_tag(line: str) -> bool:
 
 def error_response(request: Request, error: SipError, *, to_tag: str) -> Response:
     """Build the response that tells the sender of ``request`` about ``error``."""
-    return response_to(request, error.status, error.reason, to_tag=to_tag, headers=error.headers)
+    response = response_to(request, error.status, error.reason, to_tag=to_tag, headers=error.headers)
+    if error.body:
+        response.set_body(error.body, error.content_type)
+    return response
 
 
 def _plain_tag(address: str) -> str | None:

@@ -131,6 +131,11 @@ def is_sips(uri: str) -> bool:
     return uri[:5].lower() == "sips:"
 
 
+def is_sos(uri: str) -> bool:
+    """Whether the text of a URI is the URN of an emergency service, in any case (RFC 5031 section 4.2)."""
+    return uri[:4].lower() == "urn:" and _SOS.match(uri) is not None
+
+
 def split_host_port(text: str) -> tuple[str, int | None]:
     """Split ``host[:port]``, with IPv6 hosts in brackets. Raises ``BadRequest``."""
     return _split_remembered(text) if len(text) <= _REMEMBERED_LENGTH else _split_host_port(text)
@@ -200,6 +205,7 @@ _split_remembered = lru_cache(maxsize=4096)(_split_host_port)
 # Most URIs: nothing escaped, no parameter but that of a proxy, no IPv6 address, no dot after the name. What else there
 # is takes the long way.
 _PLAIN = re.compile(r"(sips?):([\w.!~*'()&=+$,/#-]+)@([A-Za-z0-9.-]+(?<!\.))(?::([0-9]{1,5}))?(;lr)?", re.ASCII)
+_SOS = re.compile(r"urn:service:sos(?:\.|$)", re.IGNORECASE)
 _NO_PARAMS: dict[str, str] = {}
 _LOOSE = {"lr": ""}
 # 19.1.4: what must not stand in one of two equal URIs only

@@ -280,7 +280,7 @@ class ResponseContext(Struct, eq=False):
     # Answering ----------------------------------------------------------------------------------------------
 
     def _goes_on(self) -> bool:
-        """Whether the companion knows another way, which is tried then."""
+        """Whether the companion knows another way, which is tried then, or what the sender is told instead."""
         best = self._best
         if self.companion is None or best is None or self._is_given_up or self._has_told:
             return False
@@ -295,8 +295,9 @@ class ResponseContext(Struct, eq=False):
                 return True
             way = self._proxy.way(onward.request or request, came_by, onward.targets)
         except SipError as error:
-            self.companion, self._best = None, error.status
-            return False
+            self._proxy.endpoint.refuse(self.transaction, error)
+            self._let_go()
+            return True
         self._best, self._is_stopped = None, False
         self._challenges.clear()
         self.passage, self.companion = way.passage, onward.companion

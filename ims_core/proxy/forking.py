@@ -12,6 +12,7 @@ from ims_core.messages.uri import is_sips
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
+    from ims_core.locate.courier import Several
     from ims_core.messages.message import Request, Response
     from ims_core.messages.uri import Uri
 
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 class Target(NamedTuple):
     """One place to forward a request to: the new Request-URI, the way there if it is known, a route set (Path).
 
+    The way is a flow, or servers that serve alike, of which one after the other is tried.
     Targets of equal ``q`` are tried at the same time, those of a lower one after them. Targets of the same
     ``instance`` that is not empty are flows to one user agent, the best first (RFC 5626 section 7); ``other_flows`` are
     those left to try when this one has failed.
     """
 
     uri: str
-    flow: Flow | None = None
+    flow: Flow | Several | None = None
     route: Sequence[str] = ()
     q: float = 1.0
     instance: str = ""
@@ -39,7 +41,7 @@ def in_groups(targets: Sequence[Target]) -> list[list[Target]]:
     """
     if len(targets) == 1:
         return [list(targets)]
-    known: dict[tuple[str, Flow | None], Target] = {}
+    known: dict[tuple[str, Flow | Several | None], Target] = {}
     for target in sorted(_one_of_each_instance(targets), key=_least_preferred_last):
         known.setdefault((target.uri, target.flow), target)
     return [list(group) for _, group in groupby(known.values(), key=_least_preferred_last)]

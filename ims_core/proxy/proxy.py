@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from ims_core.errors import Forbidden, MaxBreadthExceeded, NotFound, SipError, TemporarilyUnavailable
+from ims_core.messages.uri import is_sos
 from ims_core.proxy.bounds import Loops, breadth_of, check_proxy_required, hops_left
 from ims_core.proxy.context import ResponseContext
 from ims_core.proxy.forking import Recursion, Target, in_groups
@@ -102,7 +103,8 @@ class Proxy:
         It is not known yet where the request would go, so only a loop to its Request-URI itself is found.
         """
         try:
-            _ = request.target
+            if not is_sos(request.uri):  # the scheme of which is known (16.3 step 2)
+                _ = request.target
             hops_left(request)
             self._loops.mark(request)
             check_proxy_required(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ims_core.roles.routing import Decision, Forward, ToService
@@ -9,7 +10,9 @@ from ims_core.roles.routing import Decision, Forward, ToService
 if TYPE_CHECKING:
     from ims_core.flow import Flow
     from ims_core.messages.message import Request
+    from ims_core.proxy.forward import Companion
     from ims_core.registrar.registrar import Registrar
+    from ims_core.roles.emergency import Emergency
     from ims_core.roles.pcscf import Pcscf
     from ims_core.roles.relay import Relay
     from ims_core.roles.scscf import Scscf
@@ -28,7 +31,9 @@ class Border(Protocol):
 class Ims(NamedTuple):
     """A registrar, a P-CSCF and an S-CSCF as one ``Router``.
 
-    With ``relay`` our users reach other domains, with ``border`` numbers of other networks, and are reached from there.
+    With ``relay`` our users reach other domains, with ``border`` numbers of other networks, and are reached from there;
+    with ``emergency`` anybody reaches emergency services. ``fallback`` makes what goes along with a call to another
+    domain.
     """
 
     registrar: Registrar
@@ -36,17 +41,23 @@ class Ims(NamedTuple):
     scscf: Scscf
     relay: Relay | None = None
     border: Border | None = None
+    emergency: Emergency | None = None
+    fallback: Callable[[Request], Companion] | None = None
 
     def route(self, request: Request, flow: Flow, now: float) -> Decision:
         """Register, or admit the sender and then find where the request goes. Raises ``SipError``."""
         if request.method == "REGISTER":
             return self.registrar.handle(request, flow, now)
+        if self.emergency is not None and (called := self.emergency.decide(request, flow)) is not None:
+            return called
         border = self.border
         if border is not None and (arrived := border.arriving(request, flow)) is not None:
             return arrived
         admitted = self.pcscf.route(request, flow, now)
         if self.relay is not None and admitted.is_user and (target := self.relay.target(request)) is not None:
-            return Forward((target,))
+            if self.fallback is None or request.method != "INVITE":
+                return Forward((target,))
+            return Forward((target,), companion=self.fallback(request))
         if border is not None and admitted.is_user and (left := border.leaving(request, admitted.identity)) is not None:
             return left
         decision = self.scscf.route(request)

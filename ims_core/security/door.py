@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Container
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Final
 
 from ims_core.errors import ServiceUnavailable, SipError
+from ims_core.messages.uri import is_sos
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
@@ -28,16 +28,15 @@ NAMESPACES: Final = {
     "ets": ("4", "3", "2", "1", "0"),
     "wps": ("4", "3", "2", "1", "0"),
 }
-_EMERGENCY = re.compile(r"urn:service:sos(?:\.|$)", re.IGNORECASE)  # RFC 5031 section 4.2
 
 
 class Door:
     """Decides about messages before they are read, and about new requests before there is a transaction for them.
 
     ``closing``, when set, is what new calls get from now on. ``retry_after`` may tell in seconds when a request is
-    worth trying again, ``owns`` whether it belongs to a dialog of ours; ``emergency_numbers`` are never turned away,
-    ``chance`` returns numbers from 0 to 1. ``busy`` returns the numbers of the connections that calls go by.
-    ``rejected`` counts by method what the load turned away.
+    worth trying again, ``owns`` whether it belongs to a dialog of ours, ``is_emergency`` whether it is for an emergency
+    service, so that it is never turned away. ``chance`` returns numbers from 0 to 1. ``busy`` returns the numbers of
+    the connections that calls go by. ``rejected`` counts by method what the load turned away.
     """
 
     def __init__(
@@ -48,7 +47,6 @@ class Door:
         location: Location,
         guard: Guard | None = None,
         admission: Admission | None = None,
-        emergency_numbers: Collection[str] = (),
         chance: Callable[[], float] = lambda: 0.5,
     ) -> None:
         self.guard = guard
@@ -57,12 +55,12 @@ class Door:
         self.retry_after: Callable[[Request], float | None] = lambda _: None
         self.rejected: Counter[str] = Counter()
         self.owns: Callable[[Request], bool] = lambda _: False
+        self.is_emergency: Callable[[Request], bool] = _is_sos
         self.busy: Callable[[], Container[int]] = frozenset
         self._let_in: set[int] = set()
         self._clock = clock
         self._domains = domains
         self._location = location
-        self._emergency_numbers = frozenset(emergency_numbers)
         self._chance = chance
 
     def shuts_out(self, flow: Flow) -> bool:
@@ -77,11 +75,11 @@ class Door:
         now, method = self._clock(), request.method
         is_within_dialog = method != "REGISTER" and _has_to_tag(request)
         guard = self.guard if not (is_within_dialog and self.owns(request)) else None
-        if guard is not None and not self._is_emergency(request) and not guard.admits(request, flow, now):
+        if guard is not None and not self.is_emergency(request) and not guard.admits(request, flow, now):
             return False
         if is_within_dialog or method == "CANCEL":
             return True
-        if self.closing is not None and method == "INVITE":
+        if self.closing is not None and method == "INVITE" and not self.is_emergency(request):
             raise self.closing
         admission = self.admission
         if admission is None:
@@ -130,18 +128,7 @@ class Door:
         try:
             if request.method == "REGISTER":
                 return self._location.has_flow(flow) or (self._domains.aor_of(request.to.uri) or "") in self._location
-            return self._is_emergency(request) or _has_priority(request)
-        except SipError:
-            return False
-
-    def _is_emergency(self, request: Request) -> bool:
-        """Whether a request is for an emergency service, by its URN or by its number here (RFC 5031)."""
-        if request.uri[:4].lower() == "urn:":
-            return _EMERGENCY.match(request.uri) is not None
-        if not self._emergency_numbers:
-            return False
-        try:
-            return request.target.user in self._emergency_numbers
+            return self.is_emergency(request) or _has_priority(request)
         except SipError:
             return False
 
@@ -153,6 +140,10 @@ class Door:
             told = None
         seconds = RETRY_SECONDS if told is None else told
         return max(1, round(seconds * (1 + JITTER * self._chance())))
+
+
+def _is_sos(request: Request) -> bool:
+    return is_sos(request.uri)
 
 
 def _has_to_tag(request: Request) -> bool:

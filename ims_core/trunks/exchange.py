@@ -55,7 +55,7 @@ class Exchange:
     def __init__(self, source_of: Callable[[str], str | None], number: Callable[[int], int]) -> None:
         self.trunks: dict[str, Trunk] = {}
         self.routes: tuple[Route, ...] = ()
-        self._source_of = source_of
+        self.source_of = source_of
         self._number = number
 
     # In -----------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ class Exchange:
         Known are the configured sources; where a trunk has registered: the address of its registrar, and whoever calls
         the Contact that only the registrar was told.
         """
-        source = self._source_of(flow.remote[0])
+        source = self.source_of(flow.remote[0])
         if source is not None:
             return self.trunks.get(source)
         for trunk in self.trunks.values():
@@ -77,11 +77,11 @@ class Exchange:
 
     def is_from_trunk(self, request: Request, flow: Flow) -> bool:
         """Whether a request outside any dialog comes from a trunk."""
-        return self._source_of(flow.remote[0]) is not None or self.trunk_of(request, flow) is not None
+        return self.source_of(flow.remote[0]) is not None or self.trunk_of(request, flow) is not None
 
     def trusts(self, host: str) -> bool:
         """Whether a trunk is known to send from this address."""
-        return self._source_of(host) is not None or any(trunk.owns(host) for trunk in self.trunks.values())
+        return self.source_of(host) is not None or any(trunk.owns(host) for trunk in self.trunks.values())
 
     def arrival(self, request: Request, flow: Flow) -> Arrival | None:
         """Read who calls whom in an INVITE from a trunk; None when it is from none."""
@@ -99,6 +99,13 @@ class Exchange:
     def leads_out(self, number: str) -> bool:
         """Whether some route takes ``number``."""
         return self._route(number) is not None
+
+    def is_down(self, number: str) -> bool:
+        """Whether some route takes ``number``, and no trunk of it is up."""
+        route = self._route(number)
+        return route is not None and not any(
+            trunk.is_up for name in route.trunks if (trunk := self.trunks.get(name)) is not None
+        )
 
     def ways(self, number: str) -> list[Trunk]:
         """Return the trunks to try for ``number``, best first: those that are up, and only if there is none the others.

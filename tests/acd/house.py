@@ -308,7 +308,7 @@ class House:
         listeners = {("UDP", SERVER): "127.0.0.1:5060"}
         distributor = build_distributor(self.config, self.loop.time(), self.random.random, epoch=START.timestamp())
         domains = Domains("ims.example", ["127.0.0.1:5060"])
-        border = build_border(lambda: self.present, ids=self.ids, domains=domains)
+        border = build_border(lambda: self.present, ids=self.ids, domains=domains, clock=self.loop.time)
         node = build_node(
             lambda: self.present,
             ids=self.ids,

@@ -176,7 +176,7 @@ def test_protection_and_overload_can_be_off() -> None:
         ('protection.allow = ["somebody"]', "protection.allow"),
         ("protection.wrong_credentials = -1", "protection.wrong_credentials"),
         ("overload.target_seconds = 0", "overload.target_seconds"),
-        ('overload.emergency_numbers = ["1 1 0"]', "overload.emergency_numbers"),
+        ('overload.emergency_numbers = ["110"]', "overload.emergency_numbers"),
     ],
 )
 def test_a_mistake_is_told_in_a_line(written: str, place: str) -> None:

@@ -60,6 +60,8 @@ numbers = "national"
 [[outbound]]
 match = ["+86.", "110"]
 trunks = ["one", "two"]
+[emergency]
+numbers = []
 """
 OUTSIDE = 'overflow = [{ when = "waited", above = 3, to = "external:+8613900139000" }]'
 

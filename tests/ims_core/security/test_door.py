@@ -12,6 +12,7 @@ from ims_core.errors import ServiceUnavailable
 from ims_core.flow import Flow
 from ims_core.messages.message import Response
 from ims_core.messages.parser import parse_message
+from ims_core.roles.emergency import Emergency, Plan
 from ims_core.roles.ims import Ims
 from ims_core.security.admission import ADJUST_EVERY, Admission
 from ims_core.security.digest import answer_challenge
@@ -43,6 +44,19 @@ def overloaded(site: Site) -> Door:
     door.admission.rate = 1e-9
     door.admission.observe = lambda age, now: None  # type: ignore[method-assign]
     return door
+
+
+def know_112(site: Site) -> None:
+    """Let 112 be dialled for an emergency service to which there is no way."""
+    emergency = Emergency(
+        plan=lambda: Plan(numbers=frozenset(("112",))),
+        serves=site.domains.serves,
+        ways=lambda _called, _flow: (),
+        trusts=lambda _: False,
+        own_uri=lambda _: "",
+        on_step=lambda _: None,
+    )
+    site.node.door.is_emergency = emergency.concerns
 
 
 def exchange(site: Site, data: bytes, flow: Flow = STRANGER) -> list[Response]:
@@ -183,7 +197,7 @@ def test_what_must_pass_passes_under_any_load() -> None:
 def test_emergencies_and_priority_pass(uri: str, headers: list[tuple[str, str]], passes: bool) -> None:
     site = new_site()
     door = overloaded(site)
-    door._emergency_numbers = frozenset(("112",))
+    know_112(site)
     found = exchange(site, request_bytes("INVITE", uri, headers=headers))
     assert (503 not in [response.status for response in found]) is passes
 
@@ -209,7 +223,7 @@ def test_what_has_priority_passes_even_if_overload_begins_with_it(priority: str,
 @pytest.mark.parametrize("uri", ["urn:service:sos", "URN:Service:SOS.ambulance", "sip:112@ims.example"])
 def test_emergencies_are_never_beyond_what_a_source_may_send(uri: str, flow: Flow) -> None:
     site = new_site(requests_per_second=1e-9, burst=1, unanswered_challenges=10)
-    site.node.door._emergency_numbers = frozenset(("112",))
+    know_112(site)
     guard = site.node.door.guard
     assert guard is not None
     exchange(site, request_bytes("OPTIONS", branch="z9hG4bKlast"), flow)
@@ -242,6 +256,8 @@ def test_the_end_of_service_turns_calls_away_and_nothing_else() -> None:
     (response,) = exchange(site, request_bytes("OPTIONS", branch="z9hG4bK2"))
     assert response.status == 407
     assert not site.node.door.rejected, "that is not load"
+    (response,) = exchange(site, request_bytes("INVITE", "urn:service:sos", branch="z9hG4bK3", call_id="3"))
+    assert response.status == 416, "an emergency comes in; that there is no way to help here is another matter"
 
 
 def test_how_long_messages_wait_and_what_servers_behind_say_is_heard() -> None:

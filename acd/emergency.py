@@ -1,0 +1,136 @@
+"""What the configuration means to emergency calls, and what is told of them; and who is sent to the other network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from acd.log import Thrift
+from ims_core.flow import Address, transport_parameter
+from ims_core.messages.uri import is_sos
+from ims_core.proxy.forking import Target
+from ims_core.roles.emergency import Attempt, Emergency, Plan, Step, Told
+from ims_core.roles.fallback import REFUSALS, Fallback
+
+if TYPE_CHECKING:
+    from acd.config import Config
+    from ims_core.errors import SipError
+    from ims_core.flow import Flow
+    from ims_core.messages.message import Request
+    from ims_core.messages.uri import Uri
+    from ims_core.proxy.proxy import Proxy
+    from ims_core.trunks.exchange import Exchange
+
+LINES_A_MINUTE: Final = 600  # of the log; callers whom nobody knows write it
+
+log = structlog.get_logger()
+
+
+class Emergencies:
+    """The emergency calls of an element: proxied, so that a full or draining engine does not stop them.
+
+    What is configured is asked of ``present`` each time; ``serves`` tells whether a URI names this platform, ``clock``
+    is in seconds. ``steps`` counts what became of calls.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        present: Callable[[], Config],
+        serves: Callable[[Uri], bool],
+        *,
+        clock: Callable[[], float],
+    ) -> None:
+        self.steps: Counter[str] = Counter(dict.fromkeys(Step, 0))
+        self.advertised: dict[tuple[str, Address], str] = {}
+        self._exchange = exchange
+        self._present = present
+        self._known: tuple[Config | None, Plan] = (None, Plan())
+        self._thrift = Thrift(clock, LINES_A_MINUTE, "emergency.lines_omitted")
+        self.role = Emergency(
+            plan=self._plan,
+            serves=serves,
+            ways=self._ways,
+            trusts=lambda flow: exchange.trusts(flow.remote[0]),
+            own_uri=self._own_uri,
+            on_step=self._told,
+        )
+
+    def under_way(self, proxy: Proxy) -> bool:
+        """Whether some emergency call is being set up, which nobody could finish without this process."""
+        return any(isinstance(context.companion, Attempt) for context in proxy.active)
+
+    def _plan(self) -> Plan:
+        config = self._present()
+        known, plan = self._known
+        if known is not config:
+            wanted = config.emergency
+            plan = Plan(
+                numbers=frozenset(wanted.numbers),
+                services=wanted.services,
+                country=config.dialling.country or "",
+                reason=wanted.reason,
+            )
+            self._known = config, plan
+        return plan
+
+    def _ways(self, called: str, flow: Flow) -> Iterable[Target]:
+        """Return the trunks for emergencies, those that are up first, however full they are; never the way back."""
+        source = self._exchange.source_of(flow.remote[0])
+        known = self._exchange.trunks
+        trunks = [known[name] for name in self._present().emergency.trunks if name in known and name != source]
+        trunks.sort(key=lambda trunk: not trunk.is_up)
+        # or_else: there is always another way, the next trunk or the other network
+        return [
+            Target(called if is_sos(called) else trunk.target(called), trunk.hop(or_else=True), trunk.route())
+            for trunk in trunks
+        ]
+
+    def _own_uri(self, flow: Flow) -> str:
+        host = self.advertised.get((flow.transport, flow.local))
+        return f"sip:{host}{transport_parameter(flow.transport, 'sip')}" if host else ""
+
+    def _told(self, told: Told) -> None:
+        step, request, flow, service, way, status = told
+        self.steps[step] += 1
+        if not self._thrift.allows():
+            return
+        line = log.info if step in {Step.CALLED, Step.ANSWERED, Step.CANCELLED} else log.warning
+        line(
+            f"emergency.{step}",
+            call_id=request.call_id,
+            method=request.method,
+            service=service,
+            caller=request.get("From"),
+            source=str(flow),
+            **({"way": way} if way else {}),
+            **({"status": status} if status else {}),
+        )
+
+
+class Fallbacks:
+    """Who is refused so that his handset calls by the circuit-switched network (回退传统语音).
+
+    The status is looked up in ``present`` each time; ``counted`` is how many there were.
+    """
+
+    def __init__(self, present: Callable[[], Config]) -> None:
+        self.counted = 0
+        self._present = present
+
+    def refusal(self) -> SipError:
+        """Return what such a caller is told: no Retry-After, no body."""
+        return REFUSALS[self._present().fallback.status]()
+
+    def note(self, call_id: str, called: str, reason: str) -> None:
+        """Take note of a call for which there was no way."""
+        self.counted += 1
+        log.warning("call.fell_back", call_id=call_id, called=called, reason=reason)
+
+    def along(self, request: Request) -> Fallback:
+        """Return what goes along with a call that leaves as it is."""
+        call_id, called = request.call_id, request.uri
+        return Fallback(self.refusal, lambda status: self.note(call_id, called, str(status)))
