@@ -117,6 +117,10 @@ class Node:
         self.courier.resolver.answer(question, answer)
         self._react()
 
+    def settle(self) -> None:
+        """Act on what its owner has changed otherwise: contacts that were removed from the location, for one."""
+        self._react()
+
     def call(self, hop: Hop, on_event: EventHandler, *, credentials: Credentials | None = None) -> OutgoingCall:
         """Make a session that can call through ``hop``; ``credentials`` answer who asks for some there."""
         return self.ua.outgoing(hop, on_event, credentials=credentials)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ims_core.errors import BadRequest
@@ -33,6 +34,16 @@ def split_multipart(content_type: str, body: bytes) -> list[Part]:
         head, _, content = (b"\r\n" + part).partition(b"\r\n\r\n")
         parts.append(Part(_headers(head), content))
     raise BadRequest("Multipart body without end")
+
+
+def join_multipart(parts: Sequence[tuple[str, bytes]], boundary: str) -> tuple[str, bytes]:
+    """Return Content-Type and body of several parts, each a Content-Type and a body that does not hold ``boundary``."""
+    delimiter = f"--{boundary}".encode()
+    sections = [
+        b"%s\r\nContent-Type: %s\r\n\r\n%s\r\n" % (delimiter, content_type.encode(), body)
+        for content_type, body in parts
+    ]
+    return f"multipart/mixed;boundary={boundary}", b"".join((*sections, delimiter, b"--\r\n"))
 
 
 def _headers(head: bytes) -> dict[str, str]:
