@@ -6,6 +6,8 @@
     ims-acd demo [...]                                          show five callers and two agents
     ims-acd simulate --config FILE --arrivals EXPR [...]        the engine on a virtual clock: figures and a plot
     ims-acd explain CALL --config FILE                          why a call was offered to whom
+    ims-acd profile check --profile FILE                        say whether a service profile can be used
+    ims-acd profile explain --profile FILE --request FILE       which application servers see a request, and why
     ims-acd queue-log --config FILE [--since TIME] [...]        the event log in the form of Asterisk's queue_log
     ims-acd version
 
@@ -25,7 +27,12 @@ from acd.config.source import Source
 
 WRONG = 2
 # The commands with arguments of their own.
-_OWN = {"demo": "acd.demo", "kpis": "acd.kpi.command", "simulate": "acd.simulation.command"}
+_OWN = {
+    "demo": "acd.demo",
+    "kpis": "acd.kpi.command",
+    "profile": "acd.profilecommand",
+    "simulate": "acd.simulation.command",
+}
 
 _JOURNAL = {"explain": "tell why a call was offered to whom", "queue-log": "print the log as Asterisk's queue_log"}
 
@@ -80,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     commands.add_parser("kpis", help="print key figures from the event log", add_help=False)
     commands.add_parser("demo", help="show a few calls on this host", add_help=False)
+    commands.add_parser("profile", help="check or explain a service profile", add_help=False)
     commands.add_parser("simulate", help="run the engine on a virtual clock", add_help=False)
     for name, purpose in _JOURNAL.items():
         commands.add_parser(name, help=purpose, add_help=False)

@@ -21,6 +21,7 @@ LIVE = frozenset(
         "fallback",
         "outbound",
         "profiles",
+        "profiles",
         "queues",
         "subscribers",
         "trunks",

@@ -14,6 +14,7 @@ from acd.config.checks import check
 from acd.config.fitting import check_memberships
 from acd.config.mistakes import Mistakes
 from acd.config.model import Account, AccountTable, Config, Document, Sections
+from acd.config.profiles import read_profiles
 from acd.config.reader import NOTHING, Path, Unquoted, read, read_struct
 from acd.config.routing import ALL, Agent, AgentTable, Membership, RefuseDelays
 from acd.config.values import Contact, Users
@@ -140,7 +141,8 @@ def _resolve(document: Document, mistakes: Mistakes) -> tuple[Config, dict[str, 
     if document.callers.file is not None:
         known = {**read_callers(document.callers.file, mistakes), **document.callers.known}
         common["callers"] = replace(document.callers, known=known)
-    return Config(**common, accounts=accounts, agents=agents), written
+    profiles = read_profiles(document.profiles, mistakes)
+    return Config(**common, accounts=accounts, agents=agents, profiles=profiles), written
 
 
 def _accounts(tables: Sequence[AccountTable], mistakes: Mistakes) -> dict[str, Account]:

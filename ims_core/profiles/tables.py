@@ -134,13 +134,17 @@ def _criterion(table: CriterionTable, path: Path, findings: Findings) -> Criteri
 
 
 def _trigger(table: CriterionTable, path: Path, findings: Findings) -> Trigger | None:
+    every, some = (_groups(getattr(table, name), (*path, name), findings) for name in ("all", "any"))
     if table.all and table.any:
         findings.report((*path, "any"), "nothing beside all: put what is alternative into an inner list")
-        return None
-    form, name = (Form.DISJUNCTIVE, "any") if table.any else (Form.CONJUNCTIVE, "all")
+    form, groups = (Form.DISJUNCTIVE, some) if some else (Form.CONJUNCTIVE, every)
+    return Trigger(form, groups) if groups and all(groups) else None
+
+
+def _groups(conditions: Conditions, path: Path, findings: Findings) -> tuple[Group, ...]:
     groups: list[Group] = []
-    for index, item in enumerate(table.any or table.all):
-        place: Path = (*path, name, index)
+    for index, item in enumerate(conditions):
+        place: Path = (*path, index)
         if isinstance(item, ConditionTable):
             members = [_condition(item, place, findings)]
         else:
@@ -148,7 +152,7 @@ def _trigger(table: CriterionTable, path: Path, findings: Findings) -> Trigger |
         if not members:
             findings.report(place, "at least one condition")
         groups.append(tuple(member for member in members if member is not None))
-    return Trigger(form, tuple(groups)) if groups and all(groups) else None
+    return tuple(groups)
 
 
 def _condition(table: ConditionTable, path: Path, findings: Findings) -> ServicePointTrigger | None:
