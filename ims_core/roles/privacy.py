@@ -21,6 +21,7 @@ _ASSERTED: Final = frozenset(("p-asserted-identity", "remote-party-id"))
 _OF_USER: Final = frozenset(
     ("subject", "call-info", "organization", "user-agent", "server", "reply-to", "in-reply-to", "referred-by")
 )
+_HISTORY: Final = frozenset(("history-info",))
 _DONE: Final = frozenset(("user", "history"))  # RFC 3323 5: a service takes off what it has done
 _NOT_DONE: Final = frozenset(("header", "session"))
 
@@ -43,22 +44,28 @@ def wishes(message: Message) -> frozenset[str]:
     return frozenset() if "none" in found else found
 
 
+def demand(message: Message) -> None:
+    """Refuse what demands a privacy that cannot be given here. Raises ``PrivacyUnavailable``."""
+    if "privacy" in message.keys:
+        wished = wishes(message)
+        if "critical" in wished and not _NOT_DONE.isdisjoint(wished):
+            raise PrivacyUnavailable
+
+
 def respect(message: Message) -> frozenset[str]:
     """Take off a message to a handset what its sender does not want to be known; return what was wished.
 
-    From stays: see ``hide_caller``. Raises ``PrivacyUnavailable``.
+    From stays: see ``hide_caller``.
     """
     wished = wishes(message)
     if not wished:
         return wished
-    if "critical" in wished and not _NOT_DONE.isdisjoint(wished):
-        raise PrivacyUnavailable
     if "id" in wished:  # RFC 3325 7: "the proxy MUST remove all the P-Asserted-Identity header fields"
         strip(message, _ASSERTED)
     if "user" in wished:
         strip(message, _OF_USER)
     if "history" in wished:  # RFC 7044 10.1.2
-        strip(message, frozenset(("history-info",)))
+        strip(message, _HISTORY)
     if not _DONE.isdisjoint(wished):
         _take_off_done(message)
     return wished
@@ -67,20 +74,9 @@ def respect(message: Message) -> frozenset[str]:
 def hide_caller(request: Request) -> str:
     """Make From anonymous, all but its tag (RFC 3323 4.1.1.3); return the value it had."""
     value = request.require("From")
-    request.set("From", _anonymous(value))
-    return value
-
-
-def hide_callee(request: Request) -> str:
-    """Make To anonymous, all but its tag, in a request of a dialog whose caller is hidden; return the value it had."""
-    value = request.require("To")
-    request.set("To", _anonymous(value))
-    return value
-
-
-def _anonymous(value: str) -> str:
     tag = parse_name_addr(value).tag
-    return f"{ANONYMOUS};tag={tag}" if tag else ANONYMOUS
+    request.set("From", f"{ANONYMOUS};tag={tag}" if tag else ANONYMOUS)
+    return value
 
 
 def _take_off_done(message: Message) -> None:

@@ -1,0 +1,323 @@
+"""The first hop of handsets: what it lets in, and what it lets out to them (TS 24.229 section 5.2.6).
+
+handset ── originate ─► network ── towards_user ─► handset       requests outside dialogs
+        ◄─ BackToHandset ───────── FromHandset ──                their responses, by companions
+        ── within ──────────────── within ──────►                requests within dialogs, and theirs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ims_core.errors import BadRequest, Forbidden, SipError
+from ims_core.messages.headers import parse_name_addr
+from ims_core.messages.uri import parse_uri, same_uri
+from ims_core.proxy.forward import Passing, ToService
+from ims_core.proxy.passage import DIALOG_FORMING
+from ims_core.proxy.routes import routes_beyond
+from ims_core.roles.charging import answer_vector, charging_vector, write_vector
+from ims_core.roles.icid import Dialogs, Kept
+from ims_core.roles.identity import (
+    ASSERTED,
+    PREFERRED,
+    IdentitySet,
+    addresses,
+    assert_identity,
+    identity_set,
+    preference,
+    sender_of,
+)
+from ims_core.roles.privacy import demand, hide_caller, respect
+from ims_core.roles.secagree import SecurityAgreement, drop_option
+from ims_core.roles.trust import give_to_handset, take_from_handset
+
+if TYPE_CHECKING:
+    from ims_core.flow import Flow
+    from ims_core.messages.message import Request, Response
+    from ims_core.messages.uri import Uri
+    from ims_core.proxy.forward import Companion, Forward
+    from ims_core.roles.charging import ChargingVector
+    from ims_core.roles.handsets import Handset, Known
+    from ims_core.roles.icid import Icids
+
+KEEP_SECONDS: Final = 120
+NOBODY: Final = identity_set(())
+
+
+class Admitted(NamedTuple):
+    """A request of a handset as the network may believe it.
+
+    ``asserted`` is the identity that it is from, a name-addr, ``identity`` its user or number. ``companion`` is to go
+    along with it; ``handset`` tells by which way it is to go on.
+    """
+
+    request: Request
+    identity: str
+    asserted: str
+    companion: Companion
+    handset: Handset
+    is_user: bool = True
+
+
+class FirstHop:
+    """Polices what handsets send, and what they are sent.
+
+    ``known`` are the handsets that registered here; ``trusts`` tells whether a request that came by a flow is from
+    within the network. ``agreement`` judges what handsets say of the security of this hop. ``leads_to_handset`` tells
+    of a request within a dialog that comes from a handset whether it goes straight to another one, as it does where
+    all roles are one process. Handsets that ask whether to keep their flow alive are told to, every ``keep_seconds``.
+    """
+
+    def __init__(
+        self,
+        known: Known,
+        *,
+        icids: Icids,
+        trusts: Callable[[Request, Flow], bool],
+        agreement: SecurityAgreement | None = None,
+        leads_to_handset: Callable[[Request], bool] = lambda _: False,
+        keep_seconds: int = KEEP_SECONDS,
+    ) -> None:
+        self.known = known
+        self.icids = icids
+        self.trusts = trusts
+        self.agreement = agreement or SecurityAgreement(())
+        self.dialogs = Dialogs()
+        self.keep_seconds = keep_seconds
+        self._leads_to_handset = leads_to_handset
+
+    # Requests outside dialogs ---------------------------------------------------------------------------------
+
+    def originate(self, request: Request, flow: Flow, now: float) -> Admitted:
+        """Admit a request of a handset outside any dialog, but not REGISTER (5.2.6.3.3, 5.2.6.3.7, 5.2.6.3.11).
+
+        Raises ``Forbidden`` for who is not registered, and what ``SecurityAgreement.judge`` does.
+        """
+        handset = self.sender(request, flow)
+        if handset is None:
+            raise Forbidden("Not registered")
+        self.agreement.judge(request, flow)
+        asserted = preference(request, handset.identities) or handset.identities.default
+        copy = request.copy()
+        self.admit(copy, asserted)
+        # of a service of privacy the network is told as a whole (RFC 3323 4.3)
+        drop_option(copy, "Proxy-Require", "privacy")
+        identity = parse_name_addr(asserted).uri.user if asserted else ""
+        return Admitted(copy, identity, asserted, BackToHandset(self.keep_seconds), handset)
+
+    def sender(self, request: Request, flow: Flow) -> Handset | None:
+        """Return which handset sends a request: by its flow; where several share one, by what it says of itself."""
+        names = addresses(request, PREFERRED)
+        sender = sender_of(request)
+        return self.known.sender(flow, names if sender is None else (*names, sender))
+
+    def admit(self, copy: Request, asserted: str) -> None:
+        """Make of the copy of a request of a handset what the network may believe; ``asserted`` empty: of nobody."""
+        take_from_handset(copy)
+        self.agreement.cleanse(copy)
+        assert_identity(copy, asserted)
+        write_vector(copy, self.icids.of_dialog(copy.call_id, copy.from_tag))
+
+    def towards_user(self, request: Request, forward: Forward) -> Forward:
+        """Make of what goes to a handset what it may be told (5.2.6.4.3, 5.2.6.4.7, 5.2.6.4.11).
+
+        ``request`` is the one that came, from where it is not another that is forwarded. Raises
+        ``PrivacyUnavailable``.
+        """
+        handset = None
+        for target in forward.targets:
+            try:
+                handset = self.known.at(parse_uri(target.uri))
+            except SipError:
+                continue
+            if handset is not None:
+                break
+        copy = (forward.request or request).copy()
+        companion: Companion = self.tell(copy, NOBODY if handset is None else handset.identities)
+        if forward.companion is not None:
+            companion = Chain((companion, forward.companion))
+        return forward._replace(request=copy, companion=companion)
+
+    def tell(self, copy: Request, identities: IdentitySet) -> FromHandset:
+        """Make of the copy of a request what a handset with these identities may be told of it."""
+        demand(copy)
+        vector, called = charging_vector(copy), copy.get("P-Called-Party-ID") or ""
+        give_to_handset(copy)
+        hides = "user" in respect(copy)
+        caller = hide_caller(copy) if hides else ""
+        companion = FromHandset(self, copy, identities, called=called, vector=vector, caller=caller)
+        if copy.method in DIALOG_FORMING and (vector is not None or hides):
+            self.dialogs.keep(copy.call_id, copy.from_tag, Kept(vector, hides))
+        return companion
+
+    # Requests within dialogs ----------------------------------------------------------------------------------
+
+    def within(self, request: Request, flow: Flow, now: float) -> Passing | None:
+        """Say how a request within a dialog goes on (5.2.6.3.5, 5.2.6.3.9, 5.2.6.4.5, 5.2.6.4.9): ``Node.within``.
+
+        Who called need not be registered any more: calls that are under way may end.
+        """
+        copy = request.copy()
+        companions: list[Companion] = []
+        is_inside = self.trusts(request, flow)
+        if not is_inside:
+            if "security-verify" in request.keys and request.method != "ACK":
+                self.agreement.judge(request, flow)
+            take_from_handset(copy)
+            self.agreement.cleanse(copy)
+            if request.method != "ACK":  # RFC 7315 5.7: no P-Charging-Vector in ACK
+                write_vector(copy, self._vector_of(copy))
+            companions.append(BackToHandset(self.keep_seconds))
+        if is_inside or self._leads_to_handset(request):
+            vector = charging_vector(copy)
+            give_to_handset(copy)
+            respect(copy)
+            kept = self.dialogs.get(copy.call_id, copy.from_tag)
+            caller = hide_caller(copy) if kept is not None and kept.hides_caller else ""
+            companions.insert(0, FromHandset(self, copy, vector=vector, caller=caller))
+        return Passing(copy, Chain(tuple(companions)))
+
+    def _vector_of(self, request: Request) -> ChargingVector:
+        """Return the vector of the dialog: as it came with it, where it was made towards this handset."""
+        kept = self.dialogs.get(request.call_id, request.to_tag)
+        if kept is not None and kept.vector is not None:
+            return kept.vector
+        return self.icids.of_dialog(request.call_id, request.from_tag)
+
+
+class BackToHandset:
+    """Goes along with a request of a handset: what of the responses it is told (5.2.6.3.4, 5.2.6.3.8)."""
+
+    def __init__(self, keep_seconds: int = 0) -> None:
+        self._keep_seconds = keep_seconds
+
+    def returned(self, response: Response) -> None:
+        """Take off what no handset is told, and what the callee does not want to be."""
+        give_to_handset(response)
+        respect(response)
+        if self._keep_seconds and 100 < response.status < 300:
+            answer_keep(response, self._keep_seconds)
+
+    def instead(self, status: int) -> Forward | None:
+        """Know no other way."""
+        return None
+
+
+class FromHandset:
+    """Goes along with a request to a handset: what of its responses is believed (5.2.6.4.4, 5.2.6.4.8).
+
+    ``identities`` are the callee's, ``called`` the one that the request was for; ``vector`` was kept aside, ``caller``
+    is the From that the handset was not told.
+    """
+
+    def __init__(
+        self,
+        hop: FirstHop,
+        request: Request,
+        identities: IdentitySet = NOBODY,
+        *,
+        called: str = "",
+        vector: ChargingVector | None,
+        caller: str,
+    ) -> None:
+        self._hop = hop
+        self._method = request.method
+        self._dialog = request.call_id, request.from_tag
+        self._to_tag = request.to_tag
+        self._identities = identities
+        self._called = called
+        self._vector = vector
+        self._caller = caller
+
+    def returned(self, response: Response) -> None:
+        """Have the response say who answers, and to which request the network is to charge it."""
+        preferred = preference(response, self._identities)
+        take_from_handset(response)
+        if response.status > 100 and not self._to_tag:
+            assert_identity(response, preferred or self._called or self._identities.default)
+        answer_vector(response, self._vector, self._hop.icids.network)
+        if self._caller:
+            response.set("From", self._caller)
+        self._end(response.status)
+
+    def instead(self, status: int) -> Forward | None:
+        """Know no other way."""
+        if not self._to_tag:
+            self._end(status)
+        return None
+
+    def _end(self, status: int) -> None:
+        """Forget a dialog that did not come about, or is over."""
+        if status < 200:
+            return
+        call_id, from_tag = self._dialog
+        if not self._to_tag and status >= 300:
+            self._hop.dialogs.forget(call_id, from_tag)
+        elif self._to_tag and self._method == "BYE":
+            self._hop.dialogs.forget(call_id, from_tag)
+            self._hop.dialogs.forget(call_id, self._to_tag)
+
+
+class Chain:
+    """Several companions of one request, who edit its responses one after the other, the callee's first."""
+
+    def __init__(self, companions: tuple[Companion, ...]) -> None:
+        self._companions = companions
+
+    def returned(self, response: Response) -> None:
+        """Have each edit a response."""
+        for companion in self._companions:
+            companion.returned(response)
+
+    def instead(self, status: int) -> Forward | ToService | None:
+        """Ask each for another way; those who are nearer to the sender go along with that, too."""
+        for position, companion in enumerate(self._companions):
+            onward = companion.instead(status)
+            if onward is None:
+                continue
+            rest = self._companions[position + 1 :]
+            if not rest or isinstance(onward, ToService):
+                return onward
+            first = () if onward.companion is None else (onward.companion,)
+            return onward._replace(companion=Chain((*first, *rest)))
+        return None
+
+
+def enforced_route(
+    request: Request, service_route: tuple[str, ...], is_local: Callable[[Uri], bool], *, refuses: bool = False
+) -> tuple[str, ...]:
+    """Return the way of a handset's request: the Service-Route of its registration, whatever it has preloaded.
+
+    5.2.6.3.3: where that is another, it is replaced or, with ``refuses``, the request is: raises ``BadRequest``.
+    """
+    if refuses and not _same_route(routes_beyond(request, is_local), service_route):
+        raise BadRequest("Route is not the Service-Route")
+    return service_route
+
+
+def _same_route(preloaded: tuple[str, ...], service_route: tuple[str, ...]) -> bool:
+    """Compare URI by URI, "not as a whole string"."""
+    if len(preloaded) != len(service_route):
+        return False
+    for one, other in zip(preloaded, service_route, strict=True):
+        try:
+            if not same_uri(parse_name_addr(one).uri, parse_name_addr(other).uri):
+                return False
+        except SipError:
+            return False
+    return True
+
+
+def answer_keep(response: Response, seconds: int) -> None:
+    """Tell who offers to keep its flow alive, by ``keep`` in its Via, to do so (RFC 6223 section 4.3)."""
+    if "keep" not in response.top_via_text.lower():
+        return
+    text = response.top_via_text
+    params = text.split(";")
+    told = [f"keep={seconds}" if param.strip().lower() == "keep" else param for param in params]
+    if told != params:
+        response.replace_top_via(";".join(told))
+
+
+__all__ = ["ASSERTED", "Admitted", "BackToHandset", "Chain", "FirstHop", "FromHandset", "answer_keep", "enforced_route"]
