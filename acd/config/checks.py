@@ -27,6 +27,7 @@ def check(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> Non
     _registrar(config, mistakes)
     _cdr_upload(config, mistakes)
     check_ims(config, mistakes)
+    _profiles(config, mistakes)
     check_trunks(config, mistakes)
     check_emergency(config, mistakes)
     check_routing(config, mistakes)
@@ -146,6 +147,11 @@ def _registrar(config: Sections, mistakes: Mistakes) -> None:
             f"from {low} to {high}",
             registrar.default_expires_seconds,
         )
+
+
+def _profiles(config: Config, mistakes: Mistakes) -> None:
+    for index, subscriber in enumerate(config.subscribers):
+        refers(subscriber.profile, config.profiles, "a profile", ("subscribers", index, "profile"), mistakes)
 
 
 def _cdr_upload(config: Sections, mistakes: Mistakes) -> None:
