@@ -70,9 +70,8 @@ class ImsEnrolment:
             self.refused["unknown"] += 1
             raise NotFound
         subscriber = self._sender(request, identity, found)
-        implicit = None if subscriber is None else self._identities.set_with(subscriber, found)
-        default = None if implicit is None else default_of(implicit)
-        if subscriber is None or implicit is None or default is None:
+        default = default_of(found.set)
+        if subscriber is None or subscriber.private not in found.privates or default is None:
             self.refused["forbidden"] += 1
             raise Forbidden
         private, aor = subscriber.private, default.uri
@@ -83,8 +82,8 @@ class ImsEnrolment:
             None if is_proven else authenticator,
             private.removesuffix(f"@{authenticator.realm}"),
             private,
-            identity,
-            (("P-Associated-URI", associated(implicit)),),
+            identity if found.identity.wildcard else found.identity.uri,
+            (("P-Associated-URI", associated(found.set)),),
         )
 
     def registered(self, registrant: Registrant, request: Request, response: Response) -> None:
@@ -99,8 +98,8 @@ class ImsEnrolment:
             if params is not None and params.get("realm") in realms and (username := params.get("username")):
                 by_private = self._subscribers.by_private
                 return by_private(username) or by_private(f"{username}@{params['realm']}")
-        derived = self._subscribers.by_private(identity.partition(":")[2])
-        return derived if derived is not None and self._identities.set_with(derived, found) else found.subscriber
+        derived = identity.partition(":")[2]
+        return self._subscribers.by_private(derived) if derived in found.privates else found.subscriber
 
     def _is_known(self, request: Request, aor: str, private: str) -> bool:
         """Whether a REGISTER is about nothing but contacts that this subscriber has registered."""

@@ -175,7 +175,7 @@ class Location:
     def __iter__(self) -> Iterator[Binding]:
         return (binding for bindings in self._by_aor.values() for binding in bindings)
 
-    def __contains__(self, aor: str) -> bool:
+    def __contains__(self, aor: object) -> bool:
         return aor in self._by_aor
 
     def next_event(self) -> LocationEvent | None:

@@ -118,7 +118,7 @@ class ThirdParties:
         """The profiles of a set, each with an identity to register: the one of the REGISTER if it has the profile."""
         registered = change.aor if change.cause is None else change.cause.registrant.identity
         first: dict[str, str] = {}
-        for identity in self._identities.identities_of(change.aor):
+        for identity in self._identities.usable(change.aor):
             if not identity.wildcard and (identity.profile not in first or identity.uri == registered):
                 first[identity.profile] = identity.uri
         for name, uri in first.items():

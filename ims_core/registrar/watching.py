@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from math import ceil, inf
 from typing import TYPE_CHECKING
@@ -56,29 +56,27 @@ class Watching:
     # Who may watch (5.4.2.1.1) ------------------------------------------------------------------------------
 
     def _admit(self, request: Request, identity: str) -> Admission:
-        location = self._identities.location
-        registered = [aor for aor in self._identities.aors_of(request.target) if aor in location]
-        if not registered:
+        aor = self._identities.aor_of(request.target)
+        if aor is None or aor not in self._identities.location:
             raise TemporarilyUnavailable  # 0: "a URI for which currently no binding exists"
         try:
             sender = parse_uri(identity)
         except SipError:
             raise Forbidden from None
-        found = self._identities.subscribers.by_public(canonical(sender))
+        found = self._identities.find(sender)
         if found is None:
-            open_to_him = [aor for aor in registered if any(_is_at(sender, uri) for uri in self._elements(aor))]
+            may_watch = any(_is_at(sender, uri) for uri in self._elements(aor))
         else:
-            own = () if found.identity.barred else self._identities.aors_of(sender)
-            open_to_him = [aor for aor in registered if aor in own]
-        if not open_to_him:
+            may_watch = not found.identity.barred and self._identities.aor_of(sender) == aor
+        if not may_watch:
             raise Forbidden
-        return Admission(open_to_him[0], canonical(sender))
+        return Admission(aor, canonical(sender))
 
     def _elements(self, aor: str) -> Iterator[str]:
         """The URIs of the proxies on the way to a user's contacts, and of his application servers."""
         for binding in self._identities.location.bindings(aor):
             yield from (parse_name_addr(hop).uri_text for hop in binding.path)
-        for name in {identity.profile for identity in self._identities.identities_of(aor)}:
+        for name in {identity.profile for identity in self._identities.usable(aor)}:
             profile = self._profile_of(name)
             if profile is not None:
                 yield from (criterion.server.uri for criterion in profile.criteria)
@@ -86,51 +84,31 @@ class Watching:
     # What is told (5.4.2.1.2) -------------------------------------------------------------------------------
 
     def _tell(self, change: RegistrationChange) -> None:
-        for aor in self._concerned(change.aor):
-            if not self.package.is_watched(aor):
-                continue
-            if change.kind is Registration.DE and aor == change.aor:
-                gone = [each for each in change.contacts if each.is_over]
-                self.package.ended(aor, tuple(self._registrations_of(aor, self._contacts, {aor: gone})))
-            else:
-                changed = self._registrations_of(aor, lambda _: (), {change.aor: change.contacts})
-                self.package.changed(aor, tuple(each for each in changed if each.contacts))
+        aor = change.aor
+        if not self.package.is_watched(aor):
+            return
+        if change.kind is Registration.DE:
+            self.package.ended(aor, self._describe(aor, [each for each in change.contacts if each.is_over]))
+        else:
+            self.package.changed(aor, self._describe(aor, change.contacts))
 
-    def _concerned(self, aor: str) -> list[str]:
-        """The addresses-of-record whose watchers see contacts of ``aor``: others share an identity with it."""
-        identities = self._identities.identities_of(aor)
-        return list(dict.fromkeys((aor, *(each for one in identities for each in self._identities.aors_of(one.uri)))))
+    def _all_of(self, aor: str) -> tuple[RegistrationState, ...]:
+        story_of, bindings = self._registrations.story_of, self._identities.location.bindings(aor)
+        return self._describe(aor, [ContactChange(binding, story_of(binding)) for binding in bindings])
 
-    def _all_of(self, aor: str) -> Iterable[RegistrationState]:
-        return self._registrations_of(aor, self._contacts, {})
-
-    def _contacts(self, aor: str) -> list[ContactChange]:
-        story_of = self._registrations.story_of
-        return [ContactChange(binding, story_of(binding)) for binding in self._identities.location.bindings(aor)]
-
-    def _registrations_of(
-        self,
-        aor: str,
-        contacts_of: Callable[[str], Iterable[ContactChange]],
-        more: Mapping[str, Iterable[ContactChange]],
-    ) -> Iterator[RegistrationState]:
-        """Describe the identities registered under ``aor``, each with all of the contacts that serve it."""
-        for identity in self._identities.identities_of(aor):
+    def _describe(self, aor: str, contacts: Iterable[ContactChange]) -> tuple[RegistrationState, ...]:
+        """Describe all identities registered under ``aor``, each with these of their contacts."""
+        state = ACTIVE if aor in self._identities.location else TERMINATED
+        told = []
+        for identity in self._identities.usable(aor):
             address = _representative(identity)
-            if not address:
-                continue
-            name = blake2b(identity.uri.encode(), digest_size=6).hexdigest()
-            aors = self._identities.aors_of(identity.uri)
-            held = [each for one in aors for each in (*contacts_of(one), *more.get(one, ()))]
-            yield RegistrationState(
-                name,
-                address,
-                ACTIVE if any(one in self._identities.location for one in aors) else TERMINATED,
-                tuple(self._describe(each, identity, f"{name}-{each.binding.number}") for each in held),
-                identity.uri if identity.wildcard else "",
-            )
+            if address:
+                name = blake2b(identity.uri.encode(), digest_size=6).hexdigest()
+                held = tuple(self._contact(each, identity, f"{name}-{each.binding.number}") for each in contacts)
+                told.append(RegistrationState(name, address, state, held, identity.uri if identity.wildcard else ""))
+        return tuple(told)
 
-    def _describe(self, change: ContactChange, identity: PublicIdentity, name: str) -> ContactState:
+    def _contact(self, change: ContactChange, identity: PublicIdentity, name: str) -> ContactState:
         binding, (event, registered, since) = change.binding, change.story
         if event is ContactEvent.REGISTERED and registered != identity.uri:
             event = ContactEvent.CREATED
