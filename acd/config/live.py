@@ -21,7 +21,6 @@ LIVE = frozenset(
         "fallback",
         "outbound",
         "profiles",
-        "profiles",
         "queues",
         "subscribers",
         "trunks",

@@ -14,7 +14,6 @@ from acd.config.addresses import Address, Advertised, HostPort, Listener, Namese
 from acd.config.emergency import Emergency, Fallback
 from acd.config.ims import Ims, SubscriberTable
 from acd.config.profiles import ProfileTable
-from acd.config.profiles import ProfileTable
 from acd.config.routing import Agent, AgentTable, Calendar, Callers, Needs, Queue
 from acd.config.values import (
     AreaCode,
@@ -54,7 +53,6 @@ from acd.config.values import (
     Users,
     Workers,
 )
-from ims_core.profiles.model import ServiceProfile
 from ims_core.profiles.model import ServiceProfile
 from ims_core.security.guard import SCANNERS
 from ims_core.trunks.numbers import Form
@@ -411,7 +409,6 @@ class Document(Sections, frozen=True, kw_only=True):
     accounts: tuple[AccountTable, ...] = ()
     agents: Mapping[Users, AgentTable] = field(default_factory=dict)
     profiles: Mapping[Identifier, ProfileTable] = field(default_factory=dict)
-    profiles: Mapping[Identifier, ProfileTable] = field(default_factory=dict)
 
 
 class Config(Sections, frozen=True, kw_only=True):
@@ -419,5 +416,4 @@ class Config(Sections, frozen=True, kw_only=True):
 
     accounts: Mapping[str, Account] = field(default_factory=dict)
     agents: Mapping[str, Agent] = field(default_factory=dict)
-    profiles: Mapping[str, ServiceProfile] = field(default_factory=dict)
     profiles: Mapping[str, ServiceProfile] = field(default_factory=dict)
