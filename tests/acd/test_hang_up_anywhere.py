@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from acd.cdr import Outcome
-from tests.acd.house import House, Phone
+from ims_core.ua.session import INVITED
+from tests.acd.house import SDP, House, Phone
 
 Scene = Callable[[House], tuple[Phone, Phone]]
 
@@ -34,13 +35,29 @@ def first_agent_refuses(house: House) -> tuple[Phone, Phone]:
     return caller, second
 
 
+def bearer_first(house: House) -> tuple[Phone, Phone]:
+    """A handset that makes its bearer a precondition, and has it after 0.2 seconds (RFC 3312)."""
+    agent, caller = house.agent("1001"), house.phone("alice")
+    required = (("Require", "precondition"),)
+    caller.dial("10001", sdp=SDP + b"a=des:qos mandatory local sendrecv\r\n", headers=required)
+
+    def confirm() -> None:
+        if caller.call is not None and caller.call.state == INVITED:
+            caller.call.update(SDP + b"a=curr:qos local sendrecv\r\na=des:qos mandatory local sendrecv\r\n", required)
+            caller.flush()
+
+    house.loop.call_later(0.2, confirm)
+    return caller, agent
+
+
 def nobody_there(house: House) -> tuple[Phone, Phone]:
     caller = house.phone("alice")
     caller.dial("10001")
     return caller, house.phone("nobody")
 
 
-SCENES: tuple[Scene, ...] = (straight_to_queue, through_the_menu, first_agent_refuses, nobody_there)
+SCENES: tuple[Scene, ...] = (straight_to_queue, through_the_menu, first_agent_refuses, bearer_first, nobody_there)
+WITH_AGENTS = SCENES[:4]
 LIFE = 4.0  # seconds in which each scene reaches the talk, or its end
 
 
@@ -89,25 +106,25 @@ def test_the_caller_hangs_up(scene: Scene) -> None:
         assert outcomes <= {Outcome.CANCELLED, Outcome.ABANDONED, Outcome.ANSWERED}
 
 
-@pytest.mark.parametrize("scene", SCENES[:3])
+@pytest.mark.parametrize("scene", WITH_AGENTS)
 def test_the_agent_hangs_up(scene: Scene) -> None:
     for turn in range(turns_of(scene)):
         play(scene, turn, lambda _house, _caller, agent: agent.hang_up())
 
 
-@pytest.mark.parametrize("scene", SCENES[:3])
+@pytest.mark.parametrize("scene", WITH_AGENTS)
 def test_the_agent_unregisters(scene: Scene) -> None:
     for turn in range(turns_of(scene)):
         play(scene, turn, lambda house, _caller, agent: house.unregister_now(agent.user))
 
 
-@pytest.mark.parametrize("scene", SCENES[:3])
+@pytest.mark.parametrize("scene", WITH_AGENTS)
 def test_the_media_worker_dies(scene: Scene) -> None:
     for turn in range(turns_of(scene)):
         play(scene, turn, lambda house, _caller, _agent: house.lose_media())
 
 
-@pytest.mark.parametrize("scene", SCENES[:3])
+@pytest.mark.parametrize("scene", WITH_AGENTS)
 def test_both_hang_up_at_once(scene: Scene) -> None:
     def both(_house: House, caller: Phone, agent: Phone) -> None:
         agent.hang_up()
@@ -117,7 +134,7 @@ def test_both_hang_up_at_once(scene: Scene) -> None:
         play(scene, turn, both)
 
 
-@pytest.mark.parametrize("scene", SCENES[:3])
+@pytest.mark.parametrize("scene", WITH_AGENTS)
 def test_the_server_is_stopped(scene: Scene) -> None:
     def drain(house: House, _caller: Phone, _agent: Phone) -> None:
         house.drained = house.loop.create_task(house.engine.drain())

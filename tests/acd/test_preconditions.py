@@ -166,9 +166,9 @@ def test_a_caller_who_is_turned_away_hears_why_once_he_can() -> None:
         caller.dial()
         house.run(1.0)
         assert caller.responses() == [183]
-        assert house.caller_leg.playing == ()
+        assert "en/nobody" not in house.caller_leg.playing
         caller.update(sdp("sendrecv"))
-        assert house.caller_leg.playing == ("en/nobody",)
+        assert "en/nobody" in house.caller_leg.playing
         house.run(2.0)
         assert caller.responses()[-1] == 480
         assert house.records.cdrs[0].outcome is Outcome.NO_AGENT
