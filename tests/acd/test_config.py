@@ -164,6 +164,14 @@ def test_a_syntax_error_names_its_line() -> None:
             '[[accounts]]\nuser = "1001"\npassword = "p"\n[numbers.1001]\necho = true',
             "numbers.1001: expected a number that is not also an account or agent",
         ),
+        ('[cdr_upload]\nurl = "ftp://x"', 'cdr_upload.url: expected an HTTP URL, like "https://billing.example/cdrs"'),
+        ('[cdr_upload]\nurl = "http://x:65536/"', "cdr_upload.url: expected a port from 0 to 65535"),
+        ('[cdr_upload]\ntoken = "t"', "cdr_upload.url: expected an HTTP URL, because cdr_upload.token is set; the key"),
+        ("[cdr_upload]\nbatch = 1001", "cdr_upload.batch: expected a whole number from 1 to 1000, found 1001"),
+        (
+            "[cdr_upload]\nretry_seconds = 10\nlongest_retry_seconds = 5",
+            "cdr_upload.longest_retry_seconds: expected cdr_upload.retry_seconds (10) or more, found 5",
+        ),
     ],
 )
 def test_a_mistake_names_its_file_its_key_and_what_was_expected(text: str, mistake: str | None) -> None:
