@@ -21,7 +21,7 @@ class Directory(HasKeys):
     """The ``Subscribers`` of a configuration, with the keys in ``centre``.
 
     Raises ``ValueError`` for what contradicts itself: a private identity or, within a subscriber, a public one that
-    comes twice; subscribers that share an identity, but not its whole set (TS 23.228 section 4.3.3.4).
+    comes twice; subscribers that share an identity, but not its whole set (TS 23.228 section 5.2.1a).
     """
 
     def __init__(self, subscribers: Iterable[Subscriber], centre: AuthenticationCentre) -> None:
