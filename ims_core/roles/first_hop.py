@@ -98,13 +98,21 @@ class FirstHop:
         if handset is None:
             raise Forbidden("Not registered")
         self.agreement.judge(request, flow)
-        asserted = preference(request, handset.identities) or handset.identities.default
+        asserted = self.asserted(request, handset)
         copy = request.copy()
         self.admit(copy, asserted)
         # of a service of privacy the network is told as a whole (RFC 3323 4.3)
         drop_option(copy, "Proxy-Require", "privacy")
         identity = parse_name_addr(asserted).uri.user if asserted else ""
-        return Admitted(copy, identity, asserted, BackToHandset(self.keep_seconds), handset)
+        return Admitted(copy, identity, asserted, self.back(), handset)
+
+    def asserted(self, request: Request, handset: Handset) -> str:
+        """Return the identity that is asserted of a handset: the one it prefers, if it is its own (5.2.6.3.1)."""
+        return preference(request, handset.identities) or handset.identities.default
+
+    def back(self) -> BackToHandset:
+        """Return what goes along with a request of a handset."""
+        return BackToHandset(self.keep_seconds)
 
     def sender(self, request: Request, flow: Flow) -> Handset | None:
         """Return which handset sends a request: by its flow; where several share one, by what it says of itself."""
@@ -168,7 +176,7 @@ class FirstHop:
             self.agreement.cleanse(copy)
             if request.method != "ACK":  # RFC 7315 5.7: no P-Charging-Vector in ACK
                 write_vector(copy, self._vector_of(copy))
-            companions.append(BackToHandset(self.keep_seconds))
+            companions.append(self.back())
         if is_inside or self._leads_to_handset(request):
             vector = charging_vector(copy)
             give_to_handset(copy)

@@ -1,0 +1,209 @@
+"""The P-CSCF as a hop of its own, between handsets and the CSCFs of their home (TS 24.229 section 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from ims_core.errors import FlowFailed, Forbidden, ServiceUnavailable, SipError
+from ims_core.messages.extensions import names_option
+from ims_core.messages.headers import parse_name_addr, quote_string
+from ims_core.proxy.forking import Target
+from ims_core.proxy.forward import Forward, ToService
+from ims_core.proxy.routes import routes_beyond, take_own_routes
+from ims_core.registrar.contacts import came_directly
+from ims_core.roles.charging import write_vector
+from ims_core.roles.first_hop import NOBODY, Chain, answer_keep, enforced_route
+from ims_core.roles.protection import credentials_of, integrity, mark_integrity, take_keys
+from ims_core.roles.routing import HERE
+from ims_core.roles.trust import give_to_handset, take_from_handset
+
+if TYPE_CHECKING:
+    from ims_core.flow import Flow
+    from ims_core.messages.message import Request, Response
+    from ims_core.registrar.location import Domains
+    from ims_core.roles.emergency import Emergency
+    from ims_core.roles.first_hop import FirstHop
+    from ims_core.roles.flow_token import FlowTokens
+    from ims_core.roles.handsets import Handsets
+    from ims_core.roles.protection import Credentials
+    from ims_core.roles.routing import Decision
+
+MOST_HANDSETS: Final = 100_000
+RETRY_SECONDS: Final = 60
+
+
+class PcscfHop:
+    """The ``Router`` of a P-CSCF whose registrar is elsewhere.
+
+    ``domains`` are the names of this element, ``uri`` is the one that other hops reach it by, ``home`` that of the
+    I-CSCF or S-CSCF that registers handsets. ``network`` is told them as the one visited. With ``refuses_routes`` a
+    request whose Route is not the Service-Route gets 400; else the Route is replaced. ``emergency`` takes calls for
+    emergency services, from anybody. Let ``first_hop.within`` be the node's, and hand its handsets the changes of the
+    location. At most ``most`` contacts may register.
+    """
+
+    def __init__(
+        self,
+        first_hop: FirstHop,
+        handsets: Handsets,
+        *,
+        tokens: FlowTokens,
+        domains: Domains,
+        uri: str,
+        home: str,
+        network: str,
+        refuses_routes: bool = False,
+        emergency: Emergency | None = None,
+        most: int = MOST_HANDSETS,
+    ) -> None:
+        self.first_hop = first_hop
+        self.handsets = handsets
+        self.emergency = emergency
+        self.refuses_routes = refuses_routes
+        self._tokens = tokens
+        self._domains = domains
+        scheme, _, place = uri.partition(":")
+        self._path: Callable[[str, str], str] = f"<{scheme}:{{}}@{place};lr{{}}>".format
+        self._home = (f"<{home};lr>",)
+        self._visited = quote_string(network)
+        self._most = most
+
+    def route(self, request: Request, flow: Flow, now: float) -> Decision:
+        """Decide about a request outside any dialog. Raises a ``SipError`` to refuse it."""
+        is_inside = self.first_hop.trusts(request, flow)
+        if request.method == "REGISTER":
+            if is_inside:
+                raise Forbidden("Handsets register here")
+            return self.register(request, flow, now)
+        if self.emergency is not None and (called := self.emergency.decide(request, flow)) is not None:
+            return called if is_inside else self._emergency(request, flow, called)
+        if request.method == "OPTIONS" and "route" not in request.keys and self._is_ours(request):
+            return ToService(HERE)
+        return self.terminate(request, flow, now) if is_inside else self.originate(request, flow, now)
+
+    def register(self, request: Request, flow: Flow, now: float) -> Forward:
+        """Send a REGISTER on to the home network (5.2.2.1). Raises what ``SecurityAgreement.judge`` does."""
+        handsets, hop = self.handsets, self.first_hop
+        if len(handsets) >= self._most and not handsets.location.has_flow(flow):
+            raise ServiceUnavailable(headers=(("Retry-After", str(RETRY_SECONDS)),))
+        told = hop.agreement.judge(request, flow)
+        credentials = credentials_of(request)
+        copy = request.copy()
+        take_from_handset(copy)
+        hop.agreement.cleanse(copy)
+        copy.prepend("Path", self._path(self._tokens.make(flow), ";ob" if _keeps_flow(request) else ""))
+        if not names_option(copy, "Require", "path"):
+            copy.add("Require", "path")
+        copy.add("P-Visited-Network-ID", self._visited)
+        write_vector(copy, hop.icids.fresh())
+        held = handsets.registered(flow, credentials.private)
+        word = integrity(
+            credentials,
+            is_secure=flow.secure,
+            is_registered=held is not None,
+            by_aka=held is not None and held.by_aka,
+            is_associated=hop.agreement.associations.protects(flow),
+        )
+        mark_integrity(copy, word)
+        companion = Registering(self, request, flow, now=now, credentials=credentials, told=told)
+        return Forward((Target(request.uri, route=self._home),), copy, companion)
+
+    def originate(self, request: Request, flow: Flow, now: float) -> Forward:
+        """Send a request of a handset on, along the Service-Route of its registration (5.2.6.3)."""
+        admitted = self.first_hop.originate(request, flow, now)
+        service_route = admitted.handset.service_route or self._home
+        route = enforced_route(request, service_route, self._domains.serves, refuses=self.refuses_routes)
+        return Forward((Target(request.uri, route=route),), admitted.request, admitted.companion)
+
+    def terminate(self, request: Request, flow: Flow, now: float) -> Forward:
+        """Send a request of the network to the handset whose flow our Path named (5.2.6.4, RFC 5626 section 5.3).
+
+        Raises ``Forbidden`` for what no Path of ours has led here, ``FlowFailed`` where the flow is gone.
+        """
+        named = None
+        for route in take_own_routes(request.copy(), self._domains.serves):
+            named = self._tokens.read(route.user) if named is None and route.user else named
+        if named is None:
+            raise Forbidden("Not by a Path of this hop")
+        handsets = self.handsets
+        if named.reliable and not handsets.location.has_flow(named):
+            raise FlowFailed
+        handset = handsets.at(request.target)
+        way: Flow | None = named
+        identities = NOBODY
+        if handset is not None and handset.binding.flow == named:
+            way, identities = handset.binding.way, handset.identities
+        copy = request.copy()
+        companion = self.first_hop.tell(copy, identities)
+        beyond = routes_beyond(request, self._domains.serves)
+        return Forward((Target(request.uri, way, route=beyond),), copy, companion)
+
+    def _emergency(self, request: Request, flow: Flow, called: Forward) -> Forward:
+        """Have an emergency call say who it is from, where that is known (5.2.10.2, 5.2.10.3)."""
+        handset = self.first_hop.sender(request, flow)
+        copy = called.request
+        if copy is None:
+            return called
+        self.first_hop.admit(copy, "" if handset is None else self.first_hop.asserted(request, handset))
+        back = self.first_hop.back()
+        return called._replace(companion=back if called.companion is None else Chain((called.companion, back)))
+
+    def _is_ours(self, request: Request) -> bool:
+        try:
+            return not request.target.user and self._domains.serves(request.target)
+        except SipError:
+            return False
+
+
+class Registering:
+    """Goes along with a REGISTER: takes keys off its challenge, and note of its 200 (5.2.2.1)."""
+
+    def __init__(
+        self, hop: PcscfHop, request: Request, flow: Flow, *, now: float, credentials: Credentials, told: str
+    ) -> None:
+        self._hop = hop
+        self._request = request
+        self._flow = flow
+        self._now = now
+        self._credentials = credentials
+        self._told = told
+
+    def returned(self, response: Response) -> None:
+        """Take off what is not for the handset, and note what is for us."""
+        first_hop = self._hop.first_hop
+        give_to_handset(response)
+        if response.status in {401, 407}:
+            keys = take_keys(response)
+            if keys.ck and keys.ik:
+                first_hop.agreement.associations.establish(self._request, self._flow, keys.ck, keys.ik)
+            if self._told:
+                response.add("Security-Server", self._told)
+        elif 200 <= response.status < 300:
+            credentials = self._credentials
+            self._hop.handsets.note(
+                self._request,
+                response,
+                self._flow,
+                self._now,
+                private=credentials.private,
+                by_aka=credentials.by_aka,
+            )
+            if first_hop.keep_seconds:
+                answer_keep(response, first_hop.keep_seconds)
+
+    def instead(self, status: int) -> None:
+        """Know no other way."""
+
+
+def _keeps_flow(request: Request) -> bool:
+    """Whether the handset is next to us and registers for a flow: we are its edge then (RFC 5626 section 5.1)."""
+    if not came_directly(request):
+        return False
+    for value in request.values("Contact"):
+        try:
+            if "reg-id" in parse_name_addr(value).params:
+                return True
+        except SipError:
+            continue
+    return False

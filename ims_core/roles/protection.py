@@ -1,0 +1,122 @@
+"""What a first hop tells the registrar of how a REGISTER came, and takes out of its challenge (TS 24.229 5.2.2).
+
+The Authorization of a handset goes on with ``integrity-protected``, which only its first hop may say:
+
+    came by           and its sender      "yes"            an IPsec association
+    TLS               is registered so    "tls-yes"        else, with an answer to a challenge, "tls-pending"
+    an address        is registered so    "ip-assoc-yes"   else, with an answer to a challenge, "ip-assoc-pending"
+
+Who authenticates by AKA is protected by IPsec or not at all: without an answer "no", and never one of the other "yes".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ims_core.messages.headers import split_values, unquote_string
+
+if TYPE_CHECKING:
+    from ims_core.messages.message import Request, Response
+
+PARAMETER: Final = "integrity-protected"
+_KEYS: Final = ("ck", "ik")
+
+
+class Credentials(NamedTuple):
+    """The first Digest credentials of a REGISTER: who sends it, whether by AKA, and whether he answers a challenge."""
+
+    private: str = ""
+    by_aka: bool = False
+    answers: bool = False
+
+
+class Keys(NamedTuple):
+    """The keys that a challenge of AKA brings to the first hop, empty where there are none (TS 24.229 7.2A.2)."""
+
+    ck: bytes = b""
+    ik: bytes = b""
+
+
+def credentials_of(request: Request) -> Credentials:
+    """Read the credentials; of what is no Digest nothing is read."""
+    for value in request.whole_values("Authorization"):
+        scheme, params = _digest(value)
+        if scheme:
+            told = dict(map(_parameter, params))
+            is_aka = told.get("algorithm", "").upper().startswith("AKA")
+            return Credentials(told.get("username", ""), is_aka, bool(told.get("response", "")))
+    return Credentials()
+
+
+def mark_integrity(request: Request, word: str) -> None:
+    """Have the credentials of a REGISTER that goes on say how it came; an empty word, or a handset's own: nothing."""
+    values = request.whole_values("Authorization")
+    if not values:
+        return
+    request.remove("Authorization")
+    for value in values:
+        scheme, params = _digest(value)
+        if not scheme:
+            request.add("Authorization", value)
+            continue
+        kept = [param for param in params if _parameter(param)[0] != PARAMETER]
+        if word:
+            kept.append(f'{PARAMETER}="{word}"')
+        request.add("Authorization", f"{scheme} {', '.join(kept)}")
+
+
+def integrity(
+    credentials: Credentials, *, is_secure: bool, is_registered: bool, by_aka: bool, is_associated: bool
+) -> str:
+    """Return the word for a REGISTER that came by TLS (``is_secure``) or not, from who ``is_registered`` by that flow.
+
+    ``by_aka``: he was by AKA. ``is_associated``: it came through an IPsec association.
+    """
+    if is_associated:
+        return "yes"
+    kind = "tls" if is_secure else "ip-assoc"
+    if credentials.by_aka or (is_registered and by_aka):
+        return f"{kind}-pending" if credentials.answers else "no"
+    if is_registered:
+        return f"{kind}-yes"
+    return f"{kind}-pending" if credentials.answers else ""
+
+
+def take_keys(response: Response) -> Keys:
+    """Take the keys off the challenges of a 401: "the P-CSCF shall remove the CK and IK values"."""
+    values = response.whole_values("WWW-Authenticate")
+    found: dict[str, str] = {}
+    left = []
+    for value in values:
+        scheme, params = _digest(value)
+        told = dict(map(_parameter, params)) if scheme else {}
+        if scheme and not told.keys().isdisjoint(_KEYS):
+            found.update({name: told[name] for name in _KEYS if name in told})
+            kept = [param for param in params if _parameter(param)[0] not in _KEYS]
+            left.append(f"{scheme} {', '.join(kept)}")
+        else:
+            left.append(value)
+    if found:
+        response.remove("WWW-Authenticate")
+        for value in left:
+            response.add("WWW-Authenticate", value)
+    return Keys(*(_bytes(found.get(name, "")) for name in _KEYS))
+
+
+def _digest(value: str) -> tuple[str, list[str]]:
+    """Return the scheme with its parameters; empty for what is no Digest."""
+    scheme, _, rest = value.strip().partition(" ")
+    return (scheme, split_values(rest)) if scheme.lower() == "digest" else ("", [])
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    value = value.strip()
+    return name.strip().lower(), unquote_string(value) if value.startswith('"') else value
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
