@@ -51,25 +51,28 @@ class Scscf:
         aor = f"sip:{user}@{self._domains.domain}"
         bindings = self._location.bindings(aor)
         if target.scheme == "sips":
-            bindings = self._secured(bindings)
+            bindings = secured(bindings, self._domains.domain)
         if bindings:
-            return Forward(tuple(map(_target, bindings)))
+            return Forward(tuple(map(target_of, bindings)))
         if self._known_user is not None and self._known_user(user):
             raise TemporarilyUnavailable
         raise NotFound
 
-    def _secured(self, bindings: Sequence[Binding]) -> tuple[Binding, ...]:
-        """Keep the contacts that a request for a SIPS URI may go to (RFC 5630 section 5.3).
 
-        Such a request is never sent on in the clear, nor its Request-URI made a SIP one.
-        """
-        secured = tuple(binding for binding in bindings if is_sips(binding.contact))
-        if bindings and not secured:
-            raise TemporarilyUnavailable(headers=(("Warning", f'380 {self._domains.domain} "SIPS Not Allowed"'),))
-        return secured
+def secured(bindings: Sequence[Binding], domain: str) -> tuple[Binding, ...]:
+    """Keep the contacts that a request for a SIPS URI may go to (RFC 5630 section 5.3).
+
+    Such a request is never sent on in the clear, nor its Request-URI made a SIP one. Raises
+    ``TemporarilyUnavailable`` when there are contacts, none of them fit.
+    """
+    kept = tuple(binding for binding in bindings if is_sips(binding.contact))
+    if bindings and not kept:
+        raise TemporarilyUnavailable(headers=(("Warning", f'380 {domain} "SIPS Not Allowed"'),))
+    return kept
 
 
-def _target(binding: Binding) -> Target:
+def target_of(binding: Binding) -> Target:
+    """Return the way to a contact."""
     return Target(
         binding.contact,
         binding.way,

@@ -1,0 +1,30 @@
+"""The I-CSCF: where requests enter the home network (TS 24.229 section 5.3), in front of the only S-CSCF there is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ims_core.flow import Flow
+    from ims_core.messages.message import Request
+    from ims_core.registrar.registrar import Registrar
+    from ims_core.roles.routing import Decision
+    from ims_core.roles.serving import ServingCscf
+
+
+class Icscf(NamedTuple):
+    """An I-CSCF and an S-CSCF in one element, as a ``Router``.
+
+    There is no S-CSCF to choose (5.3.1.3), so a REGISTER is for its registrar. Of a request for a user, what Cx would
+    tell an I-CSCF (5.3.2.1) the S-CSCF looks up itself: 404 for nobody, 480 for who is not registered and has no
+    services for that.
+    """
+
+    registrar: Registrar
+    scscf: ServingCscf
+
+    def route(self, request: Request, flow: Flow, now: float) -> Decision:
+        """Decide about a request outside any dialog. Raises a ``SipError`` to refuse it."""
+        if request.method == "REGISTER":
+            return self.registrar.handle(request, flow, now)
+        return self.scscf.route(request, flow, now)
