@@ -4,7 +4,7 @@ They are extended regular expressions of POSIX, and what they are held against w
 request. So they run in RE2, whose time grows with the length of the text and no faster, whatever the pattern: Python's
 own engine tries one way after the other, and ``(a+)+$`` on forty letters would stop the server. Bounding the length
 instead would not help, as those forty letters show, and refusing nested repetitions would refuse good patterns while
-``a*a*a*a*a*$`` passed. RE2 also knows the classes of POSIX, as ``[[:digit:]]``, which Python's does not. What it cannot
+``^a*a*a*a*a*$`` passed. RE2 also knows the classes of POSIX, as ``[[:digit:]]``, which Python's does not. What it cannot
 do in linear time, back-references and look-around, is not part of extended regular expressions anyhow.
 """
 
