@@ -1,4 +1,4 @@
-"""What goes along with what several roles forward: each has its say on the way back, the last one first."""
+"""What goes along with a request that passes several roles: each has its say on the way back."""
 
 from __future__ import annotations
 
@@ -15,27 +15,36 @@ if TYPE_CHECKING:
 
 
 def along(decision: Decision, companion: Companion) -> Decision:
-    """Have ``companion`` go along with what was decided after its own role had its turn."""
-    return _with(decision, companion) if isinstance(decision, Forward) else decision
+    """Have ``companion`` go along with what was decided, nearer to the sender than what goes along already."""
+    if not isinstance(decision, Forward):
+        return decision
+    inner = decision.companion
+    return decision._replace(companion=companion if inner is None else Chain((inner, companion)))
 
 
-class Nested(NamedTuple):
-    """A companion within another; whatever the inner one goes on with, the outer one goes along."""
+class Chain:
+    """Several companions of one request, who edit its responses one after the other, the callee's first."""
 
-    inner: Companion
-    outer: Companion
+    def __init__(self, companions: tuple[Companion, ...]) -> None:
+        self._companions = companions
 
     def returned(self, response: Response) -> None:
-        """Edit a response: from the inside out."""
-        self.inner.returned(response)
-        self.outer.returned(response)
+        """Have each edit a response."""
+        for companion in self._companions:
+            companion.returned(response)
 
     def instead(self, status: int) -> Forward | ToService | None:
-        """Return the other way that the inner one knows, or else the outer one."""
-        onward = self.inner.instead(status)
-        if onward is None:
-            return self.outer.instead(status)
-        return onward if isinstance(onward, ToService) else _with(onward, self.outer)
+        """Ask each for another way; those who are nearer to the sender go along with that, too."""
+        for position, companion in enumerate(self._companions):
+            onward = companion.instead(status)
+            if onward is None:
+                continue
+            rest = self._companions[position + 1 :]
+            if not rest or isinstance(onward, ToService):
+                return onward
+            first = () if onward.companion is None else (onward.companion,)
+            return onward._replace(companion=Chain((*first, *rest)))
+        return None
 
 
 class Answering(NamedTuple):
@@ -56,8 +65,3 @@ class Answering(NamedTuple):
 
     def instead(self, status: int) -> None:
         """Know no other way."""
-
-
-def _with(forward: Forward, outer: Companion) -> Forward:
-    inner = forward.companion
-    return forward._replace(companion=outer if inner is None else Nested(inner, outer))

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ims_core.errors import BadRequest, Forbidden, SipError
 from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.uri import parse_uri, same_uri
-from ims_core.proxy.forward import Passing, ToService
+from ims_core.proxy.forward import Passing
 from ims_core.proxy.passage import DIALOG_FORMING
 from ims_core.proxy.routes import routes_beyond
 from ims_core.roles.charging import answer_vector, charging_vector, write_vector
+from ims_core.roles.companions import Chain
 from ims_core.roles.icid import Dialogs, Kept
 from ims_core.roles.identity import (
     ASSERTED,
@@ -265,31 +266,6 @@ class FromHandset:
         elif self._to_tag and self._method == "BYE":
             self._hop.dialogs.forget(call_id, from_tag)
             self._hop.dialogs.forget(call_id, self._to_tag)
-
-
-class Chain:
-    """Several companions of one request, who edit its responses one after the other, the callee's first."""
-
-    def __init__(self, companions: tuple[Companion, ...]) -> None:
-        self._companions = companions
-
-    def returned(self, response: Response) -> None:
-        """Have each edit a response."""
-        for companion in self._companions:
-            companion.returned(response)
-
-    def instead(self, status: int) -> Forward | ToService | None:
-        """Ask each for another way; those who are nearer to the sender go along with that, too."""
-        for position, companion in enumerate(self._companions):
-            onward = companion.instead(status)
-            if onward is None:
-                continue
-            rest = self._companions[position + 1 :]
-            if not rest or isinstance(onward, ToService):
-                return onward
-            first = () if onward.companion is None else (onward.companion,)
-            return onward._replace(companion=Chain((*first, *rest)))
-        return None
 
 
 def enforced_route(

@@ -13,7 +13,8 @@ from ims_core.proxy.forward import Forward, ToService
 from ims_core.proxy.routes import routes_beyond, take_own_routes
 from ims_core.registrar.contacts import came_directly
 from ims_core.roles.charging import write_vector
-from ims_core.roles.first_hop import NOBODY, Chain, answer_keep, enforced_route
+from ims_core.roles.companions import Chain
+from ims_core.roles.first_hop import NOBODY, answer_keep, enforced_route
 from ims_core.roles.protection import credentials_of, integrity, mark_integrity, take_keys
 from ims_core.roles.routing import HERE
 from ims_core.roles.trust import give_to_handset, take_from_handset

@@ -80,7 +80,7 @@ class ServingCscf:
         is_service: Callable[[str], bool],
         service: str,
         leaving: Callable[[Request, str], Decision | None] = lambda request, user: None,
-        towards_user: Callable[[Forward], Forward] | None = None,
+        towards_user: Callable[[Request, Forward], Forward] | None = None,
         watched: str = "",
     ) -> None:
         self.services = services
@@ -220,7 +220,7 @@ class ServingCscf:
         write_vector(copy, None if vector is None else vector.sent_by(self._network, TYPE_1))
         forward = Forward(tuple(map(target_of, bindings)), copy)
         if self._towards_user is not None:
-            return self._towards_user(forward)
+            return self._towards_user(copy, forward)
         if not all(binding.path for binding in bindings):  # there is no P-CSCF that would see to it
             take_outside(copy)
             write_vector(copy, None)
