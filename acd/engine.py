@@ -26,6 +26,7 @@ from acd.policy import agent_profiles, queue_profiles
 from acd.profiles import LastAgents, Profiles
 from acd.record import CallRecord
 from acd.services import feature_code, refuse, service_for
+from acd.setuptimes import measure_set_up, stages
 from acd.trunks import Trunks
 from ims_core.errors import NotFound, ServiceUnavailable, TemporarilyUnavailable
 from ims_core.messages.headers import parse_name_addr
@@ -64,7 +65,8 @@ class Records(Protocol):
 class Engine:
     """Takes the calls that the node hands over and keeps them until their record is written.
 
-    It is the only part that knows SIP, media and the distributor. ``unix`` returns the time in unix seconds.
+    It is the only part that knows SIP, media and the distributor. ``unix`` returns the time in unix seconds. ``hop`` is
+    what the node is called in metrics and log.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Engine:
         ids: Ids,
         unix: Callable[[], float],
         journal: Journal,
+        hop: str = "node",
     ) -> None:
         self.config = config
         self.node = node
@@ -94,6 +97,7 @@ class Engine:
             self, distributor, self.calls, metrics, keepers=self.open_legs.keepers, journal=journal, unix=unix
         )
         self.metrics = metrics
+        measure_set_up(node, metrics, hop)
         self.draining = False
         self._idle = asyncio.Event()
         self.flush = flush
@@ -228,6 +232,7 @@ class Engine:
             waited=cdr.waited_seconds,
             talked=cdr.talked_seconds,
             recording=cdr.recording,
+            **stages(call.incoming.set_up),
             timeline=[(step.at, step.event, step.detail) for step in cdr.timeline],
         )
 

@@ -38,6 +38,7 @@ from ims_core.roles.emergency import Step
 from ims_core.security import digest
 from ims_core.security.door import COUNTED
 from ims_core.security.guard import REASONS
+from ims_core.setup import ROLES, STAGES, Role, Stage
 from ims_core.transport.tls import FAILURES
 from ims_core.transport.visitors import TURNED_AWAY
 from ims_core.trunks.registration import State
@@ -48,6 +49,7 @@ METHODS = frozenset(
     "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
 )
 WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
+SETUP_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 20, 30, 60, 120)
 TALK_BUCKETS = (5, 10, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
 RESERVATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30)
 # The outcomes of a caller's wait in a queue, for the histogram of waits.
@@ -135,6 +137,15 @@ class Metrics:
             registry=self.registry,
         )
         self._reserved = {how: reserved.labels(how) for how in get_args(Wait)}
+        self._set_up = Histogram(
+            "acd_sip_setup_seconds",
+            "Time from the INVITE to the first 18x (progress), the first 180 (ringing) and the 2xx (answered), by the "
+            "hop that measures and its role: callee and caller of calls that end there, proxy of those forwarded.",
+            ("hop", "role", "stage"),
+            buckets=SETUP_BUCKETS,
+            registry=self.registry,
+        )
+        self._stages: dict[tuple[str, str, str], Histogram] = {}
         self._histograms = waited, talked
         self._waited: dict[tuple[str, str], Histogram] = {}
         self._talked: dict[str, Histogram] = {}
@@ -163,6 +174,16 @@ class Metrics:
     def resources_awaited(self, how: Wait, seconds: float) -> None:
         """Observe how long a call waited for its caller's resources."""
         self._reserved[how].observe(seconds)
+
+    def measure_hop(self, hop: str) -> None:
+        """Have figures of the set-up of calls at this hop, too."""
+        for role in ROLES:
+            for stage in STAGES:
+                self._stages[hop, role, stage] = self._set_up.labels(hop, role, stage)
+
+    def stage_reached(self, hop: str, role: Role, stage: Stage, seconds: float) -> None:
+        """Observe how long a call took to a stage of its set-up."""
+        self._stages[hop, role, stage].observe(seconds)
 
     def call_offered(self, queue: str) -> None:
         """Count an agent's phone being called."""

@@ -15,6 +15,7 @@ from ims_core.proxy.best import CHALLENGES, rank, with_all_challenges
 from ims_core.proxy.bounds import divide
 from ims_core.proxy.forking import in_groups
 from ims_core.proxy.forward import ToService
+from ims_core.setup import SetUp
 from ims_core.transactions.machines import TIMEOUT
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class ResponseContext(Struct, eq=False):
     _best: Response | int | None = None  # a number is a final status of our own
     _challenges: list[Response] = []
     _alarm: _Alarm | None = None
+    _set_up: SetUp | None = None
 
     def __post_init__(self) -> None:
         self.is_invite = self.passage.request.method == "INVITE"
@@ -96,6 +98,9 @@ class ResponseContext(Struct, eq=False):
         self._groups.extend(groups)
         self._breadth = breadth
         self._patience = patience
+        measure = self._proxy.on_set_up
+        if measure is not None and self.is_invite and self._set_up is None:
+            self._set_up = SetUp("proxy", self.passage.request.call_id, self._proxy.endpoint.clock(), measure)
         self._try_next_group()
 
     def follow(self, request: Request, hop: Hop) -> None:
@@ -331,6 +336,8 @@ class ResponseContext(Struct, eq=False):
     def _pass_back(self, branch: Branch, response: Response) -> None:
         self._has_told = True
         self._proxy.endpoint.respond(self.transaction, self._brought_back(branch, response))
+        if self._set_up is not None:
+            self._set_up.take(response.status, self._proxy.endpoint.clock())
 
     def _brought_back(self, branch: Branch, response: Response) -> Response:
         """The response as the sender is to see it: without our Via (step 3), and what is hidden as it was."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ims_core.messages.uri import Uri
     from ims_core.proxy.forward import Companion, Forward, ToService
     from ims_core.proxy.hiding import TopologyHiding
+    from ims_core.setup import Measure
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
 
@@ -52,7 +53,8 @@ class Proxy:
 
     ``courier`` takes requests on; ``is_local`` tells whether a URI names this element; ``advertised`` maps each
     listener to the ``host:port`` put into Record-Route. ``secret`` signs the Record-Route, so that only dialogs set
-    up through this proxy are relayed by it later. ``hand_over`` gives to a service what a companion wants there.
+    up through this proxy are relayed by it later. ``hand_over`` gives to a service what a companion wants there,
+    ``on_set_up`` is told how long the set-up of each call that is forwarded takes.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Proxy:
         self.endpoint: Endpoint = courier.endpoint
         self.policy = policy
         self.active: set[ResponseContext] = set()
+        self.on_set_up: Measure | None = None
         self.hand_over: Callable[[ServerTransaction, Request, Flow, ToService], None] = _refuse
         self._is_local = is_local
         self._record_route = RecordRoute(advertised, secret)

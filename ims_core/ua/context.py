@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ims_core.flow import Flow
     from ims_core.locate.courier import Courier, Hop, Outbound
     from ims_core.messages.message import Request, Response
+    from ims_core.setup import Measure
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.dialog import Dialog
@@ -38,7 +39,8 @@ class Context(Protocol):
     """What a session needs of the user agent it lives in.
 
     ``counts`` has what is worth a metric: ``"491"`` sent or received, sessions ended by their ``"timer"``. Responses
-    say what is ``supported``, INVITEs what is ``offered`` of it.
+    say what is ``supported``, INVITEs what is ``offered`` of it. ``on_set_up``, if there is one, is told how long the
+    set-up of each call takes.
     """
 
     endpoint: Endpoint
@@ -48,6 +50,7 @@ class Context(Protocol):
     offered: str
     options: set[str]
     counts: Counter[str]
+    on_set_up: Measure | None
 
     @property
     def session_timers(self) -> TimerPolicy | None:

@@ -8,6 +8,7 @@ from ims_core.errors import BadRequest, LocalProtocolError, NoSuchDialog
 from ims_core.messages.extensions import names_option
 from ims_core.messages.message import Request, response_to
 from ims_core.messages.uri import is_sips
+from ims_core.setup import SetUp
 from ims_core.ua.description import SDP, session_description
 from ims_core.ua.dialog import Dialog, establishing
 from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN, Overlapping, check_turn
@@ -41,6 +42,8 @@ class IncomingCall(Session):
         self.dialog = Dialog.as_server(request, context.endpoint.ids.tag(), flow)
         self.dialog.turn = OUR_TURN
         transaction.user = self
+        if context.on_set_up is not None:
+            self.set_up = SetUp("callee", request.call_id, context.endpoint.clock(), context.on_set_up)
         self.dialog_id = (self.dialog.call_id, self.dialog.local_tag)
         context.opened(self)
 
@@ -73,13 +76,13 @@ class IncomingCall(Session):
         if self._requires_reliable or (sdp and self.takes_reliable):
             if sdp or self.offer or self._has_described:
                 self._send_reliably(status, sdp)
-                self.context.changed(self)
+                self._told(status)
             return
         response = establishing(self.request, status, self.dialog_id[1], self.contact)
         if sdp and self.offer:
             response.set_body(sdp, SDP)
         self.context.endpoint.respond(self._invite, response)
-        self.context.changed(self)
+        self._told(status)
 
     def answer(self, sdp: bytes) -> None:
         """Send the 200; ``Acknowledged`` or ``Ended`` follows. Raises ``LocalProtocolError`` when it is too late.
@@ -163,6 +166,12 @@ class IncomingCall(Session):
             has_offer = not offer
             self.dialog.turn = PEERS_TURN if has_offer else AGREED
         self._send_2xx(self._invite, sdp, self._timed(self.request), has_offer=has_offer)
+        self._told(200)
+
+    def _told(self, status: int) -> None:
+        """The caller has been told so much."""
+        if self.set_up is not None:
+            self.set_up.take(status, self.context.endpoint.clock())
         self.context.changed(self)
 
     def _send_reliably(self, status: int, sdp: bytes) -> None:

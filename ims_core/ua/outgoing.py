@@ -9,6 +9,7 @@ from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.message import Request, Response
 from ims_core.messages.uri import is_sips
 from ims_core.security.credentials import share_credentials
+from ims_core.setup import SetUp
 from ims_core.transactions.machines import TIMEOUT
 from ims_core.ua.description import SDP, session_description
 from ims_core.ua.dialog import Dialog
@@ -86,6 +87,8 @@ class OutgoingCall(Session):
         self.dialog_id = (call_id, tag)
         self._invite = invite
         self.local_sdp = sdp
+        if context.on_set_up is not None:
+            self.set_up = SetUp("caller", call_id, context.endpoint.clock(), context.on_set_up)
         self._transaction = context.courier.request(invite, self._hop, self, prepare=self._prepare)
         context.opened(self)
 
@@ -231,6 +234,8 @@ class OutgoingCall(Session):
         if len(self.forks) < MOST_FORKS:
             self.forks[tag] = fork
         fork.has_failed = status == 199
+        if self.set_up is not None and status != 199:
+            self.set_up.take(status, self.context.endpoint.clock())
         self.context.changed(self)
         reliable = is_reliable(response)
         if reliable and not fork.take_reliable(response):
@@ -273,6 +278,8 @@ class OutgoingCall(Session):
         assert self._invite is not None
         self.state = CONFIRMED
         self.dialog = dialog
+        if self.set_up is not None:
+            self.set_up.take(response.status, self.context.endpoint.clock())
         sdp = session_description(response)
         if dialog.turn == PEERS_TURN:
             self.remote_sdp = sdp

@@ -44,6 +44,7 @@ from ims_core.ua.session_timer import SessionTimer
 if TYPE_CHECKING:
     from ims_core.locate.courier import Outbound
     from ims_core.security.credentials import Challenged, Credentials
+    from ims_core.setup import SetUp
     from ims_core.ua.context import Context, Headers, TransactionUser
 
 # Where a session stands
@@ -78,6 +79,7 @@ class Session:
         self.timer: SessionTimer | None = None
         self.challenged: Challenged | None = None  # what the peer's side asks credentials for, and ours
         self._bye_wanted: Headers | None = None
+        self.set_up: SetUp | None = None  # where somebody measures
 
     @property
     def is_established(self) -> bool:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ims_core.locate.courier import Courier, Hop
     from ims_core.messages.message import Request
     from ims_core.security.credentials import Credentials
+    from ims_core.setup import Measure
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.context import SessionHandler
@@ -55,7 +56,7 @@ class UserAgent:
     """Creates sessions and dispatches messages to them.
 
     ``way_to_peer(uri, heard_from)`` chooses the way to the peer of a dialog; ``advertised`` maps each listener to the
-    ``host:port`` that peers are to use in requests to us.
+    ``host:port`` that peers are to use in requests to us. ``on_set_up`` is told how long the set-up of each call takes.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class UserAgent:
         self._only_understood: set[str] = set()
         self.counts: Counter[str] = Counter()
         self._session_timers: TimerPolicy | None = None
+        self.on_set_up: Measure | None = None
         self.accept = [SDP]
         self.allow_events: list[str] = []
         self.allow = ALLOW
