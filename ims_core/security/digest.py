@@ -160,7 +160,7 @@ class DigestAuthenticator:
         """
         for text in credentials:
             params = parse_digest(text)
-            if params and params.get("realm") == self.realm:
+            if params and params.get("realm") == self.realm and params.get("nonce"):  # empty: TS 24.229 5.1.1.2.3
                 nonce = self._own_nonce(params.get("nonce", ""), host)
                 user = self._whose(method, uri, params, body) if nonce is not None else None
                 if nonce is not None and user is None:

@@ -173,11 +173,17 @@ def test_a_nonce_gets_old() -> None:
 
 @rfc("7616-3.3")
 @pytest.mark.parametrize(
-    "nonce", ["", "abc", "00000000-1-" + "0" * 32, "00000000-1", "ä", "ffffffffffffffffffff-1-" + "0" * 32]
+    "nonce", ["abc", "00000000-1-" + "0" * 32, "00000000-1", "ä", "ffffffffffffffffffff-1-" + "0" * 32]
 )
 def test_a_nonce_of_somebody_else_is_stale(nonce: str) -> None:
     challenge = f'Digest realm="ims.example", nonce="{nonce}", qop="auth"'
     assert authenticator().verify("REGISTER", URI, [answer(challenge)], 0.0).outcome is Outcome.STALE
+
+
+@rfc("24.229-5.1.1.2.3")
+def test_credentials_without_a_nonce_only_name_the_user() -> None:
+    challenge = 'Digest realm="ims.example", nonce="", qop="auth"'
+    assert authenticator().verify("REGISTER", URI, [answer(challenge)], 0.0).outcome is Outcome.MISSING
 
 
 def test_a_nonce_made_with_another_secret_is_stale() -> None:
