@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ims_core.errors import BadRequest, LocalProtocolError, NoSuchDialog
 from ims_core.messages.extensions import names_option
 from ims_core.messages.message import Request, response_to
-from ims_core.messages.uri import is_sips
+from ims_core.messages.uri import is_sips, is_sos
 from ims_core.setup import SetUp
 from ims_core.ua.description import SDP, session_description
 from ims_core.ua.dialog import Dialog, establishing
@@ -38,7 +38,8 @@ class IncomingCall(Session):
         self._reliable: ReliableResponses | None = None
         self._has_described = False  # in a reliable response: the 2xx will say nothing more
         self._answer: bytes | None = None  # that waits for a PRACK
-        self.contact = context.contact_for(flow, request.target.user, secure=is_sips(request.uri))
+        user = "sos" if is_sos(request.uri) else request.target.user
+        self.contact = context.contact_for(flow, user, secure=is_sips(request.uri))
         self.dialog = Dialog.as_server(request, context.endpoint.ids.tag(), flow)
         self.dialog.turn = OUR_TURN
         transaction.user = self
