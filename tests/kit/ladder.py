@@ -140,14 +140,20 @@ class Lab:
         self.alice.proxy = self.alice.flow(first.address)
 
     def call(
-        self, *, sdp: bytes = b"offer", target: str = BOB, route: str = "", by: Server | None = None
+        self,
+        *,
+        sdp: bytes = b"offer",
+        target: str = BOB,
+        route: str = "",
+        by: Server | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> OutgoingCall:
         """Alice calls, with credentials for who asks."""
         alice = self.alice
         hop = alice.flow(by.address) if by is not None else alice.proxy or alice.flow(self.bob.address)
         self.heard: list[SessionEvent] = []
         call = alice.ua.outgoing(hop, self.heard.append, credentials=Credentials("alice", PASSWORD))
-        headers = (("Route", route),) if route else ()
+        headers = (*headers, ("Route", route)) if route else headers
         call.start(target, caller="<sip:alice@atlanta.example>", callee=f"<{target}>", sdp=sdp, headers=headers)
         self.network.run(1)
         return call
