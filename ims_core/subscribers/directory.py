@@ -46,9 +46,8 @@ class Directory(HasKeys):
     def _enter(self, subscriber: Subscriber, implicit: ImplicitSet, identity: PublicIdentity) -> None:
         held = self._by_public.get(identity.uri)
         if held is not None and held.set != implicit:
-            raise ValueError(
-                f"{subscriber.private} and {held.subscriber.private} share a part of a set: {identity.uri}"
-            )
+            names = f"{held.subscriber.private} and {subscriber.private}"
+            raise ValueError(f"{names} share {identity.uri}, but not the whole set that it is in")
         found = (
             Found(subscriber, implicit, identity, (subscriber.private,))
             if held is None

@@ -8,13 +8,13 @@ from tests.kit.milenage_sets import MILENAGE_SETS, MilenageSet
 by_name = pytest.mark.parametrize("figures", MILENAGE_SETS, ids=[figures.name for figures in MILENAGE_SETS])
 
 
-@pytest.mark.rfc("35.208-4.3")
+@pytest.mark.rfc("TS35.208-4.3")
 @by_name
 def test_opc_is_made_of_the_operators_constant(figures: MilenageSet) -> None:
     assert opc_of(figures.k, figures.op) == figures.opc
 
 
-@pytest.mark.rfc("35.208-4.3")
+@pytest.mark.rfc("TS35.208-4.3")
 @by_name
 def test_the_functions_yield_the_published_figures(figures: MilenageSet) -> None:
     milenage = Milenage(figures.k, figures.opc)
