@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -29,10 +29,10 @@ def hops_left(request: Request) -> int:
     return min(int(hops), 255) - 1
 
 
-def check_proxy_required(request: Request) -> None:
-    """Refuse what demands an extension of proxies (16.3 step 5): there is none here. Raises ``BadExtension``."""
+def check_proxy_required(request: Request, understood: Container[str] = ()) -> None:
+    """Refuse what demands an extension of proxies that is not ``understood`` (16.3 step 5). Raises ``BadExtension``."""
     if "proxy-require" in request.keys:
-        check_required(request, name="Proxy-Require")
+        check_required(request, understood, name="Proxy-Require")
 
 
 def breadth_of(request: Request) -> int:

@@ -31,13 +31,15 @@ class ProxyPolicy(NamedTuple):
 
     ``ring_seconds`` is Timer C, which 16.6 wants above 3 minutes; targets that have others after them ring for
     ``group_seconds``. ``recursion`` follows redirections, which are passed back without it; ``hiding`` keeps the
-    inside from peers outside.
+    inside from peers outside. ``extensions`` are option tags of Proxy-Require that the router understands, lower case:
+    what it forwards must not have them any more.
     """
 
     ring_seconds: float = 181.0
     group_seconds: float = 20.0
     recursion: Recursion | None = None
     hiding: TopologyHiding | None = None
+    extensions: frozenset[str] = frozenset()
 
 
 class Way(NamedTuple):
@@ -110,7 +112,7 @@ class Proxy:
                 _ = request.target
             hops_left(request)
             self._loops.mark(request)
-            check_proxy_required(request)
+            check_proxy_required(request, self.policy.extensions)
         except SipError as error:
             return error
         return None

@@ -30,7 +30,7 @@ from ims_core.roles.identity import (
     sender_of,
 )
 from ims_core.roles.privacy import demand, hide_caller, respect
-from ims_core.roles.secagree import SecurityAgreement, drop_option
+from ims_core.roles.secagree import SEC_AGREE, SecurityAgreement, drop_option
 from ims_core.roles.trust import give_to_handset, take_from_handset
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ims_core.roles.icid import Icids
 
 KEEP_SECONDS: Final = 120
+PRIVACY: Final = "privacy"
 NOBODY: Final = identity_set(())
 
 
@@ -88,6 +89,11 @@ class FirstHop:
         self.keep_seconds = keep_seconds
         self._leads_to_handset = leads_to_handset
 
+    @property
+    def extensions(self) -> frozenset[str]:
+        """The option tags of Proxy-Require that are understood here and nowhere behind (``ProxyPolicy``)."""
+        return frozenset((PRIVACY, SEC_AGREE) if self.agreement.is_possible else (PRIVACY,))
+
     # Requests outside dialogs ---------------------------------------------------------------------------------
 
     def originate(self, request: Request, flow: Flow, now: float) -> Admitted:
@@ -102,8 +108,6 @@ class FirstHop:
         asserted = self.asserted(request, handset)
         copy = request.copy()
         self.admit(copy, asserted)
-        # of a service of privacy the network is told as a whole (RFC 3323 4.3)
-        drop_option(copy, "Proxy-Require", "privacy")
         identity = parse_name_addr(asserted).uri.user if asserted else ""
         return Admitted(copy, identity, asserted, self.back(), handset)
 
@@ -123,8 +127,7 @@ class FirstHop:
 
     def admit(self, copy: Request, asserted: str) -> None:
         """Make of the copy of a request of a handset what the network may believe; ``asserted`` empty: of nobody."""
-        take_from_handset(copy)
-        self.agreement.cleanse(copy)
+        self._take(copy)
         assert_identity(copy, asserted)
         write_vector(copy, self.icids.of_dialog(copy.call_id, copy.from_tag))
 
@@ -173,8 +176,7 @@ class FirstHop:
         if not is_inside:
             if "security-verify" in request.keys and request.method != "ACK":
                 self.agreement.judge(request, flow)
-            take_from_handset(copy)
-            self.agreement.cleanse(copy)
+            self._take(copy)
             if request.method != "ACK":  # RFC 7315 5.7: no P-Charging-Vector in ACK
                 write_vector(copy, self._vector_of(copy))
             companions.append(self.back())
@@ -186,6 +188,12 @@ class FirstHop:
             caller = hide_caller(copy) if kept is not None and kept.hides_caller else ""
             companions.insert(0, FromHandset(self, copy, vector=vector, caller=caller))
         return Passing(copy, Chain(tuple(companions)))
+
+    def _take(self, copy: Request) -> None:
+        """Take from a handset's request what ends here."""
+        take_from_handset(copy)
+        self.agreement.cleanse(copy)
+        drop_option(copy, "Proxy-Require", PRIVACY)  # RFC 3323 4.3: it is the edge of the network that gives it
 
     def _vector_of(self, request: Request) -> ChargingVector:
         """Return the vector of the dialog: as it came with it, where it was made towards this handset."""

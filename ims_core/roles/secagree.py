@@ -89,6 +89,11 @@ class SecurityAgreement:
         self.associations = associations or NoAssociations()
         self.on_refused: Callable[[Flow, list[str]], None] = _ignore
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether there is anything to agree on."""
+        return bool(self._names)
+
     def judge(self, request: Request, flow: Flow) -> str:
         """Return the Security-Server list to be told with a challenge; empty: none was asked for.
 

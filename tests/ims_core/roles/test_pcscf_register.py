@@ -1,0 +1,183 @@
+"""REGISTER through a P-CSCF: what it adds and takes off, and what it notes of the answer (TS 24.229 section 5.2.2)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ims_core.flow import Flow
+from ims_core.messages.headers import parse_name_addr
+from ims_core.messages.uri import parse_uri
+from tests.kit.edge import HOME, IDENTITIES, NUMBER, PCSCF, PUBLIC, Edge, Handset
+
+rfc = pytest.mark.rfc
+AUTHORIZATION = (
+    f'Digest username="001010000000001@{HOME}", realm="{HOME}", nonce="{{}}", uri="sip:{HOME}", response="{{}}"{{}}'
+)
+
+
+@rfc("24.229-5.2.2.1", "3327-5.1", "7315-4.3")
+def test_a_register_goes_on_with_path_visited_network_and_charging_vector() -> None:
+    edge = Edge()
+    handset = Handset(edge.network, "ue1")
+    headers = [("P-Visited-Network-ID", "mine"), ("P-Charging-Vector", "icid-value=mine"), ("Supported", "path")]
+    edge.register(handset, headers=headers)
+    request = edge.at_core()
+    assert request.uri == f"sip:{HOME}"
+    assert request.values("Path") == [f"<sip:{edge.tokens.make(handset_flow(edge, handset))}@192.0.2.1:5060;lr>"]
+    assert request.values("Require") == ["path"]
+    assert request.whole_values("P-Visited-Network-ID") == ['"visited.example"']
+    (vector,) = request.whole_values("P-Charging-Vector")
+    found = re.fullmatch(r'icid-value="?([0-9a-f]{16})@192\.0\.2\.1"?;icid-generated-at=192\.0\.2\.1;(.*)', vector)
+    assert found is not None
+    assert found[2] == 'orig-ioi="Type 1visited.example"'
+    assert handset.last.status == 200
+    assert handset.last.values("P-Associated-URI") == list(IDENTITIES)
+    edge.register(handset)
+    assert edge.at_core().whole_values("P-Charging-Vector") != [vector], "each REGISTER has its own"
+
+
+def handset_flow(edge: Edge, handset: Handset) -> Flow:
+    return next(binding.flow for binding in edge.location if binding.flow and binding.uri.user == handset.name)
+
+
+@rfc("5626-5.1", "5626-5.2")
+def test_who_registers_for_a_flow_is_told_that_this_is_his_edge() -> None:
+    edge = Edge()
+    handset = Handset(edge.network, "ue1", "TCP")
+    contact = f'{handset.contact};+sip.instance="<urn:uuid:1>";reg-id=1;expires=600'
+    edge.register(handset, contact=contact)
+    (path,) = edge.at_core().values("Path")
+    assert parse_name_addr(path).uri.params.keys() == {"lr", "ob"}
+    flow = edge.tokens.read(parse_name_addr(path).uri.user)
+    assert flow is not None
+    assert (flow.transport, flow.remote, flow.connection) == ("TCP", handset.address, 1)
+
+
+@rfc("5626-5.2")
+def test_a_token_of_somebody_else_names_no_flow() -> None:
+    edge = Edge()
+    edge.handset()
+    token = edge.tokens.make(handset_flow(edge, Handset(edge.network, "ue1")))
+    for wrong in (token[:-1], "A" + token[1:], "", "alice", "ü", "AAAA"):
+        assert edge.tokens.read(wrong) is None
+
+
+@rfc("24.229-5.2.2.1")
+def test_what_the_200_tells_is_noted() -> None:
+    edge = Edge()
+    handset = edge.handset()
+    (binding,) = edge.location
+    assert binding.aor == PUBLIC
+    known = edge.handsets.sender(handset_flow(edge, handset), [parse_uri(f"tel:{NUMBER}")])
+    assert known is not None
+    assert known.identities.values == IDENTITIES
+    assert known.service_route == (edge.service_route,)
+
+
+@rfc("24.229-5.2.2.1", "24.229-5.2.5.1")
+@pytest.mark.parametrize("contact", ["", "*"])
+def test_a_deregistration_is_noted(contact: str) -> None:
+    edge = Edge()
+    handset = edge.handset()
+    edge.register(handset, expires=0, contact=contact, headers=[("Expires", "0")] if contact else ())
+    assert len(edge.location) == len(edge.handsets) == 0
+    assert not edge.handsets._aors
+
+
+def test_a_registration_ends_with_its_time_and_some_grace() -> None:
+    edge = Edge()
+    edge.handset()
+    edge.register(Handset(edge.network, "ue2"), expires=60)
+    edge.network.run(85)
+    assert len(edge.handsets) == 2
+    edge.network.run(10)
+    assert [binding.uri.user for binding in edge.location] == ["ue1"]
+    assert len(edge.handsets) == 1
+
+
+def test_a_refused_register_is_not_noted() -> None:
+    edge = Edge()
+    handset = Handset(edge.network, "ue1")
+    handset.ask("REGISTER", f"sip:{HOME}", to=f"<{PUBLIC}>")
+    edge.answer(403)
+    assert handset.last.status == 403
+    assert len(edge.handsets) == 0
+
+
+@rfc("5626-5.3")
+def test_a_lost_connection_is_forgotten() -> None:
+    edge = Edge()
+    handset = edge.handset("ue1", "TCP")
+    flow = handset_flow(edge, handset)
+    edge.node.connection_failed(flow)
+    edge.send("MESSAGE", "sip:ue1@198.51.100.2", headers=[("Route", f"<sip:{edge.tokens.make(flow)}@192.0.2.1;lr>")])
+    assert edge.told_core().status == 430
+    handset.ask("MESSAGE", "sip:bob@home.example")
+    assert handset.last.status == 403
+
+
+def test_there_is_room_for_so_many_contacts_and_those_who_are_there_may_refresh() -> None:
+    edge = Edge(most=1)
+    handset = edge.handset()
+    other = Handset(edge.network, "ue2")
+    other.ask("REGISTER", f"sip:{HOME}", to=f"<{PUBLIC}>")
+    assert other.last.status == 503
+    assert other.last.get("Retry-After") == "60"
+    edge.register(handset)
+    assert handset.last.status == 200
+
+
+@rfc("24.229-5.2.2.1")
+def test_no_register_comes_from_the_network() -> None:
+    edge = Edge()
+    edge.send("REGISTER", f"sip:{HOME}", to=f"<{PUBLIC}>")
+    assert edge.told_core().status == 403
+
+
+@rfc("24.229-5.2.2.2")
+def test_the_keys_of_a_challenge_stay_here() -> None:
+    edge = Edge()
+    handset = Handset(edge.network, "ue1")
+    handset.ask("REGISTER", f"sip:{HOME}", to=f"<{PUBLIC}>")
+    challenge = f'Digest realm="{HOME}", nonce="abc", algorithm=AKAv1-MD5, qop="auth"'
+    edge.answer(401, headers=[("WWW-Authenticate", f'{challenge}, ck="00112233", ik="44556677"')])
+    assert handset.last.whole_values("WWW-Authenticate") == [challenge]
+
+
+@rfc("24.229-5.2.2.5", "24.229-5.2.2.2")
+@pytest.mark.parametrize(
+    ("algorithm", "response", "first", "again"),
+    [
+        ("", "", None, "ip-assoc-yes"),
+        ("", "0123", "ip-assoc-pending", "ip-assoc-yes"),
+        (", algorithm=AKAv1-MD5", "", "no", "no"),
+        (", algorithm=AKAv2-SHA-256", "0123", "ip-assoc-pending", "ip-assoc-pending"),
+    ],
+)
+def test_the_registrar_is_told_how_a_register_came(
+    algorithm: str, response: str, first: str | None, again: str
+) -> None:
+    edge = Edge()
+    handset = Handset(edge.network, "ue1")
+    said = AUTHORIZATION.format("n", response, algorithm)
+    headers = [("Authorization", f'{said}, integrity-protected="yes"')]
+    for word in (first, again):
+        edge.register(handset, headers=headers)
+        told = "" if word is None else f', integrity-protected="{word}"'
+        assert edge.at_core().whole_values("Authorization") == [said + told]
+
+
+@rfc("6223-4.3")
+def test_who_offers_to_keep_its_flow_alive_is_told_how_often() -> None:
+    edge = Edge()
+    handset = Handset(edge.network, "ue1")
+    via = "SIP/2.0/UDP 198.51.100.2:5060;branch=z9hG4bKkeep;keep;rport"
+    register = f"REGISTER sip:{HOME} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\nFrom: <{PUBLIC}>;tag=1\r\n"
+    register += f"To: <{PUBLIC}>\r\nCall-ID: k\r\nCSeq: 1 REGISTER\r\nContact: {handset.contact}\r\n\r\n"
+    edge.node.receive(register.encode(), handset.flow(PCSCF)._replace(local=PCSCF, remote=handset.address))
+    edge.network.run(0.1)
+    edge.answer(200, headers=[("Contact", f"{handset.contact};expires=600")])
+    sent = edge.network.packets("200 REGISTER", by=PCSCF)[-1].message
+    assert ";keep=120;" in sent.top_via_text
