@@ -164,6 +164,13 @@ class Call:
         self.media.play(prompts, interruptible=interruptible, token=self._token)
         return (await self._played).interrupted
 
+    def say(self, prompts: Sequence[str]) -> None:
+        """Begin to play, and do not wait for the end; who is talked to goes on hearing the caller."""
+        if self.media is not None:
+            self._played = None
+            self._token += 1
+            self.media.play(prompts, token=self._token)
+
     def music(self, prompt: str | None) -> None:
         """Play ``prompt`` over and over, or nothing."""
         if self.media is None:

@@ -164,6 +164,14 @@ class CallBridged(Fact, frozen=True, gc=False):
     recording: str = ""
 
 
+class TalkReminded(Fact, frozen=True, gc=False):
+    """Caller, agent or both were reminded that they have talked for so many seconds."""
+
+    KIND: ClassVar[str] = "talk.reminded"
+    call: str
+    talked: float
+
+
 class VoiceMeasured(Fact, frozen=True, gc=False):
     """How the voice from one side (`leg` "caller" or "agent") was received; `mos` None: not known, `basis` says why."""
 

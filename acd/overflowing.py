@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from acd import facts
 from acd.cdr import EndedBy, Outcome
+from acd.config import TalkTime
 from acd.externalleg import ExternalLeg
+from acd.talktime import talk
 from ims_core.ua import retargeting
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ async def _call_outside(call: Call, to: Divert) -> None:
     queue = context.config.queues.get(to.queue)
     call.music(queue.music if queue is not None else None)
     leg = ExternalLeg(context, call, to.where, _REASONS.get(to.cause, retargeting.UNKNOWN))
-    await _talk_outside(call, leg, to.where, record=queue is None or queue.record)
+    time = queue.talk if queue is not None else TalkTime()
+    await _talk_outside(call, leg, to.where, time, record=queue is None or queue.record)
 
 
 async def to_outside(call: Call, number: str) -> None:
@@ -75,10 +78,14 @@ async def to_outside(call: Call, number: str) -> None:
     await call.open_media()
     target = f"tel:{number}"
     leg = ExternalLeg(call.context, call, target, "")
-    await _talk_outside(call, leg, target, record=False, falls_back=True)
+    account = call.context.config.accounts.get(call.incoming.identity)
+    time = account.talk if account is not None else TalkTime()
+    await _talk_outside(call, leg, target, time, record=False, falls_back=True)
 
 
-async def _talk_outside(call: Call, leg: ExternalLeg, target: str, *, record: bool, falls_back: bool = False) -> None:
+async def _talk_outside(
+    call: Call, leg: ExternalLeg, target: str, time: TalkTime, *, record: bool, falls_back: bool = False
+) -> None:
     context = call.context
     call.stage, call.agent = "waiting", leg
     leg.start()
@@ -98,7 +105,7 @@ async def _talk_outside(call: Call, leg: ExternalLeg, target: str, *, record: bo
     recording = context.recording_path(call.record) if record else None
     call.media.bridge(leg.media, record=recording)
     call.record.tell(facts.CallBridged(call.id, recording or ""))
-    await call.talk()
+    await talk(call, time)
 
 
 def _fallback(call: Call, target: str, reason: str) -> SipError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from acd import facts
 from acd.cdr import Outcome
-from acd.config import Flow, Number, Queue, ToAnnouncement, ToEcho, ToFlow, ToQueue
+from acd.config import Flow, Number, Queue, TalkTime, ToAnnouncement, ToEcho, ToFlow, ToQueue
 from acd.core.actions import Divert
 from acd.core.events import (
     AgentEvent,
@@ -22,6 +22,7 @@ from acd.core.events import (
 from acd.overflowing import CLOSED, FULL, NOBODY, Farewell, divert, tell_and_release
 from acd.policy import Route, route_for, route_of
 from acd.profiles import Found, Source
+from acd.talktime import talk
 from ims_core.errors import Forbidden, SipError
 from media.numbers import say_agent, say_position, say_wait
 
@@ -217,7 +218,7 @@ async def _connect(call: Call, leg: Offered) -> None:
     recording = context.recording_path(call.record) if queue is None or queue.record else None
     call.media.bridge(leg.media, record=recording)
     call.record.tell(facts.CallBridged(call.id, recording or ""))
-    await call.talk()
+    await talk(call, queue.talk if queue is not None else TalkTime())
 
 
 async def refuse(_: Call, error: SipError) -> None:

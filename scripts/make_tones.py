@@ -1,8 +1,9 @@
-"""Make what an agent hears on a leg that is kept open: media/prompts/tones/call.wav and silence.wav.
+"""Make the tones: media/prompts/tones/call.wav, reminder.wav and silence.wav.
 
     python scripts/make_tones.py [--into DIRECTORY]
 
-`call` says that a caller follows: two short notes, the second one higher. `silence` is sent between calls.
+`call` says on a leg that is kept open that a caller follows: two short notes, the second one higher. `silence` is sent
+between calls. `reminder` reminds of the length of a talk: the same note twice.
 """
 
 import argparse
@@ -16,6 +17,8 @@ TONE_DBFS = -23.0
 NOTE_SECONDS = 0.14
 EDGE_SECONDS = 0.01
 NOTES_HZ = (660.0, 880.0)
+REMINDER_HZ = 1000.0
+PAUSE_SECONDS = 0.1
 
 
 def note(hertz: float) -> Sound:
@@ -31,6 +34,8 @@ def main() -> None:
     parser.add_argument("--into", type=Path, default=PROMPTS, metavar="DIRECTORY")
     into = parser.parse_args().into / "tones"
     write_wav(into / "call.wav", set_level(np.concatenate([note(hertz) for hertz in NOTES_HZ]), TONE_DBFS))
+    reminder = set_level(note(REMINDER_HZ), TONE_DBFS)
+    write_wav(into / "reminder.wav", np.concatenate([reminder, np.zeros(int(PAUSE_SECONDS * RATE)), reminder]))
     write_wav(into / "silence.wav", np.zeros(RATE))
 
 

@@ -72,6 +72,7 @@ SHELLS = {
     "acd.services": "a coroutine for each kind of number dialled",
     "acd.simulation.command": "the seeds of chance, and the CPU time of a simulation",
     "acd.store": "a thread that writes CDRs to disk",
+    "acd.talktime": "the wait until a talk has reached a length",
     "acd.uploader": "the task that sends CDRs",
 }
 

@@ -40,6 +40,7 @@ from acd.config.routing import (
     Queue,
     RefuseDelays,
     Ring,
+    TalkTime,
     UnderLoad,
 )
 from acd.config.values import Overflowing, Secret
@@ -82,6 +83,7 @@ __all__ = [
     "Server",
     "Sip",
     "Storage",
+    "TalkTime",
     "ToAnnouncement",
     "ToEcho",
     "ToFlow",

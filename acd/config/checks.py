@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from importlib.resources import files
 from urllib.parse import urlsplit
 
 from acd.config.fitting import check_reachable, check_routing, refers
@@ -11,6 +10,7 @@ from acd.config.mistakes import Mistakes
 from acd.config.model import Config, Sections, ToAnnouncement, ToFlow, ToQueue
 from acd.config.reader import Path
 from acd.config.routing import Agent
+from acd.config.talk import check_prompts, check_talk
 from acd.config.trunking import check_emergency, check_outside, check_trunks
 
 PORTS_OF_A_CALL = 4  # RTP and RTCP of the caller's and of the agent's leg
@@ -196,6 +196,7 @@ def _prompts(config: Sections, mistakes: Mistakes) -> None:
         lists["flows", name, "menu"] = flow.menu
     for name, queue in config.queues.items():
         lists["queues", name, "welcome"] = queue.welcome
+        check_talk(queue.talk, ("queues", name, "talk"), mistakes)
         lists["queues", name, "music"] = (queue.music,) if queue.music else ()
         for index, rule in enumerate(queue.overflow):
             if rule.to is not None and rule.to.kind == "announcement":
@@ -203,11 +204,8 @@ def _prompts(config: Sections, mistakes: Mistakes) -> None:
     for dialled, number in config.numbers.items():
         if isinstance(number, ToAnnouncement):
             lists["numbers", dialled, "announcement"] = number.announcement
-    shipped = files("media").joinpath("prompts")
     for path, prompts in lists.items():
-        for prompt in prompts or ():
-            if not shipped.joinpath(f"{prompt}.wav").is_file():
-                mistakes.report(path, f"prompts that exist; there is no media/prompts/{prompt}.wav", prompt)
+        check_prompts(prompts, path, mistakes)
 
 
 def _feature_codes(config: Config, mistakes: Mistakes) -> None:

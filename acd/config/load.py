@@ -17,6 +17,7 @@ from acd.config.model import Account, AccountTable, Config, Document, Sections
 from acd.config.profiles import read_profiles
 from acd.config.reader import NOTHING, Path, Unquoted, read, read_struct
 from acd.config.routing import ALL, Agent, AgentTable, Membership, RefuseDelays
+from acd.config.talk import check_talk
 from acd.config.values import Contact, Users
 
 _SYNTAX = re.compile(r"(.*) \(at line (\d+), column (\d+)\)")
@@ -152,6 +153,7 @@ def _accounts(tables: Sequence[AccountTable], mistakes: Mistakes) -> dict[str, A
         names = [name for users in table.users for name in users]
         if table.user is not None:
             names.append(table.user)
+        check_talk(table.talk, (*path, "talk"), mistakes)
         if not names and not mistakes.any_in(path):
             mistakes.report((*path, "user"), 'the name of a user, or users = "a001..a200"')
         for name in names:
@@ -163,6 +165,7 @@ def _accounts(tables: Sequence[AccountTable], mistakes: Mistakes) -> dict[str, A
                 roles=frozenset(table.roles),
                 algorithms=table.algorithms,
                 may_call_outside=table.may_call_outside,
+                talk=table.talk,
             )
     return accounts
 

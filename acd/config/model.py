@@ -14,7 +14,7 @@ from acd.config.addresses import Address, Advertised, HostPort, Listener, Namese
 from acd.config.emergency import Emergency, Fallback
 from acd.config.ims import Ims, SubscriberTable
 from acd.config.profiles import ProfileTable
-from acd.config.routing import Agent, AgentTable, Calendar, Callers, Needs, Queue
+from acd.config.routing import Agent, AgentTable, Calendar, Callers, Needs, Queue, TalkTime
 from acd.config.values import (
     AreaCode,
     BatchSize,
@@ -183,6 +183,7 @@ class AccountTable(Struct, frozen=True, kw_only=True):
     roles: tuple[Role, ...] = ("subscriber",)
     algorithms: tuple[Algorithm, ...] = ()
     may_call_outside: bool = False
+    talk: TalkTime = TalkTime()
 
 
 class Account(Struct, frozen=True, kw_only=True):
@@ -193,6 +194,7 @@ class Account(Struct, frozen=True, kw_only=True):
     roles: frozenset[Role]
     algorithms: tuple[Algorithm, ...] = ()
     may_call_outside: bool = False
+    talk: TalkTime = TalkTime()
 
 
 class Media(Struct, frozen=True, kw_only=True):

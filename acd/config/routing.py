@@ -81,6 +81,17 @@ class Overflow(Struct, frozen=True, kw_only=True):
     to: Overflowing
 
 
+class TalkTime(Struct, frozen=True, kw_only=True):
+    """How long a talk may take, and when who is reminded of its length."""
+
+    reminder_seconds: Seconds = 0.0
+    reminder: tuple[Prompt, ...] = ("tones/reminder",)
+    reminder_repeat_seconds: Seconds = 0.0
+    reminder_for: Literal["both", "caller", "agent"] = "both"
+    longest_seconds: Seconds = 0.0
+    farewell: tuple[Prompt, ...] = ()
+
+
 class Queue(Struct, frozen=True, kw_only=True):
     """Callers who wait for the same agents."""
 
@@ -107,6 +118,7 @@ class Queue(Struct, frozen=True, kw_only=True):
     announce_wait: bool = True
     announce_agent: bool = True
     record: bool = True
+    talk: TalkTime = TalkTime()
 
 
 class Calendar(Struct, frozen=True, kw_only=True):

@@ -160,6 +160,9 @@ class CallFold:
         self.recorded_to = fact.recording
         self._step(at, "call.bridged")
 
+    def _reminded(self, fact: facts.TalkReminded, at: float) -> None:
+        self._step(at, "talk.reminded", f"{fact.talked:.0f} s")
+
     def _measured(self, fact: facts.VoiceMeasured, _: float) -> None:
         self._quality[fact.leg] = Quality(
             codec=fact.codec,
@@ -193,6 +196,7 @@ _CHANGES: dict[type[facts.Fact], Callable[[CallFold, Any, float], None]] = {
     facts.CallConnected: CallFold._connected,  # noqa: SLF001
     facts.CallWentOut: CallFold._went_out,  # noqa: SLF001
     facts.CallBridged: CallFold._bridged,  # noqa: SLF001
+    facts.TalkReminded: CallFold._reminded,  # noqa: SLF001
     facts.VoiceMeasured: CallFold._measured,  # noqa: SLF001
     facts.CallEnded: CallFold._ended,  # noqa: SLF001
 }

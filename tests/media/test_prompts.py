@@ -17,7 +17,7 @@ PROMPTS = ROOT / "media" / "prompts"
 TEXTS = tomllib.loads((PROMPTS / "texts.toml").read_text(encoding="utf-8"))
 SPOKEN = sorted(f"{lang}/{name}" for lang, table in TEXTS.items() for name in table["texts"])
 MUSIC = "music/hold"
-TONES = ("tones/call", "tones/silence")
+TONES = ("tones/call", "tones/reminder", "tones/silence")
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 
@@ -88,11 +88,19 @@ def test_the_music_is_level_in_the_telephone_band_and_long_enough() -> None:
 
 
 def test_the_tone_before_a_call_is_short_and_as_loud_as_music() -> None:
-    tone, silence = (load(PROMPTS / f"{name}.wav") for name in TONES)
+    tone, _, silence = (load(PROMPTS / f"{name}.wav") for name in TONES)
     assert 0.2 <= len(tone) / 8000 <= 0.4
     assert len(tone) % 160 == len(silence) % 160 == 0
     assert dbfs(np.mean(tone**2)) == pytest.approx(-23, abs=0.5)
     assert not silence.any()
+
+
+def test_the_reminder_is_two_short_notes_that_cover_little_of_a_voice() -> None:
+    tone = load(PROMPTS / "tones/reminder.wav")
+    assert len(tone) / 8000 <= 0.4
+    power = np.mean(frames(tone) ** 2, axis=1)
+    assert np.count_nonzero(np.diff(power > power.max() / 100)) == 2, "a pause between the two"
+    assert dbfs(power[power > power.max() / 100].mean()) == pytest.approx(-23, abs=1.5)
 
 
 def test_the_music_loops_without_a_click() -> None:
