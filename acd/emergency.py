@@ -12,7 +12,7 @@ from acd.log import Thrift
 from ims_core.flow import Address, transport_parameter
 from ims_core.messages.uri import is_sos
 from ims_core.proxy.forking import Target
-from ims_core.roles.emergency import Attempt, Emergency, Plan, Step, Told
+from ims_core.roles.emergency import Emergency, Plan, Step, Told
 from ims_core.roles.fallback import REFUSALS, Fallback
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Emergencies:
 
     def under_way(self, proxy: Proxy) -> bool:
         """Whether some emergency call is being set up, which nobody could finish without this process."""
-        return any(isinstance(context.companion, Attempt) for context in proxy.active)
+        return any(self.role.concerns(context.transaction.request) for context in proxy.active)
 
     def _plan(self) -> Plan:
         config = self._present()
