@@ -13,8 +13,6 @@ from typing import Protocol
 TICKS_PER_SECOND = 10
 IND_BITS = 5
 LARGEST_SEQ = (1 << 43) - 1
-LARGEST_JUMP = 1 << 28
-"""A USIM need not believe a SEQ that is as far ahead as this (C.2.1)."""
 AHEAD = 60 * TICKS_PER_SECOND
 
 
@@ -62,15 +60,16 @@ class SequenceNumbers:
         return _sqn(seq)
 
     def resynchronise(self, private: str, sqn_ms: bytes, now: float) -> bool:
-        """Go on from the highest SQN that a USIM has accepted, unless it takes the next as it is (6.3.5).
+        """Go on from the highest SQN that a USIM has accepted, unless it will surely take the next as it is (6.3.5).
 
-        False when no higher number is left.
+        How far ahead of that a number may be is a secret of the USIM (C.2.1), which may just have refused one for it:
+        a minute is safe. False when no higher number is left.
         """
         clock = self._tick(now)
         seq_ms = int.from_bytes(sqn_ms, "big") >> IND_BITS
         if seq_ms >= LARGEST_SEQ:
             return False
-        if not seq_ms < self._next(private, clock) <= seq_ms + LARGEST_JUMP:
+        if not seq_ms < self._next(private, clock) <= seq_ms + AHEAD:
             self._last[private] = seq_ms
             self._differ(private, seq_ms + 1 - clock)
         return True
