@@ -115,13 +115,16 @@ class ThirdParties:
             self._lines.pop(change.aor, None)
 
     def _profiles(self, change: RegistrationChange) -> Iterator[tuple[ServiceProfile, str]]:
-        """The profiles of a set, each with an identity to register: the one of the REGISTER if it has the profile."""
-        registered = change.aor if change.cause is None else change.cause.registrant.identity
-        first: dict[str, str] = {}
-        for identity in self._identities.usable(change.aor):
-            if not identity.wildcard and (identity.profile not in first or identity.uri == registered):
-                first[identity.profile] = identity.uri
-        for name, uri in first.items():
+        """The profiles of a set, each with an identity to register: the same as ever, at first that of the REGISTER."""
+        told = (identity for identity, _ in self._lines.get(change.aor, ()))
+        registered = () if change.cause is None else (change.cause.registrant.identity,)
+        implicit = (identity.uri for identity in self._identities.usable(change.aor) if not identity.wildcard)
+        chosen: dict[str, str] = {}
+        for uri in (*told, *registered, *implicit):
+            found = self._identities.find(uri)
+            if found is not None and not found.identity.barred:
+                chosen.setdefault(found.identity.profile, uri)
+        for name, uri in chosen.items():
             profile = self._profile_of(name)
             if profile is not None:
                 yield profile, uri

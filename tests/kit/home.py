@@ -85,6 +85,7 @@ class Home:
         subscribers: Iterable[Subscriber] = SUBSCRIBERS,
         profiles: Iterable[ServiceProfile] = (),
         is_protected: Callable[[Request, Flow], bool] = lambda request, flow: False,
+        is_here: Callable[[str], bool] = lambda uri: False,
         listeners: Mapping[tuple[str, Address], str] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -128,7 +129,7 @@ class Home:
         self.node.on_location = self.registrations.note
         self.node.services["core"] = lambda call: call.reject(404)
         profile_of = {profile.name: profile for profile in profiles}.get
-        self.third_parties = ThirdParties(self.node.ua, self.registrations, SCSCF, profile_of)
+        self.third_parties = ThirdParties(self.node.ua, self.registrations, SCSCF, profile_of, is_here=is_here)
         self.notifier = serve_watching(self.node.ua, self.registrations, profile_of=profile_of)
         if listeners is None:
             network.attach(self.node, *here)
