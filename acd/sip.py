@@ -7,9 +7,9 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from acd.policy import is_number
 from acd.protection import build_door
@@ -35,7 +35,10 @@ from ims_core.ua.session_timer import TimerPolicy
 if TYPE_CHECKING:
     from acd.config import Config, Listener
     from ims_core.ids import Ids
+    from ims_core.registrar.enrolment import Enrolment
     from ims_core.registrar.location import Domains, Location
+    from ims_core.roles.routing import Router
+    from ims_core.security.door import Door
     from ims_core.transport.stack import Stack
 
 Listeners = dict[tuple[str, Address], str]
@@ -111,6 +114,30 @@ def build_authenticator(present: Callable[[], Config]) -> DigestAuthenticator | 
     )
 
 
+class Place(NamedTuple):
+    """Where an element stands: the configuration of now, its names, its listeners as peers are told them.
+
+    ``location`` is its own. ``route_key`` signs the routes of dialogs through it and hides what is behind it: those
+    made with another one are not followed.
+    """
+
+    present: Callable[[], Config]
+    ids: Ids
+    domains: Domains
+    location: Location
+    listeners: Listeners
+    route_key: bytes
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The clock of the running event loop."""
+        return asyncio.get_running_loop().time
+
+    def unix_time(self) -> Callable[[float], float]:
+        """Return what makes seconds since 1970 of the time on that clock."""
+        return partial(_unix_time, time.time() - self.clock())
+
+
 def build_node(
     present: Callable[[], Config],
     *,
@@ -122,39 +149,23 @@ def build_node(
     route_key: bytes,
     border: Border | None = None,
 ) -> Node:
-    """Build the SIP element of a configuration; needs a running event loop for its clock.
+    """Build the SIP element of a configuration without IMS core; needs a running event loop for its clock.
 
-    Who may register and which trunks there are is asked of ``present`` each time. ``route_key`` signs the routes of
-    dialogs through us and hides what is behind us: those made with another one are not followed.
+    Who may register and which trunks there are is asked of ``present`` each time. See ``Place`` for the rest.
     """
+    place = Place(present, ids, domains, location, listeners, route_key)
     config = present()
-    clock = asyncio.get_running_loop().time
     known_user = None if authenticator is None else partial(_has_account, present)
-    chance = random.Random(secrets.randbits(256)).random
-    border = border or build_border(present, ids=ids, domains=domains, clock=clock)
-    exchange, emergencies = border.exchange, border.emergencies
-    emergencies.advertised = listeners
-    door = build_door(present, is_trunk=exchange.trusts, clock=clock, domains=domains, location=location, chance=chance)
-    door.is_emergency = emergencies.role.concerns
-    registrar = Registrar(
-        domains,
-        location,
-        ids,
-        authenticator=authenticator,
-        known_user=known_user,
-        min_expires=config.registrar.min_expires_seconds,
-        max_expires=config.registrar.max_expires_seconds,
-        default_expires=config.registrar.default_expires_seconds,
-        max_contacts=config.registrar.max_contacts,
-        service_route=[f"<{uri};lr>" for uri in config.registrar.service_route],
-        flow_timer=config.registrar.flow_timer_seconds,
-        unix_time=partial(_unix_time, time.time() - clock()),
+    border = border or build_border(present, ids=ids, domains=domains, clock=place.clock)
+    door = door_of(place, border)
+    registrar = build_registrar(
+        place, config.registrar.service_route, authenticator=authenticator, known_user=known_user
     )
     pcscf = Pcscf(
         domains,
         location,
         authenticator=authenticator,
-        is_trunk=exchange.is_from_trunk,
+        is_trunk=border.exchange.is_from_trunk,
     )
     if door.guard is not None:
         registrar.on_verdict = pcscf.on_verdict = door.guard.judged
@@ -165,23 +176,78 @@ def build_node(
         service="acd",
         known_user=known_user,
     )
-    relay = None
-    if config.sip.relay or config.registrar.service_route:
-        relay = Relay(
-            is_local=domains.serves, domains=config.sip.relay, elements=map(str, config.registrar.service_route)
-        )
+    router = Ims(registrar, pcscf, scscf, build_relay(place), border, border.emergencies.role, border.fallbacks.along)
+    return assemble(place, router, door, border)
+
+
+def build_registrar(
+    place: Place,
+    service_route: Iterable[str],
+    *,
+    authenticator: DigestAuthenticator | None = None,
+    known_user: Callable[[str], bool] | None = None,
+    enrolment: Enrolment | None = None,
+) -> Registrar:
+    """Build a registrar with the times and numbers of the configuration."""
+    wanted = place.present().registrar
+    return Registrar(
+        place.domains,
+        place.location,
+        place.ids,
+        authenticator=authenticator,
+        known_user=known_user,
+        enrolment=enrolment,
+        min_expires=wanted.min_expires_seconds,
+        max_expires=wanted.max_expires_seconds,
+        default_expires=wanted.default_expires_seconds,
+        max_contacts=wanted.max_contacts,
+        service_route=[f"<{uri};lr>" for uri in service_route],
+        flow_timer=wanted.flow_timer_seconds,
+        unix_time=place.unix_time(),
+    )
+
+
+def build_relay(place: Place) -> Relay | None:
+    """Build what leads users to other domains and elements, if they may go there."""
+    config = place.present()
+    if not config.sip.relay and not config.registrar.service_route:
+        return None
+    elements = map(str, config.registrar.service_route)
+    return Relay(is_local=place.domains.serves, domains=config.sip.relay, elements=elements)
+
+
+def door_of(place: Place, border: Border) -> Door:
+    """Build the door of an element, which emergency calls pass in any case."""
+    border.emergencies.advertised = place.listeners
+    chance = random.Random(secrets.randbits(256)).random
+    door = build_door(
+        place.present,
+        is_trunk=border.exchange.trusts,
+        clock=place.clock,
+        domains=place.domains,
+        location=place.location,
+        chance=chance,
+    )
+    door.is_emergency = border.emergencies.role.concerns
+    return door
+
+
+def assemble(place: Place, router: Router, door: Door, border: Border) -> Node:
+    """Put an element together; it is a host of its own, and ``border`` tells from whom it hides what is behind it."""
+    config = place.present()
+    exchange = border.exchange
     hiding = None
     if config.sip.hide_topology:
-        hiding = TopologyHiding(route_key, lambda flow: exchange.trusts(flow.remote[0]))
+        hiding = TopologyHiding(place.route_key, lambda flow: exchange.trusts(flow.remote[0]))
     policy = ProxyPolicy(config.sip.ring_seconds, config.sip.fork_seconds, hiding=hiding)
     timers = TimerValues(config.sip.t1_seconds, config.sip.t2_seconds, config.sip.t4_seconds)
     node = Node(
-        Endpoint(clock=clock, ids=ids, sent_by=listeners, timers=timers),
-        location=location,
-        router=Ims(registrar, pcscf, scscf, relay, border, emergencies.role, border.fallbacks.along),
-        domains=domains,
-        advertised=listeners,
-        secret=route_key,
+        Endpoint(clock=place.clock, ids=place.ids, sent_by=place.listeners, timers=timers),
+        location=place.location,
+        router=router,
+        domains=place.domains,
+        advertised=place.listeners,
+        secret=place.route_key,
         policy=policy,
         door=door,
     )
