@@ -200,8 +200,9 @@ class ServingCscf:
         if self._watched and request.method == "SUBSCRIBE" and _package(request) == "reg":
             return ToService(self._watched, next((uri.text for uri in addresses(request, ASSERTED)), ""), request)
         copy = request.copy()
-        if target.scheme == "tel":
-            copy.uri = other_form(target, found.set) or copy.uri
+        if target.scheme == "tel" and (form := other_form(target, found.set)) is not None:
+            copy.uri = identity = form
+            found = self._subscribers.by_public(form) or found
         is_registered = self._identities.is_registered(identity)
         case = SessionCase.TERMINATING_REGISTERED if is_registered else SessionCase.TERMINATING_UNREGISTERED
         return self._begin(Served(identity, found, case), request, copy, now, ())
