@@ -83,9 +83,13 @@ class Emergencies:
         known = self._exchange.trunks
         trunks = [known[name] for name in self._present().emergency.trunks if name in known and name != source]
         trunks.sort(key=lambda trunk: not trunk.is_up)
-        # or_else: there is always another way, the next trunk or the other network
         return [
-            Target(called if is_sos(called) else trunk.target(called), trunk.hop(or_else=True), trunk.route())
+            # or_else: there is always another way, the next trunk or the other network
+            Target(
+                called if is_sos(called) else trunk.target(called),
+                trunk.hop(or_else=True)._replace(urgent=True),
+                trunk.route(),
+            )
             for trunk in trunks
         ]
 

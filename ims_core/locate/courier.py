@@ -49,11 +49,13 @@ class Peer(NamedTuple):
 class Several(NamedTuple):
     """Next hops that serve alike, by their URIs, to be tried one after the other.
 
-    With ``or_else`` the sender has yet another way: the last one is not waited for longer than those before it.
+    With ``or_else`` the sender has yet another way: the last one is not waited for longer than those before it. With
+    ``urgent`` servers that asked to be left alone are tried as well, after the others.
     """
 
     uris: tuple[str, ...]
     or_else: bool = False
+    urgent: bool = False
 
 
 Hop = Flow | str | Peer | Several
@@ -146,7 +148,7 @@ class Courier:
             return errand
         if isinstance(way, Several):
             errand = Errand(self, request, user, prepare=prepare, mark=mark, flow=NOWHERE, impatient=way.or_else)
-            self._find_all(way.uris, errand.run)
+            self._find_all(way, errand.run)
             return errand
         uri = way.uri if isinstance(way, Peer) else str(way)
         fallback = way.heard_from if isinstance(way, Peer) else None
@@ -180,7 +182,7 @@ class Courier:
         if type(way) is Flow:
             acknowledgement.send((way,))
         elif isinstance(way, Several):
-            self._find_all(way.uris, acknowledgement.send)
+            self._find_all(way, acknowledgement.send)
         elif isinstance(way, Peer):
             self._find(way.uri, way.heard_from, acknowledgement.send)
         else:
@@ -256,15 +258,19 @@ class Courier:
 
         self.resolver.resolve(parse_uri(uri), found)
 
-    def _find_all(self, uris: Sequence[str], run: Callable[[Sequence[Flow], str], None]) -> None:
-        """Look up ``uris`` and go on with the flows to all their servers, in the order of the URIs."""
+    def _find_all(self, way: Several, run: Callable[[Sequence[Flow], str], None]) -> None:
+        """Look up the URIs and go on with the flows to all their servers, in the order of the URIs."""
+        uris = way.uris
         known: dict[int, list[Flow]] = {}
 
         def found(position: int, servers: Sequence[Server]) -> None:
             known[position] = self._flows_to(servers)
             if len(known) == len(uris):
                 flows = list(dict.fromkeys(flow for position in sorted(known) for flow in known[position]))
-                run(self._awake(flows), UNAVAILABLE if flows else UNRESOLVED)
+                awake = self._awake(flows)
+                if way.urgent:
+                    awake += [flow for flow in flows if flow not in awake]
+                run(awake, UNAVAILABLE if flows else UNRESOLVED)
 
         for position, uri in enumerate(uris):
             self.resolver.resolve(parse_uri(uri), partial(found, position))

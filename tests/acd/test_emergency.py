@@ -13,7 +13,7 @@ from acd.cdr import Outcome
 from acd.config import ConfigError, loads
 from acd.emergency import LINES_A_MINUTE
 from acd.metrics import Metrics, Readings
-from ims_core.flow import Address
+from ims_core.flow import Address, Flow
 from ims_core.messages.message import Response
 from ims_core.messages.parser import parse_message
 from ims_core.security.admission import Admission
@@ -274,6 +274,20 @@ def test_trunks_that_are_down_are_tried_last_and_none_is_called_back(make_house:
         house.run(2.0)
         assert len(other.incoming) == 2
         assert psap.asked("INVITE") == []
+
+
+@pytest.mark.rfc("3261-21.5.4")
+def test_a_server_that_asked_to_be_left_alone_is_asked_for_help_all_the_same(make_house: MakeHouse) -> None:
+    with make_house('emergency.trunks=["psap"]') as house:
+        psap = Carrier(house, "127.0.1.2")
+        flow = Flow("UDP", SERVER, psap.address)
+        busy = Response(503, "Service Unavailable")
+        busy.add("Retry-After", "600")
+        house.server.node.courier.failed(flow, busy, has_next=False)
+        stranger = house.phone("nobody")
+        call(stranger, "urn:service:sos")
+        house.run(2.0)
+        assert stranger.outcome == "Answered"
 
 
 def test_without_a_trunk_every_emergency_call_is_sent_to_the_other_network(
