@@ -34,6 +34,10 @@ class Mistakes:
         """Say whether a mistake at `path` or below it is known."""
         return any(known[: len(path)] == path for known in self._reported)
 
+    def any_item_lost_in(self, path: Path) -> bool:
+        """Say whether an item of a list under `path` could not be read: those after it have other numbers then."""
+        return any(known[: len(path)] == path and isinstance(known[-1], int) for known in self._reported if known)
+
 
 def _within(one: Path, other: Path) -> bool:
     """Say whether one place is, or is inside, the other."""

@@ -32,6 +32,8 @@ def read_profile(name: str, table: ProfileTable, path: Path, mistakes: Mistakes)
     """Return the profile that a table at `path` says; None: it cannot be used, and `mistakes` has why."""
     if table.file is not None and table.criteria:
         mistakes.report((*path, "criteria"), "none of them beside file, which has its own")
+    if mistakes.any_item_lost_in(path):
+        return None
     try:
         if table.file is None:
             return tables.read(name, table.criteria)
@@ -58,5 +60,6 @@ def _content(file: str, path: Path, mistakes: Mistakes) -> bytes | None:
 
 def _report(found: Iterable[Mistake], path: Path, mistakes: Mistakes) -> None:
     for mistake in found:
-        shown = NOTHING if mistake.found is None else mistake.found
-        mistakes.report((*path, *mistake.path), mistake.expected, shown)
+        place: Path = (*path, *mistake.path)
+        if not mistakes.any_in(place):  # a condition lacks what could not be read of it
+            mistakes.report(place, mistake.expected, NOTHING if mistake.found is None else mistake.found)
