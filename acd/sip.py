@@ -20,6 +20,7 @@ from ims_core.node import Node
 from ims_core.proxy.hiding import TopologyHiding
 from ims_core.proxy.proxy import ProxyPolicy
 from ims_core.registrar.registrar import Registrar
+from ims_core.roles.asserting import Asserting
 from ims_core.roles.ims import Ims
 from ims_core.roles.pcscf import Pcscf
 from ims_core.roles.relay import Relay
@@ -177,7 +178,12 @@ def build_node(
         known_user=known_user,
     )
     router = Ims(registrar, pcscf, scscf, build_relay(place), border, border.emergencies.role, border.fallbacks.along)
-    return assemble(place, router, door, border)
+    if authenticator is None:  # nobody has proved anything
+        return assemble(place, router, door, border)
+    asserting = Asserting(domains.domain, is_trusted=lambda _, flow: border.exchange.trusts(flow.remote[0]))
+    node = assemble(place, router._replace(asserting=asserting), door, border)
+    node.within = asserting.within
+    return node
 
 
 def build_registrar(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ims_core.messages.message import Request
     from ims_core.proxy.forward import Companion
     from ims_core.registrar.registrar import Registrar
+    from ims_core.roles.asserting import Asserting
     from ims_core.roles.emergency import Emergency
     from ims_core.roles.pcscf import Pcscf
     from ims_core.roles.relay import Relay
@@ -33,7 +34,7 @@ class Ims(NamedTuple):
 
     With ``relay`` our users reach other domains, with ``border`` numbers of other networks, and are reached from there;
     with ``emergency`` anybody reaches emergency services. ``fallback`` makes what goes along with a call to another
-    domain.
+    domain. With ``asserting`` phones are told who it is that calls them.
     """
 
     registrar: Registrar
@@ -43,6 +44,7 @@ class Ims(NamedTuple):
     border: Border | None = None
     emergency: Emergency | None = None
     fallback: Callable[[Request], Companion] | None = None
+    asserting: Asserting | None = None
 
     def route(self, request: Request, flow: Flow, now: float) -> Decision:
         """Register, or admit the sender and then find where the request goes. Raises ``SipError``."""
@@ -55,10 +57,14 @@ class Ims(NamedTuple):
             return arrived
         admitted = self.pcscf.route(request, flow, now)
         if self.relay is not None and admitted.is_user and (target := self.relay.target(request)) is not None:
-            if self.fallback is None or request.method != "INVITE":
-                return Forward((target,))
-            return Forward((target,), companion=self.fallback(request))
+            companion = self.fallback(request) if self.fallback is not None and request.method == "INVITE" else None
+            relayed = Forward((target,), companion=companion)
+            return relayed if self.asserting is None else self.asserting.elsewhere(request, relayed)
         if border is not None and admitted.is_user and (left := border.leaving(request, admitted.identity)) is not None:
             return left
         decision = self.scscf.route(request)
-        return decision._replace(identity=admitted.identity) if type(decision) is ToService else decision
+        if type(decision) is ToService:
+            return decision._replace(identity=admitted.identity)
+        if self.asserting is not None and type(decision) is Forward:
+            return self.asserting.to_phones(request, decision, admitted.identity if admitted.is_user else None)
+        return decision
