@@ -131,6 +131,16 @@ class FirstHop:
         assert_identity(copy, asserted)
         write_vector(copy, self.icids.of_dialog(copy.call_id, copy.from_tag))
 
+    def emergency(self, request: Request, flow: Flow, called: Forward) -> Forward:
+        """Have an emergency call of a handset say who it is from, where that is known (5.2.10.2, 5.2.10.3)."""
+        copy = called.request
+        if copy is None:
+            return called
+        handset = self.sender(request, flow)
+        self.admit(copy, "" if handset is None else self.asserted(request, handset))
+        back = self.back()
+        return called._replace(companion=back if called.companion is None else Chain((called.companion, back)))
+
     def towards_user(self, request: Request, forward: Forward) -> Forward:
         """Make of what goes to a handset what it may be told (5.2.6.4.3, 5.2.6.4.7, 5.2.6.4.11).
 

@@ -10,6 +10,7 @@ from ims_core.errors import SipError
 if TYPE_CHECKING:
     from ims_core.flow import Address, Flow
     from ims_core.messages.message import Request
+    from ims_core.messages.uri import Uri
 
 
 class Neighbours:
@@ -27,6 +28,10 @@ class Neighbours:
     def add(self, address: Address) -> None:
         """Trust one more."""
         self._addresses.add(address)
+
+    def has(self, uri: Uri) -> bool:
+        """Whether a URI leads to a neighbour."""
+        return uri.address in self._addresses or self._has_host(uri.host)
 
     def knows(self, request: Request, flow: Flow) -> bool:
         """Whether ``request``, which came by ``flow``, is a neighbour's."""

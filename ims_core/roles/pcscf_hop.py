@@ -13,7 +13,6 @@ from ims_core.proxy.forward import Forward, ToService
 from ims_core.proxy.routes import routes_beyond, take_own_routes
 from ims_core.registrar.contacts import came_directly
 from ims_core.roles.charging import write_vector
-from ims_core.roles.companions import Chain
 from ims_core.roles.first_hop import NOBODY, answer_keep, enforced_route
 from ims_core.roles.protection import credentials_of, integrity, mark_integrity, take_keys
 from ims_core.roles.routing import HERE
@@ -78,7 +77,7 @@ class PcscfHop:
                 raise Forbidden("Handsets register here")
             return self.register(request, flow, now)
         if self.emergency is not None and (called := self.emergency.decide(request, flow)) is not None:
-            return called if is_inside else self._emergency(request, flow, called)
+            return called if is_inside else self.first_hop.emergency(request, flow, called)
         if request.method == "OPTIONS" and "route" not in request.keys and self._is_ours(request):
             return ToService(HERE)
         return self.terminate(request, flow, now) if is_inside else self.originate(request, flow, now)
@@ -139,16 +138,6 @@ class PcscfHop:
         companion = self.first_hop.tell(copy, identities)
         beyond = routes_beyond(request, self._domains.serves)
         return Forward((Target(request.uri, way, route=beyond),), copy, companion)
-
-    def _emergency(self, request: Request, flow: Flow, called: Forward) -> Forward:
-        """Have an emergency call say who it is from, where that is known (5.2.10.2, 5.2.10.3)."""
-        handset = self.first_hop.sender(request, flow)
-        copy = called.request
-        if copy is None:
-            return called
-        self.first_hop.admit(copy, "" if handset is None else self.first_hop.asserted(request, handset))
-        back = self.first_hop.back()
-        return called._replace(companion=back if called.companion is None else Chain((called.companion, back)))
 
     def _is_ours(self, request: Request) -> bool:
         try:

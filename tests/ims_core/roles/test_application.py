@@ -8,6 +8,7 @@ from ims_core.errors import Forbidden, NotFound
 from ims_core.flow import Flow
 from ims_core.messages.message import Request, Response
 from ims_core.messages.parser import parse_message
+from ims_core.messages.uri import parse_uri
 from ims_core.proxy.forward import Forward
 from ims_core.registrar.location import BindingRemoved, Domains, Location, Removal
 from ims_core.roles.application import ApplicationServer
@@ -145,3 +146,6 @@ def test_a_neighbour_is_known_by_where_it_listens() -> None:
     assert not known.knows(broken, connection)
     assert not known.knows(ours, connection._replace(remote=("192.0.2.99", 40001))), "another host says so"
     assert known.knows(broken, datagram._replace(remote=("198.51.100.1", 9)))
+    assert known.has(parse_uri("sip:scscf@192.0.2.2:5062"))
+    assert known.has(parse_uri("sip:198.51.100.1"))
+    assert not known.has(parse_uri("sip:192.0.2.2"))

@@ -1,0 +1,130 @@
+"""The subscribers of a configuration: its tables, its accounts, and the database beside them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import structlog
+
+from acd.sip import CannotStart
+from ims_core.subscribers.centre import AuthenticationCentre, aka
+from ims_core.subscribers.database import SequenceLedger, SubscriberDatabase, open_database
+from ims_core.subscribers.directory import Directory
+from ims_core.subscribers.identities import public_identity
+from ims_core.subscribers.sequence import SequenceNumbers
+from ims_core.subscribers.subscriber import Password, Subscriber
+
+if TYPE_CHECKING:
+    from acd.config import Config
+    from acd.config.ims import SubscriberTable
+    from ims_core.subscribers.subscriber import Aka, Answer, Found, Subscribers, Vector
+
+DEFAULT_PROFILE = "default"
+
+log = structlog.get_logger()
+
+
+class Subscribed:
+    """The ``Subscribers`` that the configuration of now names, else those of ``database``.
+
+    What contradicts itself in a configuration that was read anew is logged, and the subscribers stay as they were.
+    """
+
+    def __init__(
+        self, present: Callable[[], Config], centre: AuthenticationCentre, database: SubscriberDatabase | None
+    ) -> None:
+        self._present = present
+        self._centre = centre
+        self._database = database
+        self._known = present()
+        self._directory = Directory(subscribers_of(self._known), centre)
+
+    def by_private(self, private: str) -> Subscriber | None:
+        """See ``Subscribers``."""
+        found = self._now().by_private(private)
+        return found if found is not None or self._database is None else self._database.by_private(private)
+
+    def by_public(self, uri: str) -> Found | None:
+        """See ``Subscribers``."""
+        found = self._now().by_public(uri)
+        return found if found is not None or self._database is None else self._database.by_public(uri)
+
+    def vector(self, private: str, now: float) -> Vector | None:
+        """See ``Subscribers``."""
+        return self._with_keys(private).vector(private, now)
+
+    def answer(self, private: str, rand: bytes) -> Answer | None:
+        """See ``Subscribers``."""
+        return self._with_keys(private).answer(private, rand)
+
+    def resynchronise(self, private: str, rand: bytes, auts: bytes, now: float) -> bool:
+        """See ``Subscribers``."""
+        return self._with_keys(private).resynchronise(private, rand, auts, now)
+
+    def _with_keys(self, private: str) -> Subscribers:
+        directory = self._now()
+        if self._database is None or directory.by_private(private) is not None:
+            return directory
+        return self._database
+
+    def _now(self) -> Directory:
+        config = self._present()
+        if config is not self._known:
+            self._known = config
+            try:
+                self._directory = Directory(subscribers_of(config), self._centre)
+            except ValueError as error:
+                log.error("subscribers.refused", reason=str(error))  # noqa: TRY400 - no defect of ours
+        return self._directory
+
+
+def open_subscribers(
+    present: Callable[[], Config], cleanup: ExitStack, unix_time: Callable[[float], float]
+) -> Subscribed:
+    """Open what the subscribers and their sequence numbers are kept in. Raises ``CannotStart``."""
+    config = present()
+    path = config.storage.path / "subscribers.sqlite"
+    try:
+        file = open_database(path)
+        cleanup.callback(file.close)
+        path.chmod(0o600)  # there are keys in it
+        centre = AuthenticationCentre(SequenceNumbers(unix_time, SequenceLedger(file)), os.urandom)
+        database = SubscriberDatabase(file, centre) if config.ims.subscriber_database else None
+        subscribed = Subscribed(present, centre, database)
+    except (OSError, sqlite3.Error) as error:
+        raise CannotStart(f"storage.dir: cannot use {path}: {error}") from None
+    except ValueError as error:
+        raise CannotStart(f"subscribers: {error}") from None
+    return subscribed
+
+
+def subscribers_of(config: Config) -> Iterator[Subscriber]:
+    """Return the subscribers that a configuration names: each account is one, by its user at the domain."""
+    for table in config.subscribers:
+        yield _subscriber(table, _profile(config, table.profile))
+    domain = config.server.domain
+    for user, account in config.accounts.items():
+        identity = public_identity(f"sip:{user}@{domain}", profile=_profile(config, None))
+        yield Subscriber(f"{user}@{domain}", Password(str(account.password), account.algorithms), ((identity,),))
+
+
+def _profile(config: Config, name: str | None) -> str:
+    return name or (DEFAULT_PROFILE if DEFAULT_PROFILE in config.profiles else "")
+
+
+def _subscriber(table: SubscriberTable, profile: str) -> Subscriber:
+    barred = {public_identity(uri).uri for uri in table.barred}
+    sets = tuple(
+        tuple(public_identity(uri, barred=public_identity(uri).uri in barred, profile=profile) for uri in implicit)
+        for implicit in table.sets
+    )
+    credentials: Aka | Password
+    if table.password is not None:
+        credentials = Password(str(table.password))
+    else:
+        credentials = aka(str(table.k), op=str(table.op or ""), opc=str(table.opc or ""), amf=table.amf)
+    return Subscriber(table.private, credentials, sets)
