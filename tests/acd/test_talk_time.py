@@ -81,14 +81,12 @@ def test_both_hear_the_reminder_while_they_talk_on() -> None:
         _, caller = talking(house)
         house.run(59.9)
         one, other = legs(house)
-        assert not one.playing
-        assert not other.playing
+        assert [leg.playing for leg in (one, other)] == [(), ()]
         house.run(0.2)
-        assert one.playing == other.playing == TONE
+        assert [leg.playing for leg in (one, other)] == [TONE, TONE]
         assert one.bridged_to is other, "the bridge stands"
         house.run(200.0)
-        assert not one.playing
-        assert not other.playing
+        assert [leg.playing for leg in (one, other)] == [(), ()]
         assert one.bridged_to is other
         assert played(other) == [TONE], "once"
         caller.hang_up()

@@ -281,6 +281,41 @@ async def test_a_prompt_is_heard_over_a_bridge_which_then_goes_on(bench: Bench) 
     assert {step for step, _ in steps(a)} == {1}
 
 
+@pytest.mark.rfc("3550-5.1")
+@pytest.mark.parametrize("recorded", [False, True])
+async def test_a_reminder_on_one_leg_takes_nothing_from_the_other(bench: Bench, tmp_path: Path, recorded: bool) -> None:
+    path = tmp_path / "call.wav"
+    a, leg_a, port_a = bench.leg()
+    b, leg_b, port_b = bench.leg()
+    bench.handle(control.Bridge(leg_a, leg_b, str(path) if recorded else None))
+    for number in range(3):
+        a.send(port_a, bytes([number]) * 160)
+        b.send(port_b, bytes([100 + number]) * 160)
+    await until(lambda: len(a.read()) == len(b.read()) == 3)
+    bench.handle(control.Play(leg_a, ("tone",), False, False, 5))
+    for number in range(3, 6):
+        a.send(port_a, bytes([number]) * 160)
+        b.send(port_b, bytes([100 + number]) * 160)
+    await until(lambda: len(b.read()) == 6, "what a says while he hears the reminder")
+    await until(lambda: bench.of(control.Finished))
+    for number in range(6, 9):
+        a.send(port_a, bytes([number]) * 160)
+        b.send(port_b, bytes([100 + number]) * 160)
+    await until(lambda: len(a.read()) == 11 and len(b.read()) == 9)
+    assert b.payloads() == [bytes([number]) * 160 for number in range(9)]
+    assert steps(b) == [(1, 160)] * 8
+    before, after = ([bytes([100 + number]) * 160 for number in numbers] for numbers in (range(3), range(6, 9)))
+    assert a.payloads() == [*before, *[TONE] * 5, *after]
+    sequences, timestamps = zip(*steps(a), strict=True)
+    assert set(sequences) == {1}
+    assert all(step > 0 and step % 160 == 0 for step in timestamps)
+    markers = [second & 0x80 for _, second, *_ in a.headers()]
+    assert [at for at, marker in enumerate(markers) if marker] == [0, 3, 8], "where the voice changes"
+    assert bench.of(control.Finished) == [control.Finished(leg_a, 5, 100, False)]
+    assert bench.counters().packets_lost == 0
+    assert bench.counters().recordings == recorded
+
+
 async def test_echo_returns_the_audio_but_not_the_events(bench: Bench) -> None:
     a, leg, port = bench.leg()
     bench.handle(control.Echo(leg))
