@@ -20,7 +20,6 @@ from ims_core.roles.charging import answer_vector, charging_vector, write_vector
 from ims_core.roles.companions import Chain
 from ims_core.roles.icid import Dialogs, Kept
 from ims_core.roles.identity import (
-    ASSERTED,
     PREFERRED,
     IdentitySet,
     addresses,
@@ -32,6 +31,7 @@ from ims_core.roles.identity import (
 from ims_core.roles.privacy import demand, hide_caller, respect
 from ims_core.roles.secagree import SEC_AGREE, SecurityAgreement, drop_option
 from ims_core.roles.trust import give_to_handset, take_from_handset
+from ims_core.subscribers.identities import canonical
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
@@ -50,8 +50,8 @@ NOBODY: Final = identity_set(())
 class Admitted(NamedTuple):
     """A request of a handset as the network may believe it.
 
-    ``asserted`` is the identity that it is from, a name-addr, ``identity`` its user or number. ``companion`` is to go
-    along with it; ``handset`` tells by which way it is to go on.
+    ``asserted`` is the identity that it is from, a name-addr, ``public`` its canonical form and ``identity`` its user
+    or number. ``companion`` is to go along with it; ``handset`` tells by which way it is to go on.
     """
 
     request: Request
@@ -60,6 +60,11 @@ class Admitted(NamedTuple):
     companion: Companion
     handset: Handset
     is_user: bool = True
+
+    @property
+    def public(self) -> str:
+        """The identity as others are compared with it."""
+        return canonical(parse_name_addr(self.asserted).uri)
 
 
 class FirstHop:
@@ -99,17 +104,19 @@ class FirstHop:
     def originate(self, request: Request, flow: Flow, now: float) -> Admitted:
         """Admit a request of a handset outside any dialog, but not REGISTER (5.2.6.3.3, 5.2.6.3.7, 5.2.6.3.11).
 
-        Raises ``Forbidden`` for who is not registered, and what ``SecurityAgreement.judge`` does.
+        Raises ``Forbidden`` for who is not registered, or not as anybody who may call, and what
+        ``SecurityAgreement.judge`` does.
         """
         handset = self.sender(request, flow)
         if handset is None:
             raise Forbidden("Not registered")
         self.agreement.judge(request, flow)
         asserted = self.asserted(request, handset)
+        if not asserted:
+            raise Forbidden("No identity to call with")
         copy = request.copy()
         self.admit(copy, asserted)
-        identity = parse_name_addr(asserted).uri.user if asserted else ""
-        return Admitted(copy, identity, asserted, self.back(), handset)
+        return Admitted(copy, parse_name_addr(asserted).uri.user, asserted, self.back(), handset)
 
     def asserted(self, request: Request, handset: Handset) -> str:
         """Return the identity that is asserted of a handset: the one it prefers, if it is its own (5.2.6.3.1)."""
@@ -320,6 +327,3 @@ def answer_keep(response: Response, seconds: int) -> None:
     told = [f"keep={seconds}" if param.strip().lower() == "keep" else param for param in params]
     if told != params:
         response.replace_top_via(";".join(told))
-
-
-__all__ = ["ASSERTED", "Admitted", "BackToHandset", "Chain", "FirstHop", "FromHandset", "answer_keep", "enforced_route"]
