@@ -60,6 +60,8 @@ class PcscfHop:
         self.first_hop = first_hop
         self.handsets = handsets
         self.emergency = emergency
+        if emergency is not None:
+            emergency.own_uri = self._own_uri
         self.refuses_routes = refuses_routes
         self._tokens = tokens
         self._domains = domains
@@ -138,6 +140,10 @@ class PcscfHop:
         companion = self.first_hop.tell(copy, identities)
         beyond = routes_beyond(request, self._domains.serves)
         return Forward((Target(request.uri, way, route=beyond),), copy, companion)
+
+    def _own_uri(self, flow: Flow) -> str:
+        """Return the URI that the Path of a handset at that flow names."""
+        return self._path(self._tokens.make(flow), "")[1:-1]
 
     def _is_ours(self, request: Request) -> bool:
         try:

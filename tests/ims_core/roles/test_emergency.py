@@ -19,6 +19,7 @@ from ims_core.roles.emergency import IMS_XML, Emergency, Plan, Step, Told, alter
 from ims_core.roles.ims import Ims
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, ResponseReceived
 from tests.kit import NODE_ADDRESS, Network, Party, Site, request_bytes
+from tests.kit.edge import PUBLIC, Edge, Handset
 
 DOMAINS = Domains("ims.example", [format_address(NODE_ADDRESS)])
 STRANGER = Flow("UDP", NODE_ADDRESS, ("198.51.100.77", 5060))
@@ -376,3 +377,35 @@ def test_without_a_trunk_a_380_leaves_nothing_behind_and_nobody_is_asked_for_a_p
         SCHEMA.assertValid(etree.fromstring(scene.last.body))
         assert scene.site.endpoint.transactions()["server"] == 0
     scene.finish()
+
+
+# At a P-CSCF before a core
+
+
+@pytest.mark.rfc("TS24.229-5.2.10.5", "TS24.229-5.1.6.8")
+def test_the_380_is_by_the_p_cscf_that_the_path_of_the_registration_named() -> None:
+    edge = Edge(emergency=Role())
+    handset = Handset(edge.network, "ue1")
+    edge.register(handset)
+    (path,) = edge.at_core().values("Path")
+    handset.ask("INVITE", "urn:service:sos")
+    assert handset.last.status == 380
+    assert handset.last.get("P-Asserted-Identity") == path
+    SCHEMA.assertValid(etree.fromstring(handset.last.body))
+
+
+@pytest.mark.rfc("TS24.229-5.2.10.2", "TS24.229-5.2.10.3")
+def test_a_p_cscf_forwards_for_anybody_and_says_who_it_is_where_that_is_known() -> None:
+    edge = Edge(emergency=(role := Role()))
+    psap = Party(edge.network, "psap")
+    role.hops = (Scene.hop([psap]),)
+    handset, stranger = edge.handset("ue1"), Handset(edge.network, "stranger")
+    headers = [("P-Asserted-Identity", "<tel:110>"), ("P-Access-Network-Info", "3GPP-E-UTRAN-FDD")]
+    for caller in (handset, stranger):
+        caller.ask("INVITE", "urn:service:sos.fire", headers=headers, call_id=caller.name)
+    known, unknown = [event.request for event in psap.requests]
+    assert known.values("P-Asserted-Identity") == [f"<{PUBLIC}>"]
+    assert "P-Asserted-Identity" not in unknown
+    assert known.get("P-Access-Network-Info") == unknown.get("P-Access-Network-Info") == "3GPP-E-UTRAN-FDD"
+    stranger.ask("INVITE", "sip:bob@home.example", call_id="ordinary")
+    assert stranger.last.status == 403
