@@ -12,8 +12,7 @@ REGINFO: Final = "application/reginfo+xml"
 NAMESPACE: Final = "urn:ietf:params:xml:ns:reginfo"
 WILDCARD_NAMESPACE: Final = "urn:3gpp:ns:extRegExp:1.0"  # TS 24.229 section 7.10.2
 
-# The states of a registration (5.1); a contact is active or terminated.
-INIT: Final = "init"
+# The states of a registration, and of a contact (5.1); one that never was anything yet is not told of.
 ACTIVE: Final = "active"
 TERMINATED: Final = "terminated"
 
