@@ -1,6 +1,7 @@
 """What a call tells of where it was before: History-Info (RFC 7044) and Diversion (RFC 5806).
 
-A back-to-back user agent that calls somebody for a caller goes on with what the caller's INVITE told.
+A back-to-back user agent that calls somebody for a caller goes on with what the caller's INVITE told; a proxy that
+changes who is called sends the request itself on, ``retargeted``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _TELLING: Final = frozenset(("history-info", "diversion"))
 
 # Why a call is diverted, as RFC 5806 names it
 UNKNOWN: Final = "unknown"
+UNCONDITIONAL: Final = "unconditional"
 BUSY: Final = "user-busy"
 NO_ANSWER: Final = "no-answer"
 UNAVAILABLE: Final = "unavailable"
@@ -79,6 +81,17 @@ def passed_on(request: Request, target: str) -> Headers:
 def diverted(request: Request, target: str, reason: str) -> Headers:
     """Return what an INVITE tells by which a call is diverted to ``target``: the latest diversion comes first."""
     return (("Diversion", f"<{request.uri}>;reason={reason};counter=1"), *passed_on(request, target))
+
+
+def retargeted(request: Request, target: str, reason: str) -> Request:
+    """Return a copy for ``target`` of an INVITE that a proxy diverts, which tells of it as ``diverted`` says."""
+    copy = request.copy()
+    copy.uri = target
+    for name in ("Diversion", "History-Info"):
+        copy.remove(name)
+    for name, value in diverted(request, target, reason):
+        copy.add(name, value)
+    return copy
 
 
 def _history(request: Request) -> list[tuple[str, str, str]]:

@@ -89,3 +89,27 @@ def test_the_b2bua_passes_on_a_refusal_and_a_change_of_mind(bench: Bench) -> Non
     _, address = run(bench, "b2bua", f"{LOOPBACK}:{ringing.port}")
     bench.sipp("call_cancel", remote=address, pause=0.5).succeed()
     assert ringing.finish().successful == 1
+
+
+@pytest.mark.rfc("TS24.229-5.7.3", "7044-10.3", "5806-5.2")
+@by_each_way
+def test_call_forwarding_sends_calls_to_one_number_on_to_another(bench: Bench, way: Way) -> None:
+    """Over ISC: who is called changes, the way back to the S-CSCF stays."""
+    scscf = bench.sipp("agent_isc", way=way, calls=2)
+    way.wait_for_listener(scscf.port)
+    other = "sip:+8613800000009@ims.example"
+    example, (_, port) = run(bench, "call_forwarding", "+8613800000002", other)
+    back = way.uri("odi.1", scscf.port)
+    keys = {"server": way.uri("as", port), "back": back}
+    for number in ("+8613800000002", "+8613800000003"):
+        bench.sipp("call_isc", remote=(way.host, port), way=way, number=number, keys=keys).succeed()
+    scscf.succeed()
+    assert scscf.said("for") == [other, "sip:+8613800000003@ims.example"]
+    assert scscf.said("by") == [f"<{back};lr>"] * 2
+    called = "<sip:+8613800000002@ims.example>"
+    assert scscf.said("diversion") == [f"{called};reason=unconditional;counter=1", ""]
+    assert scscf.said("history") == [f"{called};index=1, <{other}>;index=1.1;mp=1", ""]
+    stranger = bench.sipp("call", remote=(way.host, port), way=way, number="+8613800000002")
+    stranger.wait(20.0)
+    assert stranger.received("403 Not from an S-CSCF") == 1
+    assert "Traceback" not in example.output

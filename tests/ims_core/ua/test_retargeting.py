@@ -4,7 +4,16 @@ import pytest
 
 from ims_core.messages.message import Request
 from ims_core.messages.parser import parse_message
-from ims_core.ua.retargeting import NO_ANSWER, Redirected, diverted, passed_on, redirected, told_before
+from ims_core.ua.retargeting import (
+    NO_ANSWER,
+    UNCONDITIONAL,
+    Redirected,
+    diverted,
+    passed_on,
+    redirected,
+    retargeted,
+    told_before,
+)
 from tests.kit import request_bytes
 
 CALLED = "sip:10001@ims.example"
@@ -82,3 +91,22 @@ def test_who_had_the_call_is_the_last_but_one_of_the_history() -> None:
     told = invite(("History-Info", f"<sip:bob@x.example>;index=1, <{CALLED}>;index=1.1;mp=1"))
     assert redirected(told) == Redirected("sip:bob@x.example", "")
     assert redirected(invite(("Diversion", "<sip:bob@x.example>"))) == Redirected("sip:bob@x.example", "unknown")
+
+
+@pytest.mark.rfc("7044-10.3", "5806-6.1")
+def test_a_proxy_sends_the_request_itself_on() -> None:
+    came = invite(("Diversion", "<sip:bob@x.example>"), ("History-Info", f"<{CALLED}>;index=1"), ("Subject", "hello"))
+    before = came.encode()
+    copy = retargeted(came, AGENT, UNCONDITIONAL)
+    assert came.encode() == before
+    assert copy.start_line == f"INVITE {AGENT} SIP/2.0"
+    assert copy.values("Diversion") == [f"<{CALLED}>;reason=unconditional;counter=1", "<sip:bob@x.example>"]
+    assert copy.values("History-Info") == [f"<{CALLED}>;index=1", f"<{AGENT}>;index=1.1;mp=1"]
+    kept = [line for line in came.lines if not line.startswith(("Diversion", "History-Info"))]
+    assert [line for line in copy.lines if not line.startswith(("Diversion", "History-Info"))] == kept
+
+
+@pytest.mark.rfc("7044-10.1")
+def test_a_proxy_takes_a_private_history_off() -> None:
+    came = invite(("History-Info", f"<{CALLED}>;index=1"), ("Privacy", "history"))
+    assert "History-Info" not in retargeted(came, AGENT, UNCONDITIONAL)
