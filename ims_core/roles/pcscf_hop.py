@@ -13,6 +13,7 @@ from ims_core.proxy.forward import Forward, ToService
 from ims_core.proxy.routes import routes_beyond, take_own_routes
 from ims_core.registrar.contacts import came_directly
 from ims_core.roles.charging import write_vector
+from ims_core.roles.companions import Chain
 from ims_core.roles.first_hop import NOBODY, answer_keep, enforced_route
 from ims_core.roles.protection import credentials_of, integrity, mark_integrity, take_keys
 from ims_core.roles.routing import HERE
@@ -21,6 +22,7 @@ from ims_core.roles.trust import give_to_handset, take_from_handset
 if TYPE_CHECKING:
     from ims_core.flow import Flow
     from ims_core.messages.message import Request, Response
+    from ims_core.proxy.forward import Companion
     from ims_core.registrar.location import Domains
     from ims_core.roles.emergency import Emergency
     from ims_core.roles.first_hop import FirstHop
@@ -39,8 +41,9 @@ class PcscfHop:
     ``domains`` are the names of this element, ``uri`` is the one that other hops reach it by, ``home`` that of the
     I-CSCF or S-CSCF that registers handsets. ``network`` is told them as the one visited. With ``refuses_routes`` a
     request whose Route is not the Service-Route gets 400; else the Route is replaced. ``emergency`` takes calls for
-    emergency services, from anybody. Let ``first_hop.within`` be the node's, and hand its handsets the changes of the
-    location. At most ``most`` contacts may register.
+    emergency services, from anybody; ``fallback`` makes what goes along with other calls in case the core does not
+    serve. Let ``first_hop.within`` be the node's, and hand its handsets the changes of the location. At most ``most``
+    contacts may register.
     """
 
     def __init__(
@@ -55,11 +58,13 @@ class PcscfHop:
         network: str,
         refuses_routes: bool = False,
         emergency: Emergency | None = None,
+        fallback: Callable[[Request], Companion] | None = None,
         most: int = MOST_HANDSETS,
     ) -> None:
         self.first_hop = first_hop
         self.handsets = handsets
         self.emergency = emergency
+        self.fallback = fallback
         if emergency is not None:
             emergency.own_uri = self._own_uri
         self.refuses_routes = refuses_routes
@@ -116,7 +121,10 @@ class PcscfHop:
         admitted = self.first_hop.originate(request, flow, now)
         service_route = admitted.handset.service_route or self._home
         route = enforced_route(request, service_route, self._domains.serves, refuses=self.refuses_routes)
-        return Forward((Target(request.uri, route=route),), admitted.request, admitted.companion)
+        companion = admitted.companion
+        if self.fallback is not None and request.method == "INVITE":
+            companion = Chain((self.fallback(request), companion))
+        return Forward((Target(request.uri, route=route),), admitted.request, companion)
 
     def terminate(self, request: Request, flow: Flow, now: float) -> Forward:
         """Send a request of the network to the handset whose flow our Path named (5.2.6.4, RFC 5626 section 5.3).
