@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ims_core.proxy.forward import Forward, Passing
+from ims_core.proxy.forward import Forward, Passing, ToService
 from ims_core.roles.identity import ASSERTED, assert_identity
 from ims_core.roles.privacy import demand, respect
+from ims_core.roles.trust import FROM_HANDSET, take_from_handset
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
@@ -38,6 +39,14 @@ class Asserting:
             demand(copy)
             respect(copy)
         return Forward(forward.targets, copy, UNASSERTED, forward.patience)
+
+    def to_service(self, request: Request, decision: ToService) -> ToService:
+        """Have a service, which may charge for it, read nothing of a user's that only the network may say."""
+        if FROM_HANDSET.isdisjoint(request.keys) and "p-access-network-info" not in request.keys:
+            return decision
+        copy = request.copy()
+        take_from_handset(copy)
+        return decision._replace(request=copy)
 
     def elsewhere(self, request: Request, forward: Forward) -> Forward:
         """Have what goes to another domain assert nothing: nobody there has agreed to believe us, or to keep it."""

@@ -61,10 +61,14 @@ class Ims(NamedTuple):
             relayed = Forward((target,), companion=companion)
             return relayed if self.asserting is None else self.asserting.elsewhere(request, relayed)
         if border is not None and admitted.is_user and (left := border.leaving(request, admitted.identity)) is not None:
-            return left
+            return self._to_service(request, left) if type(left) is ToService else left
         decision = self.scscf.route(request)
         if type(decision) is ToService:
-            return decision._replace(identity=admitted.identity)
+            served = decision._replace(identity=admitted.identity)
+            return self._to_service(request, served) if admitted.is_user else served
         if self.asserting is not None and type(decision) is Forward:
             return self.asserting.to_phones(request, decision, admitted.identity if admitted.is_user else None)
         return decision
+
+    def _to_service(self, request: Request, decision: ToService) -> ToService:
+        return decision if self.asserting is None else self.asserting.to_service(request, decision)

@@ -6,8 +6,10 @@ import pytest
 
 from acd.charging import LONGEST, charging_of
 from acd.facts import ChargingKnown
+from ims_core.flow import Flow
 from ims_core.messages.message import Request
-from tests.acd.house import House
+from ims_core.registrar.location import Binding
+from tests.acd.house import SERVER, House
 
 VECTOR = (
     "P-Charging-Vector",
@@ -95,3 +97,18 @@ def test_a_call_of_a_plain_phone_has_none_of_it() -> None:
         house.settle()
         (cdr,) = house.records.cdrs
         assert cdr.icid is cdr.asserted_identity is cdr.access_network is cdr.called_party is None
+
+
+@pytest.mark.rfc("3325-5", "24.229-4.4.5")
+def test_a_phone_that_is_asked_for_a_password_is_not_believed() -> None:
+    headers = (VECTOR, ("P-Asserted-Identity", "<sip:boss@ims.example>"), ("P-Access-Network-Info", NETWORK))
+    with House("sip.authentication=digest") as house:
+        caller = house.phone("alice")
+        flow = Flow("UDP", SERVER, caller.address)
+        contact = f"sip:alice@127.0.0.1:{caller.address[1]}"
+        house.location.add(Binding("sip:alice@ims.example", contact, flow=flow))
+        caller.dial("10003", headers=headers)
+        house.settle()
+        (cdr,) = house.records.cdrs
+        assert cdr.icid is cdr.orig_ioi is cdr.asserted_identity is None
+        assert (cdr.caller, cdr.access_network) == ("alice", NETWORK)
