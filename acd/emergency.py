@@ -12,8 +12,9 @@ from acd.log import Thrift
 from ims_core.flow import Address, transport_parameter
 from ims_core.messages.uri import is_sos
 from ims_core.proxy.forking import Target
-from ims_core.roles.emergency import Emergency, Plan, Step, Told
+from ims_core.roles.emergency import Emergency, Plan, Step, Told, Way
 from ims_core.roles.fallback import REFUSALS, Fallback
+from ims_core.trunks.trunk import OUTBOUND
 
 if TYPE_CHECKING:
     from acd.config import Config
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ims_core.messages.uri import Uri
     from ims_core.proxy.proxy import Proxy
     from ims_core.trunks.exchange import Exchange
+    from ims_core.trunks.trunk import Trunk
 
 LINES_A_MINUTE: Final = 600  # of the log; callers whom nobody knows write it
 
@@ -77,29 +79,22 @@ class Emergencies:
             self._known = config, plan
         return plan
 
-    def _ways(self, called: str, flow: Flow) -> Iterable[Target]:
+    def _ways(self, called: str, flow: Flow) -> Iterable[Way]:
         """Return the trunks for emergencies, those that are up first, however full they are; never the way back."""
         source = self._exchange.source_of(flow.remote[0])
         known = self._exchange.trunks
         trunks = [known[name] for name in self._present().emergency.trunks if name in known and name != source]
         trunks.sort(key=lambda trunk: not trunk.is_up)
-        return [
-            # or_else: there is always another way, the next trunk or the other network
-            Target(
-                called if is_sos(called) else trunk.target(called),
-                trunk.hop(or_else=True)._replace(urgent=True),
-                trunk.route(),
-            )
-            for trunk in trunks
-        ]
+        return [Way(trunk.peer.id, _target(trunk, called)) for trunk in trunks]
 
     def _own_uri(self, flow: Flow) -> str:
         host = self.advertised.get((flow.transport, flow.local))
         return f"sip:{host}{transport_parameter(flow.transport, 'sip')}" if host else ""
 
     def _told(self, told: Told) -> None:
-        step, request, flow, service, way, status = told
+        step, request, flow, service, way, status, onto = told
         self.steps[step] += 1
+        self._count(told)
         if not self._thrift.allows():
             return
         line = log.info if step in {Step.CALLED, Step.ANSWERED, Step.CANCELLED} else log.warning
@@ -110,9 +105,32 @@ class Emergencies:
             service=service,
             caller=request.get("From"),
             source=str(flow),
-            **({"way": way} if way else {}),
+            **({"trunk": way} if way else {}),
+            **({"onto": onto} if onto else {}),
             **({"status": status} if status else {}),
         )
+
+    def _count(self, told: Told) -> None:
+        """Count a call to its trunk, as others are, though the limit of that is none here."""
+        if told.request.method != "INVITE":
+            return
+        trunk = self._exchange.trunks.get(told.way)
+        if told.step is Step.CALLED and trunk is not None:
+            trunk.counted[OUTBOUND] += 1
+        elif told.step is Step.FAILED_OVER:
+            if trunk is not None:
+                trunk.left += 1
+            if (following := self._exchange.trunks.get(told.onto)) is not None:
+                following.counted[OUTBOUND] += 1
+
+
+def _target(trunk: Trunk, called: str) -> Target:
+    """Return what is forwarded to a trunk that is called by a number or URN.
+
+    There is always another way, the next trunk or the other network: no server is waited for any longer than others.
+    """
+    hop = trunk.hop(or_else=True)._replace(urgent=True)
+    return Target(called if is_sos(called) else trunk.target(called), hop, trunk.route())
 
 
 class Fallbacks:

@@ -62,10 +62,18 @@ class Step(StrEnum):
     DIVERTED = "diverted"  # its sender was told to call by another network
 
 
+class Way(NamedTuple):
+    """A trunk by its ``name``, and what is forwarded there."""
+
+    name: str
+    target: Target
+
+
 class Told(NamedTuple):
     """A step of a ``request`` that came by ``flow`` for ``service``, a number or a URN.
 
-    ``way`` is the Request-URI that it goes to; ``status`` is of the failure, or 0.
+    ``way`` names the trunk that it is about, empty where there is none. ``onto`` is the one it goes to instead;
+    ``status`` is of the failure, or 0.
     """
 
     step: Step
@@ -74,13 +82,14 @@ class Told(NamedTuple):
     service: str
     way: str = ""
     status: int = 0
+    onto: str = ""
 
 
 class Emergency:
     """Decides about requests for emergency services, before anything else is asked about them.
 
     ``plan`` returns what is known at present, ``serves`` tells whether a URI names this network, and
-    ``ways(called, flow)`` the targets for a number or URN, best first, that a request which came by ``flow`` may go to.
+    ``ways(called, flow)`` returns those for a number or URN, best first, that a request which came by ``flow`` may go.
     ``trusts`` says whose asserted identities are believed. ``own_uri`` is the URI of this first hop as a Path names
     it: by it a handset knows that a 380 is from there. ``on_step`` is told of every step.
     """
@@ -90,7 +99,7 @@ class Emergency:
         *,
         plan: Callable[[], Plan],
         serves: Callable[[Uri], bool],
-        ways: Callable[[str, Flow], Iterable[Target]],
+        ways: Callable[[str, Flow], Iterable[Way]],
         trusts: Callable[[Flow], bool],
         own_uri: Callable[[Flow], str],
         on_step: Callable[[Told], None],
@@ -140,12 +149,13 @@ class Emergency:
         if not self.trusts(flow):
             copy.remove("P-Asserted-Identity")
             copy.remove("P-Preferred-Identity")
-        ways = tuple(self._ways(self._called(service), flow))
+        ways = list(self._ways(self._called(service), flow))
         if not ways:
             raise self.diverted(Told(Step.DIVERTED, request, flow, service))
         way, *others = ways
-        self._on_step(Told(Step.CALLED, request, flow, service, way.uri))
-        return Forward((way,), copy, Attempt(self, Told(Step.CALLED, request, flow, service, way.uri), copy, others))
+        told = Told(Step.CALLED, request, flow, service, way.name)
+        self._on_step(told)
+        return Forward((way.target,), copy, Attempt(self, told, copy, others))
 
     def diverted(self, told: Told) -> AlternativeService:
         """Send the sender to another network: TS 24.229 5.2.10.5.
@@ -186,11 +196,11 @@ class Emergency:
 class Attempt:
     """Goes along with a request for an emergency service (``Companion``), from one way to the next."""
 
-    def __init__(self, emergency: Emergency, told: Told, request: Request, others: Iterable[Target]) -> None:
+    def __init__(self, emergency: Emergency, told: Told, request: Request, others: list[Way]) -> None:
         self._emergency = emergency
         self._told = told
         self._request = request
-        self._others = list(others)
+        self._others = others
         self._is_heard = False
         self._is_answered = False
 
@@ -212,17 +222,17 @@ class Attempt:
         """Go on to the next trunk, whatever was the matter with this; after the last one to the other network."""
         if self._others:
             way = self._others.pop(0)
-            self._told = self._told._replace(way=way.uri)
-            self._tell(Step.FAILED_OVER, status)
-            return Forward((way,), self._request, self)
+            self._tell(Step.FAILED_OVER, status, onto=way.name)
+            self._told = self._told._replace(way=way.name)
+            return Forward((way.target,), self._request, self)
         if self._request.method == "INVITE" and status not in SAID_BY_THE_SERVICE:
             raise self._emergency.diverted(self._told._replace(step=Step.DIVERTED, status=status))
         if status != 487:  # which is told already
             self._tell(Step.REFUSED, status)
         return None
 
-    def _tell(self, step: Step, status: int = 0) -> None:
-        self._emergency.tell(self._told._replace(step=step, status=status))
+    def _tell(self, step: Step, status: int = 0, onto: str = "") -> None:
+        self._emergency.tell(self._told._replace(step=step, status=status, onto=onto))
 
 
 def alternative_service(reason: str) -> bytes:

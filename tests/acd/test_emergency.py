@@ -134,7 +134,8 @@ def test_a_stranger_reaches_the_emergency_trunk_and_talks(make_house: MakeHouse,
         assert psap.outcome == "Ended"
         told = [line for line in lines if line["event"].startswith("emergency.")]
         assert [line["event"] for line in told] == ["emergency.called", "emergency.answered"]
-        assert told[0]["way"] == called
+        assert {line["trunk"] for line in told} == {"psap"}
+        assert house.engine.trunks.all["psap"].counted["out"] == 1
         assert told[0]["source"] == "udp:127.0.0.1:6000"
         assert steps(house) == {"called": 1, "answered": 1}
         assert samples(house)['acd_emergency_requests_total{step="answered"}'] == 1
@@ -258,6 +259,8 @@ def test_the_next_trunk_is_tried_and_then_the_handset_is_told_to_call_elsewhere(
         assert response.get("P-Asserted-Identity") == "<sip:127.0.0.1:5060>"
         assert b"<type>emergency</type>" in response.body
         assert steps(house) == {"called": 2, "failed_over": 2, "answered": 1, "diverted": 1}
+        trunks = house.engine.trunks.all
+        assert [(trunks[name].counted["out"], trunks[name].left) for name in ("psap", "other")] == [(2, 2), (2, 0)]
 
 
 def test_trunks_that_are_down_are_tried_last_and_none_is_called_back(make_house: MakeHouse) -> None:

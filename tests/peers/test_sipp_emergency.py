@@ -11,7 +11,7 @@ from ims_core.flow import Flow
 from ims_core.locate.courier import Several
 from ims_core.messages.message import Request
 from ims_core.proxy.forking import Target
-from ims_core.roles.emergency import Emergency, Plan
+from ims_core.roles.emergency import Emergency, Plan, Way
 from ims_core.roles.routing import HERE, Decision, ToService
 from ims_core.security.admission import Admission
 from tests.peers.conftest import Bench
@@ -124,9 +124,9 @@ async def test_under_overload_emergency_calls_come_first(bench: Bench) -> None:
         services = await us.waiting("agent", calls=CALLS)
         ports = {(way.host, way.tcp): sipp.port for way, sipp in zip(WAYS, services, strict=True)}
 
-        def ways(called: str, flow: Flow) -> list[Target]:
+        def ways(called: str, flow: Flow) -> list[Way]:
             way = next(way for way in WAYS if (way.host, way.tcp) == (flow.local[0], flow.reliable))
-            return [Target(called, Several((way.uri("psap", ports[way.host, way.tcp]),), or_else=True))]
+            return [Way("psap", Target(called, Several((way.uri("psap", ports[way.host, way.tcp]),), or_else=True)))]
 
         role = Emergency(
             plan=Plan,

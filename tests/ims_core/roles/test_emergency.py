@@ -15,7 +15,7 @@ from ims_core.messages.parser import parse_message
 from ims_core.messages.uri import is_sos
 from ims_core.proxy.forking import Target
 from ims_core.registrar.location import Domains
-from ims_core.roles.emergency import IMS_XML, Emergency, Plan, Step, Told, alternative_service
+from ims_core.roles.emergency import IMS_XML, Emergency, Plan, Step, Told, Way, alternative_service
 from ims_core.roles.ims import Ims
 from ims_core.transactions.endpoint import AckReceived, CancelReceived, ResponseReceived
 from tests.kit import NODE_ADDRESS, Network, Party, Site, request_bytes
@@ -50,10 +50,10 @@ class Role(Emergency):
             on_step=self.told.append,
         )
 
-    def _find(self, called: str, flow: Flow) -> list[Target]:
+    def _find(self, called: str, flow: Flow) -> list[Way]:
         self.asked.append(called)
         uri = called if is_sos(called) else f"sip:{called}@trunk"
-        return [Target(uri, hop) for hop in self.hops]
+        return [Way(f"trunk{number}", Target(uri, hop)) for number, hop in enumerate(self.hops)]
 
     @property
     def steps(self) -> list[Step]:
@@ -133,7 +133,7 @@ def test_a_trunk_is_called_by_the_urn_or_by_the_number_that_stands_for_it(uri: s
     (target,) = forward.targets
     assert (target.uri, target.flow) == (called if is_sos(called) else f"sip:{called}@trunk", TRUNK)
     service = uri if is_sos(uri) else called
-    assert role.told == [Told(Step.CALLED, came, STRANGER, service, target.uri)]
+    assert role.told == [Told(Step.CALLED, came, STRANGER, service, "trunk0")]
 
 
 def test_other_requests_and_registrations_are_not_decided_about() -> None:
@@ -291,9 +291,12 @@ def test_the_next_server_and_the_next_trunk_are_tried_until_one_serves() -> None
     scene.reply(404, 1)
     scene.reply(200, 2)
     assert scene.finals == [200]
-    assert [(told.step, told.status) for told in scene.role.told] == [
-        (Step.CALLED, 0), (Step.FAILED_OVER, 408), (Step.FAILED_OVER, 404), (Step.ANSWERED, 0),
-    ]  # fmt: skip
+    assert [(told.step, told.way, told.status, told.onto) for told in scene.role.told] == [
+        (Step.CALLED, "trunk0", 0, ""),
+        (Step.FAILED_OVER, "trunk0", 408, "trunk1"),
+        (Step.FAILED_OVER, "trunk1", 404, "trunk2"),
+        (Step.ANSWERED, "trunk2", 0, ""),
+    ]
 
 
 @pytest.mark.rfc("TS24.229-5.2.10.5", "3261-16.7")
