@@ -171,6 +171,13 @@ def test_a_usim_takes_the_vectors_of_its_subscriber(source: Source) -> None:
     assert len(rands) == 3
 
 
+def test_no_response_has_a_zero_in_it(source: Source) -> None:
+    """SIPp takes it for a string of C: it would answer wrong, once in 32 times."""
+    subscribers = source(EVERYBODY)
+    vectors = [subscribers.vector(ALICE.private, NOON) for _ in range(300)]
+    assert all(vector is not None and 0 not in vector.answer.res for vector in vectors)
+
+
 @pytest.mark.rfc("TS33.102-6.3.5")
 def test_a_usim_that_is_elsewhere_is_followed(source: Source) -> None:
     subscribers, usim = source(EVERYBODY), Usim(ONE.k, ONE.opc)
