@@ -2,10 +2,10 @@
 
 They are extended regular expressions of POSIX, and what they are held against was written by anybody who can send us a
 request. So they run in RE2, whose time grows with the length of the text and no faster, whatever the pattern: Python's
-own engine tries one way after the other, and ``(a+)+$`` on forty letters would stop the server. Bounding the length
+own engine tries one way after the other, and ``^(a+)+$`` on forty letters would stop the server. Bounding the length
 instead would not help, as those forty letters show, and refusing nested repetitions would refuse good patterns while
-``^a*a*a*a*a*$`` passed. RE2 also knows the classes of POSIX, as ``[[:digit:]]``, which Python's does not. What it cannot
-do in linear time, back-references and look-around, is not part of extended regular expressions anyhow.
+``^a*a*a*a*a*$`` passed. RE2 also knows the classes of POSIX, ``[[:digit:]]`` for one, which Python's does not. What it
+cannot do in linear time, back-references and look-around, is not part of extended regular expressions anyhow.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 import re2
+
+from ims_core.messages.message import canonical
 
 LONGEST = 1000  # characters of a pattern
 _MEMORY = 1 << 20  # bytes that RE2 may use for one: bounds its size after repetitions like {1000} are written out
@@ -25,7 +27,7 @@ class PatternError(ValueError):
 class Pattern:
     """A pattern; equal to another of the same kind and text. Raises ``PatternError``."""
 
-    __slots__ = ("_compiled", "text")
+    __slots__ = ("_compiled", "_literal", "text")
 
     ignores_case: ClassVar[bool] = False
 
@@ -43,6 +45,7 @@ class Pattern:
         except re2.error as error:
             raise PatternError(f"an extended regular expression ({_why(error)})") from None
         self.text = text
+        self._literal = text if text.replace("-", "").isalnum() else ""  # stands for itself alone
 
     def found_in(self, text: str) -> bool:
         """Whether some part of ``text`` is as the pattern says; ``^`` and ``$`` are its ends."""
@@ -50,6 +53,8 @@ class Pattern:
 
     def matches(self, text: str) -> bool:
         """Whether ``text`` as a whole is as the pattern says."""
+        if self._literal:
+            return text == self._literal
         return self._compiled.fullmatch(_plain(text)) is not None
 
     def __eq__(self, other: object) -> bool:
@@ -66,11 +71,20 @@ class Pattern:
 
 
 class NamePattern(Pattern):
-    """A pattern of names of header fields, of which case does not matter (RFC 3261 7.3.1)."""
+    """A pattern of names of header fields: case does not matter, nor does the form of one name (RFC 3261 7.3)."""
 
     __slots__ = ()
 
     ignores_case = True
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        if self._literal:
+            self._literal = canonical(text)
+
+    def matches(self, text: str) -> bool:
+        """Whether a name in its long form is as the pattern says."""
+        return super().matches(text.lower())
 
 
 def _plain(text: str) -> str:

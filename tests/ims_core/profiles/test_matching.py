@@ -130,6 +130,7 @@ def test_a_request_uri_holds_a_pattern(pattern: str, uri: str, held: bool) -> No
         (header("Accept-Contact"), [("Accept-Contact", "*;video")], True),
         (header("accept-contact"), [("Accept-Contact", "*;video")], True),
         (header("Accept-Contact"), [("a", "*;video")], True),
+        (header("a"), [("Accept-Contact", "*;video")], True),
         (header("Accept-Contact"), [], False),
         (header("Privacy", "^id$"), [("Privacy", "id")], True),
         (header("Privacy", "id"), [("Privacy", "header;id")], True),
