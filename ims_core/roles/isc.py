@@ -2,14 +2,17 @@
 
 TS 24.229 sections 5.4.3.2 and 5.4.3.3, TS 23.218 section 6. A server gets the request with a Route by which it comes
 back (``original_dialog``), or may end it: what it answers is final, unless it does not serve at all. Then the *default
-handling* of its criterion says whether the user has to do without it, or without his call.
+handling* of its criterion says whether the user has to do without it, or without his call. A server that has sent the
+request back did serve; what it passes on then is the word of those who come after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakValueDictionary
 
+from ims_core.errors import ServerTimeout
 from ims_core.messages.message import Response
 from ims_core.messages.uri import parse_uri
 from ims_core.profiles.matching import Facts, matching
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from ims_core.messages.message import Request
     from ims_core.messages.uri import Uri
     from ims_core.subscribers.subscriber import Found
+
+TRYING_DUE: Final = 4.0
+"""Seconds after which an element has said at least 100 to anything but an INVITE (RFC 4320 section 4.1)."""
 
 GoOn = Callable[["Served", "Request"], Decision]
 
@@ -43,7 +49,8 @@ class ServiceControl:
     ``profile_of`` finds a service profile by its name; ``dialogs`` writes what brings a request back. ``in_process``
     maps the URIs of servers that are services of this process to their names. Of all others, those for whose URIs
     ``trusts`` says so are in the trust domain: they are told for whom they are asked. Who does not answer at all within
-    ``patience`` seconds does not serve. ``network`` is our name for charging.
+    ``patience`` seconds, or ``TRYING_DUE`` if that is longer and it is no INVITE, does not serve. ``network`` is our
+    name for charging.
 
     ``outcomes`` counts what came of it: "handed" to a service of this process; "returned" to go on; "answered" with a
     2xx; "refused"; "continued" or "terminated" by default handling.
@@ -59,9 +66,10 @@ class ServiceControl:
         trusts: Callable[[Uri], bool],
         patience: float,
     ) -> None:
-        self.dialogs = dialogs
         self.outcomes = dict.fromkeys(("handed", "returned", "answered", "refused", "continued", "terminated"), 0)
         self._profile_of = profile_of
+        self._dialogs = dialogs
+        self._pending: WeakValueDictionary[str, ServerCall] = WeakValueDictionary()
         self._network = network
         self._in_process = in_process
         self._trusts = trusts
@@ -79,17 +87,30 @@ class ServiceControl:
     def ask(self, criterion: Criterion, served: Served, request: Request, now: float, go_on: GoOn) -> Decision:
         """Send a copy of ``request`` to the server of a criterion, and ``go_on`` where that does not serve."""
         onward = served._replace(visited=(*served.visited, criterion.priority))
-        dialog = OriginalDialog(onward.identity, onward.case, onward.visited, fingerprint(request.uri))
-        server = criterion.server.uri
+        call = fingerprint(request.call_id, request.from_tag)
+        dialog = OriginalDialog(onward.identity, onward.case, onward.visited, fingerprint(request.uri), call)
+        identifier = self._dialogs.write(dialog, now)
         copy = request.copy()
         serve(copy, served.identity, served.case)
-        handling = criterion.server.default_handling
-        call = ServerCall(self.outcomes, handling, lambda: go_on(onward, request))
-        return self._send(server, copy, (self.dialogs.route(dialog, now),), call)
+        asked = ServerCall(
+            self.outcomes, criterion.server.default_handling, copy.method, lambda: go_on(onward, request)
+        )
+        self._pending[identifier] = asked
+        return self._send(criterion.server.uri, copy, (self._dialogs.route(identifier),), asked)
+
+    def resume(self, identifier: str, now: float) -> OriginalDialog | None:
+        """Return how far a request is that a server sends back; None: it is none that we gave to a server."""
+        dialog = self._dialogs.read(identifier, now)
+        if dialog is not None:
+            self.outcomes["returned"] += 1
+            asked = self._pending.get(identifier)
+            if asked is not None:
+                asked.has_served = True
+        return dialog
 
     def hand(self, server: str, request: Request) -> Decision:
         """Send a copy of ``request`` to the server that it is for, as it is for a service number."""
-        call = ServerCall(self.outcomes, DefaultHandling.SESSION_TERMINATED, None)
+        call = ServerCall(self.outcomes, DefaultHandling.SESSION_TERMINATED, request.method)
         return self._send(server, request.copy(), (), call)
 
     def _send(self, server: str, copy: Request, back: tuple[str, ...], call: ServerCall) -> Decision:
@@ -103,33 +124,39 @@ class ServiceControl:
         if not self._trusts(uri):
             take_outside(copy)
         to_server = f"<{server}>" if uri.is_loose_router else f"<{server};lr>"
-        return Forward((Target(copy.uri, route=(to_server, *back)),), copy, call, self._patience)
+        patience = self._patience if copy.method == "INVITE" else max(self._patience, TRYING_DUE)
+        return Forward((Target(copy.uri, route=(to_server, *back)),), copy, call, patience)
 
 
 class ServerCall:
     """Goes along with a request to an application server, and knows what to do where that does not serve.
 
-    That is: without any response, or with 408 or 5xx, as long as the sender was told nothing. Without ``go_on`` a
-    failure is final.
+    That is: without any response, or with 408 or 5xx, as long as the sender was told nothing. ``has_served``: the
+    server has sent the request back. Without ``go_on`` a failure is final.
     """
 
     def __init__(
-        self, outcomes: dict[str, int], handling: DefaultHandling, go_on: Callable[[], Decision] | None
+        self,
+        outcomes: dict[str, int],
+        handling: DefaultHandling,
+        method: str,
+        go_on: Callable[[], Decision] | None = None,
     ) -> None:
         self._outcomes = outcomes
         self._handling = handling
+        self._is_invite = method == "INVITE"
         self._go_on = go_on
-        self._has_told = False
+        self.has_served = False
         self._is_counted = False
 
     def returned(self, response: Response) -> None:
         """Count what the server answers."""
         status = response.status
         if status < 200:
-            self._has_told = self._has_told or status > 100
+            self.has_served = self.has_served or status > 100
         elif status < 300:
             self._count("answered")
-        elif self._has_told or not _does_not_serve(status):
+        elif self.has_served or not _does_not_serve(status):
             self._count("refused")
 
     def _count(self, outcome: str) -> None:
@@ -138,14 +165,21 @@ class ServerCall:
             self._outcomes[outcome] += 1
 
     def instead(self, status: int) -> Forward | ToService | None:
-        """Go on without the server, if it does not serve and the user may do without it."""
-        if not _does_not_serve(status):
-            return None
-        if self._go_on is None or self._handling is DefaultHandling.SESSION_TERMINATED:
+        """Go on without the server, if it does not serve and the user may do without it.
+
+        Raises ``ServerTimeout`` in the place of a 408 to anything but an INVITE (RFC 4320 section 4.2).
+        """
+        if not self.has_served and _does_not_serve(status):
+            if self._go_on is not None and self._handling is DefaultHandling.SESSION_CONTINUED:
+                return self._without()
             self._count("terminated")
-            return None
+        if status == 408 and not self._is_invite:  # which must not be told: its sender would just try again
+            raise ServerTimeout
+        return None
+
+    def _without(self) -> Forward | ToService | None:
         self._count("continued")
-        onward = self._go_on()
+        onward = None if self._go_on is None else self._go_on()
         return None if isinstance(onward, Response) else onward
 
 

@@ -26,24 +26,26 @@ class OriginalDialog(Value):
     """How far the services of a user have got with a request.
 
     ``served`` is the canonical public identity whose services they are, ``visited`` the priorities of the criteria
-    whose servers had their turn, in that order, ``target`` what ``fingerprint`` made of the Request-URI.
+    whose servers had their turn, in that order. ``target`` and ``call`` are what ``fingerprint`` made of the
+    Request-URI, and of the Call-ID and From tag.
     """
 
     served: str
     case: SessionCase
     visited: tuple[int, ...]
     target: str
+    call: str
 
 
-def fingerprint(uri: str) -> str:
-    """Return by what a Request-URI is known again."""
-    return blake2b(uri.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+def fingerprint(*texts: str) -> str:
+    """Return by what texts are known again."""
+    return blake2b("\n".join(texts).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 class OriginalDialogs:
-    """Writes the URI by which a request comes back to the S-CSCF at ``uri``, and reads it, for ``lifetime`` seconds.
+    """Writes identifiers into the URI of the S-CSCF, ``uri``, and reads them again for ``lifetime`` seconds.
 
-    ``secret`` seals it; who has it can read what others wrote. ``unix_time`` turns ``now`` into seconds since 1970.
+    ``secret`` seals them; who has it can read what others wrote. ``unix_time`` turns ``now`` into seconds since 1970.
     Within one minute the same dialog is written alike, so that a request going round is seen to (RFC 5393).
     """
 
@@ -63,21 +65,25 @@ class OriginalDialogs:
         self._minutes = lifetime / _MINUTE
         self._unix_time = unix_time
 
-    def route(self, dialog: OriginalDialog, now: float) -> str:
-        """Return the Route value that stands for ``dialog``."""
+    def write(self, dialog: OriginalDialog, now: float) -> str:
+        """Return the identifier that stands for ``dialog``, the user part of a URI."""
         visited = ",".join(map(str, dialog.visited))
-        text = f"{self._minute(now)} {dialog.case:d} {visited} {dialog.target} {dialog.served}"
-        return f"<{self._scheme}:{PREFIX}{self._seal.close(text, _PURPOSE, '')}{self._tail}>"
+        text = f"{self._minute(now)} {dialog.case:d} {visited} {dialog.target} {dialog.call} {dialog.served}"
+        return f"{PREFIX}{self._seal.close(text, _PURPOSE, '')}"
 
-    def read(self, user: str, now: float) -> OriginalDialog | None:
-        """Return what the user part of such a URI stands for; None: it is not by us, or too old."""
-        text = self._seal.open(user.removeprefix(PREFIX), _PURPOSE, "")
+    def route(self, identifier: str) -> str:
+        """Return the Route value by which a request comes back."""
+        return f"<{self._scheme}:{identifier}{self._tail}>"
+
+    def read(self, identifier: str, now: float) -> OriginalDialog | None:
+        """Return what an identifier stands for; None: it is not by us, or too old."""
+        text = self._seal.open(identifier.removeprefix(PREFIX), _PURPOSE, "")
         if text is None:
             return None
-        minute, case, visited, target, served = text.split(" ", 4)
+        minute, case, visited, target, call, served = text.split(" ", 5)
         if self._minute(now) - int(minute) > self._minutes:
             return None
-        return OriginalDialog(served, SessionCase(int(case)), tuple(map(int, visited.split(","))), target)
+        return OriginalDialog(served, SessionCase(int(case)), tuple(map(int, visited.split(","))), target, call)
 
     def _minute(self, now: float) -> int:
         return int(self._unix_time(now) // _MINUTE)

@@ -255,11 +255,10 @@ class ServingCscf:
         it is taken from what they were given. A server of the callee that has changed the Request-URI has diverted
         the request: it goes where it says now, by the services that its user has for that.
         """
-        dialog = self.services.dialogs.read(entry.token, now)
+        dialog = self.services.resume(entry.token, now)
         found = None if dialog is None else self._subscribers.by_public(dialog.served)
         if dialog is None or found is None:
             raise NoSuchDialog if is_trusted else Forbidden
-        self.services.outcomes["returned"] += 1
         copy = request.copy()
         if not is_trusted:
             vector = charging_vector(copy)

@@ -255,6 +255,14 @@ class Server(Party):
         values = copy.values("Route")
         way = parse_name_addr(values[0]).uri if values else parse_uri(f"sip:{HERE}")
         self.endpoint.request(copy, self.flow(way.address), Relayed(event, b2bua))
+        if copy.method == "INVITE":
+            self.endpoint.reply(event.transaction, 100)
+        else:  # RFC 4320 section 4.1
+            self.network.call_later(3.5, lambda: self._try(event))
+
+    def _try(self, event: RequestReceived) -> None:
+        if not event.transaction.is_answered:
+            self.endpoint.reply(event.transaction, 100)
 
     def _react(self, event: Event) -> None:
         if isinstance(event, RequestReceived):

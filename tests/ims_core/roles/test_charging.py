@@ -40,14 +40,14 @@ def test_it_is_written_as_it_is_read() -> None:
     assert str(vector(text)) == text
 
 
-@rfc("24.229-4.5.4", "24.229-5.4.3.2")
+@rfc("TS24.229-4.5.4", "TS24.229-5.4.3.2")
 def test_each_network_names_itself_in_the_type_of_the_hop() -> None:
     asked = vector("icid-value=1;orig-ioi=visited.example;term-ioi=stale.example")
     assert str(asked.sent_by("home.example")) == "icid-value=1;orig-ioi=home.example"
     assert str(asked.sent_by("home.example", TYPE_3)) == 'icid-value=1;orig-ioi="Type 3home.example"'
 
 
-@rfc("24.229-5.4.3.2", "24.229-5.4.3.3")
+@rfc("TS24.229-5.4.3.2", "TS24.229-5.4.3.3")
 @pytest.mark.parametrize(
     ("orig_ioi", "term_ioi"),
     [
@@ -62,7 +62,7 @@ def test_the_answer_is_of_the_type_of_the_question(orig_ioi: str, term_ioi: str)
     assert str(vector("icid-value=1").answered_by("home.example")) == "icid-value=1;term-ioi=home.example"
 
 
-@rfc("24.229-5.4.3.2", "7315-4.6.3")
+@rfc("TS24.229-5.4.3.2", "7315-4.6.3")
 def test_what_the_access_network_told_does_not_leave() -> None:
     told = vector(f'icid-value=1;ggsn=[5555::4b4:3c3];pdp-info="pdp-item=1";orig-ioi="{TYPE_1}v.example"')
     assert str(told.for_others()) == 'icid-value=1;orig-ioi="Type 1v.example"'

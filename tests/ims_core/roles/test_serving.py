@@ -37,7 +37,7 @@ BY_ALICE = (ASSERTED, f"<{ALICE}>")
 # Who may send (5.4.3.1, 5.4.3.2) ------------------------------------------------------------------------------
 
 
-@rfc("24.229-5.4.3.1", "24.229-5.4.3.2")
+@rfc("TS24.229-5.4.3.1", "TS24.229-5.4.3.2")
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -61,7 +61,7 @@ def test_only_registered_users_of_ours_send_requests(headers: list[tuple[str, st
     core.finish()
 
 
-@rfc("24.229-5.4.3.1", "24.229-5.4.3.2")
+@rfc("TS24.229-5.4.3.1", "TS24.229-5.4.3.2")
 @pytest.mark.parametrize("route", [ORIG, SERVER_ORIG])
 def test_nobody_outside_the_trust_domain_sends_for_our_users(route: tuple[str, str]) -> None:
     core = Core()
@@ -70,7 +70,7 @@ def test_nobody_outside_the_trust_domain_sends_for_our_users(route: tuple[str, s
     core.finish()
 
 
-@rfc("24.229-5.4.3.1")
+@rfc("TS24.229-5.4.3.1")
 def test_the_first_of_our_routes_need_not_be_the_one_that_tells() -> None:
     core = Core()
     core.send(BOB, ("Route", f"<sip:{HERE};lr>, <sip:orig@ims.example;lr>"), BY_ALICE)
@@ -83,7 +83,7 @@ def test_the_first_of_our_routes_need_not_be_the_one_that_tells() -> None:
     core.finish()
 
 
-@rfc("24.229-5.4.3.2")
+@rfc("TS24.229-5.4.3.2")
 @pytest.mark.parametrize(
     ("asserted", "values"),
     [
@@ -99,7 +99,7 @@ def test_both_forms_of_a_number_are_asserted(asserted: str, values: list[str]) -
     core.finish()
 
 
-@rfc("24.229-5.4.3.2")
+@rfc("TS24.229-5.4.3.2")
 def test_only_the_served_users_number_is_known() -> None:
     core = Core()
     core.register(CAROL)
@@ -113,7 +113,7 @@ def test_only_the_served_users_number_is_known() -> None:
 # Where it goes (5.4.3.2) --------------------------------------------------------------------------------------
 
 
-@rfc("24.229-5.3.2.1", "24.229-5.4.3.3")
+@rfc("TS24.229-5.3.2.1", "TS24.229-5.4.3.3")
 @pytest.mark.parametrize(
     ("uri", "status"),
     [
@@ -141,7 +141,7 @@ def test_whom_a_request_may_be_for(uri: str, status: int) -> None:
     core.finish()
 
 
-@rfc("24.229-5.3.2.1", "24.229-5.4.3.2", "7315-4.2")
+@rfc("TS24.229-5.3.2.1", "TS24.229-5.4.3.2", "7315-4.2")
 def test_a_number_is_called_as_the_user_that_has_it() -> None:
     core = Core()
     server = core.server(returns)
@@ -152,7 +152,7 @@ def test_a_number_is_called_as_the_user_that_has_it() -> None:
     core.finish()
 
 
-@rfc("24.229-5.4.3.3", "7315-4.2")
+@rfc("TS24.229-5.4.3.3", "7315-4.2")
 @pytest.mark.parametrize("uri", [BOB, BOBBY, f"{BOB};user=phone"])
 def test_a_user_learns_by_which_identity_he_was_called(uri: str) -> None:
     core = Core()
@@ -164,7 +164,7 @@ def test_a_user_learns_by_which_identity_he_was_called(uri: str) -> None:
     core.finish()
 
 
-@rfc("23.003-13.5", "24.229-5.4.3.3")
+@rfc("TS23.003-13.5", "TS24.229-5.4.3.3")
 def test_a_wildcarded_identity_is_many_users_of_one_registration() -> None:
     core = Core()
     core.register("sip:office@ims.example")
@@ -179,7 +179,7 @@ def test_a_wildcarded_identity_is_many_users_of_one_registration() -> None:
     core.finish()
 
 
-@rfc("24.229-5.4.3.3", "3261-16.6")
+@rfc("TS24.229-5.4.3.3", "3261-16.6")
 def test_the_contacts_of_a_user_are_tried_by_preference() -> None:
     core = Core()
     core.deregister(BOB)
@@ -202,7 +202,7 @@ def test_a_sips_uri_rings_at_secured_contacts_only() -> None:
     core.finish()
 
 
-@rfc("24.229-5.4.3.3")
+@rfc("TS24.229-5.4.3.3")
 def test_who_is_not_registered_may_have_services_for_that() -> None:
     core = Core()
     voicemail, never = core.server(answers(200)), core.server(answers(200))
@@ -220,7 +220,7 @@ def test_who_is_not_registered_may_have_services_for_that() -> None:
     core.finish()
 
 
-@rfc("24.229-5.4.3.3")
+@rfc("TS24.229-5.4.3.3")
 @pytest.mark.parametrize("path", [True, False])
 def test_a_handset_without_p_cscf_is_not_told_what_is_for_networks(path: bool) -> None:
     core = Core()
@@ -247,7 +247,7 @@ def test_a_p_cscf_in_the_same_process_sees_to_what_handsets_are_told() -> None:
     core.finish()
 
 
-@rfc("24.229-5.4.3.3")
+@rfc("TS24.229-5.4.3.3")
 def test_who_answers_is_asserted_in_both_forms() -> None:
     core = Core()
     core.edge.answers = ()
@@ -262,7 +262,7 @@ def test_who_answers_is_asserted_in_both_forms() -> None:
 # Elsewhere ----------------------------------------------------------------------------------------------------
 
 
-@rfc("24.229-5.4.3.2", "24.229-4.4", "7315-4.6")
+@rfc("TS24.229-5.4.3.2", "TS24.229-4.4", "7315-4.6")
 def test_what_leaves_does_not_tell_what_is_for_this_network() -> None:
     core = Core()
     core.network.detach(core.node)
@@ -301,7 +301,7 @@ def test_what_leaves_may_be_for_a_service_of_this_process() -> None:
     assert len(call.request.values(ASSERTED)) == 2
 
 
-@rfc("24.229-5.4.3.2")
+@rfc("TS24.229-5.4.3.2")
 def test_the_rest_of_a_route_that_the_network_made_is_followed() -> None:
     core = Core()
     beyond = f"<sip:{format_address(core.outside.address)};lr>"
@@ -323,7 +323,7 @@ def test_what_strangers_assert_is_not_believed() -> None:
 # Service numbers and this element itself ----------------------------------------------------------------------
 
 
-@rfc("24.229-5.4.3.2")
+@rfc("TS24.229-5.4.3.2")
 @pytest.mark.parametrize(
     "uri", [f"sip:{HOTLINE}@ims.example", f"sip:{HOTLINE}@{HERE}", f"tel:{HOTLINE};phone-context=x"]
 )
@@ -348,7 +348,7 @@ def test_what_is_for_nobody_is_for_this_element() -> None:
     core.finish()
 
 
-@rfc("24.229-5.4.2.1.1")
+@rfc("TS24.229-5.4.2.1.1")
 def test_a_watcher_of_registrations_is_who_is_asserted() -> None:
     core = Core(watched="desk")
     asked: list[tuple[str, str]] = []
@@ -366,7 +366,7 @@ def test_a_watcher_of_registrations_is_who_is_asserted() -> None:
     core.finish()
 
 
-@rfc("24.229-5.3.1.2", "24.229-5.3.1.3")
+@rfc("TS24.229-5.3.1.2", "TS24.229-5.3.1.3")
 def test_a_registration_is_the_registrars() -> None:
     core = Core()
     core.send("sip:ims.example", method="REGISTER", to="<sip:x@ims.example>", contact="<sip:x@192.0.2.77>")
