@@ -94,6 +94,29 @@ def test_a_binding_is_there_after_a_restart(path: Path) -> None:
     assert second.location.next_event() == BindingAdded(ALICE, binding, first=True)
 
 
+def test_whose_a_contact_is_outlives_a_restart(path: Path) -> None:
+    first = Run(path)
+    first.add(private="älice@ims.example")
+    first.end()
+    second = Run(path, first.clock.after(20))
+    second.store.restore(second.location, {("UDP", LOCAL)})
+    (binding,) = second.location.bindings(ALICE)
+    assert binding.private == "älice@ims.example"
+
+
+def test_the_file_of_the_former_version_gets_what_it_lacks(path: Path) -> None:
+    run = Run(path)
+    run.add(reg_id=2, instance="<urn:uuid:1>")
+    run.end()
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("ALTER TABLE bindings DROP COLUMN private")
+        database.execute("PRAGMA user_version = 3")
+    again = Run(path, run.clock.after(1))
+    assert again.store.restore(again.location, {("UDP", LOCAL)}) == 1
+    (binding,) = again.location.bindings(ALICE)
+    assert (binding.reg_id, binding.private) == (2, "")
+
+
 def test_the_file_of_a_former_version_is_taken_over_whole(path: Path) -> None:
     path.parent.mkdir()
     held = [
