@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from acd.http import AgentView, CallView
 from acd.metrics import Readings
 from acd.trunkview import TrunkView
+from acd.upload import UploadCounters
 
 if TYPE_CHECKING:
     from acd.call import Call
@@ -111,7 +112,7 @@ class LiveFloor:
             floor=self._snapshot(),
             media=engine.media.counters(),
             cdr=self._store.counters(),
-            cdr_upload=self._uploader.counters() if self._uploader is not None else None,
+            cdr_upload=self._uploader.counters() if self._uploader is not None else UploadCounters(),
             journal=self._log_counters(),
         )
 

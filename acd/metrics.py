@@ -98,7 +98,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     floor: FloorSnapshot = FloorSnapshot((), ())
     media: MediaCounters = MediaCounters()
     cdr: StoreCounters = StoreCounters(0, 0, 0, 0)
-    cdr_upload: UploadCounters | None = None
+    cdr_upload: UploadCounters = UploadCounters()
     journal: JournalCounters = JournalCounters()
 
 
@@ -266,8 +266,7 @@ class Metrics:
         yield from _emergencies(readings)
         yield from _media(readings.media)
         yield from _cdr(readings.cdr)
-        if readings.cdr_upload is not None:
-            yield from _cdr_upload(readings.cdr_upload)
+        yield from _cdr_upload(readings.cdr_upload)
         yield from _journal(readings.journal)
 
 

@@ -16,6 +16,7 @@ from acd.kpi.tally import Calls, Interval
 from acd.metrics import Metrics, Readings
 from acd.store import StoreCounters
 from acd.trunkview import RegistrationView, ServerView, TrunkView
+from acd.upload import UploadCounters
 from ims_core.trunks.registration import State
 from media.api import MediaCounters
 
@@ -96,6 +97,7 @@ READINGS = Readings(
     today=TODAY,
     media=MediaCounters(packets_received=100, packets_lost=2, worker_restarts=1, workers=2, workers_healthy=1, legs=4),
     cdr=StoreCounters(queued=1, written=2, dropped=3, failures=4),
+    cdr_upload=UploadCounters(waiting=5, set_aside=6, sent=7, failures=8),
 )
 
 
@@ -191,6 +193,10 @@ def metrics() -> Metrics:
         ("acd_media_worker_restarts_total", {}, 1),
         ("acd_media_legs", {}, 4),
         ("acd_cdr_waiting", {}, 1),
+        ("acd_cdr_upload_waiting", {}, 5),
+        ("acd_cdr_upload_set_aside", {}, 6),
+        ("acd_cdr_upload_sent_total", {}, 7),
+        ("acd_cdr_upload_failures_total", {}, 8),
         ("acd_cdr_dropped_total", {}, 3),
         ("acd_cdr_write_failures_total", {}, 4),
     ],
@@ -294,3 +300,16 @@ def test_the_expected_wait_and_how_good_it_is() -> None:
         ("acd_expected_wait_bias_seconds", (told, sales)): -3.0,
         ("acd_expected_wait_coverage_ratio", (told, sales)): 0.75,
     }
+
+
+def test_the_set_up_of_calls_is_shown_for_each_hop_that_measures(metrics: Metrics) -> None:
+    metrics.measure_hop("pcscf")
+    metrics.stage_reached("pcscf", "proxy", "ringing", 0.3)
+    assert value(metrics, "acd_sip_setup_seconds_sum", hop="pcscf", role="proxy", stage="ringing") == pytest.approx(0.3)
+    found = [
+        (dict(labels), count)
+        for (name, labels), count in samples(metrics).items()
+        if name.endswith("setup_seconds_count")
+    ]
+    assert len(found) == 9, "none of another hop"
+    assert sum(count for _, count in found) == 1
