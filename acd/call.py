@@ -18,8 +18,8 @@ from acd import facts
 from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
 from acd.leg import answer_reoffer, send_message, take_answer
-from acd.reservation import give_up, reconsider, until_reserved
-from ims_core.errors import NotAcceptableHere, PreconditionFailure, ServiceUnavailable, SipError
+from acd.reservation import failure, give_up, reconsider, until_reserved
+from ims_core.errors import NotAcceptableHere, ServiceUnavailable, SipError
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.session import Session
 from ims_core.ua.session_events import (
@@ -144,7 +144,7 @@ class Call:
                 f"{self.id}/caller", self._on_media, offer=offer, heeds_preconditions=heeds
             )
         except CannotReserve as error:
-            raise PreconditionFailure(headers=(("Warning", f'399 ims-acd "{error}"'),)) from None
+            raise failure(str(error), error.description) from None
         except NotAcceptable as error:
             raise NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),)) from None
         except MediaUnavailable:
@@ -249,7 +249,7 @@ class Call:
         if refusal is None and record.outcome is Outcome.DRAINED:
             refusal = context.refusal
         if refusal is not None:
-            self.incoming.reject(refusal.status, refusal.reason, refusal.headers)
+            self.incoming.refuse(refusal)
         self.incoming.hang_up(reason)
         context.flush()
         closing = [side.close() if side else None for side in (self.media, self.agent)]
@@ -309,6 +309,8 @@ class Call:
                 if token == self._token and self._played is not None and not self._played.done():
                     self._played.set_result(event)
             case RtpTimeout():
+                if self.reserved is not None:  # he has no bearer to send by
+                    return
                 self.end(EndedBy.SYSTEM, Outcome.PEER_LOST, "no RTP from the caller")
             case Lost(reason):
                 self.end(EndedBy.SYSTEM, Outcome.MEDIA_LOST, reason)
@@ -357,7 +359,7 @@ class Call:
             held = await answer_reoffer(session, leg, sdp)
         except ReservationFailed as error:
             held = None
-            give_up(self, str(error))
+            give_up(self, error)
         reconsider(self)
         if held is not None and self.agent is not None and self.queued:
             self.context.dispatcher.tell(CallHeld(self.id) if held else CallRetrieved(self.id))

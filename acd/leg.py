@@ -12,8 +12,8 @@ import structlog
 
 from acd import facts
 from acd.cdr import EndedBy, Outcome
-from acd.reservation import OPTION
-from ims_core.errors import LocalProtocolError, NotAcceptableHere, PreconditionFailure, SipError
+from acd.reservation import OPTION, failure
+from ims_core.errors import LocalProtocolError, NotAcceptableHere, SipError
 from ims_core.messages.headers import quote_string
 from ims_core.trunks.exchange import LEADS_ON
 from ims_core.ua.outgoing import OutgoingCall
@@ -381,7 +381,7 @@ async def answer_reoffer(session: Session, leg: MediaLeg | None, sdp: bytes) -> 
     try:
         answer = await leg.reoffer(text or None)
     except CannotReserve as error:
-        session.refuse_offer(PreconditionFailure(headers=(("Warning", f'399 ims-acd "{error}"'),)))
+        session.refuse_offer(failure(str(error), error.description))
         if isinstance(error, ReservationFailed):
             raise
         return None

@@ -14,9 +14,11 @@ import structlog
 
 from acd import facts
 from ims_core.errors import ExtensionRequired, PreconditionFailure
+from ims_core.ua.description import SDP
 
 if TYPE_CHECKING:
     from acd.call import Call
+    from media.api import CannotReserve
 
 Wait = Literal["met", "failed", "unconfirmed", "left"]
 """How it ends: the resources are there, or cannot be had, or were not confirmed in time, or the call ended before."""
@@ -57,7 +59,9 @@ async def until_reserved(call: Call) -> None:
         raise
     except TimeoutError:
         how = "unconfirmed"
-        raise PreconditionFailure(headers=(("Warning", '399 ims-acd "No resources were confirmed"'),)) from None
+        missing = call.media.preconditions or wanted
+        description = call.media.local_sdp.replace(missing.lines(), missing.failure())
+        raise failure("No resources were confirmed", description) from None
     finally:
         call.reserved = None
         seconds = context.loop.time() - began
@@ -73,7 +77,14 @@ def reconsider(call: Call) -> None:
             call.reserved.set_result(None)
 
 
-def give_up(call: Call, reason: str) -> None:
+def give_up(call: Call, error: CannotReserve) -> None:
     """Let the call fail if it waits for what the caller says he cannot have."""
     if call.reserved is not None and not call.reserved.done():
-        call.reserved.set_exception(PreconditionFailure(headers=(("Warning", f'399 ims-acd "{reason}"'),)))
+        call.reserved.set_exception(failure(str(error), error.description))
+
+
+def failure(reason: str, description: str) -> PreconditionFailure:
+    """Return what tells the caller that, with the session ``description`` that marks it (RFC 3312 section 8)."""
+    return PreconditionFailure(
+        headers=(("Warning", f'399 ims-acd "{reason}"'),), body=description.encode(), content_type=SDP
+    )

@@ -24,7 +24,15 @@ class NotAcceptable(MediaError):
 
 
 class CannotReserve(NotAcceptable):
-    """The offer makes a precondition of what cannot be had here (RFC 3312 8: 580 Precondition Failure)."""
+    """The offer makes a precondition of what cannot be had (RFC 3312 8: 580 Precondition Failure).
+
+    `lines` are the attributes that say which, and `description` is the SDP around them that the peer is to be told.
+    """
+
+    def __init__(self, message: str, lines: str) -> None:
+        super().__init__(message)
+        self.lines = lines
+        self.description = ""
 
 
 class ReservationFailed(CannotReserve):

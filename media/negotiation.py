@@ -6,7 +6,7 @@ import functools
 import ipaddress
 from typing import Final, NamedTuple
 
-from media.api import NotAcceptable
+from media.api import CannotReserve, NotAcceptable
 from media.g711 import PCMA, PCMU
 from media.preconditions import Preconditions, read_offer
 from media.sdp import MalformedSdp, MediaDescription, SessionDescription, is_number, parse
@@ -17,6 +17,7 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 STATIC_PAYLOADS: Final = {0: PCMU, 8: PCMA}
 PROFILES: Final = ("RTP/AVP", "RTP/AVPF")
 PACKET_MS: Final = 20
+DISCARD_PORT: Final = 9
 DEFAULT_EVENT_PAYLOAD: Final = 101
 _CODECS: Final = {"pcmu": PCMU, "pcma": PCMA, "telephone-event": EVENTS}
 # RFC 3264 6.1: "If a stream is offered as sendonly, the corresponding stream MUST be marked as recvonly or inactive".
@@ -85,7 +86,7 @@ class Negotiation:
         description = parse(text)
         audio = self._find_audio(description)
         common = _one_each(audio.formats)
-        self.preconditions = read_offer(audio.media) if self._heeds_preconditions else None
+        self.preconditions = self._read_preconditions(description, audio) if self._heeds_preconditions else None
         self._sections = description.media
         self._audio_index = audio.place
         self._profile = audio.media.protocol
@@ -117,6 +118,19 @@ class Negotiation:
         self._offered = self.formats
         self.preconditions = None
         return self._describe("sendrecv")
+
+    def _read_preconditions(self, description: SessionDescription, audio: _Audio) -> Preconditions | None:
+        try:
+            return read_offer(audio.media)
+        except CannotReserve as error:
+            body = "".join(
+                f"m={media.kind} {DISCARD_PORT} {media.protocol} {' '.join(media.formats)}\r\n{error.lines}"
+                if media is audio.media
+                else _refused(media)
+                for media in description.media
+            )
+            error.description = f"{self._head()}{body}"
+            raise
 
     def _find_audio(self, description: SessionDescription, only: int | None = None) -> _Audio:
         reason = "The SDP has no audio stream."
@@ -176,9 +190,12 @@ class Negotiation:
         if self._body is not None and body != self._body:
             self._version += 1
         self._body = body
+        return f"{self._head()}{body}"
+
+    def _head(self) -> str:
         return (
             f"v=0\r\no=- {self._session_id} {self._version} IN {self._family} {self._address}\r\ns=-\r\n"
-            f"c=IN {self._family} {self._address}\r\nt=0 0\r\n{body}"
+            f"c=IN {self._family} {self._address}\r\nt=0 0\r\n"
         )
 
     def _our_section(self, direction: str) -> str:

@@ -20,7 +20,8 @@ BOTH: Final = SEND | RECV
 
 MANDATORY: Final = "mandatory"
 _STRENGTHS: Final = (MANDATORY, "optional", "none")
-_FAILURE: Final = "failure"  # what RFC 3312 8 calls desired and found impossible
+_FAILURE: Final = "failure"  # what RFC 3312 8 calls desired and found impossible,
+_UNKNOWN: Final = "unknown"  # and what RFC 3312 9 calls of a type that nobody knows
 _TYPE: Final = "qos"
 _DIRECTIONS: Final = {"none": 0, "send": SEND, "recv": RECV, "sendrecv": BOTH}
 _TAGS: Final = {bits: tag for tag, bits in _DIRECTIONS.items()}
@@ -67,6 +68,10 @@ class Preconditions(NamedTuple):
         confirm = [f"a=conf:{_TYPE} {each.name} {_TAGS[each.missing]}\r\n" for each in self.segments if each.missing]
         return "".join((*current, *desired, *confirm))
 
+    def failure(self) -> str:
+        """Return the attribute lines that tell, in place of `lines`, what is missing for good (RFC 3312 8)."""
+        return "".join(_refused(_TYPE, _FAILURE, each.name, each.missing) for each in self.segments if each.missing)
+
 
 def read_offer(media: MediaDescription) -> Preconditions | None:
     """Read the preconditions that the peer's offer sets for a stream; None: none that we know of.
@@ -85,14 +90,16 @@ def _read(current: tuple[str, ...], desired: tuple[str, ...]) -> Preconditions |
     for value in desired:
         kind, strength, segment, directions = _fields(value, _DESIRED_FIELDS)
         if strength == _FAILURE:
-            raise ReservationFailed("The peer could not reserve what it made a precondition.")
+            refused = _refused(kind, _FAILURE, _ours(segment, value), _turned(directions, value))
+            raise ReservationFailed("The peer could not reserve what it made a precondition.", refused)
         if strength not in _STRENGTHS:
             raise MalformedSdp(f"The SDP has a precondition of unknown strength: {value[:_LONGEST_SHOWN]}")
         if kind == _TYPE:
             of_segment = wanted.setdefault(_ours(segment, value), {})
             of_segment[strength] = of_segment.get(strength, 0) | _turned(directions, value)
         elif strength == MANDATORY:
-            raise CannotReserve(f"The precondition {kind[:_LONGEST_SHOWN]} is not served.")
+            refused = _refused(kind, _UNKNOWN, _ours(segment, value), _turned(directions, value))
+            raise CannotReserve(f"The precondition {kind[:_LONGEST_SHOWN]} is not served.", refused)
     there = {name: bits for name, bits in _OURS.items() if name in wanted or _OPPOSITE[name] in wanted}
     for value in current:
         kind, segment, directions = _fields(value, _CURRENT_FIELDS)
@@ -100,6 +107,10 @@ def _read(current: tuple[str, ...], desired: tuple[str, ...]) -> Preconditions |
             there[name] |= _turned(directions, value)
     segments = (Segment(name, bits, _in_order(wanted.get(name, {}))) for name, bits in there.items())
     return Preconditions(tuple(segments)) if wanted else None
+
+
+def _refused(kind: str, strength: str, segment: str, directions: int) -> str:
+    return f"a=des:{kind} {strength} {segment} {_TAGS[directions]}\r\n"
 
 
 def _in_order(desired: dict[str, int]) -> tuple[tuple[str, int], ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ims_core.errors import BadRequest, LocalProtocolError, NoSuchDialog
+from ims_core.errors import BadRequest, LocalProtocolError, NoSuchDialog, SipError
 from ims_core.messages.extensions import names_option
-from ims_core.messages.message import Request, response_to
+from ims_core.messages.message import Request, error_response, response_to
 from ims_core.messages.uri import is_sips, is_sos
 from ims_core.setup import SetUp
 from ims_core.ua.description import SDP, session_description
@@ -103,6 +103,13 @@ class IncomingCall(Session):
         self._finish("rejected", status)
         response = response_to(self.request, status, reason, to_tag=self.dialog_id[1], headers=headers)
         self.context.endpoint.respond(self._invite, response)
+
+    def refuse(self, error: SipError) -> None:
+        """Send a final failure that tells the caller about ``error``. Does nothing where ``reject`` does nothing."""
+        if self.state == INVITED:
+            self._finish("rejected", error.status)
+            response = error_response(self.request, error, to_tag=self.dialog_id[1])
+            self.context.endpoint.respond(self._invite, response)
 
     def hang_up(self, headers: Headers = ()) -> None:
         """End the call whatever its state; before the answer that is a 480."""

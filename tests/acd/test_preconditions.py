@@ -180,10 +180,11 @@ def test_a_caller_who_is_turned_away_hears_why_once_he_can() -> None:
     ("offer", "headers"),
     [
         (sdp("sendrecv"), REQUIRED),
+        (sdp("sendrecv"), (("Supported", "precondition"),)),
         (sdp("none", strength="optional"), (("Supported", "precondition"),)),
         (sdp("none", strength="none"), (("Supported", "precondition"),)),
     ],
-    ids=["has all", "optional", "none"],
+    ids=["has all", "has all and only supports it", "optional", "none"],
 )
 def test_who_misses_nothing_mandatory_is_answered_at_once(offer: bytes, headers: tuple[tuple[str, str], ...]) -> None:
     with House() as house:
@@ -195,6 +196,18 @@ def test_who_misses_nothing_mandatory_is_answered_at_once(offer: bytes, headers:
         assert answer.values("Require") == ["precondition"]
         assert qos(answer)[0] == "curr:qos local sendrecv"
         assert observed(house, "met") == 0.0
+        caller.hang_up()
+
+
+@pytest.mark.rfc("TS24.229-5.1.3", "3312-11")
+def test_a_handset_that_only_names_what_it_supports_is_waited_for_as_well() -> None:
+    with House() as house:
+        caller = Handset(house)
+        caller.dial("10002", headers=(("Supported", "precondition"),))
+        house.run(1.0)
+        assert caller.responses() == [183]
+        caller.update(sdp("sendrecv"))
+        assert caller.responses() == [183, 200]
         caller.hang_up()
 
 
@@ -240,7 +253,10 @@ def test_a_mandatory_precondition_of_an_unknown_type_is_refused() -> None:
         caller = Handset(house)
         caller.dial(offer=sdp("none", "curr:sec e2e none", "des:sec mandatory e2e sendrecv"))
         assert caller.responses() == [580]
-        assert "sec" in caller.response(580).require("Warning")
+        refusal = caller.response(580)
+        assert "sec" in refusal.require("Warning")
+        assert refusal.require("Content-Type") == "application/sdp"
+        assert qos(refusal) == ["des:sec unknown e2e sendrecv"]
         (cdr,) = house.records.cdrs
         assert (cdr.outcome, cdr.reason) == (Outcome.REJECTED, "580 Precondition Failure")
         caller.hang_up()
@@ -254,6 +270,8 @@ def test_a_caller_who_gets_no_resources_is_refused() -> None:
         caller.update(sdp("none", "des:qos failure local sendrecv"))
         assert caller.responses("UPDATE") == [580]
         assert caller.responses() == [183, 580]
+        for method in ("UPDATE", "INVITE"):
+            assert qos(caller.response(580, method)) == ["des:qos failure remote sendrecv"]
         assert isinstance(caller.phone.events[-1], Rejected)
         assert house.records.cdrs[0].outcome is Outcome.REJECTED
         assert agent.incoming == []
@@ -274,10 +292,26 @@ def test_a_caller_who_never_confirms_is_refused_after_a_while(silent: bool) -> N
         assert caller.responses() == [183]
         house.run(1.0)
         assert caller.responses() == [183, 580]
+        assert qos(caller.response(580)) == [f"des:qos failure remote {'sendrecv' if silent else 'send'}"]
         assert agent.incoming == []
         (cdr,) = house.records.cdrs
         assert (cdr.outcome, cdr.ended_by) == (Outcome.REJECTED, "system")
         assert observed(house, "unconfirmed") == 1.0
+        caller.hang_up()
+
+
+@pytest.mark.rfc("3312-6")
+def test_no_rtp_is_expected_from_who_has_no_bearer() -> None:
+    with House() as house:
+        caller = Handset(house)
+        caller.dial("10002")
+        house.do(house.caller_leg.time_out)
+        house.run(1.0)
+        caller.update(sdp("sendrecv"))
+        assert caller.responses() == [183, 200]
+        house.do(house.caller_leg.time_out)
+        house.run(1.0)
+        assert house.records.cdrs[0].outcome is Outcome.PEER_LOST
         caller.hang_up()
 
 

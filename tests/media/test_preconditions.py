@@ -143,8 +143,14 @@ def test_the_strength_may_change_with_each_offer_and_is_never_lowered_by_us() ->
 @pytest.mark.rfc("3312-9")
 def test_an_unknown_type_that_is_mandatory_is_refused_and_the_session_stays_as_it_was() -> None:
     negotiation = negotiate()
-    with pytest.raises(CannotReserve, match="sec is not served"):
-        negotiation.take_offer(offer("curr:sec e2e none", "des:sec mandatory e2e sendrecv"))
+    video = "m=video 4002 RTP/AVP 96\r\n"
+    with pytest.raises(CannotReserve, match="sec is not served") as refused:
+        negotiation.take_offer(offer("curr:sec local none", "des:sec mandatory local send", more=video))
+    told = parse(refused.value.description)
+    assert [(media.kind, media.port, media.attributes("des")) for media in told.media] == [
+        ("audio", 9, ["sec unknown remote recv"]),
+        ("video", 0, []),
+    ]
     negotiation.take_offer(offer(*HANDSET))
     before = negotiation.answer()
     with pytest.raises(CannotReserve):
@@ -162,8 +168,21 @@ def test_an_unknown_type_that_is_not_mandatory_counts_for_nothing(strength: str)
 
 @pytest.mark.rfc("3312-8")
 def test_a_peer_who_could_not_reserve_is_understood() -> None:
-    with pytest.raises(ReservationFailed):
-        read_offer(stream("curr:qos local none", "des:qos failure local sendrecv"))
+    with pytest.raises(ReservationFailed) as refused:
+        negotiate().take_offer(offer("curr:qos local none", "des:qos failure local sendrecv"))
+    assert refused.value.description.endswith("m=audio 9 RTP/AVP 0\r\na=des:qos failure remote sendrecv\r\n")
+
+
+@pytest.mark.rfc("3312-8")
+def test_what_is_missing_can_be_told() -> None:
+    table = read_offer(
+        stream("curr:qos local send", "des:qos mandatory local sendrecv", "des:qos optional remote send")
+    )
+    assert table is not None
+    assert table.failure() == "a=des:qos failure remote send\r\n"
+    ready = read_offer(stream(READY, *HANDSET[1:]))
+    assert ready is not None
+    assert ready.failure() == ""
 
 
 @pytest.mark.rfc("3312-8.1")
