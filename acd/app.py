@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 import uvloop
-from msgspec.structs import astuple
 
 from acd import facts, http
 from acd import log as logs
@@ -27,6 +26,9 @@ from acd.changes import change_routes
 from acd.control import Control
 from acd.engine import Engine
 from acd.guide import guide
+from acd.ims.hops import Hop, build_hops, open_hops
+from acd.ims.own import build_application, build_together
+from acd.ims.places import find
 from acd.journal.port import Tee
 from acd.journal.queue_log_file import QueueLogFile
 from acd.journal.routes import journal_routes
@@ -41,7 +43,16 @@ from acd.outbox import Outbox
 from acd.policy import agent_profiles, build_distributor, queue_profiles
 from acd.protection import ban_routes
 from acd.routekey import kept_key
-from acd.sip import CannotStart, Listeners, bind, build_authenticator, build_node, load_certificates, transport_limits
+from acd.sip import (
+    CannotStart,
+    Listeners,
+    Place,
+    bind,
+    build_authenticator,
+    build_node,
+    load_certificates,
+    open_stack,
+)
 from acd.store import CdrStore, StoreError
 from acd.trace import SipTrace
 from acd.trunkapi import trunk_routes
@@ -55,14 +66,17 @@ from ims_core.registrar.bindings_store import BindingsStore
 from ims_core.registrar.location import Domains, Location, LocationEvent
 from ims_core.transport.stack import Stack
 from ims_core.transport.tls import Tls, TlsError
-from ims_core.transport.websocket import WebSocketSettings
 from media.api import MediaUnavailable
 from media.settings import MediaSettings
 from media.supervisor import MediaSupervisor
 
 if TYPE_CHECKING:
-    from acd.config import Config
+    from litestar import Litestar
+
+    from acd.config import Config, HostPort
+    from acd.config.ims import HopName
     from acd.config.source import Source
+    from acd.ims.places import Found
     from acd.journal.port import Journal
     from acd.journal.recovery import Left
 
@@ -79,6 +93,7 @@ class Running(NamedTuple):
     engine: Engine
     control: Control
     listeners: Listeners
+    hops: Sequence[Hop]
     http: str | None
     tls: Tls | None
 
@@ -131,11 +146,12 @@ async def _serve(config: Config, source: Source) -> None:
         loop.add_signal_handler(number, on_signal)
     async with start(config, source) as running:
         loop.add_signal_handler(signal.SIGHUP, running.reload)
-        sip = [f"{transport.lower()}:{format_address(local)}" for transport, local in running.listeners]
+        sip = _written(running.listeners)
         log.info(
             "server.ready",
             domain=config.server.domain,
             sip=sip,
+            **{hop.name: _written(hop.listeners) for hop in running.hops},
             http=running.http,
             pid=os.getpid(),
             compiled=IS_COMPILED,
@@ -146,6 +162,10 @@ async def _serve(config: Config, source: Source) -> None:
         await stop.wait()
         await running.engine.drain()
     log.info("server.stopped")
+
+
+def _written(listeners: Listeners) -> list[str]:
+    return [f"{transport.lower()}:{format_address(local)}" for transport, local in listeners]
 
 
 @asynccontextmanager
@@ -173,14 +193,11 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
             raise CannotStart(f"media: {error}") from None
         cleanup.push_async_callback(media.stop)
         tls = load_certificates(config)
-        stack = Stack(
-            transport_limits(config),
-            tls=tls,
-            websocket=WebSocketSettings(*astuple(config.sip.websocket)),
-            nameservers=[(server.host, server.port) for server in config.sip.nameservers] or None,
-        )
+        stack = open_stack(config, tls)
         cleanup.push_async_callback(stack.close)
         listeners = await bind(stack, config, config.sip.listen)
+        opened = await open_hops(config, tls, cleanup)
+        found = find(config, listeners, {name: bound for name, (_, bound) in opened.items()})
         figures = LiveFigures(config.storage.journal_path, config.server.timezone, time.time)
         engine, floor = _assemble(
             config,
@@ -193,8 +210,10 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
             log_counters=journal.counters,
             uploader=uploader,
             listeners=listeners,
+            found=found,
             route_key=route_key,
         )
+        hops = build_hops(lambda: engine.config, opened, found, cleanup, route_key=route_key)
         recalling = asyncio.create_task(_recall(figures), name="figures")
         cleanup.push_async_callback(asyncio.wait, [recalling])
         engine.last_agents.restore(await asyncio.to_thread(_last_talks, store))
@@ -204,25 +223,31 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         control = Control(engine, source)
         stack.attach(engine.node)
         engine.node.handle_timer()  # reports the bindings restored
+        for hop in hops:
+            hop.begin(config)
         served = None
         if config.http.listen is not None:
-            clock = asyncio.get_running_loop().time
             routes = [
                 *change_routes(control),
                 *journal_routes(journal),
-                *ban_routes(engine.node.door.guard, clock, time.time),
+                *ban_routes(engine.node.door.guard, engine.loop.time, time.time),
                 *trunk_routes(lambda: engine.trunks.all),
                 kpis(figures),
                 *(upload_routes(uploader) if uploader is not None else ()),
             ]
             app = http.create_app(floor, store, engine.metrics, config.http.token, routes)
-            try:
-                served = str(await cleanup.enter_async_context(http.serve(app, config.http.listen)))
-            except http.HttpError as error:
-                raise CannotStart(f"http.listen: {error}") from None
+            served = await _serve_http(app, config.http.listen, cleanup)
         floor.open_for_calls = True
-        yield Running(engine, control, listeners, served, tls)
+        yield Running(engine, control, listeners, hops, served, tls)
         floor.open_for_calls = False
+
+
+async def _serve_http(app: Litestar, listen: HostPort, cleanup: AsyncExitStack) -> str:
+    """Serve HTTP; return the real address. Raises ``CannotStart``."""
+    try:
+        return str(await cleanup.enter_async_context(http.serve(app, listen)))
+    except http.HttpError as error:
+        raise CannotStart(f"http.listen: {error}") from None
 
 
 async def _begin_run(config: Config, store: CdrStore) -> tuple[SqliteJournal, Left]:
@@ -293,6 +318,7 @@ def _assemble(
     log_counters: Callable[[], JournalCounters],
     uploader: Uploader | None,
     listeners: Listeners,
+    found: Mapping[HopName, Found],
     route_key: bytes,
 ) -> tuple[Engine, LiveFloor]:
     """Put the parts together and start to take what comes in."""
@@ -310,18 +336,16 @@ def _assemble(
     def present() -> Config:
         return engine.config if engine else config
 
-    authenticator = build_authenticator(present)
     border = build_border(present, ids=ids, domains=domains, clock=loop.time)
-    node = build_node(
-        present,
-        ids=ids,
-        domains=domains,
-        location=location,
-        listeners=listeners,
-        authenticator=authenticator,
-        route_key=route_key,
-        border=border,
-    )
+    place = Place(present, ids, domains, location, listeners, route_key)
+    authenticator = serving = None
+    if not config.ims.enabled:
+        authenticator = build_authenticator(present)
+        node = build_node(place, authenticator, border)
+    elif config.ims.has_hops:
+        node = build_application(place, found, border)
+    else:
+        node, serving = build_together(place, found, border, cleanup)
     trace = SipTrace(calls=config.trace.calls, messages=config.trace.messages, utc=_utc) if config.trace.sip else None
     thresholds = {queue.id: queue.service_level_seconds for queue in config.queues.values()}
     engine = Engine(
@@ -341,16 +365,17 @@ def _assemble(
     live = LiveFloor(engine, stack, store, trace, figures, log_counters, authenticator, uploader)
 
     def on_location(event: LocationEvent) -> None:
-        if not event.binding.fixed:
+        if keeps and not event.binding.fixed:
             bindings.note(event)
         engine.on_location(event)
+        if serving is not None and not event.binding.fixed:
+            serving.registrations.note(event)
 
-    if config.registrar.survive_restart:
-        node.on_location = on_location
+    keeps = config.registrar.survive_restart
+    node.on_location = on_location
+    if keeps:
         bindings.start()
         cleanup.callback(bindings.close)
-    else:
-        node.on_location = engine.on_location
     node.courier.on_failed = _note_failed_server
     stack.tap = trace.see if trace is not None else None
     return engine, live

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import astuple
+
 from acd.policy import is_number
 from acd.protection import build_door
 from acd.reservation import OPTION
@@ -29,7 +31,9 @@ from ims_core.security.digest import DigestAuthenticator
 from ims_core.transactions.endpoint import Endpoint
 from ims_core.transactions.machines import TimerValues
 from ims_core.transport.limits import TransportLimits
+from ims_core.transport.stack import Stack
 from ims_core.transport.tls import Tls, TlsError, TlsSettings
+from ims_core.transport.websocket import WebSocketSettings
 from ims_core.ua.instant_message import take_message
 from ims_core.ua.session_timer import TimerPolicy
 
@@ -40,7 +44,6 @@ if TYPE_CHECKING:
     from ims_core.registrar.location import Domains, Location
     from ims_core.roles.routing import Router
     from ims_core.security.door import Door
-    from ims_core.transport.stack import Stack
 
 Listeners = dict[tuple[str, Address], str]
 
@@ -77,6 +80,16 @@ def load_certificates(config: Config) -> Tls | None:
         return Tls(settings)
     except TlsError as error:
         raise CannotStart(f"sip.tls: {error}") from None
+
+
+def open_stack(config: Config, tls: Tls | None) -> Stack:
+    """Return what will hold the sockets of an element."""
+    return Stack(
+        transport_limits(config),
+        tls=tls,
+        websocket=WebSocketSettings(*astuple(config.sip.websocket)),
+        nameservers=[(server.host, server.port) for server in config.sip.nameservers] or None,
+    )
 
 
 async def bind(stack: Stack, config: Config, wanted: Sequence[Listener], key: str = "sip.listen") -> Listeners:
@@ -139,25 +152,15 @@ class Place(NamedTuple):
         return partial(_unix_time, time.time() - self.clock())
 
 
-def build_node(
-    present: Callable[[], Config],
-    *,
-    ids: Ids,
-    domains: Domains,
-    location: Location,
-    listeners: Listeners,
-    authenticator: DigestAuthenticator | None,
-    route_key: bytes,
-    border: Border | None = None,
-) -> Node:
+def build_node(place: Place, authenticator: DigestAuthenticator | None, border: Border | None = None) -> Node:
     """Build the SIP element of a configuration without IMS core; needs a running event loop for its clock.
 
-    Who may register and which trunks there are is asked of ``present`` each time. See ``Place`` for the rest.
+    Who may register and which trunks there are is asked of the configuration of now each time.
     """
-    place = Place(present, ids, domains, location, listeners, route_key)
+    present, _, domains, location, *_ = place
     config = present()
     known_user = None if authenticator is None else partial(_has_account, present)
-    border = border or build_border(present, ids=ids, domains=domains, clock=place.clock)
+    border = border or build_border(present, ids=place.ids, domains=domains, clock=place.clock)
     door = door_of(place, border)
     registrar = build_registrar(
         place, config.registrar.service_route, authenticator=authenticator, known_user=known_user

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from acd.config.model import Config
     from acd.config.reader import Path
 
-Hop = Literal["pcscf", "scscf", "as"]
+HopName = Literal["pcscf", "scscf", "as"]
 
 
 class Key(Secret):
@@ -66,7 +66,7 @@ class Ims(Struct, frozen=True, kw_only=True):
     """The IMS core: off, in one process (no `listen` of a hop is given), or hop by hop."""
 
     enabled: bool = False
-    run: tuple[Hop, ...] = ("pcscf", "scscf", "as")
+    run: tuple[HopName, ...] = ("pcscf", "scscf", "as")
     pcscf: Proxy = field(default_factory=Proxy)
     scscf: Proxy = field(default_factory=Proxy)
     visited_network: Domain | None = None
@@ -80,7 +80,7 @@ class Ims(Struct, frozen=True, kw_only=True):
         """Whether the roles are hops of their own."""
         return any((self.pcscf.listen, self.scscf.listen, self.pcscf.uri, self.scscf.uri))
 
-    def runs(self, hop: Hop) -> bool:
+    def runs(self, hop: HopName) -> bool:
         """Whether that hop runs in this process."""
         return not self.has_hops or hop in self.run
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,6 +18,8 @@ from ims_core.subscribers.sequence import SequenceNumbers
 from ims_core.subscribers.subscriber import Password, Subscriber
 
 if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
     from acd.config import Config
     from acd.config.ims import SubscriberTable
     from ims_core.subscribers.subscriber import Aka, Answer, Found, Subscribers, Vector
@@ -83,7 +84,7 @@ class Subscribed:
 
 
 def open_subscribers(
-    present: Callable[[], Config], cleanup: ExitStack, unix_time: Callable[[float], float]
+    present: Callable[[], Config], cleanup: AsyncExitStack, unix_time: Callable[[float], float]
 ) -> Subscribed:
     """Open what the subscribers and their sequence numbers are kept in. Raises ``CannotStart``."""
     config = present()

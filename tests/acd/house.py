@@ -28,7 +28,7 @@ from acd.engine import Engine
 from acd.journal.port import MemoryJournal
 from acd.metrics import Metrics, Readings
 from acd.policy import build_distributor
-from acd.sip import build_authenticator, build_node
+from acd.sip import Place, build_authenticator, build_node
 from acd.store import StoreCounters
 from acd.trunks import build_border
 from ims_core.flow import Address, Flow
@@ -309,16 +309,15 @@ class House:
         distributor = build_distributor(self.config, self.loop.time(), self.random.random, epoch=START.timestamp())
         domains = Domains("ims.example", ["127.0.0.1:5060"])
         border = build_border(lambda: self.present, ids=self.ids, domains=domains, clock=self.loop.time)
-        node = build_node(
+        place = Place(
             lambda: self.present,
             ids=self.ids,
             domains=domains,
             location=self.location,
             listeners=listeners,
-            authenticator=build_authenticator(lambda: self.present),
             route_key=b"the key of routes",
-            border=border,
         )
+        node = build_node(place, build_authenticator(lambda: self.present), border)
         self.server.node = node
         self.engine = Engine(
             self.config,

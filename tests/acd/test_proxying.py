@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from acd.config import Config, load
-from acd.sip import build_node
+from acd.sip import Place, build_node
 from ims_core.flow import Flow
 from ims_core.ids import Ids
 from ims_core.messages.message import Request
@@ -28,15 +28,15 @@ def node_of(config: Config, q: float | None = None, *, route_key: bytes = b"the 
     """The element, with two contacts of bob inside, the second of the preference ``q``."""
     location = Location()
     listeners = {("UDP", HERE): "127.0.0.1:5060"}
-    node = build_node(
+    place = Place(
         lambda: config,
         ids=Ids(random.Random(1).getrandbits),
         domains=Domains("ims.example", ["127.0.0.1:5060"]),
         location=location,
         listeners=listeners,
-        authenticator=None,
         route_key=route_key,
     )
+    node = build_node(place, authenticator=None)
     location.add(Binding("sip:bob@ims.example", "sip:bob@10.1.1.9"))
     if q is not None:
         location.add(Binding("sip:bob@ims.example", "sip:bob@10.1.1.10", q=q))

@@ -1,0 +1,169 @@
+"""The CSCFs of a configuration as hops: elements of their own, in one process or in one each."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from acd.ims.edge import pcscf_hop
+from acd.ims.places import Cscf, neighbours
+from acd.ims.serving import Serving
+from acd.ims.subscribed import open_subscribers
+from acd.sip import Listeners, Place, assemble, bind, build_relay, door_of, open_stack
+from acd.trunks import Trunks, build_border
+from ims_core.flow import format_address
+from ims_core.ids import Ids
+from ims_core.messages.uri import parse_uri
+from ims_core.proxy.forward import Forward
+from ims_core.registrar.bindings_store import BindingsStore
+from ims_core.registrar.location import Domains, Location, LocationEvent
+from ims_core.transport.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AsyncExitStack
+
+    from acd.config import Config, Listener
+    from acd.config.ims import HopName
+    from acd.ims.places import Found
+    from acd.trunks import Border
+    from ims_core.messages.message import Request
+    from ims_core.node import Node
+    from ims_core.roles.pcscf_hop import PcscfHop
+    from ims_core.roles.routing import Decision
+    from ims_core.transport.tls import Tls
+
+
+class Hop:
+    """An element of the core that runs here: an S-CSCF is ``serving`` subscribers, a P-CSCF is the ``edge``."""
+
+    def __init__(self, name: Cscf, stack: Stack, listeners: Listeners, node: Node, border: Border) -> None:
+        self.name = name
+        self.stack = stack
+        self.listeners = listeners
+        self.node = node
+        self.serving: Serving | None = None
+        self.edge: PcscfHop | None = None
+        self._trunks = Trunks(node, border)
+
+    def follow(self, config: Config) -> None:
+        """Have the trunks for emergencies that a P-CSCF calls; they are registered with by the application server."""
+        names = config.emergency.trunks if self.edge is not None else ()
+        own = {name: replace(config.trunks[name], register=False) for name in names if name in config.trunks}
+        self._trunks.follow(replace(config, trunks=own))
+        self.stack.flush()
+
+    def begin(self, config: Config) -> None:
+        """Take what comes in."""
+        self.follow(config)
+        self.stack.attach(self.node)
+        self.node.handle_timer()  # reports the bindings restored
+
+
+Opened = dict[Cscf, tuple[Stack, Listeners]]
+"""The stacks and listeners of the CSCFs that run here, which do not know yet where the others are."""
+
+
+async def open_hops(config: Config, tls: Tls | None, cleanup: AsyncExitStack) -> Opened:
+    """Open the listeners of the CSCFs that run here. Raises ``CannotStart``."""
+    ims = config.ims
+    opened: Opened = {}
+    wanted: dict[Cscf, tuple[Listener, ...]] = {"pcscf": ims.pcscf.listen, "scscf": ims.scscf.listen}
+    for name, listen in wanted.items():
+        if ims.enabled and ims.has_hops and ims.runs(name):
+            stack = open_stack(config, tls)
+            cleanup.push_async_callback(stack.close)
+            opened[name] = stack, await bind(stack, config, listen, f"ims.{name}.listen")
+    return opened
+
+
+def build_hops(
+    present: Callable[[], Config],
+    opened: Opened,
+    found: Mapping[HopName, Found],
+    cleanup: AsyncExitStack,
+    *,
+    route_key: bytes,
+) -> list[Hop]:
+    """Build the hops. Raises ``CannotStart``."""
+    builders = {"pcscf": _pcscf, "scscf": _scscf}
+    return [
+        builders[name](_place(present, name, listeners, found, route_key), stack, found, cleanup)
+        for name, (stack, listeners) in opened.items()
+    ]
+
+
+def _place(
+    present: Callable[[], Config], name: Cscf, listeners: Listeners, found: Mapping[HopName, Found], route_key: bytes
+) -> Place:
+    domain = present().server.domain
+    here = [*listeners.values(), *(format_address(local) for _, local in listeners)]
+    uri = parse_uri(found[name].uri)
+    here.append(format_address(uri.address) if uri.port or uri.has_ip_host else uri.host)
+    domains = Domains(domain if name == "scscf" else f"{name}.{domain}", here)
+    ids = Ids(random.Random(secrets.randbits(256)).getrandbits)
+    return Place(present, ids, domains, Location(), listeners, route_key)
+
+
+def _pcscf(place: Place, stack: Stack, found: Mapping[HopName, Found], _cleanup: AsyncExitStack) -> Hop:
+    border = build_border(place.present, ids=place.ids, domains=place.domains, clock=place.clock)
+    home = found["scscf"]
+    edge = pcscf_hop(
+        place,
+        found["pcscf"].uri,
+        home.uri,
+        neighbours=neighbours(place.present(), [home]),
+        emergency=border.emergencies.role,
+    )
+    node = assemble(place, edge, door_of(place, border), border)
+    node.within = edge.first_hop.within
+    node.on_location = edge.handsets.changed
+    hop = Hop("pcscf", stack, place.listeners, node, border)
+    hop.edge = edge
+    return hop
+
+
+def _scscf(place: Place, stack: Stack, found: Mapping[HopName, Found], cleanup: AsyncExitStack) -> Hop:
+    config, clock = place.present(), place.clock
+    bindings = BindingsStore(config.storage.path / "registrations.sqlite", clock=clock)
+    if config.registrar.survive_restart:
+        bindings.restore(place.location, list(place.listeners))
+    border = build_border(place.present, ids=place.ids, domains=place.domains, clock=clock)
+    server = found["as"].uri
+    relay = build_relay(place)
+
+    def leave(request: Request, user: str) -> Decision | None:
+        """Send what is for none of our users to where it may go: the application server has the trunks."""
+        if relay is not None and (target := relay.target(request)) is not None:
+            return Forward((target,))
+        if request.method == "INVITE" and border.leads_out(request, parse_uri(user).user):
+            return serving.services.hand(server, request)
+        return None
+
+    serving = Serving(
+        place,
+        open_subscribers(place.present, cleanup, place.unix_time()),
+        found["scscf"].uri,
+        neighbours=neighbours(config, [found["pcscf"], found["as"]]),
+        server=server,
+        leaving=leave,
+    )
+    door = door_of(place, border)
+    node = assemble(place, serving.router, door, border)
+    serving.follow(node, door)
+    if config.registrar.survive_restart:
+        bindings.start()
+        cleanup.callback(bindings.close)
+
+    def on_location(event: LocationEvent) -> None:
+        if config.registrar.survive_restart:
+            bindings.note(event)
+        serving.registrations.note(event)
+
+    node.on_location = on_location
+    hop = Hop("scscf", stack, place.listeners, node, border)
+    hop.serving = serving
+    return hop
