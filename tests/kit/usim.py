@@ -98,6 +98,10 @@ class Handset:
                 password = base64.b64encode(prf.digest())
         return self.written(asked, method, uri, password, nc=nc, auts=auts, body=body)
 
+    def rand_of(self, nonce: str) -> bytes:
+        """The RAND in a nonce."""
+        return base64.b64decode(nonce)[RAND]
+
     def written(
         self, asked: dict[str, str], method: str, uri: str, password: bytes, *, nc: int, auts: str = "", body: bytes
     ) -> str:
