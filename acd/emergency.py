@@ -34,8 +34,9 @@ log = structlog.get_logger()
 class Emergencies:
     """The emergency calls of an element: proxied, so that a full or draining engine does not stop them.
 
-    What is configured is asked of ``present`` each time; ``serves`` tells whether a URI names this platform, ``clock``
-    is in seconds. ``steps`` counts what became of calls.
+    What is configured is asked of ``present`` each time; ``serves`` tells whether a URI names this element, ``clock``
+    is in seconds. ``steps`` counts what became of calls; ``proxies`` are those that they are forwarded by. With
+    ``beside`` it is of one process with those, and counts and logs together with them.
     """
 
     def __init__(
@@ -45,25 +46,28 @@ class Emergencies:
         serves: Callable[[Uri], bool],
         *,
         clock: Callable[[], float],
+        beside: Emergencies | None = None,
     ) -> None:
-        self.steps: Counter[str] = Counter(dict.fromkeys(Step, 0))
+        self.steps: Counter[str] = Counter(dict.fromkeys(Step, 0)) if beside is None else beside.steps
+        self.proxies: list[Proxy] = [] if beside is None else beside.proxies
         self.advertised: dict[tuple[str, Address], str] = {}
         self._exchange = exchange
         self._present = present
         self._known: tuple[Config | None, Plan] = (None, Plan())
-        self._thrift = Thrift(clock, LINES_A_MINUTE, "emergency.lines_omitted")
+        self._thrift = Thrift(clock, LINES_A_MINUTE, "emergency.lines_omitted") if beside is None else beside._thrift
         self.role = Emergency(
             plan=self._plan,
-            serves=serves,
+            serves=lambda uri: serves(uri) or uri.host == present().server.domain.lower(),
             ways=self._ways,
             trusts=lambda flow: exchange.trusts(flow.remote[0]),
             own_uri=self._own_uri,
             on_step=self._told,
         )
 
-    def under_way(self, proxy: Proxy) -> bool:
+    @property
+    def are_under_way(self) -> bool:
         """Whether some emergency call is being set up, which nobody could finish without this process."""
-        return any(self.role.concerns(context.transaction.request) for context in proxy.active)
+        return any(self.role.concerns(each.transaction.request) for proxy in self.proxies for each in proxy.active)
 
     def _plan(self) -> Plan:
         config = self._present()

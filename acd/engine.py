@@ -359,7 +359,7 @@ class Engine:
         """Let emergency calls be set up that nobody could finish in our place."""
         turns = max(0, int((until - self.loop.time()) / EMERGENCY_TURN_SECONDS))
         for _ in range(turns):
-            if not self.trunks.emergencies.under_way(self.node.proxy):
+            if not self.trunks.emergencies.are_under_way:
                 break
             await asyncio.sleep(EMERGENCY_TURN_SECONDS)
 

@@ -50,7 +50,8 @@ class Border:
     """Decides at the border (``ims.Border``): which calls from trunks are for us, and who may call outside.
 
     Both are asked of ``present`` each time. ``serves`` tells whether a URI names this platform. What is for an
-    emergency service goes by ``emergencies`` before, and ``fallbacks`` are those for whom there is no way outside.
+    emergency service goes by ``emergencies`` before, and ``fallbacks`` are those for whom there is no way outside. The
+    border ``beside`` it is of another element in the same process.
     """
 
     def __init__(
@@ -59,10 +60,12 @@ class Border:
         present: Callable[[], Config],
         serves: Callable[[Uri], bool],
         clock: Callable[[], float],
+        beside: Border | None = None,
     ) -> None:
         self.exchange = exchange
-        self.emergencies = Emergencies(exchange, present, serves, clock=clock)
-        self.fallbacks = Fallbacks(present)
+        others = None if beside is None else beside.emergencies
+        self.emergencies = Emergencies(exchange, present, serves, clock=clock, beside=others)
+        self.fallbacks = Fallbacks(present) if beside is None else beside.fallbacks
         self._present = present
         self._serves = serves
         self._numbering: tuple[Config | None, Numbering] = (None, Numbering(None, ()))
@@ -258,10 +261,17 @@ class Trunks:
         )
 
 
-def build_border(present: Callable[[], Config], *, ids: Ids, domains: Domains, clock: Callable[[], float]) -> Border:
+def build_border(
+    present: Callable[[], Config],
+    *,
+    ids: Ids,
+    domains: Domains,
+    clock: Callable[[], float],
+    beside: Border | None = None,
+) -> Border:
     """Build the border of an element; what is configured is asked of ``present`` each time."""
     exchange = Exchange(lambda host: source_of(present(), host), ids.number)
-    return Border(exchange, present, domains.serves, clock)
+    return Border(exchange, present, domains.serves, clock, beside)
 
 
 def source_of(config: Config, host: str) -> str | None:
