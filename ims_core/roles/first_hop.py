@@ -320,9 +320,11 @@ def _same_route(preloaded: tuple[str, ...], service_route: tuple[str, ...]) -> b
 
 def answer_keep(response: Response, seconds: int) -> None:
     """Tell who offers to keep its flow alive, by ``keep`` in its Via, to do so (RFC 6223 section 4.3)."""
-    if "keep" not in response.top_via_text.lower():
+    if "via" not in response.keys:
         return
     text = response.top_via_text
+    if "keep" not in text.lower():
+        return
     params = text.split(";")
     told = [f"keep={seconds}" if param.strip().lower() == "keep" else param for param in params]
     if told != params:

@@ -107,13 +107,12 @@ class Handsets:
         binding = self.location.binding_at(contact)
         return None if binding is None else self._handset(binding)
 
-    def registered(self, flow: Flow, private: str) -> Told | None:
-        """What is known of the registration of a private identity by ``flow``; None: there is none."""
-        if not private:
-            return None
-        for binding in self.location.bindings_from(flow.transport, flow.remote):
-            if binding.private == private and _is_same(binding.flow, flow):
-                return self._told.get(binding.number)
+    def registered(self, to: Uri, flow: Flow, private: str) -> Told | None:
+        """What is known of the registration of ``to`` by a private identity and by ``flow``; None: there is none."""
+        for aor in self._aors.get(canonical(to), ()) if private else ():
+            for binding in self.location.bindings(aor):
+                if binding.private == private and _is_same(binding.flow, flow):
+                    return self._told.get(binding.number)
         return None
 
     # What happens ---------------------------------------------------------------------------------------------
@@ -121,8 +120,11 @@ class Handsets:
     def note(
         self, request: Request, response: Response, flow: Flow, now: float, *, private: str = "", by_aka: bool = False
     ) -> None:
-        """Take what the 200 to a REGISTER that came by ``flow`` says of the contacts that it asked for."""
-        to = parse_name_addr(request.require("To"))
+        """Take what the 200 to a REGISTER that came by ``flow`` says of the contacts that it asked for.
+
+        Raises ``SipError`` where To names nobody.
+        """
+        to = request.to
         associated = response.values("P-Associated-URI")[:MOST_IDENTITIES]
         identities = identity_set(associated or [f"<{to.uri_text}>"])
         aor = next(iter(identities.plain), canonical(to.uri))

@@ -90,7 +90,10 @@ class PcscfHop:
         return self.terminate(request, flow, now) if is_inside else self.originate(request, flow, now)
 
     def register(self, request: Request, flow: Flow, now: float) -> Forward:
-        """Send a REGISTER on to the home network (5.2.2.1). Raises what ``SecurityAgreement.judge`` does."""
+        """Send a REGISTER on to the home network (5.2.2.1).
+
+        Raises what ``SecurityAgreement.judge`` does, and ``BadRequest`` where To names nobody.
+        """
         handsets, hop = self.handsets, self.first_hop
         if len(handsets) >= self._most and not handsets.location.has_flow(flow):
             raise ServiceUnavailable(headers=(("Retry-After", str(RETRY_SECONDS)),))
@@ -104,7 +107,7 @@ class PcscfHop:
             copy.add("Require", "path")
         copy.add("P-Visited-Network-ID", self._visited)
         write_vector(copy, hop.icids.fresh())
-        held = handsets.registered(flow, credentials.private)
+        held = handsets.registered(request.to.uri, flow, credentials.private)
         word = integrity(
             credentials,
             is_secure=flow.secure,
