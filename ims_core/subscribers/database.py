@@ -24,7 +24,7 @@ CREATE TABLE identities (
 ) WITHOUT ROWID;
 CREATE INDEX by_uri ON identities (uri);
 CREATE INDEX by_number ON identities (number) WHERE number != '';
-CREATE INDEX wild ON identities (private) WHERE is_wild;
+CREATE INDEX wild ON identities (uri) WHERE is_wild;
 CREATE TABLE reserved (one INTEGER PRIMARY KEY CHECK (one = 1), tick INTEGER);
 CREATE TABLE differences (private TEXT PRIMARY KEY, ticks INTEGER);
 """
@@ -36,7 +36,7 @@ _IDENTITIES = (
 )
 _BY_URI = "SELECT private FROM identities WHERE uri = ? ORDER BY private"
 _BY_NUMBER = "SELECT DISTINCT private FROM identities WHERE number = ? AND number != '' ORDER BY private"
-_WILD = "SELECT DISTINCT uri FROM identities WHERE is_wild"
+_WILD = "SELECT DISTINCT uri FROM identities INDEXED BY wild WHERE is_wild"
 _KEEP_TICK = "INSERT OR REPLACE INTO reserved VALUES (1, ?)"
 _KEEP_DIFFERENCE = "INSERT OR REPLACE INTO differences VALUES (?, ?)"
 

@@ -250,6 +250,31 @@ def test_what_another_process_puts_into_the_file_counts_at_once(tmp_path: Path) 
     theirs.close()
 
 
+def test_every_look_up_goes_by_an_index(tmp_path: Path) -> None:
+    """So that its cost does not grow with the number of subscribers."""
+    file = open_database(tmp_path / "subscribers.db")
+    subscribers = SubscriberDatabase(file, new_centre(file))
+    subscribers.put(EVERYBODY)
+    asked: list[str] = []
+    file.set_trace_callback(asked.append)
+    subscribers.by_private(ALICE.private)
+    for uri in (SIP.uri, f"sip:+861088880000@{HOME}", f"sip:pbx-1@{HOME}", "tel:+8699"):
+        subscribers.by_public(uri)
+    subscribers.vector(ALICE.private, NOON)
+    file.set_trace_callback(None)
+    plans = [
+        str(row[3])
+        for statement in asked
+        if statement.startswith("SELECT")
+        for row in file.execute(f"EXPLAIN QUERY PLAN {statement}")
+    ]
+    assert len(plans) > 10
+    assert [plan for plan in plans if not plan.startswith(("SEARCH", "USE TEMP B-TREE"))] == [
+        "SCAN identities USING INDEX wild"  # of wildcarded identities only, when the file has changed
+    ]
+    file.close()
+
+
 def test_a_refused_put_changes_nothing(tmp_path: Path) -> None:
     database = open_database(tmp_path / "subscribers.db")
     subscribers = SubscriberDatabase(database, new_centre(database))
