@@ -17,8 +17,8 @@ import structlog
 from acd import facts
 from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
-from acd.leg import answer_reoffer, send_message, take_answer
 from acd.reservation import failure, give_up, reconsider, until_reserved
+from acd.within import answer_reoffer, digit_of_info, send_message, take_answer
 from ims_core.errors import NotAcceptableHere, ServiceUnavailable, SipError
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.session import Session
@@ -295,7 +295,7 @@ class Call:
                 if self.agent is not None:
                     self.agent.write(content_type, body)
             case InfoReceived(content_type, body):
-                digit = _digit_of_info(content_type, body)
+                digit = digit_of_info(content_type, body)
                 if digit is not None:
                     self._press(digit)
             case MethodRefused(method, status):
@@ -364,19 +364,6 @@ class Call:
         if held is not None and self.agent is not None and self.queued:
             self.context.dispatcher.tell(CallHeld(self.id) if held else CallRetrieved(self.id))
         self.context.flush()
-
-
-def _digit_of_info(content_type: str, body: bytes) -> str | None:
-    """Return the key told by a SIP INFO: ``application/dtmf-relay`` (``Signal=5``) or ``application/dtmf`` (``5``)."""
-    kind = content_type.partition(";")[0].strip().lower()
-    text = body.decode("ascii", "ignore").strip()
-    if kind == "application/dtmf-relay":
-        fields = dict(line.partition("=")[::2] for line in text.splitlines())
-        text = next((value.strip() for name, value in fields.items() if name.strip().lower() == "signal"), "")
-    elif kind != "application/dtmf":
-        return None
-    text = {"10": "*", "11": "#"}.get(text, text).upper()
-    return text if len(text) == 1 and text in "0123456789*#ABCD" else None
 
 
 _CAUSES = {

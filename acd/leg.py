@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from acd import facts
 from acd.cdr import EndedBy, Outcome
-from acd.reservation import OPTION, failure
-from ims_core.errors import LocalProtocolError, NotAcceptableHere, SipError
+from acd.within import send_message
+from ims_core.errors import SipError
 from ims_core.messages.headers import quote_string
 from ims_core.trunks.exchange import LEADS_ON
 from ims_core.ua.outgoing import OutgoingCall
@@ -30,16 +29,7 @@ from ims_core.ua.session_events import (
     Ringing,
     SessionEvent,
 )
-from media.api import (
-    CannotReserve,
-    Lost,
-    MediaError,
-    MediaEvent,
-    MediaLeg,
-    NotAcceptable,
-    ReservationFailed,
-    RtpTimeout,
-)
+from media.api import Lost, MediaError, MediaEvent, MediaLeg, RtpTimeout
 
 if TYPE_CHECKING:
     from acd.context import Context, Way
@@ -366,47 +356,6 @@ class CallLeg(Leg):
             self.call.end(ended_by, outcome, reason)
         else:
             self.failed(0, reason)
-
-
-async def answer_reoffer(session: Session, leg: MediaLeg | None, sdp: bytes) -> bool | None:
-    """Answer a re-INVITE: hold, resume, a new address (RFC 3264 section 8).
-
-    Returns whether the peer holds from now on, None when the offer was refused. Raises ``ReservationFailed`` when it
-    was refused because the peer says so.
-    """
-    if leg is None:
-        session.refuse_offer(NotAcceptableHere())
-        return None
-    text = sdp.decode(errors="replace")
-    try:
-        answer = await leg.reoffer(text or None)
-    except CannotReserve as error:
-        session.refuse_offer(failure(str(error), error.description))
-        if isinstance(error, ReservationFailed):
-            raise
-        return None
-    except NotAcceptable as error:
-        session.refuse_offer(NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),)))
-        return None
-    session.required = OPTION if leg.preconditions is not None else ""
-    session.accept_offer(answer.encode())
-    return "a=sendonly" in text or "a=inactive" in text
-
-
-def send_message(session: Session, content_type: str, body: bytes) -> None:
-    """Pass a MESSAGE on within another dialog (RFC 3428); it is lost where that is over or cannot be reached."""
-    with suppress(LocalProtocolError, SipError):
-        session.send("MESSAGE", body=body, content_type=content_type)
-
-
-def take_answer(leg: MediaLeg | None, sdp: bytes, **ids: str) -> None:
-    """Take the answer in the ACK of a re-INVITE that carried no offer (RFC 3261 section 14.1)."""
-    if leg is None or not sdp:
-        return
-    try:
-        leg.accept(sdp.decode(errors="replace"))
-    except NotAcceptable as error:
-        log.info("answer.refused", reason=str(error), **ids)
 
 
 def _user(caller: str) -> str:

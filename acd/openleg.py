@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallHeld, CallRetrieved, FailCause, OfferAnswered, OfferFailed
-from acd.leg import Headers, Leg, answer_reoffer, take_answer
+from acd.leg import Headers, Leg
+from acd.within import answer_reoffer, take_answer
 from ims_core.messages.headers import quote_string
 from media.api import LegReport, MediaEvent, MediaLeg, PlayFinished
 
