@@ -43,6 +43,7 @@ from acd.outbox import Outbox
 from acd.policy import agent_profiles, build_distributor, queue_profiles
 from acd.protection import ban_routes
 from acd.routekey import kept_key
+from acd.setuptimes import measure_set_up
 from acd.sip import (
     CannotStart,
     Listeners,
@@ -224,6 +225,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         stack.attach(engine.node)
         engine.node.handle_timer()  # reports the bindings restored
         for hop in hops:
+            measure_set_up(hop.node, engine.metrics, hop.name)
             hop.begin(config)
         served = None
         if config.http.listen is not None:
@@ -361,6 +363,7 @@ def _assemble(
         ids=ids,
         unix=time.time,
         journal=journal,
+        hop="as" if config.ims.enabled and config.ims.has_hops else "node",
     )
     live = LiveFloor(engine, stack, store, trace, figures, log_counters, authenticator, uploader)
 
