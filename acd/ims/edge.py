@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ims_core.flow import Flow
     from ims_core.messages.message import Request
     from ims_core.messages.uri import Uri
+    from ims_core.node import Node
     from ims_core.registrar.identities import Identities
     from ims_core.roles.emergency import Emergency
     from ims_core.roles.handsets import Known
@@ -67,6 +68,12 @@ def first_hop(
         leads_to_handset=leads_to_handset,
         keep_seconds=config.registrar.flow_timer_seconds,
     )
+
+
+def put_first(hop: FirstHop, node: Node) -> None:
+    """Have ``node`` be the first hop of handsets within dialogs as well, and understand what only that does."""
+    node.within = hop.within
+    node.proxy.policy = node.proxy.policy._replace(extensions=hop.extensions)
 
 
 def registered_here(place: Place, identities: Identities) -> Registered:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from acd.ims.edge import pcscf_hop
+from acd.ims.edge import pcscf_hop, put_first
 from acd.ims.places import Cscf, neighbours
 from acd.ims.serving import Serving
 from acd.ims.subscribed import open_subscribers
@@ -119,7 +119,7 @@ def _pcscf(place: Place, stack: Stack, found: Mapping[HopName, Found], _cleanup:
         emergency=border.emergencies.role,
     )
     node = assemble(place, edge, door_of(place, border), border)
-    node.within = edge.first_hop.within
+    put_first(edge.first_hop, node)
     node.on_location = edge.handsets.changed
     hop = Hop("pcscf", stack, place.listeners, node, border)
     hop.edge = edge

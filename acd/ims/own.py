@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from acd.ims.edge import first_hop, leads_to_handset, registered_here
+from acd.ims.edge import first_hop, leads_to_handset, put_first, registered_here
 from acd.ims.places import neighbours
 from acd.ims.serving import Serving
 from acd.ims.subscribed import open_subscribers
@@ -95,7 +95,7 @@ def build_together(
     router = Together(place.domains, serving.registrar, hop, serving.scscf, border, border.emergencies.role)
     door = door_of(place, border)
     node = assemble(place, router, door, border)
-    node.within = hop.within
+    put_first(hop, node)
     serving.follow(node, door)
     return node, serving
 
