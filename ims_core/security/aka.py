@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -71,6 +71,9 @@ class AkaAuthenticator:
     ``WRONG``. A phone that did not find the network genuine sends an empty response (TS 24.229 section 5.1.1.5.3):
     ``MISSING`` as well, counted in ``rejected``. The MAC that is in AUTS proves it, whatever the response beside it.
 
+    A host for which ``gets_keys`` says so is sent the keys of the vector, ``ik`` and ``ck`` (TS 24.229 section 7.2A.1),
+    with which a P-CSCF inside the trust domain sets up security associations; it takes them out (5.2.2).
+
     A private identity without keys here takes the same steps with keys that nobody has, and ``strangers_amf``, which
     should be what the others have. ``subscribers`` are asked for the user name with its domain, ``realm`` where it has
     none; a ``Verdict`` names it without the realm. See ``DigestAuthenticator`` for everything else.
@@ -87,6 +90,7 @@ class AkaAuthenticator:
         qop: Sequence[str] = ("auth",),
         nonces_remembered: int = NONCES_REMEMBERED,
         strangers_amf: bytes = bytes(2),
+        gets_keys: Callable[[str], bool] = lambda host: False,
     ) -> None:
         self.realm = realm
         self._subscribers = subscribers
@@ -101,6 +105,7 @@ class AkaAuthenticator:
         self._chances = count(1)
         self._used = UsedNonces(nonces_remembered)
         self._strangers_amf = strangers_amf
+        self._gets_keys = gets_keys
         self.accepted = self.missing = self.stale = self.wrong = 0
         self.resynchronised = self.rejected = 0
 
@@ -109,14 +114,8 @@ class AkaAuthenticator:
         counts = (self.accepted, self.missing, self.stale, self.wrong)
         return {outcome.value: count for outcome, count in zip(Outcome, counts, strict=True)}
 
-    def challenges(
-        self, now: float, user: str = "", *, host: str = "", stale: bool = False, keys: bool = False
-    ) -> list[str]:
-        """Return the values of the WWW-Authenticate headers for who claims to be ``user``, at ``host``.
-
-        All carry one nonce. With ``keys`` the vector's keys go along as ``ik`` and ``ck`` (TS 24.229 section 7.2A.1):
-        for a P-CSCF inside the trust domain only, which takes them out (5.2.2).
-        """
+    def challenges(self, now: float, user: str = "", *, host: str = "", stale: bool = False) -> list[str]:
+        """Return the values of the WWW-Authenticate headers for who claims to be ``user``, at ``host``: one nonce."""
         private = self._private(user)
         rand, autn, answer = self._vector(private, now)
         stamp = (int(now) & 0xFFFFFFFF).to_bytes(_TIME, "big") + next(self._serials).to_bytes(_STAMP - _TIME, "big")
@@ -124,7 +123,7 @@ class AkaAuthenticator:
         nonce = base64.b64encode(signed + self._tag(signed, host, private)).decode()
         start = f'{self._before_nonce}"{nonce}", algorithm='
         end = f"{self._offered_qop}, stale=true" if stale else self._offered_qop
-        if keys:
+        if self._gets_keys(host):
             end = f'{end}, ik="{answer.ik.hex()}", ck="{answer.ck.hex()}"'
         return [f"{start}{algorithm}{end}" for algorithm in self._offered(private)]
 
