@@ -110,8 +110,11 @@ class Uploader:
                     return self._failed(reason, retry_after(response.headers.get("Retry-After", "")))
         except TimeoutError:
             return self._failed(f"no answer within {self._settings.timeout_seconds:g} s")
-        except (OutboxError, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except (OutboxError, httpx.HTTPError, OSError) as error:
             return self._failed(str(error) or type(error).__name__)
+        except Exception as error:
+            log.exception("cdr_upload.broke")
+            return self._failed(type(error).__name__)
 
     def _load(self, limit: int) -> tuple[Sequence[Due], bytes]:
         """Read the oldest records and what is sent for them; in a thread."""

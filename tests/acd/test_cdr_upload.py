@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -359,6 +359,23 @@ def test_a_database_that_fails_meanwhile_loses_nothing(endpoint: Endpoint, file:
     assert set(endpoint.taken) == {"c1"}
     assert "no such table" in lines[0]["reason"]
     assert seldom(lines) == ["cdr_upload.failed", "cdr_upload.recovered"]
+
+
+def test_a_defect_of_ours_delays_and_does_not_end_the_upload(endpoint: Endpoint, file: Path) -> None:
+    async def during(engine: Engine) -> None:
+        sent = engine.outbox.sent
+
+        def broken(seqs: Sequence[int]) -> None:
+            engine.outbox.sent = sent  # type: ignore[method-assign]
+            raise RuntimeError(seqs)
+
+        engine.outbox.sent = broken  # type: ignore[method-assign]
+        await engine.submit(1)
+        await engine.until_idle()
+
+    lines = run(file, settings(endpoint), during)
+    assert endpoint.taken == ids(1, 1)
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["cdr_upload.broke"]
 
 
 def test_records_from_before_there_was_an_endpoint_are_not_sent(endpoint: Endpoint, file: Path) -> None:

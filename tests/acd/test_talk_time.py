@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -158,6 +160,39 @@ def test_a_caller_who_leaves_during_the_farewell_is_not_kept() -> None:
         house.run(0.2)
         assert len(house.records.cdrs) == 1
         assert end(house).outcome is Outcome.TIME_LIMIT
+
+
+def hang_up(_: House, caller: Phone, __: Phone) -> None:
+    caller.hang_up()
+
+
+def agent_hangs_up(_: House, __: Phone, agent: Phone) -> None:
+    agent.hang_up()
+
+
+def lose_media(house: House, _: Phone, __: Phone) -> None:
+    house.lose_media()
+
+
+@pytest.mark.parametrize("disturb", [hang_up, agent_hangs_up, lose_media])
+def test_whatever_happens_at_any_turn_of_the_talk_nothing_is_left(
+    disturb: Callable[[House, Phone, Phone], None],
+) -> None:
+    keys = {"reminder_seconds": 0.5, "reminder_repeat_seconds": 0.3, "longest_seconds": 1.2, "farewell": "en/goodbye"}
+    outcomes = set()
+    for turn in range(1, 120):
+        with House(*talk(**keys), seed=turn) as house:
+            agent, caller = talking(house)
+            house.loop.at_iteration[house.loop.iterations + turn] = partial(disturb, house, caller, agent)
+            house.run(4.0)
+            for phone in (caller, agent):
+                phone.hang_up()
+            outcomes.add(end(house).outcome)
+            if house.loop.at_iteration:
+                break
+    assert turn < 119, "it came to the end of the talk"
+    assert Outcome.TIME_LIMIT in outcomes
+    assert outcomes <= {Outcome.TIME_LIMIT, Outcome.ANSWERED, Outcome.MEDIA_LOST}
 
 
 def test_the_time_of_a_talk_does_not_count_while_the_agent_is_announced() -> None:
