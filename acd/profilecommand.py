@@ -62,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return WRONG
+    if request.to_tag:
+        print("The To has a tag: this is a request within a dialog, for which no criterion is looked at.\n")
     for line in explain(profile, Facts(request, CASES[arguments.case], registration)):
         print(line)
     return 0
@@ -109,6 +111,7 @@ def _request(file: str) -> Request:
     head, _, body = text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n").partition(b"\r\n\r\n")
     try:
         message = parse_message(_LENGTH.sub(b"", head.rstrip()) + b"\r\n\r\n" + body)
+        _ = message.to_tag
     except SipError as error:
         raise ConfigError([f"{file}: expected a SIP request: {error.reason}"]) from None
     if not isinstance(message, Request):

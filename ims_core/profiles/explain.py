@@ -79,10 +79,9 @@ def _criterion(criterion: Criterion, facts: Facts, visited: list[str]) -> Iterat
 
 
 def _condition(condition: ServicePointTrigger, facts: Facts) -> str:
-    found = evidence(condition.point, facts)
     mark = "yes" if holds(condition, facts) else "no"
-    there = _there_is([found]) if found is not None else _instead(condition.point, facts)
-    return f"{mark}: {'not ' if condition.negated else ''}{_wanted(condition.point)}: {there}"
+    wanted = f"{'not ' if condition.negated else ''}{_wanted(condition.point)}"
+    return f"{mark}: {wanted}: {_there(condition.point, facts)}"
 
 
 def _wanted(point: Point) -> str:
@@ -101,31 +100,27 @@ def _wanted(point: Point) -> str:
             return f"SDP line {point.line}=" + ("" if point.content is None else f' with "{point.content}"')
 
 
-def _instead(point: Point, facts: Facts) -> str:
-    """Say what there is where nothing is as the condition says."""
+def _there(point: Point, facts: Facts) -> str:
+    """Say what there is: what is as the condition says or, where nothing is, all that could have been."""
     request = facts.request
+    found = evidence(point, facts)
     match point:
         case Method():
-            if point.name != request.method:
-                return f"it is {request.method}"
-            kind = facts.registration
-            return "it is not known what it does" if kind is None else f"registration {_REGISTRATION_NAMES[kind]}"
+            kind = "unknown" if facts.registration is None else _REGISTRATION_NAMES[facts.registration]
+            told = f", registration {kind}" if point.registrations and point.name == request.method else ""
+            return f"it is {request.method}{told}"
         case RequestUri():
             return f"it is {_quoted(request.uri)}"
-        case Header():
-            lines = [request.lines[at] for at, key in enumerate(request.keys) if point.name.matches(key)]
-            return _there_is(lines) if lines else "there is none"
         case Case():
             return f"it is {_CASE_NAMES[facts.case]}"
+        case Header():
+            lines = [request.lines[at] for at, key in enumerate(request.keys) if point.name.matches(key)]
         case SessionDescription():
             if not facts.description:
                 return "there is no session description"
             lines = [f"{kind}={value}" for kind, value in facts.description if point.line.matches(kind)]
-            return _there_is(lines) if lines else "there is none"
-
-
-def _there_is(lines: list[str]) -> str:
-    return f"there is {', '.join(map(_quoted, lines))}"
+    listed = lines if found is None else [found]
+    return f"there is {', '.join(map(_quoted, listed))}" if listed else "there is none"
 
 
 def _quoted(written: str) -> str:

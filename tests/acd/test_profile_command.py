@@ -212,6 +212,13 @@ def test_a_register_is_the_first_one_unless_told(files: Files) -> None:
         assert any(line.startswith(f"      {held}: method REGISTER, registration initial or de: ") for line in out)
 
 
+def test_a_request_within_a_dialog_is_said_to_be_one(files: Files) -> None:
+    request = files.write("r.txt", REQUEST.replace("2@ims.example>", "2@ims.example>;tag=2"))
+    status, out, _ = files.run("explain", "--profile", files.write("p.toml", TOML), "--request", request)
+    within = "The To has a tag: this is a request within a dialog, for which no criterion is looked at."
+    assert (status, out[:3]) == (0, [within, "", 'INVITE "sip:+8613800000002@ims.example"'])
+
+
 def test_of_several_profiles_one_is_named(files: Files) -> None:
     arguments = ["explain", "--profile", files.configuration(), "--request", files.write("r.txt", REQUEST)]
     assert files.run(*arguments)[1][3].startswith("criterion 1, sip:127.0.0.1:5064: holds")
@@ -228,6 +235,7 @@ def test_of_several_profiles_one_is_named(files: Files) -> None:
     [
         (REQUEST.replace("Via:", "Vai:"), "r.txt: expected a SIP request: Missing Via header"),
         ("", "r.txt: expected a SIP request: Malformed start line"),
+        (REQUEST.replace("To: <", 'To: "<'), "r.txt: expected a SIP request: Malformed address"),
         (REQUEST.replace("SIP/2.0\nVia", "SIP/3.0\nVia"), "r.txt: expected a SIP request: Version Not Supported"),
         (
             REQUEST.replace("INVITE sip:+8613800000002@ims.example SIP/2.0", "SIP/2.0 200 OK"),

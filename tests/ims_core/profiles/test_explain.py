@@ -41,19 +41,19 @@ criterion 10, sip:as@192.0.2.7:5064;transport=tcp: does not hold
   no: it is for a user who is registered; this one is not registered
   the trigger does not fire: every group must hold
     yes: group 1, one of
-      yes: method INVITE: there is "INVITE"
+      yes: method INVITE: it is INVITE
       no: method MESSAGE: it is INVITE
     yes: group 2, one of
       yes: not header Privacy with "id|user": there is "Privacy: header"
     no: group 3, one of
-      no: not Request-URI with "^sip:[+]86[0-9]*@": there is "sip:+8613800000001@ims.example"
+      no: not Request-URI with "^sip:[+]86[0-9]*@": it is "sip:+8613800000001@ims.example"
       no: header Accept-Contact: there is none
 
 criterion 20, sips:video.ims.example: does not hold
   yes: it is for a user who is not registered; this one is not registered
   the trigger does not fire: some group must hold
     no: group 1, all of
-      yes: session case terminating_unregistered: there is "terminating_unregistered"
+      yes: session case terminating_unregistered: it is terminating_unregistered
       no: SDP line m= with "^video": there is "m=audio 4000 RTP/AVP 0"
     no: group 2, all of
       no: SDP line k=: there is none
@@ -71,9 +71,9 @@ application servers, if each sends the request on as it is: sip:last.ims.example
 @pytest.mark.parametrize(
     ("registration", "line"),
     [
-        (Registration.DE, 'yes: method REGISTER, registration initial or de: there is "REGISTER"'),
-        (Registration.RE, "no: method REGISTER, registration initial or de: registration re"),
-        (None, "no: method REGISTER, registration initial or de: it is not known what it does"),
+        (Registration.DE, "yes: method REGISTER, registration initial or de: it is REGISTER, registration de"),
+        (Registration.RE, "no: method REGISTER, registration initial or de: it is REGISTER, registration re"),
+        (None, "no: method REGISTER, registration initial or de: it is REGISTER, registration unknown"),
     ],
 )
 def test_what_a_register_does_is_told(registration: Registration | None, line: str) -> None:
