@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ims_core.errors import BadRequest, UnsupportedScheme
-from ims_core.messages.headers import parse_name_addr
+from ims_core.messages.headers import TOKEN, parse_name_addr, quote_string
 from ims_core.structs import Value
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ims_core.registrar.location import Binding
 
 _BROWSERS = frozenset(("WS", "WSS"))
+_FIELDS = frozenset(("q", "expires", "+sip.instance", "reg-id"))
 
 
 class Wish(Value):
@@ -36,6 +37,23 @@ def contact_uri(contact: NameAddr) -> Uri:
         return contact.uri
     except UnsupportedScheme:
         raise BadRequest("Unsupported scheme in Contact") from None
+
+
+def features(binding: Binding) -> list[tuple[str, str]]:
+    """The parameters that a contact came with, besides those that have a field of their own in its binding.
+
+    Each with its value as it can be written, empty when it had none. Nothing is known of a contact that came among
+    others, or before a restart.
+    """
+    if not binding.written:
+        return []
+    params = parse_name_addr(binding.written).params
+    return [(name, as_written(value)) for name, value in params.items() if name not in _FIELDS]
+
+
+def as_written(value: str) -> str:
+    """Write the value of a parameter, quoted unless it is a token."""
+    return value if TOKEN.issuperset(value) else quote_string(value)
 
 
 def ends_with_uri(contact: str) -> bool:

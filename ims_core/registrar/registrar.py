@@ -28,6 +28,7 @@ from ims_core.registrar.contacts import (
     came_directly,
     contact_uri,
     ends_with_uri,
+    features,
     names_sender,
     passed_an_edge,
     path_of,
@@ -39,7 +40,7 @@ from ims_core.registrar.location import Binding, Domains, Location, Removal
 from ims_core.security.digest import DigestAuthenticator, Outcome, Unauthorized, Verdict
 
 if TYPE_CHECKING:
-    from ims_core.registrar.enrolment import Authenticator, Enrolment
+    from ims_core.registrar.enrolment import Authenticator, Enrolment, Registrant
 
 SUPPORTED = frozenset(("path", "outbound"))
 FALLBACK_EXPIRES = 3600
@@ -104,14 +105,17 @@ class Registrar:
     def handle(self, request: Request, flow: Flow, now: float) -> Response:
         """Answer one REGISTER that came over ``flow``. All of it takes effect or nothing does.
 
-        Raises ``Unauthorized`` for the sender to be asked for credentials.
+        Raises ``Unauthorized`` for the sender to be asked for credentials, and what the enrolment objects to before: in
+        either case he is nobody yet.
         """
+        self._location.expire(now)
+        enrolment = self._enrolment
+        registrant = None if enrolment is None else enrolment.identify(request, flow)
         try:
-            self._location.expire(now)
             if "require" in request.keys:
                 check_required(request, SUPPORTED)  # step 2
-            if self._enrolment is not None:
-                return self._enrol(self._enrolment, request, flow, now)
+            if enrolment is not None and registrant is not None:
+                return self._enrol(enrolment, registrant, request, flow, now)
             user = None if self._authenticator is None else self._authenticate(self._authenticator, request, flow, now)
             aor = self._address_of_record(request, user)
             self._update(request, aor, flow, now)
@@ -122,9 +126,10 @@ class Registrar:
         except SipError as error:
             return error_response(request, error, to_tag=self._ids.tag())
 
-    def _enrol(self, enrolment: Enrolment, request: Request, flow: Flow, now: float) -> Response:
+    def _enrol(
+        self, enrolment: Enrolment, registrant: Registrant, request: Request, flow: Flow, now: float
+    ) -> Response:
         """Serve a subscriber, whose set of identities has one address-of-record (TS 24.229 section 5.4.1.2)."""
-        registrant = enrolment.identify(request, flow)
         authenticator = registrant.authenticator
         if authenticator is not None:
             user = self._authenticate(authenticator, request, flow, now, registrant.user)
@@ -346,6 +351,8 @@ class Registrar:
                 if binding.reg_id:
                     value += f";reg-id={binding.reg_id}"
                     self._tell_of_flow(request, binding, response)
+            if binding.private:  # TS 24.229 5.4.1.2.2F: "including all saved header field parameters"
+                value += "".join(f";{name}={said}" if said else f";{name}" for name, said in features(binding))
             keys.append("contact")
             lines.append(value)
         if "path" in request.keys:

@@ -166,7 +166,9 @@ class Registrations:
     # Inside -------------------------------------------------------------------------------------------------
 
     def _concerned(self, uri: Uri | str, private: str) -> list[Binding]:
-        return [each for each in self.identities.bindings(uri) if not private or each.private == private]
+        """The contacts of a set, also of one that nobody knows any more if its address-of-record is named."""
+        aor = self.identities.aor_of(uri) or str(uri)
+        return [each for each in self._location.bindings(aor) if not private or each.private == private]
 
     def _tell(self, aor: str, events: list[LocationEvent]) -> None:
         cause = self._causes.pop(aor, None)

@@ -8,10 +8,11 @@ from hashlib import blake2b
 from math import ceil, inf
 from typing import TYPE_CHECKING
 
-from ims_core.errors import BadRequest, Forbidden, SipError, TemporarilyUnavailable
-from ims_core.messages.headers import TOKEN, parse_name_addr, quote_string
+from ims_core.errors import Forbidden, SipError, TemporarilyUnavailable
+from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.uri import parse_uri
 from ims_core.profiles.model import Registration
+from ims_core.registrar.contacts import as_written, features
 from ims_core.registrar.registrations import ContactChange, ContactEvent
 from ims_core.subscribers.identities import canonical
 from ims_core.ua.notifier import serve_events
@@ -23,13 +24,11 @@ if TYPE_CHECKING:
     from ims_core.messages.message import Request
     from ims_core.messages.uri import Uri
     from ims_core.profiles.model import ServiceProfile
-    from ims_core.registrar.location import Binding
     from ims_core.registrar.registrations import RegistrationChange, Registrations
     from ims_core.subscribers.identities import PublicIdentity
     from ims_core.ua.notifier import Notifier
     from ims_core.ua.useragent import UserAgent
 
-_OF_CONTACT = frozenset(("q", "expires"))  # parameters that have an attribute of their own
 _SAMPLES = ("", "0", "a", *("0" * length for length in range(2, 16)))  # to stand for an expression
 
 
@@ -113,7 +112,7 @@ class Watching:
         if event is ContactEvent.REGISTERED and registered != identity.uri:
             event = ContactEvent.CREATED
         now = self._clock()
-        display, params = _written(binding)
+        flow = (("+sip.instance", binding.instance), ("reg-id", str(binding.reg_id or "")))
         return ContactState(
             name,
             binding.contact,
@@ -125,8 +124,8 @@ class Watching:
             q=binding.q,
             call_id=binding.call_id,
             cseq=binding.cseq or None,
-            display=display,
-            params=params,
+            display=parse_name_addr(binding.written).display if binding.written else "",
+            params=(*((name, as_written(value)) for name, value in flow if value), *features(binding)),
         )
 
 
@@ -151,7 +150,11 @@ def _is_at(sender: Uri, uri: str) -> bool:
         element = parse_uri(uri)
     except SipError:
         return False
-    return sender.address == element.address and sender.user in {"", element.user}
+    return (
+        sender.host == element.host
+        and (sender.port is None or sender.address == element.address)
+        and sender.user in {"", element.user}
+    )
 
 
 def _representative(identity: PublicIdentity) -> str:
@@ -162,20 +165,3 @@ def _representative(identity: PublicIdentity) -> str:
     after = rest.rpartition("!")[2]
     candidates = (f"{before}{sample}{after}" for sample in _SAMPLES)
     return next((each for each in candidates if re.fullmatch(identity.wildcard, each)), "")
-
-
-def _written(binding: Binding) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """The display name and the parameters that a contact came with, as far as they are known."""
-    try:
-        contact = parse_name_addr(binding.written) if binding.written else None
-    except BadRequest:
-        contact = None
-    if contact is not None:
-        params = {name: value for name, value in contact.params.items() if name not in _OF_CONTACT}
-        return contact.display, tuple((name, _as_written(value)) for name, value in params.items())
-    params = {"+sip.instance": binding.instance, "reg-id": str(binding.reg_id or "")}
-    return "", tuple((name, _as_written(value)) for name, value in params.items() if value)
-
-
-def _as_written(value: str) -> str:
-    return value if TOKEN.issuperset(value) else quote_string(value)

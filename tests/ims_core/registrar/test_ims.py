@@ -9,7 +9,7 @@ from ims_core.messages.message import Request, Response
 from ims_core.messages.uri import parse_uri
 from ims_core.profiles.model import Registration
 from ims_core.registrar.ims import says_protected
-from ims_core.registrar.location import Removal
+from ims_core.registrar.location import Binding, Removal
 from ims_core.registrar.registrations import ContactEvent
 from ims_core.subscribers.identities import public_identity
 from ims_core.subscribers.subscriber import Password, Subscriber
@@ -82,6 +82,7 @@ def test_an_identity_that_is_not_his_is_refused_without_a_challenge(home: Home, 
     assert alice.enrol(identity).status == status
     assert alice.challenges == []
     assert len(home.location) == 0
+    assert home.endpoint.transactions()["server"] == 0, "nothing is kept of a stranger"
     assert home.enrolment.refused == ({"forbidden": 1} if status == 403 else {"unknown": 1} if status == 404 else {})
 
 
@@ -148,6 +149,19 @@ def test_a_registration_through_a_p_cscf_keeps_and_repeats_its_path(home: Home) 
     response = alice.enrol(ALICE, ("Path", path), ("Require", "path"))
     assert response.whole_values("Path") == [path]
     assert home.location.bindings(ALICE)[0].path == (path,)
+
+
+@rfc("24.229-5.4.1.2.2", "3840-6")
+def test_the_200_repeats_what_the_phone_said_of_itself(home: Home) -> None:
+    alice = Handset(home)
+    icsi = "urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"
+    features = f'+sip.instance="<urn:gsma:imei:35622410-483840-0>";+g.3gpp.icsi-ref="{icsi}";+g.3gpp.smsip;video'
+    response = alice.enrol(ALICE, contact=f"<{alice.uri}>;{features};q=0.5")
+    assert response.contact is not None
+    assert response.contact.params == {
+        "expires": "600", "q": "0.5", "+sip.instance": "<urn:gsma:imei:35622410-483840-0>", "+g.3gpp.icsi-ref": icsi,
+        "+g.3gpp.smsip": "", "video": "",
+    }  # fmt: skip
 
 
 @rfc("24.229-5.4.1.4", "3261-10.2.2")
@@ -256,6 +270,14 @@ def test_the_network_takes_a_set_off(home: Home) -> None:
     assert (change.kind, change.cause, change.contacts[0].story.event) == (Registration.DE, None, ContactEvent.REJECTED)
     assert home.deregister(ALICE) == 0
     assert home.deregister("sip:nobody@ims.example") == 0
+
+
+@rfc("24.229-5.4.1.5")
+def test_the_network_takes_off_who_is_no_subscriber_any_more() -> None:
+    home = Home(Network(), subscribers=())
+    home.location.add(Binding(ALICE, "sip:alice@192.0.2.7", expires_at=600.0, private="alice@ims.example"))
+    assert home.deregister(ALICE) == 1
+    assert home.contacts(ALICE) == []
 
 
 @rfc("24.229-5.4.1.5")

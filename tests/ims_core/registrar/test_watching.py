@@ -277,7 +277,7 @@ def test_a_subscription_may_last_as_long_as_phones_ask_for(home: Home) -> None:
 
 
 @rfc("24.229-5.4.2.1.1")
-@pytest.mark.parametrize("watcher", [ALICE, ALICE_TEL, P_CSCF, SERVER, "sip:mmtel@as.example:5064"])
+@pytest.mark.parametrize("watcher", [ALICE, ALICE_TEL, P_CSCF, "sip:192.0.2.9:5060", SERVER, "sip:mmtel@as.example"])
 @pytest.mark.parametrize("target", [ALICE, ALICE_TEL, f"{ALICE};user=phone"])
 def test_the_user_his_p_cscf_and_his_servers_may_watch(home: Home, watcher: str, target: str) -> None:
     alice = Handset(home)
