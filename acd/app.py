@@ -214,7 +214,9 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
             found=found,
             route_key=route_key,
         )
-        hops = build_hops(lambda: engine.config, opened, found, cleanup, route_key=route_key)
+        hops = build_hops(
+            lambda: engine.config, opened, found, cleanup, route_key=route_key, beside=engine.trunks.border
+        )
         recalling = asyncio.create_task(_recall(figures), name="figures")
         cleanup.push_async_callback(asyncio.wait, [recalling])
         engine.last_agents.restore(await asyncio.to_thread(_last_talks, store))

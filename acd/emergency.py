@@ -54,7 +54,9 @@ class Emergencies:
         self._exchange = exchange
         self._present = present
         self._known: tuple[Config | None, Plan] = (None, Plan())
-        self._thrift = Thrift(clock, LINES_A_MINUTE, "emergency.lines_omitted") if beside is None else beside._thrift
+        self.thrift: Thrift = (
+            Thrift(clock, LINES_A_MINUTE, "emergency.lines_omitted") if beside is None else beside.thrift
+        )
         self.role = Emergency(
             plan=self._plan,
             serves=lambda uri: serves(uri) or uri.host == present().server.domain.lower(),
@@ -99,7 +101,7 @@ class Emergencies:
         step, request, flow, service, way, status, onto = told
         self.steps[step] += 1
         self._count(told)
-        if not self._thrift.allows():
+        if not self.thrift.allows():
             return
         line = log.info if step in {Step.CALLED, Step.ANSWERED, Step.CANCELLED} else log.warning
         line(
@@ -158,5 +160,12 @@ class Fallbacks:
 
     def along(self, request: Request) -> Fallback:
         """Return what goes along with a call that leaves as it is."""
+        return Fallback(self.refusal, self._noting(request))
+
+    def to_core(self, request: Request) -> Fallback:
+        """Return what goes along with a call from a P-CSCF to its core, of which an answer says that it serves."""
+        return Fallback(self.refusal, self._noting(request), believes_answers=True)
+
+    def _noting(self, request: Request) -> Callable[[int], None]:
         call_id, called = request.call_id, request.uri
-        return Fallback(self.refusal, lambda status: self.note(call_id, called, str(status)))
+        return lambda status: self.note(call_id, called, str(status))

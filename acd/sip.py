@@ -263,6 +263,7 @@ def assemble(place: Place, router: Router, door: Door, border: Border) -> Node:
     node.ua.session_timers = _session_timers(config)
     node.ua.understand(OPTION)
     node.ua.serve("MESSAGE", take_message)
+    border.emergencies.proxies.append(node.proxy)
     return node
 
 

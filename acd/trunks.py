@@ -64,8 +64,8 @@ class Border:
     ) -> None:
         self.exchange = exchange
         others = None if beside is None else beside.emergencies
-        self.emergencies = Emergencies(exchange, present, serves, clock=clock, beside=others)
-        self.fallbacks = Fallbacks(present) if beside is None else beside.fallbacks
+        self.emergencies: Emergencies = Emergencies(exchange, present, serves, clock=clock, beside=others)
+        self.fallbacks: Fallbacks = Fallbacks(present) if beside is None else beside.fallbacks
         self._present = present
         self._serves = serves
         self._numbering: tuple[Config | None, Numbering] = (None, Numbering(None, ()))
@@ -122,7 +122,7 @@ class Trunks:
 
     def __init__(self, node: Node, border: Border) -> None:
         self._node = node
-        self._border = border
+        self.border = border
         self._exchange = border.exchange
         self._domain = ""
         self._config: Config | None = None
@@ -174,7 +174,7 @@ class Trunks:
         arrival = self._exchange.arrival(request, incoming.dialog.flow) if self._exchange.trunks else None
         if arrival is None:
             return Called(request.target.user, identity)
-        number = self._border.number_of(arrival)
+        number = self.border.number_of(arrival)
         return Called(number or request.target.user, identity, arrival.trunk.peer.id)
 
     def take(self, session: IncomingCall, trunk_id: str) -> None:
@@ -194,7 +194,7 @@ class Trunks:
 
     def leads_out(self, incoming: IncomingCall) -> str:
         """Return the number outside that a user calls who may, else an empty text."""
-        return self._border.leads_out(incoming.request, incoming.identity)
+        return self.border.leads_out(incoming.request, incoming.identity)
 
     def ways_to(self, target: str, caller: str, name: str = "") -> list[Way] | None:
         """Return the ways to a number outside, best first; None for a SIP URI.
@@ -234,12 +234,12 @@ class Trunks:
     @property
     def fallbacks(self) -> Fallbacks:
         """Those for whom there is no way outside."""
-        return self._border.fallbacks
+        return self.border.fallbacks
 
     @property
     def emergencies(self) -> Emergencies:
         """The emergency calls."""
-        return self._border.emergencies
+        return self.border.emergencies
 
     def failed_over(self, trunk_id: str, reason: str) -> None:
         """Take note that a call goes on by another trunk."""

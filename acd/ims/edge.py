@@ -21,19 +21,19 @@ from ims_core.subscribers.identities import canonical
 if TYPE_CHECKING:
     from acd.config import Config
     from acd.sip import Place
+    from acd.trunks import Border
     from ims_core.flow import Flow
     from ims_core.messages.message import Request
     from ims_core.messages.uri import Uri
     from ims_core.node import Node
     from ims_core.registrar.identities import Identities
-    from ims_core.roles.emergency import Emergency
     from ims_core.roles.handsets import Known
     from ims_core.roles.neighbours import Neighbours
 
 log = structlog.get_logger()
 
 
-def pcscf_hop(place: Place, uri: str, home: str, *, neighbours: Neighbours, emergency: Emergency) -> PcscfHop:
+def pcscf_hop(place: Place, uri: str, home: str, *, neighbours: Neighbours, border: Border) -> PcscfHop:
     """Build the P-CSCF at ``uri``, a hop of its own, before the CSCF at ``home``."""
     config = place.present()
     handsets = Handsets(place.location)
@@ -45,7 +45,8 @@ def pcscf_hop(place: Place, uri: str, home: str, *, neighbours: Neighbours, emer
         uri=uri,
         home=home,
         network=config.ims.visited_network or config.server.domain,
-        emergency=emergency,
+        emergency=border.emergencies.role,
+        fallback=border.fallbacks.to_core,
     )
 
 

@@ -87,11 +87,12 @@ def build_hops(
     cleanup: AsyncExitStack,
     *,
     route_key: bytes,
+    beside: Border,
 ) -> list[Hop]:
-    """Build the hops. Raises ``CannotStart``."""
+    """Build the hops; ``beside`` them is the border of the engine's own element. Raises ``CannotStart``."""
     builders = {"pcscf": _pcscf, "scscf": _scscf}
     return [
-        builders[name](_place(present, name, listeners, found, route_key), stack, found, cleanup)
+        builders[name](_place(present, name, listeners, found, route_key), stack, found, cleanup, beside)
         for name, (stack, listeners) in opened.items()
     ]
 
@@ -108,15 +109,15 @@ def _place(
     return Place(present, ids, domains, Location(), listeners, route_key)
 
 
-def _pcscf(place: Place, stack: Stack, found: Mapping[HopName, Found], _cleanup: AsyncExitStack) -> Hop:
-    border = build_border(place.present, ids=place.ids, domains=place.domains, clock=place.clock)
+def _pcscf(place: Place, stack: Stack, found: Mapping[HopName, Found], _cleanup: AsyncExitStack, beside: Border) -> Hop:
+    border = build_border(place.present, ids=place.ids, domains=place.domains, clock=place.clock, beside=beside)
     home = found["scscf"]
     edge = pcscf_hop(
         place,
         found["pcscf"].uri,
         home.uri,
         neighbours=neighbours(place.present(), [home]),
-        emergency=border.emergencies.role,
+        border=border,
     )
     node = assemble(place, edge, door_of(place, border), border)
     put_first(edge.first_hop, node)
@@ -126,12 +127,12 @@ def _pcscf(place: Place, stack: Stack, found: Mapping[HopName, Found], _cleanup:
     return hop
 
 
-def _scscf(place: Place, stack: Stack, found: Mapping[HopName, Found], cleanup: AsyncExitStack) -> Hop:
+def _scscf(place: Place, stack: Stack, found: Mapping[HopName, Found], cleanup: AsyncExitStack, beside: Border) -> Hop:
     config, clock = place.present(), place.clock
     bindings = BindingsStore(config.storage.path / "registrations.sqlite", clock=clock)
     if config.registrar.survive_restart:
         bindings.restore(place.location, list(place.listeners))
-    border = build_border(place.present, ids=place.ids, domains=place.domains, clock=clock)
+    border = build_border(place.present, ids=place.ids, domains=place.domains, clock=clock, beside=beside)
     server = found["as"].uri
     relay = build_relay(place)
 

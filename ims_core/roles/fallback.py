@@ -43,19 +43,25 @@ class Fallback:
     """Goes along with a call that leaves (``Companion``), and has its sender told ``refusal`` when no way serves.
 
     That has no Retry-After and no body: a handset is not to wait, but to call by the circuit-switched network
-    (TS 24.229 5.1.3.1), and the call is no emergency. ``on_refused`` is told of the failure.
+    (TS 24.229 5.1.3.1), and the call is no emergency. ``on_refused`` is told of the failure. With ``believes_answers``
+    whatever the next hop answers is passed back: only if it is not there at all the handset falls back.
     """
 
-    def __init__(self, refusal: Callable[[], SipError], on_refused: Callable[[int], None]) -> None:
+    def __init__(
+        self, refusal: Callable[[], SipError], on_refused: Callable[[int], None], *, believes_answers: bool = False
+    ) -> None:
         self._refusal = refusal
         self._on_refused = on_refused
+        self._believes_answers = believes_answers
+        self._is_answered = False
 
     def returned(self, response: Response) -> None:
         """Pass everything back as it is."""
+        self._is_answered = True
 
     def instead(self, status: int) -> Forward | None:
         """Refuse, where nobody was reached who could have said anything about the call."""
-        if status not in NOT_SERVING:
+        if status not in NOT_SERVING or (self._is_answered and self._believes_answers):
             return None
         self._on_refused(status)
         raise self._refusal()

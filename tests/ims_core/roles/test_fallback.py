@@ -38,6 +38,17 @@ def test_a_core_that_does_not_serve_makes_a_handset_fall_back(edge: Edge, status
     assert [status or 408] == FAILED
 
 
+def test_the_answers_of_the_core_may_be_believed(edge: Edge) -> None:
+    edge.hop.fallback = lambda _: Fallback(REFUSALS[504], FAILED.append, believes_answers=True)
+    handset = edge.handset()
+    handset.ask("INVITE", "sip:bob@home.example")
+    edge.answer(408)
+    handset.ask("INVITE", "sip:bob@home.example", call_id="silence")
+    edge.network.run(40.0)
+    assert [response.status for response in handset.responses() if response.status >= 200] == [408, 504]
+    assert FAILED == [408]
+
+
 @pytest.mark.parametrize("status", [480, 486, 500, 603])
 def test_what_is_said_of_the_callee_is_passed_back(edge: Edge, status: int) -> None:
     handset = edge.handset()
