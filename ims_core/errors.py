@@ -263,12 +263,6 @@ class ServerTimeout(SipError):
     status = 504
 
 
-class ServerTimeout(SipError):
-    """Another server, which was needed to serve the request, did not answer in time (21.5.5)."""
-
-    status = 504
-
-
 class VersionNotSupported(SipError):
     """The SIP protocol version of the request is not supported (21.5.6)."""
 
