@@ -118,8 +118,9 @@ class Call:
             return False
         await self.open_media()
         assert self.media is not None
-        self.incoming.progress(183, self.media.local_sdp.encode())
-        self.context.flush()
+        if not self.incoming.has_described:
+            self.incoming.progress(183, self.media.local_sdp.encode())
+            self.context.flush()
         await self._take_first_answer()
         return True
 

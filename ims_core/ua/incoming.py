@@ -36,7 +36,7 @@ class IncomingCall(Session):
         self.identity = identity
         self._invite = transaction
         self._reliable: ReliableResponses | None = None
-        self._has_described = False  # in a reliable response: the 2xx will say nothing more
+        self.has_described = False  # in a reliable response: the 2xx will say nothing more
         self._answer: bytes | None = None  # that waits for a PRACK
         user = "sos" if is_sos(request.uri) else request.target.user
         self.contact = context.contact_for(flow, user, secure=is_sips(request.uri))
@@ -72,10 +72,10 @@ class IncomingCall(Session):
         """
         if self.state != INVITED or self._answer is not None:
             return
-        if self._has_described:
+        if self.has_described:
             sdp = b""
         if self._requires_reliable or (sdp and self.takes_reliable):
-            if sdp or self.offer or self._has_described:
+            if sdp or self.offer or self.has_described:
                 self._send_reliably(status, sdp)
                 self._told(status)
             return
@@ -158,7 +158,7 @@ class IncomingCall(Session):
         if self._reliable is None:
             return True
         is_settled = self.dialog is not None and self.dialog.turn == AGREED
-        return not self._reliable.hold_2xx and (is_settled or not self._has_described)
+        return not self._reliable.hold_2xx and (is_settled or not self.has_described)
 
     def _send_answer(self, sdp: bytes) -> None:
         assert self.dialog is not None
@@ -167,7 +167,7 @@ class IncomingCall(Session):
             self._reliable.finish()
         offer = self.offer
         has_offer = False
-        if self._has_described:
+        if self.has_described:
             sdp = b""
         else:
             self.local_sdp, self.remote_sdp = sdp, offer
@@ -190,7 +190,7 @@ class IncomingCall(Session):
         response.add("Allow", self.context.allow)
         if sdp:
             response.set_body(sdp, SDP)
-            self._has_described = True
+            self.has_described = True
             self.local_sdp, self.remote_sdp = sdp, self.offer
             if not self.offer:
                 self.dialog.turn = PEERS_TURN

@@ -23,6 +23,7 @@ from ims_core.security import digest
 from ims_core.security.digest import DigestAuthenticator
 from ims_core.transactions.endpoint import RequestReceived
 from ims_core.trunks.server import Server
+from ims_core.ua.session_events import Ringing
 from tests.acd.house import SDP, SERVER, House, Phone
 
 BASE = """
@@ -342,6 +343,30 @@ def test_only_who_may_calls_outside(make_house: MakeHouse, may: bool, number: st
             cdr = finish(house, ann)
             assert (cdr.outcome, cdr.trunk_out, cdr.caller, cdr.dialled) == (Outcome.EXTERNAL, "one", "ann", number)
             assert "Diversion" not in one.asked("INVITE")[0]
+
+
+@pytest.mark.rfc("3312-6", "TS24.229-6.1.3")
+def test_who_reserves_a_bearer_first_is_called_for_afterwards_and_the_trunk_knows_nothing_of_it(
+    make_house: MakeHouse,
+) -> None:
+    accounts = '[[accounts]]\nuser = "ann"\npassword = "p"\nmay_call_outside = true\n'
+    required = (("Require", "precondition"),)
+    with make_house("sip.authentication=digest", agent='contact="sip:a1@127.0.0.1:6900"', two="\n" + accounts) as house:
+        one, ann = Carrier(house, "127.0.1.1"), house.phone("ann")
+        bind_flow(house, ann)
+        ann.dial("13900139000", sdp=SDP + b"a=des:qos mandatory local sendrecv\r\n", headers=required)
+        house.run(3.0)
+        assert one.asked("INVITE") == []
+        assert ann.call is not None
+        ann.call.update(SDP + b"a=curr:qos local sendrecv\r\na=des:qos mandatory local sendrecv\r\n", required)
+        ann.flush()
+        house.run(2.0)
+        (invite,) = one.asked("INVITE")
+        assert b"qos" not in invite.body
+        assert "precondition" not in [*invite.values("Supported"), *invite.values("Require")]
+        assert [event.status for event in ann.events if isinstance(event, Ringing)] == [183, 180]
+        assert ann.outcome == "Answered"
+        assert finish(house, ann).outcome is Outcome.EXTERNAL
 
 
 def bind_flow(house: House, phone: Phone) -> None:
