@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from acd.config.reader import Path
 
 HopName = Literal["pcscf", "scscf", "as"]
+SubscriberAlgorithm = Literal["AKAv1-MD5", "AKAv2-MD5", "AKAv2-SHA-256", "MD5", "SHA-256", "SHA-512-256"]
 
 
 class Key(Secret):
@@ -98,6 +99,7 @@ class SubscriberTable(Struct, frozen=True, kw_only=True):
     opc: Key | None = None
     amf: Amf = "8000"
     password: Secret | None = None
+    algorithms: tuple[SubscriberAlgorithm, ...] = ()
 
     @property
     def sets(self) -> tuple[tuple[str, ...], ...]:
@@ -173,3 +175,7 @@ def _secrets(table: SubscriberTable, path: "Path", mistakes: "Mistakes") -> None
         mistakes.report(path, "either k with op or opc, of IMS AKA, or password, of SIP digest")
     elif has_aka and (table.k is None or (table.op is None) == (table.opc is None)):
         mistakes.report(path, "k and one of op and opc")
+    for index, algorithm in enumerate(table.algorithms):
+        if algorithm.startswith("AKA") != has_aka:
+            what = "an algorithm of AKA, because there is k" if has_aka else "an algorithm of digest, without AKA"
+            mistakes.report((*path, "algorithms", index), what, algorithm)

@@ -125,7 +125,8 @@ def _subscriber(table: SubscriberTable, profile: str) -> Subscriber:
     )
     credentials: Aka | Password
     if table.password is not None:
-        credentials = Password(str(table.password))
+        credentials = Password(str(table.password), table.algorithms)
     else:
-        credentials = aka(str(table.k), op=str(table.op or ""), opc=str(table.opc or ""), amf=table.amf)
+        op, opc = str(table.op or ""), str(table.opc or "")
+        credentials = aka(str(table.k), op=op, opc=opc, amf=table.amf, algorithms=table.algorithms)
     return Subscriber(table.private, credentials, sets)
