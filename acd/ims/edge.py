@@ -38,7 +38,7 @@ def pcscf_hop(place: Place, uri: str, home: str, *, neighbours: Neighbours, bord
     config = place.present()
     handsets = Handsets(place.location)
     return PcscfHop(
-        first_hop(place, handsets, uri, trusts=neighbours.knows),
+        first_hop(place, handsets, uri, trusts=neighbours.knows, leads_to_handset=leads_to_handset(place)),
         handsets,
         tokens=FlowTokens(place.route_key, place.listeners),
         domains=place.domains,

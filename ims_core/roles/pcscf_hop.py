@@ -198,9 +198,15 @@ class Registering:
             )
             if first_hop.keep_seconds:
                 answer_keep(response, first_hop.keep_seconds)
+                self._ask_to_keep(response, first_hop.keep_seconds)
 
     def instead(self, status: int) -> None:
         """Know no other way."""
+
+    def _ask_to_keep(self, response: Response, seconds: int) -> None:
+        """Tell who registered for its flow how soon it has to be heard again, as only its edge knows (RFC 5626 5.4)."""
+        if names_option(response, "Require", "outbound") and "flow-timer" not in response.keys:
+            response.add("Flow-Timer", str(seconds))
 
 
 def _keeps_flow(request: Request) -> bool:

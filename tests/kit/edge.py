@@ -90,6 +90,7 @@ class Edge:
             icids=Icids(b"secret", host="192.0.2.1", network="visited.example", number=ids.tag),
             trusts=self.neighbours.knows,
             agreement=agreement,
+            leads_to_handset=lambda request: self.location.binding_at(request.target) is not None,
         )
         self.tokens = FlowTokens(b"another secret", here)
         domains = Domains("pcscf.example", [format_address(PCSCF)])

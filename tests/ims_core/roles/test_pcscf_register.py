@@ -55,6 +55,19 @@ def test_who_registers_for_a_flow_is_told_that_this_is_his_edge() -> None:
     assert (flow.transport, flow.remote, flow.connection) == ("TCP", handset.address, 1)
 
 
+@rfc("5626-5.4")
+@pytest.mark.parametrize(("told", "timer"), [([], "120"), ([("Flow-Timer", "30")], "30")])
+def test_the_edge_says_how_soon_it_wants_to_hear_from_who_keeps_its_flow(
+    told: list[tuple[str, str]], timer: str
+) -> None:
+    edge = Edge()
+    handset = Handset(edge.network, "ue1", "TCP")
+    contact = f'{handset.contact};+sip.instance="<urn:uuid:1>";reg-id=1'
+    handset.ask("REGISTER", f"sip:{HOME}", to=f"<{PUBLIC}>", contact=contact)
+    edge.answer(200, headers=[("Contact", f"{contact};expires=60"), ("Require", "outbound"), *told])
+    assert handset.last.values("Flow-Timer") == [timer]
+
+
 @rfc("5626-5.2")
 def test_a_token_of_somebody_else_names_no_flow() -> None:
     edge = Edge()

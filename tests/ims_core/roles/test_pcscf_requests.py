@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ims_core.flow import format_address
 from ims_core.messages.message import Message, Request
+from ims_core.roles.secagree import SecurityAgreement
 from tests.kit.edge import HOME, IDENTITIES, NUMBER, PUBLIC, Edge, Handset
 
 rfc = pytest.mark.rfc
@@ -249,8 +250,7 @@ def test_a_caller_who_wants_to_stay_unknown_does_throughout_his_call() -> None:
 def test_privacy_that_cannot_be_given_is_refused_where_it_is_critical(privacy: str, status: int) -> None:
     edge = Edge()
     handset = edge.handset()
-    path = f"<sip:{edge.tokens.make(next(iter(edge.location)).flow)}@192.0.2.1;lr>"  # type: ignore[arg-type]
-    edge.send("MESSAGE", handset.contact[1:-1], headers=[("Route", path), ("Privacy", privacy)])
+    edge.send("MESSAGE", handset.contact[1:-1], headers=[("Route", path_to(edge)), ("Privacy", privacy)])
     assert edge.told_core().status == status
     assert not handset.requests
     request = edge.call(handset, method="MESSAGE", headers=[("Privacy", privacy.replace(";critical", ""))])
@@ -299,6 +299,21 @@ def test_a_dialog_to_a_handset_keeps_the_identifier_that_it_came_with() -> None:
     edge.answer(200, by=handset)
     assert edge.told_core().cseq.method == "BYE"
     assert len(edge.first_hop.dialogs) == 0
+
+
+@rfc("24.229-5.2.1", "24.229-5.2.6.4.9")
+def test_from_handset_to_handset_nothing_goes_that_only_the_network_knows() -> None:
+    edge = Edge()
+    one, two = edge.handset(), edge.handset("ue2", identities=["<sip:two@home.example>"])
+    route = f"<sip:{edge.node.proxy._record_route.token('call')}@192.0.2.1:5060;lr>"
+    for method in ("INFO", "BYE"):
+        one.ask(method, two.contact[1:-1], call_id="call", to=f"<{BOB}>;tag=x", headers=[("Route", route)])
+        assert two.requests[-1].request.method == method
+        assert "P-Charging-Vector" not in two.requests[-1].request
+        edge.answer(200, headers=[("P-Charging-Vector", VECTOR), ("P-Asserted-Identity", f"<{SECRET}>")], by=two)
+        assert one.last.status == 200
+        assert "P-Charging-Vector" not in one.last
+        assert "P-Asserted-Identity" not in one.last
 
 
 def test_nothing_is_kept_of_a_call_that_was_refused() -> None:
@@ -355,3 +370,46 @@ def test_no_handset_learns_who_a_private_caller_is(privacy: str, headers: list[t
     request: Request = edge.call(handset, method=method, headers=[*headers, ("Privacy", privacy)])
     assert "P-Asserted-Identity" not in request
     assert b"secret" not in request.encode()
+
+
+ODD = st.sampled_from(
+    ["", "<", '"', ";", ",", "x", "\xff", "<sip:a@b>", "*", ";;=", "Digest", 'Digest x="', "tls;q", "0", "id;;"]
+)
+ANY = st.lists(
+    st.tuples(
+        st.sampled_from(
+            "P-Asserted-Identity P-Preferred-Identity P-Charging-Vector P-Access-Network-Info P-Called-Party-ID "
+            "Privacy P-Associated-URI Service-Route Path Contact Route Authorization WWW-Authenticate Security-Client "
+            "Security-Verify Require Proxy-Require Expires Supported History-Info".split()
+        ),
+        ODD,
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(ANY, ANY, st.sampled_from([200, 180, 401, 403, 503]), st.sampled_from(["REGISTER", "INVITE", "MESSAGE", "BYE"]))
+def test_odd_messages_of_either_side_do_no_harm(
+    asked: list[tuple[str, str]], answered: list[tuple[str, str]], status: int, method: str
+) -> None:
+    edge = Edge(agreement=SecurityAgreement())
+    handset = edge.handset()
+    path = path_to(edge)
+    to = f"<{BOB}>;tag=x" if method == "BYE" else f"<{PUBLIC}>"
+    handset.ask(method, f"sip:{HOME}" if method == "REGISTER" else BOB, headers=asked, to=to)
+    if edge.core.requests:
+        edge.answer(status, headers=answered)
+    edge.send(method, handset.contact[1:-1], headers=[("Route", path), *asked], to=to)
+    if handset.requests:
+        edge.answer(status, headers=answered, by=handset)
+    handset.ask("MESSAGE", BOB)
+    is_known = len(edge.handsets) > 0
+    assert edge.core.requests[-1].request.method == "MESSAGE" if is_known else handset.last.status == 403
+
+
+def path_to(edge: Edge) -> str:
+    """The Path of the first handset."""
+    flow = next(iter(edge.location)).flow
+    assert flow is not None
+    return f"<sip:{edge.tokens.make(flow)}@192.0.2.1;lr>"
