@@ -53,5 +53,7 @@ def _found(uri: str | None, wanted: tuple[Listener, ...], bound: Listeners | Non
     else:
         addresses = [(listener.host, listener.port) for listener in wanted]
         transport, advertised = (wanted[0].transport.upper(), format_address(addresses[0])) if wanted else ("UDP", "")
+    if uri is None and not advertised:
+        return Found("", ())
     uri = uri or f"sip:{advertised}{transport_parameter(transport)}"
     return Found(uri, tuple(dict.fromkeys([*addresses, parse_uri(uri).address])))
