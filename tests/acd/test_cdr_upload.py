@@ -9,12 +9,14 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
+from litestar import Litestar
+from litestar.testing import TestClient
 from sqlalchemy.dialects import postgresql
 from structlog.testing import capture_logs
 
@@ -23,6 +25,7 @@ from acd.config import CdrUpload
 from acd.outbox import Outbox, OutboxError
 from acd.store import CdrStore
 from acd.upload import Course, UploadCounters, Verdict, retry_after
+from acd.uploadapi import upload_routes
 from acd.uploader import Uploader
 from tests.acd.test_cdr_store import cdr
 
@@ -409,6 +412,27 @@ def test_records_that_somebody_deleted_are_not_waited_for(endpoint: Endpoint, fi
     endpoint.answer = lambda _: 200
     run(file, settings(endpoint), up)
     assert endpoint.taken == ids(2)
+
+
+def test_http_tells_how_it_stands_and_has_what_is_set_aside_sent_again() -> None:
+    class Standing:
+        taken = 3
+
+        def counters(self) -> UploadCounters:
+            return UploadCounters(waiting=1, set_aside=self.taken, sent=2, failures=4)
+
+        async def take_back(self) -> int:
+            if not self.taken:
+                raise OutboxError("the disk is full")
+            count, self.taken = self.taken, 0
+            return count
+
+    with TestClient(Litestar(list(upload_routes(cast(Uploader, Standing()))))) as client:
+        told = client.get("/api/v1/cdr-upload").json()
+        assert told == {"waiting": 1, "set_aside": 3, "sent": 2, "failures": 4}
+        assert client.post("/api/v1/cdr-upload/retry").json() == {"records": 3}
+        failed = client.post("/api/v1/cdr-upload/retry")
+        assert (failed.status_code, failed.json()["detail"]) == (503, "the disk is full")
 
 
 def test_an_outbox_without_database_says_so() -> None:
