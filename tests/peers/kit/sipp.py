@@ -29,7 +29,7 @@ class Sipp(Program):
     """One SIPp process on a port of its own; without ``remote`` it waits for calls.
 
     ``keys`` fill in the ``[name]`` of the scenario. ``pause`` is the length in seconds of pauses that name none.
-    ``way`` stands for ``host`` and ``tcp``.
+    ``way`` stands for ``host`` and ``tcp``. ``changes`` are made to the text of the scenario, where SIPp takes no key.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Sipp(Program):
         tcp: bool = False,
         host: str = LOOPBACK,
         way: Way | None = None,
+        changes: Mapping[str, str] | None = None,
         seconds: float = 60.0,
     ) -> None:
         if way is not None:
@@ -63,7 +64,7 @@ class Sipp(Program):
             stem = directory / f"sipp-{scenario}-{port}-{count}"
         self._stem = stem
         command = [
-            "sipp", "-sf", str(SCENARIOS / f"{scenario}.xml"),
+            "sipp", "-sf", str(_changed(SCENARIOS / f"{scenario}.xml", changes or {}, stem)),
             "-i", host, "-mi", LOOPBACK, "-p", str(port), "-mp", str(media_port), "-t", "t1" if tcp else "u1",
             "-s", number, "-d", str(max(SHORTEST_PAUSE, round(pause * 1000))), "-cid_str", f"%u-%p-{stem.name}@%s",
             "-nostdin", "-timeout", f"{seconds:.0f}s", "-timeout_error", "-recv_timeout", str(round(seconds * 1000)),
@@ -150,6 +151,19 @@ class Sipp(Program):
         state = "running" if self.running else f"exit status {self.process.returncode}"
         errors = _read(Path(f"{self._stem}.errors")).splitlines()[:TAIL]
         return "\n".join([f"[{state}] {self.counts()}", *errors, *self.messages[-TAIL:]])
+
+
+def _changed(scenario: Path, changes: Mapping[str, str], stem: Path) -> Path:
+    """Write the scenario with changes beside the logs; without any it stays where it is."""
+    if not changes:
+        return scenario
+    text = scenario.read_text()
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    changed = Path(f"{stem}.xml")
+    changed.write_text(text)
+    return changed
 
 
 def _read(path: Path) -> str:

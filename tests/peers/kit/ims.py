@@ -1,0 +1,103 @@
+"""The IMS core of ``configs/ims.toml`` on ports of its own, as hops or in one process, and handsets by SIPp."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any, Literal
+
+from tests.peers.kit.process import LOOPBACK
+from tests.peers.kit.server import ROOT, Server
+
+if TYPE_CHECKING:
+    from tests.peers.conftest import Bench
+    from tests.peers.kit.sipp import Sipp
+
+Shape = Literal["hops", "processes", "together"]
+SHAPES: tuple[Shape, ...] = ("hops", "processes", "together")
+SHIPPED = tomllib.loads((ROOT / "configs" / "ims.toml").read_text(encoding="utf-8"))
+DOMAIN: str = SHIPPED["server"]["domain"]
+NUMBERS = "+8613800000001", "+8613800000002"
+_LISTEN = 'listen = ["udp:127.0.0.1:{0}", "tcp:127.0.0.1:{0}"]'
+_PLACES = "127.0.0.1:5060", "127.0.0.1:5062", "127.0.0.1:5064"
+
+
+class Core:
+    """The core in one of its shapes: three hops of one process, of a process each, or one element."""
+
+    def __init__(self, bench: Bench, shape: Shape, **settings: object) -> None:
+        self.bench = bench
+        self.shape = shape
+        ports = [bench.port() for _ in _PLACES]
+        if shape == "together":
+            ports = ports[:1] * 3
+        pcscf, self.scscf_port, own = ports
+        self.address = LOOPBACK, pcscf
+        changes = {place: f"{LOOPBACK}:{port}" for place, port in zip(_PLACES, ports, strict=True)}
+        if shape == "together":
+            for hop, at in (("pcscf", 5060), ("scscf", 5062)):
+                changes[f"[ims.{hop}]\n{_LISTEN.format(pcscf)}"] = ""
+                assert _LISTEN.format(at) in (ROOT / "configs" / "ims.toml").read_text()
+        own_listen = [f"udp:{LOOPBACK}:{own}", f"tcp:{LOOPBACK}:{own}"]
+        self.servers: list[Server] = []
+        runs = [["pcscf"], ["scscf"], ["as"]] if shape == "processes" else [["pcscf", "scscf", "as"]]
+        for run in runs:
+            chosen: dict[str, object] = {"sip.listen": own_listen, "ims.run": run, **settings}
+            if shape == "processes":
+                chosen["storage.dir"] = str(bench.directory / f"var-{run[0]}")
+            options: dict[str, Any] = {"changes": changes, "settings": chosen, "sip_port": pcscf}
+            self.servers.append(bench.serve("ims.toml", **options))
+
+    @property
+    def engine(self) -> Server:
+        """The process that is the application server."""
+        return self.servers[-1]
+
+    @property
+    def registrar(self) -> Server:
+        """The process that is the S-CSCF."""
+        return self.servers[1 if len(self.servers) > 1 else 0]
+
+
+class Handset:
+    """The handset of a shipped subscriber, the first or the second, at a port of its own."""
+
+    def __init__(self, core: Core, number: Literal[1, 2]) -> None:
+        self.core = core
+        self.port = core.bench.port()
+        shipped = SHIPPED["subscribers"][number - 1]
+        self.private: str = shipped["private"]
+        self.user = NUMBERS[number - 1]
+        escaped = "".join(f"\\x{shipped['k'][at : at + 2]}" for at in range(0, 32, 2))  # SIPp takes a 5b for a bracket
+        self._usim = f"aka_K={escaped} aka_OP=0x{shipped['op']} aka_AMF=0x{shipped['amf']}"
+
+    def start(self, scenario: str, *, uses_usim: bool = False, at_core: bool = True, **options: Any) -> Sipp:
+        """Start SIPp with a scenario towards the core, or to wait for what comes."""
+        keys = {"domain": DOMAIN, "caller": self.user, "private": self.private, **options.pop("keys", {})}
+        credentials = ["-au", self.private, "-auth_uri", DOMAIN] if uses_usim else []
+        return self.core.bench.sipp(
+            scenario,
+            **{
+                "port": self.port,
+                "keys": keys,
+                "remote": self.core.address if at_core else None,
+                "changes": {"USIM": self._usim} if uses_usim else None,
+                "options": [*credentials, "-trace_msg"],
+                **options,
+            },
+        )
+
+    def register(self, expires: int = 600) -> Sipp:
+        """Register, register again, or leave with 0."""
+        sipp = self.start("ims_register", uses_usim=True, keys={"expires": expires})
+        sipp.succeed()
+        return sipp
+
+    def waits(self) -> Sipp:
+        """Wait for a call."""
+        return self.start("agent", at_core=False)
+
+    def calls(self, number: str, pause: float = 0.2) -> Sipp:
+        """Call somebody, talk and hang up."""
+        sipp = self.start("ims_call", number=number, pause=pause)
+        sipp.succeed()
+        return sipp

@@ -1,0 +1,103 @@
+"""The IMS core as ``configs/ims.toml`` ships it, with SIPp as handsets: registered by AKA, through all hops."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.peers.conftest import Bench
+from tests.peers.kit.ims import DOMAIN, NUMBERS, SHAPES, Core, Handset, Shape
+from tests.peers.test_kamailio_neighbour import lines
+
+pytestmark = pytest.mark.peer("sipp")
+by_each_shape = pytest.mark.parametrize("shape", SHAPES)
+
+
+@pytest.mark.rfc("24.229-5.4.1.2", "24.229-5.2.2", "3310-3", "3608-5", "7315-4.1")
+@by_each_shape
+def test_handsets_register_again_and_leave(bench: Bench, shape: Shape) -> None:
+    core = Core(bench, shape)
+    handset = Handset(core, 1)
+    for _ in range(2):
+        registered = handset.register()
+        assert registered.said("is") == [f"<sip:{NUMBERS[0]}@{DOMAIN}>, <tel:{NUMBERS[0]}>"]
+        (route,) = registered.said("goes")
+        assert route == f"<sip:orig@127.0.0.1:{core.scscf_port};lr>"
+    handset.register(0)
+    kinds = [line["kind"] for line in core.registrar.logged("registration.changed")]
+    assert kinds == ["initial", "re", "de"]
+    refused = handset.start("ims_refused", number=NUMBERS[1], changes={"STATUS": "403"})
+    refused.succeed()
+
+
+@pytest.mark.rfc("24.229-5.2.6.3", "24.229-5.2.6.4", "24.229-5.4.3", "3325-5", "7315-4.2")
+@by_each_shape
+def test_one_handset_calls_the_other(bench: Bench, shape: Shape) -> None:
+    core = Core(bench, shape)
+    caller, callee = Handset(core, 1), Handset(core, 2)
+    caller.register()
+    callee.register()
+    phone = callee.waits()
+    call = caller.calls(NUMBERS[1])
+    phone.succeed()
+    (invite,) = phone.heard("INVITE ")
+    assert lines(invite, "P-Asserted-Identity") == [f"<sip:{NUMBERS[0]}@{DOMAIN}>", f"<tel:{NUMBERS[0]}>"]
+    assert lines(invite, "P-Called-Party-ID") == [f"<sip:{NUMBERS[1]}@{DOMAIN}>"]
+    for name in ("P-Charging-Vector", "P-Access-Network-Info", "P-Preferred-Identity", "P-Served-User"):
+        assert lines(invite, name) == [], "not for handsets"
+    assert call.said("reached") == [f"<sip:{NUMBERS[1]}@{DOMAIN}>"]
+    assert len(lines(invite, "Via")) == (2 if shape == "together" else 4), "P-CSCF, S-CSCF, P-CSCF"
+
+
+@pytest.mark.rfc("24.229-5.4.3.2", "24.229-5.7.1", "23.218-6.4", "7315-4.6")
+@by_each_shape
+def test_the_hotline_is_reached_through_all_hops(bench: Bench, shape: Shape) -> None:
+    core = Core(bench, shape)
+    handset = Handset(core, 1)
+    handset.register()
+    handset.calls("10000", pause=1.0)
+    handset.calls("10002")
+    core.engine.wait_until_idle()
+    ended = {line["dialled"]: line for line in core.engine.logged("call.ended")}
+    assert ended.keys() == {"10000", "10002"}
+    assert {line["caller"] for line in ended.values()} == {NUMBERS[0]}
+    assert {line["outcome"] for line in ended.values()} == {"no_agent", "served"}
+    charged = [record["icid"] for record in core.engine.items("cdrs")]
+    assert all(charged)
+    assert len(set(charged)) == 2, "one for each dialog"
+
+
+@pytest.mark.rfc("24.229-5.4.1.7", "24.229-5.4.1.2.2")
+@by_each_shape
+def test_an_agent_who_registers_with_digest_is_called_by_the_queue(bench: Bench, shape: Shape) -> None:
+    core = Core(bench, shape)
+    caller = Handset(core, 1)
+    caller.register()
+    port = bench.port()
+    user = ["-au", "1001", "-ap", "demo", "-auth_uri", DOMAIN]
+    keys = {"caller": "1001", "domain": DOMAIN, "private": f"1001@{DOMAIN}"}
+    phone: dict[str, Any] = {"remote": core.address, "port": port, "options": user, "changes": {" USIM": ""}}
+    bench.sipp("ims_register", keys=keys, **phone).succeed()
+    core.engine.wait_for_agent("1001", "ready")
+    agent = bench.sipp("agent", port=port, keys=keys)
+    caller.calls("10001", pause=4.0)
+    agent.succeed()
+    core.engine.wait_until_idle()
+    (ended,) = core.engine.logged("call.ended")
+    assert (ended["agent"], ended["outcome"]) == ("1001", "answered")
+    bench.sipp("ims_register", keys={**keys, "expires": 0}, **phone).succeed()
+    core.engine.wait_for_agent("1001", "logged_out")
+
+
+@pytest.mark.rfc("24.229-5.2.6.3.3", "24.229-5.2.10.4", "5031-4.2")
+@by_each_shape
+def test_who_is_not_registered_is_refused_unless_it_is_an_emergency(bench: Bench, shape: Shape) -> None:
+    core = Core(bench, shape)
+    handset = Handset(core, 1)
+    handset.start("ims_refused", number="10000", changes={"STATUS": "403"}).succeed()
+    told = handset.start("ims_refused", number="110", changes={"STATUS": "380"})
+    told.succeed()
+    (answer,) = told.heard("SIP/2.0 380")
+    assert re.search("<type>emergency</type>", answer)
