@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 
 from ims_core.errors import AlternativeService
@@ -102,6 +104,13 @@ def request(uri: str, method: str = "INVITE", **fields: object) -> Request:
 )
 def test_what_is_a_request_for_an_emergency_service(uri: str, is_one: bool) -> None:
     assert Role().concerns(request(uri)) is is_one
+
+
+@given(st.text(alphabet="urnsevico:tlphx10@.;=+-%*/ imsemple\n\x00é", max_size=40))
+def test_nothing_that_may_stand_in_a_request_uri_does_any_harm(uri: str) -> None:
+    came = request("sip:bob@ims.example")
+    came.uri = uri
+    assert Role().concerns(came) in {True, False}
 
 
 def test_112_is_one_when_it_is_listed_and_without_numbers_only_urns_are() -> None:
