@@ -11,6 +11,7 @@ Who authenticates by AKA is protected by IPsec or not at all: without an answer 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ims_core.messages.headers import split_values, unquote_string
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PARAMETER: Final = "integrity-protected"
 _KEYS: Final = ("ck", "ik")
+_PARAMETERS = re.compile(r'([\w-]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s,"]*+))', re.ASCII | re.DOTALL)
 
 
 class Credentials(NamedTuple):
@@ -40,9 +42,8 @@ class Keys(NamedTuple):
 def credentials_of(request: Request) -> Credentials:
     """Read the credentials; of what is no Digest nothing is read."""
     for value in request.whole_values("Authorization"):
-        scheme, params = _digest(value)
-        if scheme:
-            told = dict(map(_parameter, params))
+        if value[:7].lower() == "digest ":
+            told = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETERS.findall(value)}
             is_aka = told.get("algorithm", "").upper().startswith("AKA")
             return Credentials(told.get("username", ""), is_aka, bool(told.get("response", "")))
     return Credentials()
@@ -55,6 +56,10 @@ def mark_integrity(request: Request, word: str) -> None:
         return
     request.remove("Authorization")
     for value in values:
+        if PARAMETER not in value.lower():
+            is_digest = value[:7].lower() == "digest "
+            request.add("Authorization", f'{value}, {PARAMETER}="{word}"' if word and is_digest else value)
+            continue
         scheme, params = _digest(value)
         if not scheme:
             request.add("Authorization", value)
