@@ -232,6 +232,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         served = None
         if config.http.listen is not None:
             routes = [
+                *http.floor_routes(floor, store),
                 *change_routes(control),
                 *journal_routes(journal),
                 *ban_routes(engine.node.door.guard, engine.loop.time, time.time),
@@ -239,7 +240,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
                 kpis(figures),
                 *(upload_routes(uploader) if uploader is not None else ()),
             ]
-            app = http.create_app(floor, store, engine.metrics, config.http.token, routes)
+            app = http.create_app(floor, engine.metrics, config.http.token, routes)
             served = await _serve_http(app, config.http.listen, cleanup)
         floor.open_for_calls = True
         yield Running(engine, control, listeners, hops, served, tls)

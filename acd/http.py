@@ -91,8 +91,18 @@ class AgentView(Struct, frozen=True, kw_only=True):
         )
 
 
-class Floor(Protocol):
-    """The engine as HTTP sees it. Called in the event loop: answer from memory."""
+class Probes(Protocol):
+    """A process as HTTP sees it. Called in the event loop: answer from memory."""
+
+    def ready(self) -> bool:
+        """Say whether new calls are taken: SIP and media accept traffic, and no drain is under way."""
+
+    def healthy(self) -> bool:
+        """Say whether the process works at all; false asks for a restart."""
+
+
+class Floor(Probes, Protocol):
+    """The engine as HTTP sees it."""
 
     def calls(self) -> Sequence[CallView]:
         """Return the calls under way, the oldest first."""
@@ -105,12 +115,6 @@ class Floor(Protocol):
 
     def ladder(self, call_id: str) -> str | None:
         """Return the SIP ladder of the call with this id, None if none is kept."""
-
-    def ready(self) -> bool:
-        """Say whether new calls are taken: SIP and media accept traffic, and no drain is under way."""
-
-    def healthy(self) -> bool:
-        """Say whether the process works at all; false asks for a restart."""
 
 
 class Items(Struct, Generic[T], frozen=True):
@@ -133,27 +137,8 @@ _OPEN = {"open": True}
 _FAILING = {503: ResponseSpec(Probe, generate_examples=False, description="It is not.")}
 
 
-def create_app(
-    floor: Floor,
-    store: CdrStore,
-    metrics: Metrics,
-    token: str | None = None,
-    more: Sequence[BaseRouteHandler] = (),
-) -> Litestar:
-    """Return the ASGI application; `more` are handlers of other modules, behind the same token."""
-
-    @get("/healthz", summary="Is the process healthy?", sync_to_thread=False, opt=_OPEN, responses=_FAILING)
-    def healthz() -> Response[Probe]:
-        return _probe(ok=floor.healthy())
-
-    @get("/readyz", summary="Are new calls taken?", sync_to_thread=False, opt=_OPEN, responses=_FAILING)
-    def readyz() -> Response[Probe]:
-        return _probe(ok=floor.ready())
-
-    @get("/metrics", summary="Metrics for Prometheus", media_type=MediaType.TEXT, sync_to_thread=False)
-    def scrape(request: Request[Any, Any, Any]) -> Response[bytes]:
-        page, content_type = metrics.render(request.headers.get("accept", ""))
-        return Response(page, headers={"content-type": content_type})
+def floor_routes(floor: Floor, store: CdrStore) -> Sequence[BaseRouteHandler]:
+    """Return the handlers of what the engine does."""
 
     @get("/api/v1/calls", summary="Calls under way, the oldest first", sync_to_thread=False)
     def calls() -> Items[CallView]:
@@ -187,6 +172,30 @@ def create_app(
             raise NotFoundException("no SIP messages are kept of a call with this id")
         return drawing
 
+    return [calls, queues, agents, cdrs, ladder]
+
+
+def create_app(
+    probes: Probes,
+    metrics: Metrics,
+    token: str | None = None,
+    more: Sequence[BaseRouteHandler] = (),
+) -> Litestar:
+    """Return the ASGI application; `more` are handlers of other modules, behind the same token."""
+
+    @get("/healthz", summary="Is the process healthy?", sync_to_thread=False, opt=_OPEN, responses=_FAILING)
+    def healthz() -> Response[Probe]:
+        return _probe(ok=probes.healthy())
+
+    @get("/readyz", summary="Are new calls taken?", sync_to_thread=False, opt=_OPEN, responses=_FAILING)
+    def readyz() -> Response[Probe]:
+        return _probe(ok=probes.ready())
+
+    @get("/metrics", summary="Metrics for Prometheus", media_type=MediaType.TEXT, sync_to_thread=False)
+    def scrape(request: Request[Any, Any, Any]) -> Response[bytes]:
+        page, content_type = metrics.render(request.headers.get("accept", ""))
+        return Response(page, headers={"content-type": content_type})
+
     schema = OpenAPIConfig(
         title="ims-acd",
         version=version("ims-acd"),
@@ -196,7 +205,7 @@ def create_app(
         security=[{"token": []}] if token else None,
     )
     return Litestar(
-        [healthz, readyz, scrape, calls, queues, agents, cdrs, ladder, *more],
+        [healthz, readyz, scrape, *more],
         guards=[_guard(token)] if token else [],
         openapi_config=schema,
         exception_handlers={

@@ -18,7 +18,7 @@ from acd.cdr import Cdr, EndedBy, Outcome, Quality, Step
 from acd.config import HostPort
 from acd.core.agents import AgentState
 from acd.core.floor import AgentSnapshot, QueueSnapshot
-from acd.http import AgentView, CallView, Floor, HttpError, create_app, serve
+from acd.http import AgentView, CallView, Floor, HttpError, create_app, floor_routes, serve
 from acd.metrics import Metrics, Readings
 from acd.store import CdrStore
 
@@ -94,7 +94,7 @@ async def store(storage_dir: Path) -> AsyncIterator[CdrStore]:
 
 @asynccontextmanager
 async def serving(floor: Floor, store: CdrStore, token: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(floor, store, Metrics({"sales": 20.0}, Readings), token)
+    app = create_app(floor, Metrics({"sales": 20.0}, Readings), token, floor_routes(floor, store))
     async with serve(app, LOOPBACK) as address, httpx.AsyncClient(base_url=f"http://{address}", timeout=10) as client:
         yield client
 
@@ -286,7 +286,7 @@ class TestSchema:
 
 
 async def test_a_port_in_use_is_told_in_one_line(floor: FakeFloor, store: CdrStore) -> None:
-    app = create_app(floor, store, Metrics({}, Readings))
+    app = create_app(floor, Metrics({}, Readings), None, floor_routes(floor, store))
     async with serve(app, LOOPBACK) as address:
         with pytest.raises(HttpError, match=rf"^127\.0\.0\.1:{address.port}: Address already in use$"):
             async with serve(app, address):

@@ -16,7 +16,6 @@ from acd.config.live import Installed
 from acd.control import Control, NotNow, NotThere
 from acd.http import create_app
 from acd.metrics import Metrics, Readings
-from acd.store import CdrStore
 from tests.acd.test_http import FakeFloor
 
 MISTAKES = ("acd.toml: queues.sales.weight: expected a weight", "acd.toml: queues.sales.name: expected a text")
@@ -50,8 +49,8 @@ class FakeControl:
 
 @asynccontextmanager
 async def serving(control: FakeControl, token: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
-    metrics, store = Metrics({}, Readings), CdrStore("sqlite://")
-    app = create_app(FakeFloor(), store, metrics, token, change_routes(cast("Control", control)))
+    metrics = Metrics({}, Readings)
+    app = create_app(FakeFloor(), metrics, token, change_routes(cast("Control", control)))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(cast("Any", app)), base_url="http://acd") as client:
         yield client
 

@@ -18,7 +18,6 @@ from acd.http import create_app
 from acd.metrics import Metrics, Readings
 from acd.protection import LINES_A_MINUTE, ban_routes, build_door
 from acd.sip import transport_limits
-from acd.store import CdrStore
 from acd.trunks import source_of
 from ims_core.flow import Address, Flow
 from ims_core.registrar.location import Domains, Location
@@ -70,7 +69,7 @@ def guard_of(config: Config, clock: Clock | None = None) -> Guard:
 @asynccontextmanager
 async def serving(guard: Guard | None, clock: Clock) -> AsyncIterator[httpx.AsyncClient]:
     routes = ban_routes(guard, clock, lambda: UNIX + clock.now)
-    app = create_app(FakeFloor(), CdrStore("sqlite://"), Metrics({}, Readings), None, routes)
+    app = create_app(FakeFloor(), Metrics({}, Readings), None, routes)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(cast("Any", app)), base_url="http://acd") as client:
         yield client
 

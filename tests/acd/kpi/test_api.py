@@ -46,7 +46,7 @@ def figures(log: Path) -> LiveFigures:
 
 @pytest.fixture
 def app(figures: LiveFigures) -> Litestar:
-    return create_app(FakeFloor(), None, Metrics({}, Readings), None, [kpis(figures)])  # type: ignore[arg-type]
+    return create_app(FakeFloor(), Metrics({}, Readings), None, [kpis(figures)])
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ async def test_until_the_day_is_recalled_answers_are_read_and_then_nothing_is_mi
     await asyncio.to_thread(write, log, [(NOW - 5, started)])
     expected = await items(client, "?interval=hour")
     restarted = LiveFigures(log, "UTC", figures.now)
-    app = create_app(FakeFloor(), None, Metrics({}, Readings), None, [kpis(restarted)])  # type: ignore[arg-type]
+    app = create_app(FakeFloor(), Metrics({}, Readings), None, [kpis(restarted)])
     late = facts.CallQueued("late", "sales", "10000")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://acd") as other:  # type: ignore[arg-type]
         restarted.append(late, NOW)

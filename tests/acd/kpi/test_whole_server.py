@@ -45,7 +45,7 @@ class Looked(House):
 
     def get(self, path: str) -> httpx.Response:
         """Ask the server over HTTP."""
-        app = create_app(self.floor, None, self.metrics, None, [kpis(self.figures)])  # type: ignore[arg-type]
+        app = create_app(self.floor, self.metrics, None, [kpis(self.figures)])
 
         async def ask_it() -> httpx.Response:
             transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
