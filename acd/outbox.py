@@ -1,7 +1,8 @@
 """The CDRs that an HTTP endpoint is still to be sent: a table beside theirs, so that a restart loses none.
 
 A record enters in the transaction that writes it and leaves when it is acknowledged, or is *set aside* with a reason
-when the endpoint will not have it; what is set aside stays until somebody has it sent again.
+when the endpoint will not have it; what is set aside stays until somebody has it sent again. Engines that share a
+database share the table, so a record may then be sent by each of them.
 """
 
 from __future__ import annotations
