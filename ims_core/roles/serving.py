@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from ims_core.errors import Forbidden, NoSuchDialog, NotFound, TemporarilyUnavailable
 from ims_core.messages.headers import parse_name_addr
+from ims_core.messages.message import Response
 from ims_core.profiles.model import SessionCase
 from ims_core.proxy.forking import Target
 from ims_core.roles.charging import TYPE_1, TYPE_2, charging_vector, write_vector
@@ -61,7 +62,8 @@ class ServingCscf:
     ``identities`` knows the subscribers and where they are registered; ``services`` sends requests to application
     servers; numbers for which ``is_service`` says so are those of the server ``service``. ``is_trusted`` tells whether
     a request comes from inside the trust domain. ``leaving`` decides about what is for none of our users, sent by or
-    diverted for one of them, whose identity it is given; None: it is not for anybody else either.
+    diverted for one of them, whose identity it is given; None: it is not for anybody else either. What it forwards as
+    it is leaves the trust domain.
     ``towards_user`` does the part of a P-CSCF in the same process. ``watched`` names the service that takes
     subscriptions to the ``reg`` event package, with the subscriber's URI as identity. ``network`` is our name for
     charging.
@@ -169,14 +171,14 @@ class ServingCscf:
         write_vector(copy, None if vector is None else vector.sent_by(self._network, TYPE_2))
         if beyond:
             return Forward((Target(copy.uri, route=beyond),), copy)
-        if not self._is_ours(copy.target):
+        left = None if self._is_ours(copy.target) else self._leaving(copy, served.identity)
+        if left is None:
+            return self.terminating(copy, now)
+        if isinstance(left, Response) or left.request is not None:
+            return left
+        if isinstance(left, Forward):
             take_outside(copy)
-            left = self._leaving(copy, served.identity)
-            if isinstance(left, Forward | ToService):
-                return left if left.request is not None else left._replace(request=copy)
-            if left is not None:
-                return left
-        return self.terminating(copy, now)
+        return left._replace(request=copy)
 
     # A request to one of our users (5.4.3.3) ----------------------------------------------------------------
 

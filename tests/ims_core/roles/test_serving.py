@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ims_core.flow import Flow, format_address
-from ims_core.messages.message import Request
+from ims_core.messages.message import Request, response_to
 from ims_core.profiles.model import ProfilePart, SessionCase
 from ims_core.proxy.forking import Target
 from ims_core.roles.routing import Decision, Forward, ToService
@@ -293,12 +293,31 @@ def test_what_leaves_does_not_tell_what_is_for_this_network() -> None:
     core.finish()
 
 
-def test_what_leaves_may_be_for_a_service_of_this_process() -> None:
+def test_what_leaves_may_be_for_a_service_of_this_process_which_knows_who_calls() -> None:
     core = Core(leaving=lambda request, user: ToService("desk", user))
-    core.call("tel:+12025550100", method="INVITE")
+    core.call("tel:+12025550100", ("Privacy", "id"), method="INVITE")
     (call,) = core.calls
     assert call.identity == ALICE
     assert len(call.request.values(ASSERTED)) == 2
+
+
+def test_what_leaves_may_go_by_way_of_a_server_of_ours_which_knows_who_calls() -> None:
+    core = Core()
+    server = core.server(answers(200))
+    core.network.detach(core.node)
+    core.start(leaving=lambda request, user: core.services.hand(server.uri, request))
+    core.call("tel:+12025550100", VECTOR, ("Privacy", "id"), method="INVITE")
+    assert len(server.seen[0].values(ASSERTED)) == 2
+    assert server.seen[0].values("P-Charging-Vector") == ['icid-value=charged-1;orig-ioi="Type 3home.example"']
+    assert core.final == [200]
+
+
+@rfc("TS24.229-5.4.3.2")
+def test_what_leaves_may_be_answered() -> None:
+    core = Core(leaving=lambda request, user: response_to(request, 604, "Nowhere", to_tag="1"))
+    core.call("tel:+12025550100")
+    assert core.final == [604]
+    core.finish()
 
 
 @rfc("TS24.229-5.4.3.2")
