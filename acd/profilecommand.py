@@ -4,7 +4,8 @@ r"""`ims-acd profile`: whether a service profile can be used, and what it decide
   ims-acd profile explain --profile FILE --request FILE [--case CASE] [--registration KIND] [--name NAME]
 
 FILE of --profile is one of
-  the XML of the Cx interface (TS 29.228), an IMSSubscription or a ServiceProfile
+  the XML of the Cx interface (TS 29.228), an IMSSubscription or a ServiceProfile; of several --name says which, by the
+  first public identity that has it
   TOML with [[criteria]] tables, as below [profiles.NAME] in a configuration
   a configuration; of several profiles --name says which, else it is "default"
 
@@ -26,14 +27,16 @@ from typing import TYPE_CHECKING
 from acd.config import ConfigError
 from acd.config.load import read_tables
 from acd.config.mistakes import Mistakes
-from acd.config.profiles import ProfileTable, read_profile, read_profiles
+from acd.config.profiles import ProfileTable, read_profile, read_profiles, report
 from acd.config.reader import read, read_struct
 from acd.config.values import Identifier
 from ims_core.errors import SipError
 from ims_core.messages.message import Request
 from ims_core.messages.parser import parse_message
+from ims_core.profiles import cx
 from ims_core.profiles.explain import explain
 from ims_core.profiles.matching import Facts
+from ims_core.profiles.mistakes import ProfileError
 from ims_core.profiles.model import Registration
 from ims_core.profiles.tables import CASES, REGISTRATIONS
 
@@ -72,8 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _profiles(file: str) -> dict[str, ServiceProfile]:
     """Return the profiles of a file by their names. Raises ConfigError."""
     mistakes = Mistakes(file)
-    if _content(file).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        profiles = _one(ProfileTable(file=file), mistakes)
+    content = _content(file)
+    if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        profiles = _from_xml(content, mistakes)
     else:
         profiles = _from_tables(read_tables(file), mistakes)
     if mistakes.lines:
@@ -81,19 +85,26 @@ def _profiles(file: str) -> dict[str, ServiceProfile]:
     return profiles
 
 
+def _from_xml(content: bytes, mistakes: Mistakes) -> dict[str, ServiceProfile]:
+    try:
+        profiles = cx.read_all(content)
+    except ProfileError as error:
+        report(error, (), mistakes)
+        return {}
+    if len(profiles) == 1:
+        return {_DEFAULT: profiles[0]}
+    return {profile.name or f"ServiceProfile[{index}]": profile for index, profile in enumerate(profiles)}
+
+
 def _from_tables(tables: dict[str, object], mistakes: Mistakes) -> dict[str, ServiceProfile]:
     if "profiles" in tables:
         written = read(Mapping[Identifier, ProfileTable], tables["profiles"], ("profiles",), mistakes.report)
         return read_profiles(written, mistakes) if isinstance(written, Mapping) else {}
     if "criteria" in tables:
-        return _one(read_struct(ProfileTable, tables, (), mistakes.report), mistakes)
+        profile = read_profile(_DEFAULT, read_struct(ProfileTable, tables, (), mistakes.report), (), mistakes)
+        return {} if profile is None else {_DEFAULT: profile}
     mistakes.report((), "[[criteria]] tables, or [profiles.NAME] as a configuration has them")
     return {}
-
-
-def _one(table: ProfileTable, mistakes: Mistakes) -> dict[str, ServiceProfile]:
-    profile = read_profile(_DEFAULT, table, (), mistakes)
-    return {} if profile is None else {_DEFAULT: profile}
 
 
 def _chosen(profiles: Mapping[str, ServiceProfile], name: str | None, file: str) -> ServiceProfile:

@@ -1,6 +1,6 @@
 """Profiles in the XML of the Cx interface (TS 29.228 Annex E), as home subscriber servers write them.
 
-The root is an ``IMSSubscription`` with one ``ServiceProfile``, or that itself. Entities and document types are refused,
+The root is an ``IMSSubscription`` with ``ServiceProfile``s, or one of these. Entities and document types are refused,
 as the files come from elsewhere.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 from xml.etree.ElementTree import ParseError
 
@@ -46,15 +47,44 @@ _BOOLEANS = {"0": False, "false": False, "1": True, "true": True}
 _POINTS = ("RequestURI", "Method", "SIPHeader", "SessionCase", "SessionDescription")
 
 
-def read(name: str, data: bytes) -> ServiceProfile:
-    """Return the profile in an XML document, under a name of ours. Raises ``ProfileError``."""
+def read(name: str, data: bytes, identity: str = "") -> ServiceProfile:
+    """Return the profile in an XML document, under a name of ours. Raises ``ProfileError``.
+
+    Where the document has several, ``identity`` is a public identity that has the one that is meant.
+    """
     findings = Findings()
-    element, path = _profile_in(_parse(data, findings), findings)
-    node = _Node(element, path, findings)
+    nodes = _profiles(data, findings)
+    meant = [node for node in nodes if identity in _identities(node)] if identity else nodes
+    if len(meant) == 1:
+        return _profile(name, meant[0])
+    if identity:
+        findings.report((_ROOT,), f"one {_PROFILE} with the PublicIdentity {identity}", len(meant))
+    else:
+        findings.report((_ROOT,), f"one {_PROFILE}, or a public identity that says which", len(meant))
+    raise ProfileError(findings.mistakes)
+
+
+def read_all(data: bytes) -> list[ServiceProfile]:
+    """Return every profile in an XML document, each under the first public identity that has it, "" for none.
+
+    Raises ``ProfileError`` for the mistakes of all of them.
+    """
+    findings = Findings()
+    profiles = []
+    for node in _profiles(data, findings):
+        with suppress(ProfileError):
+            profiles.append(_profile(next(_identities(node), ""), node))
+    if findings.mistakes:
+        raise ProfileError(findings.mistakes)
+    return profiles
+
+
+def _profile(name: str, node: _Node) -> ServiceProfile:
+    findings = node.findings
     node.holds("PublicIdentity", "CoreNetworkServicesAuthorization", _CRITERION)
     extension = node.first("Extension")
     if extension is not None and extension.first("SharedIFCSetID") is not None:
-        place = (*path, "Extension", "SharedIFCSetID")
+        place = (*node.path, "Extension", "SharedIFCSetID")
         findings.report(place, f"an {_CRITERION} for each: sets that profiles share are not known here")
     criteria = []
     for each in node.all(_CRITERION):
@@ -62,6 +92,25 @@ def read(name: str, data: bytes) -> ServiceProfile:
         if criterion is not None:
             criteria.append(((*each.path, "Priority"), criterion))
     return findings.profile(name, criteria)
+
+
+def _identities(profile: _Node) -> Iterator[str]:
+    return (uri.text.strip() for each in profile.all("PublicIdentity") for uri in each.all("Identity"))
+
+
+def _profiles(data: bytes, findings: Findings) -> list[_Node]:
+    root = _parse(data, findings)
+    name = _split(root.tag)[1]
+    if name == _PROFILE:
+        return [_Node(root, (_PROFILE,), findings)]
+    nodes = list(_Node(root, (_ROOT,), findings).all(_PROFILE))
+    if name != _ROOT:
+        findings.report((), f"the root to be {_ROOT} or {_PROFILE}", name)
+    elif not nodes:
+        findings.report((_ROOT, _PROFILE), "at least one; the element is missing")
+    else:
+        return nodes
+    raise ProfileError(findings.mistakes)
 
 
 def _parse(data: bytes, findings: Findings) -> Element:
@@ -76,20 +125,6 @@ def _parse(data: bytes, findings: Findings) -> Element:
     else:
         return root
     raise ProfileError(findings.mistakes)
-
-
-def _profile_in(root: Element, findings: Findings) -> tuple[Element, Path]:
-    namespace, name = _split(root.tag)
-    if name == _PROFILE:
-        return root, (_PROFILE,)
-    if name != _ROOT:
-        findings.report((), f"the root to be {_ROOT} or {_PROFILE}", name)
-        raise ProfileError(findings.mistakes)
-    profiles = [child for child in root if _split(child.tag) == (namespace, _PROFILE)]
-    if len(profiles) != 1:
-        findings.report((_ROOT,), f"one {_PROFILE}", len(profiles))
-        raise ProfileError(findings.mistakes)
-    return profiles[0], (_ROOT, _PROFILE)
 
 
 class _Node:

@@ -12,7 +12,7 @@ from acd.cli import main
 from acd.config import ConfigError, loads
 from acd.config.live import follow
 from ims_core.profiles.model import Criterion, Form, Method, Server, ServicePointTrigger, ServiceProfile, Trigger
-from tests.ims_core.profiles.test_forms import PROFILE, TOML, XML
+from tests.ims_core.profiles.test_forms import PROFILE, SEVERAL, TOML, XML
 
 REQUEST = """\
 INVITE sip:+8613800000002@ims.example SIP/2.0
@@ -230,6 +230,16 @@ def test_of_several_profiles_one_is_named(files: Files) -> None:
     assert files.run("explain", "--profile", none, "--request", arguments[-1]) == (2, [], told)
 
 
+def test_of_several_profiles_in_xml_one_is_named_by_its_identity(files: Files) -> None:
+    arguments = ["--profile", files.write("p.xml", SEVERAL)]
+    status, out, _ = files.run("check", *arguments)
+    assert (status, [line.rpartition(": ")[0].split()[2] for line in out[1:]]) == (0, ["sip:bob@ims.example"])
+    arguments += ["--request", files.write("r.txt", REQUEST)]
+    assert files.run("explain", *arguments, "--name", "sip:bob@ims.example")[1][-1] == "application servers: none"
+    told = ["p.xml: expected --name to be one of sip:ann@ims.example, sip:bob@ims.example"]
+    assert files.run("explain", *arguments) == (2, [], told)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -286,6 +296,29 @@ def test_a_configuration_has_profiles_of_both_forms(files: Files) -> None:
         "gold": PROFILE,
     }
     assert loads('[server]\ndomain = "ims.example"').profiles == {}
+
+
+def test_a_file_of_several_profiles_is_asked_for_that_of_an_identity(files: Files) -> None:
+    text = CONFIGURATION.replace("GOLD", files.write("several.xml", SEVERAL))
+    assert loads(f'{text}identity = "tel:+8613800000001"').profiles["gold"] == PROFILE
+    for more, told in (
+        (
+            "",
+            "several.xml: IMSSubscription: expected one ServiceProfile, or a public identity that says which, found 2",
+        ),
+        (
+            'identity = "sip:eve@ims.example"',
+            "several.xml: IMSSubscription: expected one ServiceProfile with the PublicIdentity sip:eve@ims.example, found 0",
+        ),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            loads(text + more)
+        assert [line.replace(f"{files.directory}/", "") for line in caught.value.mistakes] == [told]
+    with pytest.raises(ConfigError) as caught:
+        loads(text.replace("file = ", "# ") + 'identity = "sip:eve@ims.example"', file="ims.toml")
+    assert caught.value.mistakes == (
+        "ims.toml: profiles.gold.file: expected the file that has the profile of the identity; the key is missing",
+    )
 
 
 def test_profiles_change_without_a_restart(files: Files) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from ims_core.profiles import cx, tables
+from ims_core.profiles.mistakes import ProfileError
 from ims_core.profiles.model import (
     Case,
     Criterion,
@@ -195,3 +196,39 @@ def test_a_condition_may_be_in_several_groups() -> None:
     )
     invite, message = so(Method("INVITE")), so(Method("MESSAGE"))
     assert profile.criteria[0].trigger == Trigger(Form.CONJUNCTIVE, ((invite,), (invite, message)))
+
+
+OTHER = """<ServiceProfile>
+<PublicIdentity><Identity>sip:bob@ims.example</Identity></PublicIdentity>
+<PublicIdentity><Identity> tel:+8613800000002 </Identity></PublicIdentity>
+</ServiceProfile></IMSSubscription>"""
+SEVERAL = XML.replace("</IMSSubscription>", OTHER)
+
+
+@pytest.mark.rfc("TS29.228-B.2.1", "TS29.228-E")
+def test_of_several_profiles_a_public_identity_says_which() -> None:
+    assert cx.read("gold", SEVERAL.encode(), "tel:+8613800000001") == PROFILE
+    for identity in ("sip:bob@ims.example", "tel:+8613800000002"):
+        assert cx.read("empty", SEVERAL.encode(), identity) == ServiceProfile("empty")
+    assert cx.read("gold", XML.encode(), "sip:ann@ims.example") == PROFILE
+    with pytest.raises(ProfileError) as caught:
+        cx.read("x", SEVERAL.encode(), "sip:eve@ims.example")
+    told = "IMSSubscription: expected one ServiceProfile with the PublicIdentity sip:eve@ims.example, found 0"
+    assert str(caught.value) == told
+
+
+def test_all_profiles_of_a_document_are_read_and_all_their_mistakes_told() -> None:
+    ann, bob = cx.read_all(SEVERAL.encode())
+    assert (ann.name, ann.criteria) == ("sip:ann@ims.example", PROFILE.criteria)
+    assert bob == ServiceProfile("sip:bob@ims.example")
+    assert cx.read_all(b"<ServiceProfile/>") == [ServiceProfile("")]
+    wrong = SEVERAL.replace("<Priority>10<", "<Priority>x<").replace(
+        "</ServiceProfile></IMS", "<X/></ServiceProfile></IMS"
+    )
+    with pytest.raises(ProfileError) as caught:
+        cx.read_all(wrong.encode())
+    at = "IMSSubscription", "ServiceProfile"
+    assert [mistake.path for mistake in caught.value.mistakes] == [
+        (*at, 0, "InitialFilterCriteria", 0, "Priority"),
+        (*at, 1, "X"),
+    ]

@@ -79,10 +79,10 @@ def test_every_mistake_of_a_table_is_told_with_its_key(text: str, told: list[str
         ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', "the profile: expected XML without a document type"),
         ('<?xml version="1.0" encoding="klingon"?><a/>', "the profile: expected XML in UTF-8"),
         ("<Sh-Data/>", "the profile: expected the root to be IMSSubscription or ServiceProfile, found 'Sh-Data'"),
-        ("<IMSSubscription/>", "IMSSubscription: expected one ServiceProfile, found 0"),
+        ("<IMSSubscription/>", "IMSSubscription.ServiceProfile: expected at least one; the element is missing"),
         (
             "<IMSSubscription><ServiceProfile/><ServiceProfile/></IMSSubscription>",
-            "IMSSubscription: expected one ServiceProfile, found 2",
+            "IMSSubscription: expected one ServiceProfile, or a public identity that says which, found 2",
         ),
     ],
 )
