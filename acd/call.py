@@ -17,9 +17,9 @@ import structlog
 from acd import facts
 from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
-from acd.reservation import failure, give_up, reconsider, until_reserved
-from acd.within import answer_reoffer, digit_of_info, send_message, take_answer
-from ims_core.errors import NotAcceptableHere, ServiceUnavailable, SipError
+from acd.reservation import give_up, reconsider, until_reserved
+from acd.within import answer_reoffer, as_refusal, digit_of_info, send_message, take_answer
+from ims_core.errors import ServiceUnavailable, SipError
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.session import Session
 from ims_core.ua.session_events import (
@@ -34,7 +34,6 @@ from ims_core.ua.session_events import (
     SessionEvent,
 )
 from media.api import (
-    CannotReserve,
     Digit,
     Lost,
     MediaEvent,
@@ -91,6 +90,7 @@ class Call:
         self._task: asyncio.Task[None] | None = None
         self._reoffers: set[asyncio.Task[None]] = set()
         self._acknowledged: asyncio.Future[bytes] = context.loop.create_future()
+        self._has_answer = False
         self._gone = False
         self._digits: deque[str] = deque()
         self._awaited: asyncio.Future[None] | None = None
@@ -118,18 +118,28 @@ class Call:
             return False
         await self.open_media()
         assert self.media is not None
+        await self.describe()
+        return True
+
+    async def describe(self) -> None:
+        """Tell a caller who is not answered how his session is, reliably if he takes that."""
+        assert self.media is not None
         if not self.incoming.has_described:
             self.incoming.progress(183, self.media.local_sdp.encode())
             self.context.flush()
         await self._take_first_answer()
-        return True
 
     async def _take_first_answer(self) -> None:
         """Wait for the caller's answer where the offer was ours: the ACK brings it, or the PRACK before."""
-        if not self.incoming.offer and self.media is not None:
-            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
-                answer = await self._acknowledged
+        if self.incoming.offer or self._has_answer or self.media is None:
+            return
+        async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+            answer = await self._acknowledged
+        self._has_answer = True
+        try:
             self.media.accept(answer.decode(errors="replace"))
+        except NotAcceptable as error:
+            raise as_refusal(error) from None
 
     async def open_media(self) -> None:
         """Open the caller's RTP session, and wait for what he reserves before anybody may be alerted.
@@ -139,15 +149,13 @@ class Call:
         if self.media is not None:
             return
         offer = self.incoming.offer.decode(errors="replace") or None
-        heeds = self.incoming.names_preconditions
+        heeds = self.incoming.names_preconditions and (offer is not None or self.incoming.takes_reliable)
         try:
             self.media = await self.context.media.open(
                 f"{self.id}/caller", self._on_media, offer=offer, heeds_preconditions=heeds
             )
-        except CannotReserve as error:
-            raise failure(str(error), error.description) from None
         except NotAcceptable as error:
-            raise NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),)) from None
+            raise as_refusal(error) from None
         except MediaUnavailable:
             self.context.node.door.complained()
             raise ServiceUnavailable(headers=(("Retry-After", "5"),)) from None

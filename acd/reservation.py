@@ -39,18 +39,20 @@ async def until_reserved(call: Call) -> None:
     if wanted is None:
         return
     call.incoming.required = OPTION
-    if wanted.met:
+    if not call.incoming.offer:  # ours goes first, and his answer says what he wants (RFC 3312 13.3)
+        await call.describe()
+        wanted = call.media.preconditions
+    if wanted is None or wanted.met:
         return
     if not call.incoming.takes_reliable:
         raise ExtensionRequired(headers=(("Require", "100rel"),))
     context = call.context
     began = context.loop.time()
     call.reserved = context.loop.create_future()
-    call.incoming.progress(183, call.media.local_sdp.encode())
-    context.flush()
     how: Wait = "left"
     try:
         async with asyncio.timeout(context.config.sip.reservation_seconds):
+            await call.describe()
             await call.reserved
         how = "met"
         call.record.tell(facts.CallerReserved(call.id, context.loop.time() - began))

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+def as_refusal(error: NotAcceptable) -> SipError:
+    """Return what tells a peer why his session description is refused."""
+    if isinstance(error, CannotReserve):
+        return failure(str(error), error.description)
+    return NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),))
+
+
 async def answer_reoffer(session: Session, leg: MediaLeg | None, sdp: bytes) -> bool | None:
     """Answer a re-INVITE: hold, resume, a new address (RFC 3264 section 8).
 
@@ -30,13 +37,10 @@ async def answer_reoffer(session: Session, leg: MediaLeg | None, sdp: bytes) -> 
     text = sdp.decode(errors="replace")
     try:
         answer = await leg.reoffer(text or None)
-    except CannotReserve as error:
-        session.refuse_offer(failure(str(error), error.description))
+    except NotAcceptable as error:
+        session.refuse_offer(as_refusal(error))
         if isinstance(error, ReservationFailed):
             raise
-        return None
-    except NotAcceptable as error:
-        session.refuse_offer(NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),)))
         return None
     session.required = OPTION if leg.preconditions is not None else ""
     session.accept_offer(answer.encode())

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from media.api import CannotReserve, NotAcceptable
 from media.g711 import PCMA, PCMU
-from media.preconditions import Preconditions, read_offer
+from media.preconditions import OFFER_LINES, OFFERED, Preconditions, read_peers
 from media.sdp import MalformedSdp, MediaDescription, SessionDescription, is_number, parse
 from media.stream import EVENTS, Stream
 
@@ -53,8 +53,8 @@ class Negotiation:
     """The state of offer and answer between us and one peer, during the whole dialog.
 
     `take_offer` and `take_answer` judge the peer's text and return the agreed `Stream`, or raise NotAcceptable and
-    change nothing; `answer` and `offer` return our text. `port` must be set before either is called. Offers of ours
-    have no preconditions; those of the peer's are read and answered where they are heeded.
+    change nothing; `answer` and `offer` return our text. `port` must be set before either is called. Where
+    preconditions are heeded they are read and answered, and the session's first offer has some if it is ours.
     """
 
     def __init__(self, address: str, session_id: int, *, heeds_preconditions: bool = False) -> None:
@@ -106,6 +106,8 @@ class Negotiation:
         if not any(f.name in names for f in audio.formats if f.name != EVENTS):
             raise NotAcceptable("The answer names no codec that was offered.")
         agreed = tuple(f for f in audio.formats if f.name in names)
+        if self.preconditions is not None:
+            self.preconditions = self._read_preconditions(description, audio)
         self.stream = self._agree(audio, agreed, _MIRRORED[audio.direction])
         return self.stream
 
@@ -116,12 +118,12 @@ class Negotiation:
     def offer(self) -> str:
         """Return our offer: the sections so far in their order (RFC 3264 8), ready to speak both ways."""
         self._offered = self.formats
-        self.preconditions = None
+        self.preconditions = OFFERED if self._heeds_preconditions and self._sections is None else None
         return self._describe("sendrecv")
 
     def _read_preconditions(self, description: SessionDescription, audio: _Audio) -> Preconditions | None:
         try:
-            return read_offer(audio.media)
+            return read_peers(audio.media)
         except CannotReserve as error:
             body = "".join(
                 f"m={media.kind} {DISCARD_PORT} {media.protocol} {' '.join(media.formats)}\r\n{error.lines}"
@@ -200,7 +202,8 @@ class Negotiation:
 
     def _our_section(self, direction: str) -> str:
         payloads, attributes = _described(self.formats)
-        reserved = self.preconditions.lines() if self.preconditions is not None else ""
+        status = self.preconditions
+        reserved = OFFER_LINES if status is OFFERED else status.lines() if status is not None else ""
         return f"m=audio {self.port} {self._profile} {payloads}\r\n{attributes}a={direction}\r\n{reserved}"
 
 

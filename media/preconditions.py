@@ -73,14 +73,21 @@ class Preconditions(NamedTuple):
         return "".join(_refused(_TYPE, _FAILURE, each.name, each.missing) for each in self.segments if each.missing)
 
 
-def read_offer(media: MediaDescription) -> Preconditions | None:
-    """Read the preconditions that the peer's offer sets for a stream; None: none that we know of.
+def read_peers(media: MediaDescription) -> Preconditions | None:
+    """Read the preconditions that the peer's offer or answer sets for a stream; None: none that we know of.
 
     Raises `CannotReserve` for a mandatory one of another type than `qos` (RFC 3312 9), `ReservationFailed` where the
     peer says that it could not reserve, MalformedSdp. What is desired of another type otherwise counts for nothing.
     """
     current, desired = media.attributes("curr"), media.attributes("des")
     return _read(tuple(current), tuple(desired)) if desired else None
+
+
+# Our own offer: we need nothing and want to hear of the peer's resources. An answer may raise what is desired (5.2).
+OFFERED: Final = Preconditions(
+    (Segment("local", BOTH, (("optional", BOTH),)), Segment("remote", 0, (("optional", BOTH),)))
+)
+OFFER_LINES: Final = f"{OFFERED.lines()}a=conf:{_TYPE} remote {_TAGS[BOTH]}\r\n"
 
 
 # Handsets of one make all say the same.

@@ -211,6 +211,91 @@ def test_a_handset_that_only_names_what_it_supports_is_waited_for_as_well() -> N
         caller.hang_up()
 
 
+@pytest.mark.rfc("3312-13.3", "3262-5", "TS24.229-6.1.3")
+@pytest.mark.parametrize("names", ["Require", "Supported"])
+def test_a_caller_without_offer_gets_ours_and_says_in_his_answer_what_he_misses(names: str) -> None:
+    with House() as house:
+        agent, caller = house.agent("1001"), Handset(house)
+        caller.dial(offer=b"", headers=((names, "precondition"),))
+        assert caller.responses() == [183]
+        assert caller.response(183).values("Require") == ["100rel", "precondition"]
+        assert qos(caller.response(183)) == [
+            "curr:qos local sendrecv",
+            "curr:qos remote none",
+            "des:qos optional local sendrecv",
+            "des:qos optional remote sendrecv",
+            "conf:qos remote sendrecv",
+        ]
+        assert caller.phone.call is not None
+        caller.phone.call.acknowledge(sdp())
+        caller.phone.flush()
+        house.run(2.0)
+        assert caller.responses() == [183]
+        assert agent.incoming == []
+        caller.update(sdp("sendrecv"), seconds=2.0)
+        assert caller.responses() == [183, 200]
+        assert caller.response(200).body == b""
+        assert house.agent_states["1001"] == "talking"
+        assert observed(house, "met") == 1.0
+        caller.phone.call.reinvite()
+        caller.phone.flush()
+        house.run(0.1)
+        assert qos(caller.response(200)) == [], "only the first offer of ours"
+        caller.phone.call.acknowledge(SDP)
+        caller.phone.flush()
+        house.run(0.1)
+        caller.hang_up()
+
+
+@pytest.mark.rfc("3312-13.3", "3312-11")
+@pytest.mark.parametrize(
+    "answer", [SDP, sdp("sendrecv"), sdp(strength="optional")], ids=["none", "has all", "optional"]
+)
+def test_a_caller_without_offer_who_misses_nothing_is_answered_at_once(answer: bytes) -> None:
+    with House() as house:
+        house.agent("1001")
+        caller = Handset(house)
+        caller.dial(offer=b"")
+        assert caller.phone.call is not None
+        caller.phone.call.acknowledge(answer)
+        caller.phone.flush()
+        house.run(0.1)
+        assert caller.responses() == [183, 200]
+        caller.hang_up()
+
+
+@pytest.mark.rfc("3312-13.3", "3312-8")
+def test_an_answer_that_cannot_be_taken_ends_the_call() -> None:
+    with House() as house:
+        caller = Handset(house)
+        caller.dial("10002", offer=b"")
+        assert caller.phone.call is not None
+        caller.phone.call.acknowledge(sdp("none", "des:sec mandatory e2e sendrecv"))
+        caller.phone.flush()
+        house.run(0.1)
+        assert caller.responses() == [183, 580]
+        assert house.records.cdrs[0].outcome is Outcome.REJECTED
+        caller.hang_up()
+
+
+@pytest.mark.rfc("3312-11")
+def test_a_caller_without_offer_who_takes_no_reliable_responses_is_served_as_ever() -> None:
+    with House() as house:
+        house.agent("1001")
+        caller = Handset(house)
+        caller.phone.ua.options.discard("100rel")
+        caller.phone.ua.support()
+        caller.dial(offer=b"")
+        assert caller.responses()[0] == 200
+        assert qos(caller.response(200)) == []
+        assert caller.phone.call is not None
+        caller.phone.call.acknowledge(SDP)
+        caller.phone.flush()
+        house.run(1.0)
+        assert house.agent_states["1001"] == "talking"
+        caller.hang_up()
+
+
 @pytest.mark.rfc("3312-11")
 def test_what_no_option_tag_names_are_no_preconditions() -> None:
     with House() as house:

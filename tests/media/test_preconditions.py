@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from media.api import CannotReserve, NotAcceptable, ReservationFailed
 from media.negotiation import Negotiation
-from media.preconditions import read_offer
+from media.preconditions import read_peers
 from media.sdp import MalformedSdp, MediaDescription, parse
 
 HANDSET = ("curr:qos local none", "curr:qos remote none", "des:qos mandatory local sendrecv")
@@ -33,7 +33,7 @@ def negotiate(*, heeds: bool = True) -> Negotiation:
 
 def answered(*attributes: str) -> tuple[bool, list[str]]:
     """Whether the session may be established, and the lines of the answer."""
-    table = read_offer(stream(*attributes))
+    table = read_peers(stream(*attributes))
     assert table is not None
     return table.met, [line.removeprefix("a=") for line in table.lines().splitlines()]
 
@@ -162,7 +162,7 @@ def test_an_unknown_type_that_is_mandatory_is_refused_and_the_session_stays_as_i
 @pytest.mark.parametrize("strength", ["optional", "none"])
 def test_an_unknown_type_that_is_not_mandatory_counts_for_nothing(strength: str) -> None:
     other = ("curr:sec e2e none", f"des:sec {strength} e2e sendrecv")
-    assert read_offer(stream(*other)) is None
+    assert read_peers(stream(*other)) is None
     assert answered(*HANDSET, *other) == answered(*HANDSET)
 
 
@@ -175,12 +175,12 @@ def test_a_peer_who_could_not_reserve_is_understood() -> None:
 
 @pytest.mark.rfc("3312-8")
 def test_what_is_missing_can_be_told() -> None:
-    table = read_offer(
+    table = read_peers(
         stream("curr:qos local send", "des:qos mandatory local sendrecv", "des:qos optional remote send")
     )
     assert table is not None
     assert table.failure() == "a=des:qos failure remote send\r\n"
-    ready = read_offer(stream(READY, *HANDSET[1:]))
+    ready = read_peers(stream(READY, *HANDSET[1:]))
     assert ready is not None
     assert ready.failure() == ""
 
@@ -211,11 +211,11 @@ def test_preconditions_of_a_stream_that_we_do_not_take_are_not_heeded() -> None:
 )
 def test_lines_that_cannot_be_read_are_named(line: str) -> None:
     with pytest.raises(MalformedSdp, match="precondition"):
-        read_offer(stream(*HANDSET, line))
+        read_peers(stream(*HANDSET, line))
 
 
 def test_a_stream_without_desired_status_has_no_preconditions() -> None:
-    assert read_offer(stream("curr:qos local none", "sendrecv")) is None
+    assert read_peers(stream("curr:qos local none", "sendrecv")) is None
     negotiation = negotiate()
     negotiation.take_offer(offer())
     assert negotiation.preconditions is None
@@ -230,11 +230,43 @@ def test_a_leg_that_does_not_heed_them_answers_as_who_knows_none() -> None:
     assert "qos" not in negotiation.answer()
 
 
-def test_offers_of_ours_have_none() -> None:
+def test_later_offers_of_ours_have_none() -> None:
     negotiation = negotiate()
     negotiation.take_offer(offer(*HANDSET))
     assert "qos" not in negotiation.offer()
     assert negotiation.preconditions is None
+
+
+@pytest.mark.rfc("3312-5.1", "3312-13.3")
+def test_the_first_offer_asks_for_nothing_but_to_be_told_and_the_answer_may_ask_for_more() -> None:
+    negotiation = negotiate()
+    audio = parse(negotiation.offer()).media[0]
+    assert audio.attributes("curr") == ["qos local sendrecv", "qos remote none"]
+    assert audio.attributes("des") == ["qos optional local sendrecv", "qos optional remote sendrecv"]
+    assert audio.attributes("conf") == ["qos remote sendrecv"]
+    assert negotiation.preconditions is not None
+    assert negotiation.preconditions.met
+    negotiation.take_answer(offer(*HANDSET))
+    assert not negotiation.preconditions.met
+    negotiation.take_offer(offer(READY, *HANDSET[1:]))
+    assert negotiation.preconditions.met
+
+
+@pytest.mark.rfc("3312-5.2")
+def test_an_answer_without_preconditions_knows_none() -> None:
+    negotiation = negotiate()
+    negotiation.offer()
+    negotiation.take_answer(offer())
+    assert negotiation.preconditions is None
+
+
+def test_an_answer_that_is_refused_changes_nothing() -> None:
+    negotiation = negotiate()
+    negotiation.offer()
+    stream, status = negotiation.stream, negotiation.preconditions
+    with pytest.raises(CannotReserve):
+        negotiation.take_answer(offer("des:sec mandatory e2e sendrecv"))
+    assert (negotiation.stream, negotiation.preconditions) == (stream, status)
 
 
 @pytest.mark.rfc("3264-8")
@@ -262,14 +294,14 @@ LINES = st.lists(
 @given(LINES)
 def test_any_lines_are_refused_or_answered_by_a_table_that_the_peer_reads_alike(lines: list[str]) -> None:
     try:
-        table = read_offer(stream(*lines))
+        table = read_peers(stream(*lines))
     except NotAcceptable:
         return
     if table is None:
         return
     ours = [line.removeprefix("a=") for line in table.lines().splitlines()]
     assert table.met is not any(line.startswith("conf:") for line in ours)
-    turned = read_offer(stream(*(line for line in ours if not line.startswith("conf:"))))
+    turned = read_peers(stream(*(line for line in ours if not line.startswith("conf:"))))
     assert turned is not None
     assert {line for line in turned.lines().splitlines() if line.startswith("a=des:")} == {
         mirrored(line) for line in ours if line.startswith("des:")
