@@ -301,15 +301,10 @@ def test_a_configuration_has_profiles_of_both_forms(files: Files) -> None:
 def test_a_file_of_several_profiles_is_asked_for_that_of_an_identity(files: Files) -> None:
     text = CONFIGURATION.replace("GOLD", files.write("several.xml", SEVERAL))
     assert loads(f'{text}identity = "tel:+8613800000001"').profiles["gold"] == PROFILE
+    one = "several.xml: IMSSubscription: expected one ServiceProfile"
     for more, told in (
-        (
-            "",
-            "several.xml: IMSSubscription: expected one ServiceProfile, or a public identity that says which, found 2",
-        ),
-        (
-            'identity = "sip:eve@ims.example"',
-            "several.xml: IMSSubscription: expected one ServiceProfile with the PublicIdentity sip:eve@ims.example, found 0",
-        ),
+        ("", f"{one}, or a public identity that says which, found 2"),
+        ('identity = "sip:eve@ims.example"', f"{one} with the PublicIdentity sip:eve@ims.example, found 0"),
     ):
         with pytest.raises(ConfigError) as caught:
             loads(text + more)
