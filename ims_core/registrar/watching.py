@@ -118,7 +118,7 @@ class Watching:
             binding.contact,
             TERMINATED if change.is_over else ACTIVE,
             event,
-            expires=None if change.is_over or binding.expires_at == inf else max(0, ceil(binding.expires_at - now)),
+            expires=_seconds_left(change, now),
             retry_after=change.retry_after,
             duration=int(now - since),
             q=binding.q,
@@ -155,6 +155,14 @@ def _is_at(sender: Uri, uri: str) -> bool:
         and (sender.port is None or sender.address == element.address)
         and sender.user in {"", element.user}
     )
+
+
+def _seconds_left(change: ContactChange, now: float) -> int | None:
+    """How long a contact still lasts: 0 when it is gone, which Kamailio's P-CSCF wants to read to believe it."""
+    if change.is_over:
+        return 0
+    end = change.binding.expires_at
+    return None if end == inf else max(0, ceil(end - now))
 
 
 def _representative(identity: PublicIdentity) -> str:

@@ -220,7 +220,8 @@ def test_the_network_says_what_the_phone_is_to_do(
     home.network.run(0.1)
     assert watcher.states[1:] == [f"1 full: {ended(ALICE, word)}; {ended(ALICE_TEL, word)}"]
     assert watcher.end == "terminated;reason=noresource"
-    contacts = watcher.documents[1].iter(tag("contact"))
+    contacts = list(watcher.documents[1].iter(tag("contact")))
+    assert {contact.get("expires") for contact in contacts} == {"0"}, "else Kamailio's P-CSCF passes over a contact"
     assert {contact.get("retry-after") for contact in contacts} == {None if retry_after is None else str(retry_after)}
 
 
