@@ -62,8 +62,7 @@ async def until_reserved(call: Call) -> None:
     except TimeoutError:
         how = "unconfirmed"
         missing = call.media.preconditions or wanted
-        description = call.media.local_sdp.replace(missing.lines(), missing.failure())
-        raise failure("No resources were confirmed", description) from None
+        raise failure("No resources were confirmed", missing.refusal(call.media.local_sdp)) from None
     finally:
         call.reserved = None
         seconds = context.loop.time() - began

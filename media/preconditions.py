@@ -9,6 +9,7 @@ the direction away from us. The peer's lines "represent the point of view of the
 from __future__ import annotations
 
 import functools
+import re
 from typing import Final, NamedTuple
 
 from media.api import CannotReserve, ReservationFailed
@@ -29,6 +30,7 @@ _SWAPPED: Final = (0, RECV, SEND, BOTH)
 _OPPOSITE: Final = {"local": "remote", "remote": "local", "e2e": "e2e"}
 # What is there of our own resources: all of our access; of the whole way, what leaves us.
 _OURS: Final = {"local": BOTH, "remote": 0, "e2e": SEND}
+_STATUS_LINES: Final = re.compile(r"(?:a=(?:curr|des|conf):[^\r\n]*\r\n)+")  # of one stream, as we write them
 _CURRENT_FIELDS: Final = 3
 _DESIRED_FIELDS: Final = 4
 _LONGEST_SHOWN: Final = 60
@@ -68,9 +70,10 @@ class Preconditions(NamedTuple):
         confirm = [f"a=conf:{_TYPE} {each.name} {_TAGS[each.missing]}\r\n" for each in self.segments if each.missing]
         return "".join((*current, *desired, *confirm))
 
-    def failure(self) -> str:
-        """Return the attribute lines that tell, in place of `lines`, what is missing for good (RFC 3312 8)."""
-        return "".join(_refused(_TYPE, _FAILURE, each.name, each.missing) for each in self.segments if each.missing)
+    def refusal(self, description: str) -> str:
+        """Return a description of ours with nothing said of the status but what is missing for good (RFC 3312 8)."""
+        lines = (_refused(_TYPE, _FAILURE, each.name, each.missing) for each in self.segments if each.missing)
+        return _STATUS_LINES.sub("".join(lines), description)
 
 
 def read_peers(media: MediaDescription) -> Preconditions | None:

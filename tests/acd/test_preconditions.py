@@ -265,6 +265,20 @@ def test_a_caller_without_offer_who_misses_nothing_is_answered_at_once(answer: b
 
 
 @pytest.mark.rfc("3312-13.3", "3312-8")
+def test_a_caller_without_offer_who_never_confirms_is_told_what_is_missing() -> None:
+    with House() as house:
+        caller = Handset(house)
+        caller.dial("10002", offer=b"")
+        assert caller.phone.call is not None
+        caller.phone.call.acknowledge(sdp("recv"))
+        caller.phone.flush()
+        house.run(WAIT + 1.0)
+        assert caller.responses() == [183, 580]
+        assert qos(caller.response(580)) == ["des:qos failure remote recv"]
+        caller.hang_up()
+
+
+@pytest.mark.rfc("3312-13.3", "3312-8")
 def test_an_answer_that_cannot_be_taken_ends_the_call() -> None:
     with House() as house:
         caller = Handset(house)
