@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from acd.http import AgentView, CallView
 from acd.metrics import Readings
@@ -22,12 +22,18 @@ if TYPE_CHECKING:
     from acd.store import CdrStore
     from acd.trace import SipTrace
     from acd.uploader import Uploader
+    from ims_core.node import Node
     from ims_core.security.digest import DigestAuthenticator
     from ims_core.transport.stack import Stack
 
+    Element = tuple[Stack, Node]
+
 
 class LiveFloor:
-    """Answers ``acd.http.Floor`` and the scrapes from memory. ``open_for_calls`` is set once all listeners are."""
+    """Answers ``acd.http.Floor`` and the scrapes from memory. ``open_for_calls`` is set once all listeners are.
+
+    ``beside`` the engine's own are further SIP elements of this process.
+    """
 
     def __init__(  # noqa: PLR0917
         self,
@@ -41,6 +47,7 @@ class LiveFloor:
         uploader: Uploader | None = None,
     ) -> None:
         self.open_for_calls = False
+        self.beside: list[Element] = []
         self._engine = engine
         self._stack = stack
         self._store = store
@@ -77,34 +84,17 @@ class LiveFloor:
 
     def readings(self) -> Readings:
         """Read every plain number that a scrape shows."""
-        engine, node = self._engine, self._engine.node
-        endpoint, guard, admission = node.endpoint, node.door.guard, node.door.admission
+        engine = self._engine
         return Readings(
+            **read_elements([(self._stack, engine.node), *self.beside], engine.loop.time()),
             ready=self.ready(),
             draining=engine.draining,
             calls=len(engine.calls),
-            dialogs=len(node.ua),
-            transactions=sum(endpoint.transactions().values()),
             tasks=len(asyncio.all_tasks(engine.loop)),
-            bindings=len(node.location),
-            connections=self._stack.streams.by_transport(),
-            connections_turned_away=self._stack.streams.turned_away,
-            handshakes_failed=self._stack.streams.handshakes_failed,
-            dns_answers=node.courier.resolver.outcomes,
-            failovers=node.courier.failovers,
-            servers_dead=node.courier.dead(),
             trunks=[TrunkView.of(trunk) for trunk in engine.trunks.all.values()],
             emergencies=engine.trunks.emergencies.steps,
             fallbacks=engine.trunks.fallbacks.counted,
             authentications=self._authenticator.verdicts() if self._authenticator is not None else {},
-            sip_messages=endpoint.messages,
-            sip_sessions=node.ua.counts,
-            sip_dropped=endpoint.dropped + self._stack.dropped + (guard.dropped if guard is not None else Counter()),
-            bans=Counter(ban.reason for ban in guard.bans(engine.loop.time())) if guard is not None else {},
-            rejected=node.door.rejected,
-            admission_rate=admission.rate if admission is not None else inf,
-            accept_latency=admission.latency if admission is not None else 0.0,
-            sip_unexpected=endpoint.unexpected,
             inputs_ignored={kind.value: count for kind, count in engine.dispatcher.distributor.counters.items()},
             caller_lookups={source.value: count for source, count in engine.profiles.found.items()},
             policy=engine.dispatcher.distributor.policy,
@@ -134,3 +124,39 @@ class LiveFloor:
             queued=record.at("call.queued"),
             connected=record.at("agent.connected"),
         )
+
+
+def read_elements(elements: Sequence[Element], now: float) -> dict[str, Any]:
+    """Return what SIP elements count and hold, taken together, as ``Readings`` have it."""
+    stacks, nodes = [stack for stack, _ in elements], [node for _, node in elements]
+    guards = [node.door.guard for node in nodes if node.door.guard is not None]
+    admissions = [node.door.admission for node in nodes if node.door.admission is not None]
+    endpoints = [node.endpoint for node in nodes]
+    return {
+        "dialogs": sum(len(node.ua) for node in nodes),
+        "transactions": sum(sum(endpoint.transactions().values()) for endpoint in endpoints),
+        "bindings": sum(len(node.location) for node in nodes),
+        "connections": _sum(stack.streams.by_transport() for stack in stacks),
+        "connections_turned_away": _sum(stack.streams.turned_away for stack in stacks),
+        "handshakes_failed": _sum(stack.streams.handshakes_failed for stack in stacks),
+        "dns_answers": _sum(node.courier.resolver.outcomes for node in nodes),
+        "failovers": _sum(node.courier.failovers for node in nodes),
+        "servers_dead": sum(node.courier.dead() for node in nodes),
+        "sip_messages": _sum(endpoint.messages for endpoint in endpoints),
+        "sip_sessions": _sum(node.ua.counts for node in nodes),
+        "sip_dropped": _sum(
+            [each.dropped for each in endpoints] + [each.dropped for each in stacks] + [each.dropped for each in guards]
+        ),
+        "sip_unexpected": _sum(endpoint.unexpected for endpoint in endpoints),
+        "bans": Counter(ban.reason for guard in guards for ban in guard.bans(now)),
+        "rejected": _sum(node.door.rejected for node in nodes),
+        "admission_rate": min((admission.rate for admission in admissions), default=inf),
+        "accept_latency": max((admission.latency for admission in admissions), default=0.0),
+    }
+
+
+def _sum(counts: Iterable[Mapping[Any, int]]) -> Counter[Any]:
+    total: Counter[Any] = Counter()
+    for each in counts:
+        total.update(each)
+    return total

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from acd.http import create_app
+from acd.http import create_app, floor_routes
 from acd.journal.port import MemoryJournal, Tee
 from acd.journal.store import JournalCounters
 from acd.kpi.api import kpis
@@ -45,7 +45,8 @@ class Looked(House):
 
     def get(self, path: str) -> httpx.Response:
         """Ask the server over HTTP."""
-        app = create_app(self.floor, self.metrics, None, [kpis(self.figures)])
+        routes = [*floor_routes(self.floor, None), kpis(self.figures)]  # type: ignore[arg-type]
+        app = create_app(self.floor, self.metrics, None, routes)
 
         async def ask_it() -> httpx.Response:
             transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
