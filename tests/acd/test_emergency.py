@@ -144,11 +144,13 @@ def test_a_stranger_reaches_the_emergency_trunk_and_talks(make_house: MakeHouse,
         assert (node.endpoint.transactions()["server"], node.proxy.active) == (0, set())
 
 
-def test_the_emergency_service_hangs_up_through_us_as_well(make_house: MakeHouse) -> None:
-    with make_house() as house:
+@pytest.mark.parametrize("hides", ["true", "false"])
+def test_the_emergency_service_hangs_up_through_us_as_well(make_house: MakeHouse, hides: str) -> None:
+    with make_house(f"sip.hide_topology={hides}") as house:
         psap, stranger = Carrier(house, "127.0.1.2"), house.phone("nobody")
         call(stranger, "urn:service:sos")
         house.run(2.0)
+        assert ("127.0.0.1:6000" in psap.incoming[0].request.require("Contact")) is (hides == "false")
         psap.hang_up()
         house.run(1.0)
         assert stranger.outcome == "Ended"
