@@ -226,27 +226,27 @@ class Metrics:
         readings = self._read()
         yield from _engine(readings)
         yield from _routing(readings)
-        yield _counter("acd_calls_arrived", "INVITEs that began a call with us.", {(): self._arrived})
-        yield _counter(
+        yield counter("acd_calls_arrived", "INVITEs that began a call with us.", {(): self._arrived})
+        yield counter(
             "acd_calls_ended",
             "Calls that ended, by how they ended.",
             {(outcome.value,): count for outcome, count in self._outcomes.items()},
             "outcome",
         )
-        yield _counter(
+        yield counter(
             "acd_offers",
             "Times an agent's phone was called for a caller of the queue.",
             {(queue,): count for queue, count in self._offers.items()},
             "queue",
         )
-        yield _counter(
+        yield counter(
             "acd_overflow_diverted",
             "Callers whom an overflow rule sent out of the queues, by the rule's condition and where to.",
             self._diverted,
             "cause",
             "target",
         )
-        yield _counter(
+        yield counter(
             "acd_overflow_moved",
             "Callers who went on waiting in another queue, by the rule's condition or api, and that queue.",
             self._moved,
@@ -254,8 +254,8 @@ class Metrics:
             "queue",
         )
         forced = {(state,): count for state, count in self._forced.items()}
-        yield _counter("acd_agents_forced", "States that supervisors forced upon agents.", forced, "state")
-        yield _counter(
+        yield counter("acd_agents_forced", "States that supervisors forced upon agents.", forced, "state")
+        yield counter(
             "acd_config_refused", "Configurations with mistakes, not followed at run time.", {(): self._refused_changes}
         )
         yield from _floor(readings)
@@ -286,14 +286,16 @@ class _Scrape(Collector):
 Values = Mapping[Any, float]  # by the values of the labels, in their order
 
 
-def _counter(name: str, definition: str, values: Values, *labels: str) -> Metric:
+def counter(name: str, definition: str, values: Values, *labels: str) -> Metric:
+    """Return totals by the values of `labels`."""
     family = CounterMetricFamily(name, definition, labels=labels)
     for key, value in values.items():
         family.add_metric(key, value)
     return family
 
 
-def _gauge(name: str, definition: str, values: Values | float, *labels: str) -> Metric:
+def gauge(name: str, definition: str, values: Values | float, *labels: str) -> Metric:
+    """Return present values by those of `labels`, or the only one."""
     family = GaugeMetricFamily(name, definition, labels=labels)
     for key, value in values.items() if isinstance(values, Mapping) else [((), values)]:
         family.add_metric(key, value)
@@ -302,25 +304,25 @@ def _gauge(name: str, definition: str, values: Values | float, *labels: str) -> 
 
 def _engine(readings: Readings) -> Iterator[Metric]:
     build = {(version("ims-acd"), platform.python_version()): 1}
-    yield _gauge("acd_build_info", "Always 1; the labels say what runs.", build, "version", "python")
-    yield _gauge("acd_ready", "1 while new calls are taken: SIP and media accept traffic and no drain.", readings.ready)
-    yield _gauge("acd_draining", "1 from the request to stop until the end of the process.", readings.draining)
-    yield _gauge("acd_calls", "Calls under way, from the INVITE to the last BYE.", readings.calls)
-    yield _gauge("acd_tasks", "asyncio tasks alive.", readings.tasks)
+    yield gauge("acd_build_info", "Always 1; the labels say what runs.", build, "version", "python")
+    yield gauge("acd_ready", "1 while new calls are taken: SIP and media accept traffic and no drain.", readings.ready)
+    yield gauge("acd_draining", "1 from the request to stop until the end of the process.", readings.draining)
+    yield gauge("acd_calls", "Calls under way, from the INVITE to the last BYE.", readings.calls)
+    yield gauge("acd_tasks", "asyncio tasks alive.", readings.tasks)
 
 
 def _routing(readings: Readings) -> Iterator[Metric]:
-    yield _gauge("acd_policy", "The policy that calls are offered by: its number.", readings.policy)
+    yield gauge("acd_policy", "The policy that calls are offered by: its number.", readings.policy)
     found = {(source,): count for source, count in readings.caller_lookups.items()}
-    yield _counter("acd_caller_lookups", "Look-ups of callers' profiles, by where they were found.", found, "source")
+    yield counter("acd_caller_lookups", "Look-ups of callers' profiles, by where they were found.", found, "source")
 
 
 def _floor(readings: Readings) -> Iterator[Metric]:
     queues, agents = readings.floor.queues, readings.floor.agents
     waiting = {(queue.id,): queue.waiting for queue in queues}
-    yield _gauge("acd_queue_waiting", "Callers in the queue who talk to nobody yet.", waiting, "queue")
+    yield gauge("acd_queue_waiting", "Callers in the queue who talk to nobody yet.", waiting, "queue")
     longest = {(queue.id,): queue.longest_wait_seconds for queue in queues}
-    yield _gauge("acd_queue_longest_wait_seconds", "How long the first caller has waited.", longest, "queue")
+    yield gauge("acd_queue_longest_wait_seconds", "How long the first caller has waited.", longest, "queue")
     for name, definition in (
         ("offered", "Callers who entered the queue."),
         ("answered", "Callers of the queue whom an agent answered."),
@@ -329,9 +331,9 @@ def _floor(readings: Readings) -> Iterator[Metric]:
         ("released", "Callers whom we released from the queue: shutdown, lost media, longest wait."),
     ):
         counts = {(queue.id,): getattr(queue, name) for queue in queues}
-        yield _counter(f"acd_queue_{name}", definition, counts, "queue")
+        yield counter(f"acd_queue_{name}", definition, counts, "queue")
     by_queue = {(queue.id, state.value): queue.agents.get(state, 0) for queue in queues for state in AgentState}
-    yield _gauge(
+    yield gauge(
         "acd_queue_agents",
         "Agents who serve the queue, by state; one counts in each queue.",
         by_queue,
@@ -339,9 +341,9 @@ def _floor(readings: Readings) -> Iterator[Metric]:
         "state",
     )
     states = Tally(agent.state for agent in agents)
-    yield _gauge("acd_agents", "Agents, by state.", {(state.value,): states[state] for state in AgentState}, "state")
+    yield gauge("acd_agents", "Agents, by state.", {(state.value,): states[state] for state in AgentState}, "state")
     ignored = {(str(kind),): count for kind, count in readings.inputs_ignored.items()}
-    yield _counter("acd_inputs_ignored", "Late or repeated inputs that changed nothing, by kind.", ignored, "kind")
+    yield counter("acd_inputs_ignored", "Late or repeated inputs that changed nothing, by kind.", ignored, "kind")
 
 
 def _expected_wait(queues: Iterable[QueueSnapshot]) -> Iterator[Metric]:
@@ -351,7 +353,7 @@ def _expected_wait(queues: Iterable[QueueSnapshot]) -> Iterator[Metric]:
         if queue.expected_wait is not None
         for bound in ("low", "expected", "high")
     }
-    yield _gauge(
+    yield gauge(
         "acd_expected_wait_seconds",
         "The wait of one more caller: expected, and from low to high in four cases of five; nothing while not known.",
         estimates,
@@ -361,36 +363,36 @@ def _expected_wait(queues: Iterable[QueueSnapshot]) -> Iterator[Metric]:
     good = {(queue.id, name): accuracy for queue in queues for name, accuracy in queue.estimators.items()}
     labels = "queue", "estimator"
     scored = {key: accuracy.scored for key, accuracy in good.items()}
-    yield _counter("acd_expected_wait_scored", "Estimates that were compared with the wait that came.", scored, *labels)
+    yield counter("acd_expected_wait_scored", "Estimates that were compared with the wait that came.", scored, *labels)
     for name, attribute, definition in (
         ("error_seconds", "error_seconds", "The mean absolute error of the last hundred or so estimates."),
         ("bias_seconds", "bias_seconds", "Their mean error; above 0 for waits shorter than expected."),
         ("coverage_ratio", "coverage", "The share of waits within the range that was given; 0.8 is intended."),
     ):
         figures = _known({key: getattr(accuracy, attribute) for key, accuracy in good.items()})
-        yield _gauge(f"acd_expected_wait_{name}", definition, figures, *labels)
+        yield gauge(f"acd_expected_wait_{name}", definition, figures, *labels)
 
 
 def _kpis(today: Sequence[Item]) -> Iterator[Metric]:
     """Show each key figure as it is defined; a queue in which one has no denominator yet has none."""
     for kpi in KPIS.values():
         figures = {(item.id,): getattr(item.kpis, kpi.name) for item in today}
-        yield _gauge(f"acd_kpi_{kpi.name}", f"{kpi.title} today: {kpi.formula}", _known(figures), "queue")
+        yield gauge(f"acd_kpi_{kpi.name}", f"{kpi.title} today: {kpi.formula}", _known(figures), "queue")
     variants = ", ".join(f"{kpi.name}: {kpi.formula.rstrip('.')}" for kpi in SERVICE_LEVELS.values())
     levels = {
         (item.id, variant): getattr(item.service_levels[0], variant) for item in today for variant in SERVICE_LEVELS
     }
     definition = f"Service level today, T being the queue's service_level_seconds, by variant; {variants}."
-    yield _gauge("acd_kpi_service_level", definition, _known(levels), "queue", "variant")
+    yield gauge("acd_kpi_service_level", definition, _known(levels), "queue", "variant")
 
 
 def _trunks(trunks: Sequence[TrunkView]) -> Iterator[Metric]:
     up = {(trunk.id, server.uri): server.up is not False for trunk in trunks for server in trunk.servers}
-    yield _gauge("acd_trunk_up", "1 unless the server of the trunk does not answer pings.", up, "trunk", "server")
+    yield gauge("acd_trunk_up", "1 unless the server of the trunk does not answer pings.", up, "trunk", "server")
     registered = {
         (trunk.id,): trunk.registration.state is State.REGISTERED for trunk in trunks if trunk.registration is not None
     }
-    yield _gauge("acd_trunk_registered", "1 while we are registered with the trunk, as wanted.", registered, "trunk")
+    yield gauge("acd_trunk_registered", "1 while we are registered with the trunk, as wanted.", registered, "trunk")
     for name, attribute, definition in (
         ("calls", "calls", "Calls by trunks, by direction: in or out."),
         ("limited", "limited", "Calls turned away or sent elsewhere because the trunk had max_calls, by direction."),
@@ -398,16 +400,16 @@ def _trunks(trunks: Sequence[TrunkView]) -> Iterator[Metric]:
         counts = {
             (trunk.id, direction): count for trunk in trunks for direction, count in getattr(trunk, attribute).items()
         }
-        yield _counter(f"acd_trunk_{name}", definition, counts, "trunk", "direction")
+        yield counter(f"acd_trunk_{name}", definition, counts, "trunk", "direction")
     under_way = {(trunk.id, direction): count for trunk in trunks for direction, count in trunk.calls_under_way.items()}
-    yield _gauge("acd_trunk_calls_under_way", "Calls by trunks now, by direction.", under_way, "trunk", "direction")
+    yield gauge("acd_trunk_calls_under_way", "Calls by trunks now, by direction.", under_way, "trunk", "direction")
     failed_over = {(trunk.id,): trunk.failed_over for trunk in trunks}
-    yield _counter("acd_trunk_failovers", "Calls that went on by another trunk than this.", failed_over, "trunk")
+    yield counter("acd_trunk_failovers", "Calls that went on by another trunk than this.", failed_over, "trunk")
 
 
 def _emergencies(readings: Readings) -> Iterator[Metric]:
     steps = {(step.value,): readings.emergencies.get(step.value, 0) for step in Step}
-    yield _counter(
+    yield counter(
         "acd_emergency_requests",
         "Requests for emergency services: sent to a trunk (called), to the next one (failed_over), and how they ended; "
         "diverted ones were answered 380.",
@@ -415,7 +417,7 @@ def _emergencies(readings: Readings) -> Iterator[Metric]:
         "step",
     )
     fallbacks = {(): readings.fallbacks}
-    yield _counter("acd_fallbacks", "Calls refused for want of a way outside, for handsets to fall back.", fallbacks)
+    yield counter("acd_fallbacks", "Calls refused for want of a way outside, for handsets to fall back.", fallbacks)
 
 
 def _known(figures: Mapping[Any, float | None]) -> Values:
@@ -426,7 +428,7 @@ def _sip(readings: Readings) -> Iterator[Metric]:
     messages: Tally[tuple[str, ...]] = Tally()
     for (direction, method, kind), count in readings.sip_messages.items():
         messages[direction, method if method in METHODS else "other", kind] += count
-    yield _counter(
+    yield counter(
         "acd_sip_messages",
         "SIP messages, retransmissions included: requests, and responses by status class.",
         messages,
@@ -435,8 +437,8 @@ def _sip(readings: Readings) -> Iterator[Metric]:
         "class",
     )
     dropped = {(reason,): count for reason, count in readings.sip_dropped.items()}
-    yield _counter("acd_sip_dropped", "Received data that was no usable SIP message, by reason.", dropped, "reason")
-    yield _counter(
+    yield counter("acd_sip_dropped", "Received data that was no usable SIP message, by reason.", dropped, "reason")
+    yield counter(
         "acd_sip_unexpected",
         "Events that a transaction did not expect in its state.",
         readings.sip_unexpected,
@@ -445,54 +447,54 @@ def _sip(readings: Readings) -> Iterator[Metric]:
         "event",
     )
     expired, glares = {(): readings.sip_sessions.get("timer", 0)}, {(): readings.sip_sessions.get("491", 0)}
-    yield _counter("acd_sip_sessions_expired", "Sessions ended because nobody refreshed them (RFC 4028).", expired)
-    yield _counter("acd_sip_glares", "Times that offers of both sides met: a 491 sent or received.", glares)
-    yield _gauge("acd_sip_transactions", "SIP transactions alive.", readings.transactions)
-    yield _gauge("acd_sip_dialogs", "SIP dialogs alive.", readings.dialogs)
-    yield _gauge("acd_sip_bindings", "Contacts registered.", readings.bindings)
+    yield counter("acd_sip_sessions_expired", "Sessions ended because nobody refreshed them (RFC 4028).", expired)
+    yield counter("acd_sip_glares", "Times that offers of both sides met: a 491 sent or received.", glares)
+    yield gauge("acd_sip_transactions", "SIP transactions alive.", readings.transactions)
+    yield gauge("acd_sip_dialogs", "SIP dialogs alive.", readings.dialogs)
+    yield gauge("acd_sip_bindings", "Contacts registered.", readings.bindings)
     verdicts = {(outcome.value,): readings.authentications.get(outcome.value, 0) for outcome in digest.Outcome}
-    yield _counter(
+    yield counter(
         "acd_sip_authentications",
         "Requests that were asked for credentials, by what they had: right ones, none, outdated or wrong ones.",
         verdicts,
         "outcome",
     )
     bans = {(reason,): readings.bans.get(reason, 0) for reason in REASONS}
-    yield _gauge("acd_sip_bans", "Sources that are not heard, by why.", bans, "reason")
+    yield gauge("acd_sip_bans", "Sources that are not heard, by why.", bans, "reason")
     rejected = {(method,): readings.rejected.get(method, 0) for method in (*sorted(COUNTED), "other")}
-    yield _counter("acd_sip_rejected", "New requests turned away for load, by method.", rejected, "method")
+    yield counter("acd_sip_rejected", "New requests turned away for load, by method.", rejected, "method")
     rate = readings.admission_rate
-    yield _gauge("acd_sip_admission_rate", "New requests taken in per second; +Inf while there is no overload.", rate)
-    yield _gauge(
+    yield gauge("acd_sip_admission_rate", "New requests taken in per second; +Inf while there is no overload.", rate)
+    yield gauge(
         "acd_sip_accept_latency_seconds",
         "How long what comes in has waited until it is looked at, a moving average.",
         readings.accept_latency,
     )
     connections = {(name.lower(),): readings.connections.get(name, 0) for name in TRANSPORTS if name != "UDP"}
-    yield _gauge("acd_sip_connections", "Connections open.", connections, "transport")
+    yield gauge("acd_sip_connections", "Connections open.", connections, "transport")
     away = {(reason,): readings.connections_turned_away.get(reason, 0) for reason in TURNED_AWAY}
     definition = "Connections not taken, or closed again, to keep room: there was none, or too many of one source's."
-    yield _counter("acd_sip_connections_turned_away", definition, away, "reason")
+    yield counter("acd_sip_connections_turned_away", definition, away, "reason")
     failed = {(reason,): readings.handshakes_failed.get(reason, 0) for reason in FAILURES}
-    yield _counter("acd_sip_tls_handshakes_failed", "TLS handshakes that failed, by reason.", failed, "reason")
+    yield counter("acd_sip_tls_handshakes_failed", "TLS handshakes that failed, by reason.", failed, "reason")
     answers = {(kind, outcome): readings.dns_answers.get((kind, outcome), 0) for kind in KINDS for outcome in OUTCOMES}
     definition = "Questions to nameservers, by the kind of record and what came."
-    yield _counter("acd_sip_dns_answers", definition, answers, "kind", "outcome")
+    yield counter("acd_sip_dns_answers", definition, answers, "kind", "outcome")
     failovers = {(cause,): readings.failovers.get(cause, 0) for cause in FAILOVERS}
     definition = "Requests that went on to another server, or by another transport, by why the first did not serve."
-    yield _counter("acd_sip_failovers", definition, failovers, "cause")
-    yield _gauge("acd_sip_servers_dead", "Servers of peers that are known not to serve.", readings.servers_dead)
+    yield counter("acd_sip_failovers", definition, failovers, "cause")
+    yield gauge("acd_sip_servers_dead", "Servers of peers that are known not to serve.", readings.servers_dead)
 
 
 def _media(media: MediaCounters) -> Iterator[Metric]:
     packets = {("in",): media.packets_received, ("out",): media.packets_sent}
-    yield _counter("acd_rtp_packets", "RTP packets.", packets, "direction")
+    yield counter("acd_rtp_packets", "RTP packets.", packets, "direction")
     octets = {("in",): media.octets_received, ("out",): media.octets_sent}
-    yield _counter("acd_rtp_bytes", "Bytes of RTP packets, UDP and IP headers aside.", octets, "direction")
-    yield _counter(
+    yield counter("acd_rtp_bytes", "Bytes of RTP packets, UDP and IP headers aside.", octets, "direction")
+    yield counter(
         "acd_rtp_lost_packets", "RTP packets that were sent to us and did not arrive.", {(): media.packets_lost}
     )
-    yield _counter(
+    yield counter(
         "acd_rtp_discarded_packets",
         "Packets not used: no RTP, from a stranger, or not accepted by the system on sending.",
         {
@@ -502,47 +504,45 @@ def _media(media: MediaCounters) -> Iterator[Metric]:
         },
         "reason",
     )
-    yield _counter("acd_rtp_timeouts", "Legs whose peer stopped sending RTP for too long.", {(): media.rtp_timeouts})
-    yield _counter("acd_dtmf_digits", "Keys pressed, by RFC 4733.", {(): media.digits})
-    yield _counter(
+    yield counter("acd_rtp_timeouts", "Legs whose peer stopped sending RTP for too long.", {(): media.rtp_timeouts})
+    yield counter("acd_dtmf_digits", "Keys pressed, by RFC 4733.", {(): media.digits})
+    yield counter(
         "acd_prompts_missing", "Prompts that were to be played and are not there.", {(): media.prompts_missing}
     )
-    yield _counter(
-        "acd_recording_errors", "Recordings that could not be written in full.", {(): media.recording_errors}
-    )
-    yield _counter(
+    yield counter("acd_recording_errors", "Recordings that could not be written in full.", {(): media.recording_errors})
+    yield counter(
         "acd_media_worker_restarts", "Media workers that went away and were replaced.", {(): media.worker_restarts}
     )
-    yield _gauge("acd_media_workers", "Media workers that there should be.", media.workers)
-    yield _gauge("acd_media_workers_healthy", "Media workers that answer in time.", media.workers_healthy)
-    yield _gauge("acd_media_legs", "RTP sessions open.", media.legs)
-    yield _gauge("acd_media_recordings", "Recordings being written.", media.recordings)
-    yield _gauge("acd_media_ports_in_use", "UDP ports in use for RTP and RTCP.", media.ports_in_use)
-    yield _gauge("acd_media_ports", "UDP ports that there are for RTP and RTCP.", media.ports_total)
+    yield gauge("acd_media_workers", "Media workers that there should be.", media.workers)
+    yield gauge("acd_media_workers_healthy", "Media workers that answer in time.", media.workers_healthy)
+    yield gauge("acd_media_legs", "RTP sessions open.", media.legs)
+    yield gauge("acd_media_recordings", "Recordings being written.", media.recordings)
+    yield gauge("acd_media_ports_in_use", "UDP ports in use for RTP and RTCP.", media.ports_in_use)
+    yield gauge("acd_media_ports", "UDP ports that there are for RTP and RTCP.", media.ports_total)
 
 
 def _cdr(cdr: StoreCounters) -> Iterator[Metric]:
-    yield _gauge("acd_cdr_waiting", "CDRs in memory that are still to be written.", cdr.queued)
-    yield _counter("acd_cdr_written", "CDRs written.", {(): cdr.written})
-    yield _counter("acd_cdr_dropped", "CDRs lost: no room to wait, or not storable.", {(): cdr.dropped})
-    yield _counter("acd_cdr_write_failures", "Failed attempts to write CDRs.", {(): cdr.failures})
+    yield gauge("acd_cdr_waiting", "CDRs in memory that are still to be written.", cdr.queued)
+    yield counter("acd_cdr_written", "CDRs written.", {(): cdr.written})
+    yield counter("acd_cdr_dropped", "CDRs lost: no room to wait, or not storable.", {(): cdr.dropped})
+    yield counter("acd_cdr_write_failures", "Failed attempts to write CDRs.", {(): cdr.failures})
 
 
 def _cdr_upload(upload: UploadCounters) -> Iterator[Metric]:
-    yield _gauge("acd_cdr_upload_waiting", "CDRs that are still to be sent to cdr_upload.url.", upload.waiting)
+    yield gauge("acd_cdr_upload_waiting", "CDRs that are still to be sent to cdr_upload.url.", upload.waiting)
     definition = "CDRs set aside because the endpoint does not take them, until they are sent again by the API."
-    yield _gauge("acd_cdr_upload_set_aside", definition, upload.set_aside)
-    yield _counter("acd_cdr_upload_sent", "CDRs that the endpoint has acknowledged.", {(): upload.sent})
+    yield gauge("acd_cdr_upload_set_aside", definition, upload.set_aside)
+    yield counter("acd_cdr_upload_sent", "CDRs that the endpoint has acknowledged.", {(): upload.sent})
     failed = {(): upload.failures}
-    yield _counter("acd_cdr_upload_failures", "Requests with CDRs that were refused or not answered.", failed)
+    yield counter("acd_cdr_upload_failures", "Requests with CDRs that were refused or not answered.", failed)
 
 
 def _journal(journal: JournalCounters) -> Iterator[Metric]:
-    yield _gauge("acd_journal_waiting", "Events in memory that are still to be written.", journal.waiting)
-    yield _counter("acd_journal_written", "Events written to the log.", {(): journal.written})
-    yield _counter("acd_journal_dropped", "Events lost: no room to wait, or not storable.", {(): journal.dropped})
-    yield _counter("acd_journal_failures", "Failed attempts to write to the log.", {(): journal.failures})
-    yield _gauge(
+    yield gauge("acd_journal_waiting", "Events in memory that are still to be written.", journal.waiting)
+    yield counter("acd_journal_written", "Events written to the log.", {(): journal.written})
+    yield counter("acd_journal_dropped", "Events lost: no room to wait, or not storable.", {(): journal.dropped})
+    yield counter("acd_journal_failures", "Failed attempts to write to the log.", {(): journal.failures})
+    yield gauge(
         "acd_journal_at_risk_seconds",
         "How long the first event of the latest commit had waited to be safe.",
         journal.at_risk_seconds,
