@@ -12,6 +12,7 @@ from ims_core.roles.routing import Forward
 from tests.peers.conftest import Bench
 from tests.peers.kit import WAYS, Server, Sipp
 from tests.peers.kit.elements import Here, succeed
+from tests.peers.kit.ims import NUMBERS, Core, Handset, Shape
 from tests.peers.test_sipp_proxies import hub
 
 pytestmark = pytest.mark.peer("sipp")
@@ -95,7 +96,7 @@ def dial(bench: Bench, server: Server, scenario: str = "call_preconditions", **o
     return bench.each_way(scenario, server, **{"keys": keys, **options})
 
 
-@pytest.mark.rfc("3312-6", "3312-7", "3312-11", "TS24.229-6.1.3")
+@pytest.mark.rfc("3312-6", "3312-7", "3312-11", "24.229-6.1.3")
 def test_a_handset_calls_the_queue_and_the_agent_rings_when_it_can_talk(bench: Bench) -> None:
     server, agents = bench.serve_each_way()
     phones = bench.each_way("agent", port=agents, keys={"caller": "agent"}, options=["-trace_msg"])
@@ -166,3 +167,34 @@ def test_a_handset_gives_up_before_it_has_a_bearer(bench: Bench) -> None:
     assert {cdr["outcome"] for cdr in server.wait_for_cdrs(EACH)} == {"cancelled"}
     assert {wait["outcome"] for wait in server.logged("resources.awaited")} == {"left"}
     server.wait_until_idle()
+
+
+by_shape = pytest.mark.parametrize("shape", ["hops", "together"])
+
+
+@pytest.mark.rfc("3312-13.2", "24.229-5.2.6.3", "24.229-5.4.3.2")
+@by_shape
+def test_two_handsets_reserve_first_through_the_core(bench: Bench, shape: Shape) -> None:
+    core = Core(bench, shape)
+    caller, callee = Handset(core, 1), Handset(core, 2)
+    caller.register()
+    callee.register()
+    phone = callee.start("agent_preconditions", at_core=False, pause=0.05)
+    keys = {"there": "none", "names": "Supported"}
+    call = caller.start("call_preconditions", number=NUMBERS[1], keys=keys, pause=0.05)
+    call.succeed()
+    phone.succeed()
+    assert_heard_alike(call, phone)
+
+
+@pytest.mark.rfc("3312-6", "24.229-5.7.1", "24.229-6.1.3")
+@by_shape
+def test_a_handset_of_the_core_calls_the_hotline(bench: Bench, shape: Shape) -> None:
+    core = Core(bench, shape)
+    handset = Handset(core, 1)
+    handset.register()
+    keys = {"there": "sendrecv", "names": "Supported"}
+    handset.start("call_preconditions", number="10000", keys=keys, pause=0.1).succeed()
+    handset.start("call_preconditions_failed", number=ECHO, keys=keys).succeed()
+    assert [wait["outcome"] for wait in core.engine.logged("resources.awaited")] == ["met", "failed"]
+    core.engine.wait_until_idle()
