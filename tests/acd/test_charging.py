@@ -99,7 +99,7 @@ def test_a_call_of_a_plain_phone_has_none_of_it() -> None:
         assert cdr.icid is cdr.asserted_identity is cdr.access_network is cdr.called_party is None
 
 
-@pytest.mark.rfc("3325-5", "24.229-4.4.5")
+@pytest.mark.rfc("3325-5", "TS24.229-4.4.5")
 def test_a_phone_that_is_asked_for_a_password_is_not_believed() -> None:
     headers = (VECTOR, ("P-Asserted-Identity", "<sip:boss@ims.example>"), ("P-Access-Network-Info", NETWORK))
     with House("sip.authentication=digest") as house:

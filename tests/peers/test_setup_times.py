@@ -28,7 +28,6 @@ def measured(core: Core, stage: str) -> tuple[Counter[Place], dict[Place, float]
     return +counts, seconds
 
 
-@pytest.mark.rfc("6076-4.3")
 @pytest.mark.parametrize("shape", ["hops", "together"])
 def test_every_hop_measures_how_long_it_takes_from_there(bench: Bench, shape: Shape) -> None:
     core = Core(bench, shape)
