@@ -10,6 +10,7 @@ from acd.config.mistakes import Mistakes
 from acd.config.model import Config, Sections, ToAnnouncement, ToFlow, ToQueue
 from acd.config.reader import Path
 from acd.config.routing import Agent
+from acd.config.subscribers import check_subscribers
 from acd.config.talk import check_prompts, check_talk
 from acd.config.trunking import check_emergency, check_outside, check_trunks
 
@@ -27,7 +28,7 @@ def check(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> Non
     _registrar(config, mistakes)
     _cdr_upload(config, mistakes)
     check_ims(config, mistakes)
-    _profiles(config, mistakes)
+    check_subscribers(config.subscribers, config, mistakes)
     check_trunks(config, mistakes)
     check_emergency(config, mistakes)
     check_routing(config, mistakes)
@@ -147,11 +148,6 @@ def _registrar(config: Sections, mistakes: Mistakes) -> None:
             f"from {low} to {high}",
             registrar.default_expires_seconds,
         )
-
-
-def _profiles(config: Config, mistakes: Mistakes) -> None:
-    for index, subscriber in enumerate(config.subscribers):
-        refers(subscriber.profile, config.profiles, "a profile", ("subscribers", index, "profile"), mistakes)
 
 
 def _cdr_upload(config: Sections, mistakes: Mistakes) -> None:

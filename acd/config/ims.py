@@ -7,7 +7,6 @@ from msgspec import Meta, Struct, field
 
 from acd.config.addresses import Listener, Network
 from acd.config.values import Domain, Identifier, RouteUri, Secret, SomeSeconds
-from ims_core.subscribers.identities import public_identity
 
 if TYPE_CHECKING:
     from acd.config.mistakes import Mistakes
@@ -108,7 +107,7 @@ class SubscriberTable(Struct, frozen=True, kw_only=True):
 
 
 def check_ims(config: "Config", mistakes: "Mistakes") -> None:
-    """Report hops that cannot find each other, and subscribers who are not told apart."""
+    """Report hops that cannot find each other."""
     ims = config.ims
     if ims.enabled and config.sip.authentication == "off":
         mistakes.report(("ims", "enabled"), 'sip.authentication = "digest", by which subscribers prove who they are')
@@ -116,7 +115,6 @@ def check_ims(config: "Config", mistakes: "Mistakes") -> None:
         mistakes.report(("ims", "run"), 'at least one of "pcscf", "scscf" and "as"')
     if ims.has_hops:
         _hops(config, mistakes)
-    _subscribers(config, mistakes)
 
 
 def _hops(config: "Config", mistakes: "Mistakes") -> None:
@@ -143,39 +141,3 @@ def _hops(config: "Config", mistakes: "Mistakes") -> None:
                 mistakes.report((*path, "uri"), f"the SIP URI by which peers reach it; {listener} names no host")
             if listener.needs_certificate and config.sip.tls is None and not mistakes.any_in(("sip", "tls")):
                 mistakes.report(("sip", "tls"), f"a table with a certificate, because ims.{name}.listen has {listener}")
-
-
-def _subscribers(config: "Config", mistakes: "Mistakes") -> None:
-    known: set[str] = set()
-    for index, table in enumerate(config.subscribers):
-        path: Path = ("subscribers", index)
-        if mistakes.any_in(path):
-            continue
-        if table.private.lower() in known:
-            mistakes.report((*path, "private"), "a private identity that is not named before", table.private)
-        known.add(table.private.lower())
-        if not table.sets:
-            mistakes.report((*path, "public"), "at least one public identity")
-        _secrets(table, path, mistakes)
-        identities = {}
-        for identity in (*(uri for each in table.sets for uri in each), *table.barred):
-            try:
-                identities[identity] = public_identity(identity).uri
-            except ValueError as error:
-                mistakes.report((*path, "public"), str(error).removeprefix("expected "))
-        ours = {identities.get(uri) for each in table.sets for uri in each}
-        for barred in table.barred:
-            if identities.get(barred) not in ours:
-                mistakes.report((*path, "barred"), "identities that public or more names", barred)
-
-
-def _secrets(table: SubscriberTable, path: "Path", mistakes: "Mistakes") -> None:
-    has_aka = any((table.k, table.op, table.opc))
-    if has_aka == (table.password is not None):
-        mistakes.report(path, "either k with op or opc, of IMS AKA, or password, of SIP digest")
-    elif has_aka and (table.k is None or (table.op is None) == (table.opc is None)):
-        mistakes.report(path, "k and one of op and opc")
-    for index, algorithm in enumerate(table.algorithms):
-        if algorithm.startswith("AKA") != has_aka:
-            what = "an algorithm of AKA, because there is k" if has_aka else "an algorithm of digest, without AKA"
-            mistakes.report((*path, "algorithms", index), what, algorithm)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import structlog
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ims_core.subscribers.subscriber import Aka, Answer, Found, Subscribers, Vector
 
 DEFAULT_PROFILE = "default"
+FILE = "subscribers.sqlite"
 
 log = structlog.get_logger()
 
@@ -88,11 +89,10 @@ def open_subscribers(
 ) -> Subscribed:
     """Open what the subscribers and their sequence numbers are kept in. Raises ``CannotStart``."""
     config = present()
-    path = config.storage.path / "subscribers.sqlite"
+    path = config.storage.path / FILE
     try:
         file = open_database(path)
         cleanup.callback(file.close)
-        path.chmod(0o600)  # there are keys in it
         centre = AuthenticationCentre(SequenceNumbers(unix_time, SequenceLedger(file)), os.urandom)
         database = SubscriberDatabase(file, centre) if config.ims.subscriber_database else None
         subscribed = Subscribed(present, centre, database)
@@ -105,12 +105,16 @@ def open_subscribers(
 
 def subscribers_of(config: Config) -> Iterator[Subscriber]:
     """Return the subscribers that a configuration names: each account is one, by its user at the domain."""
-    for table in config.subscribers:
-        yield _subscriber(table, _profile(config, table.profile))
+    yield from subscribers_in(config.subscribers, config)
     domain = config.server.domain
     for user, account in config.accounts.items():
         identity = public_identity(f"sip:{user}@{domain}", profile=_profile(config, None))
         yield Subscriber(f"{user}@{domain}", Password(str(account.password), account.algorithms), ((identity,),))
+
+
+def subscribers_in(tables: Iterable[SubscriberTable], config: Config) -> Iterator[Subscriber]:
+    """Return the subscribers that tables name, with the profiles of a configuration."""
+    return (_subscriber(table, _profile(config, table.profile)) for table in tables)
 
 
 def _profile(config: Config, name: str | None) -> str:

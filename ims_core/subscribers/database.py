@@ -34,6 +34,7 @@ _BY_PRIVATE = "SELECT k, opc, amf, password, algorithms FROM subscribers WHERE p
 _IDENTITIES = (
     "SELECT set_number, uri, barred, profile, is_wild FROM identities WHERE private = ? ORDER BY set_number, position"
 )
+_PRIVATES = "SELECT private FROM subscribers ORDER BY private"
 _BY_URI = "SELECT private FROM identities WHERE uri = ? ORDER BY private"
 _BY_NUMBER = "SELECT DISTINCT private FROM identities WHERE number = ? AND number != '' ORDER BY private"
 _WILD = "SELECT DISTINCT uri FROM identities INDEXED BY wild WHERE is_wild"
@@ -46,9 +47,11 @@ log = structlog.get_logger()
 def open_database(path: Path) -> sqlite3.Connection:
     """Open the file for ``SequenceLedger`` and ``SubscriberDatabase``, made where there is none.
 
-    Raises ``sqlite3.Error`` when it is something else, and ``OSError`` where none can be made.
+    There are keys in it: what is made, and what SQLite writes beside it, is for its owner's eyes only. Raises
+    ``sqlite3.Error`` when it is something else, and ``OSError`` where none can be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(0o600)
     database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
         version = database.execute("PRAGMA user_version").fetchone()[0]
@@ -105,21 +108,24 @@ class SequenceLedger:
         log.error("sequence_numbers.write_failed", error=str(error))
 
 
-class SubscriberDatabase(HasKeys):
-    """The ``Subscribers`` of a file, with the authentication centre that makes their vectors.
+class SubscriberTables:
+    """The subscribers in a file: entered, taken out and looked up.
 
     Each look-up reads by an index, whatever the number of subscribers; what another process puts there counts at once.
     Raises ``sqlite3.Error`` where the file cannot be read.
     """
 
-    def __init__(self, database: sqlite3.Connection, centre: AuthenticationCentre) -> None:
-        super().__init__(centre)
+    def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
         self._wildcards: Wildcards[str] = Wildcards()
         self._seen = -1
 
     def __len__(self) -> int:
         return int(self._database.execute("SELECT count(*) FROM subscribers").fetchone()[0])
+
+    def __iter__(self) -> Iterator[str]:
+        """The private identities, in order."""
+        return (private for (private,) in self._database.execute(_PRIVATES).fetchall())
 
     def put(self, subscribers: Iterable[Subscriber]) -> None:
         """Enter subscribers, or replace them, all or none of them.
@@ -181,10 +187,6 @@ class SubscriberDatabase(HasKeys):
         wild = self._wild(uri)
         return self._found(wild) if wild is not None else None
 
-    def _keys(self, private: str) -> Aka | None:
-        row = self._database.execute(_BY_PRIVATE, (private,)).fetchone()
-        return None if row is None or row[0] is None else Aka(row[0], row[1], row[2], tuple(row[4].split()))
-
     def _found(self, uri: str) -> Found | None:
         """Who has the identity that is written ``uri``."""
         privates = tuple(private for (private,) in self._database.execute(_BY_URI, (uri,)))
@@ -217,6 +219,18 @@ class SubscriberDatabase(HasKeys):
                     if other is not None and implicit not in other.sets:
                         names = f"{private} and {subscriber.private}"
                         raise ValueError(f"{names} share {identity.uri}, but not the whole set that it is in")
+
+
+class SubscriberDatabase(HasKeys, SubscriberTables):
+    """The ``Subscribers`` of a file, with the authentication centre that makes their vectors."""
+
+    def __init__(self, database: sqlite3.Connection, centre: AuthenticationCentre) -> None:
+        HasKeys.__init__(self, centre)
+        SubscriberTables.__init__(self, database)
+
+    def _keys(self, private: str) -> Aka | None:
+        row = self._database.execute(_BY_PRIVATE, (private,)).fetchone()
+        return None if row is None or row[0] is None else Aka(row[0], row[1], row[2], tuple(row[4].split()))
 
 
 def _row(subscriber: Subscriber) -> tuple[str | bytes | None, ...]:

@@ -275,6 +275,17 @@ def test_every_look_up_goes_by_an_index(tmp_path: Path) -> None:
     file.close()
 
 
+def test_keys_are_for_their_owners_eyes_only(tmp_path: Path) -> None:
+    file = open_database(tmp_path / "subscribers.db")
+    SubscriberDatabase(file, new_centre(file)).put(EVERYBODY)
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        "subscribers.db": 0o600,
+        "subscribers.db-wal": 0o600,
+        "subscribers.db-shm": 0o600,
+    }
+    file.close()
+
+
 def test_a_refused_put_changes_nothing(tmp_path: Path) -> None:
     database = open_database(tmp_path / "subscribers.db")
     subscribers = SubscriberDatabase(database, new_centre(database))

@@ -1,0 +1,217 @@
+"""`ims-acd subscribers`, and the subscribers of a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from acd.cli import main
+from acd.config import ConfigError, loads
+from acd.ims.subscribed import FILE, subscribers_of
+from ims_core.subscribers.centre import AuthenticationCentre, aka
+from ims_core.subscribers.database import SubscriberTables, open_database
+from ims_core.subscribers.directory import Directory
+from ims_core.subscribers.identities import public_identity
+from ims_core.subscribers.sequence import SequenceNumbers
+from ims_core.subscribers.subscriber import Password, Subscriber
+
+K, OP = "465b5ce8b199b49faa5f0a2ee238a6bc", "cdc202d5123e20f62b6d676ac72cb318"
+ALICE = f"""
+[[subscribers]]
+private = "alice@ims.example"
+public = ["sip:+8613800000001@ims.example", "tel:+86-138-0000-0001"]
+k = "{K}"
+op = "{OP}"
+amf = "b9b9"
+algorithms = ["AKAv2-SHA-256", "AKAv1-MD5"]
+"""
+BOB = """
+[[subscribers]]
+private = "bob@ims.example"
+public = ["sip:bob@ims.example"]
+more = [["sip:office@ims.example", "sip:desk-!.*!@ims.example"]]
+barred = ["sip:bob@ims.example"]
+profile = "gold"
+password = "sesame"
+algorithms = ["SHA-256"]
+"""
+CAROL = """
+[[subscribers]]
+private = "carol@ims.example"
+public = ["sip:carol@ims.example"]
+password = "sesame"
+"""
+SERVER = """
+[server]
+domain = "ims.example"
+
+[[accounts]]
+users = ["1001"]
+password = "demo"
+
+[profiles.gold]
+criteria = []
+"""
+
+
+class Command:
+    """Runs the command with a configuration, and a file of subscribers."""
+
+    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.directory = directory
+        self._capsys = capsys
+        self.configure("")
+
+    def configure(self, subscribers: str) -> None:
+        storage = f'\n[storage]\ndir = "{self.directory}/var"\n'
+        (self.directory / "config.toml").write_text(SERVER + storage + subscribers)
+
+    def run(self, action: str, *arguments: str) -> tuple[int, list[str], list[str]]:
+        """Return the exit status and the lines of output and errors, with file names in the place of paths."""
+        status = main(["subscribers", action, "--config", str(self.directory / "config.toml"), *arguments])
+        out, err = (text.replace(f"{self.directory}/", "").splitlines() for text in self._capsys.readouterr())
+        return status, out, err
+
+    def put(self, subscribers: str) -> tuple[int, list[str], list[str]]:
+        file = self.directory / "new.toml"
+        file.write_text(subscribers)
+        return self.run("put", "--from", str(file))
+
+    def known(self) -> list[Subscriber | None]:
+        """Who is in the database."""
+        file = open_database(self.directory / "var" / FILE)
+        tables = SubscriberTables(file)
+        found = [tables.by_private(private) for private in tables]
+        file.close()
+        return found
+
+
+@pytest.fixture
+def command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(tmp_path, capsys)
+
+
+def test_subscribers_are_put_replaced_listed_and_removed(command: Command) -> None:
+    assert command.put(ALICE + BOB) == (0, ["2 put, 2 in all"], [])
+    alice, bob = command.known()
+    assert alice is not None
+    assert alice.credentials == aka(K, op=OP, amf="b9b9", algorithms=("AKAv2-SHA-256", "AKAv1-MD5"))
+    assert bob == Subscriber(
+        "bob@ims.example",
+        Password("sesame", ("SHA-256",)),
+        (
+            (public_identity("sip:bob@ims.example", barred=True, profile="gold"),),
+            (
+                public_identity("sip:office@ims.example", profile="gold"),
+                public_identity("sip:desk-!.*!@ims.example", profile="gold"),
+            ),
+        ),
+    )
+    assert command.put(BOB.replace("sesame", "open") + CAROL) == (0, ["2 put, 3 in all"], [])
+    status, listed, _ = command.run("list")
+    assert (status, listed) == (
+        0,
+        [
+            "alice@ims.example  aka  sip:+8613800000001@ims.example tel:+8613800000001",
+            "bob@ims.example  password  sip:bob@ims.example | sip:office@ims.example sip:desk-!.*!@ims.example",
+            "carol@ims.example  password  sip:carol@ims.example",
+        ],
+    )
+    assert command.run("remove", "bob@ims.example", "dave@ims.example") == (
+        1,
+        [],
+        ["dave@ims.example: not in the database"],
+    )
+    assert command.run("remove", "alice@ims.example") == (0, [], [])
+    assert [each and each.private for each in command.known()] == ["carol@ims.example"]
+
+
+WHOLE = "the whole of a set that is shared, with the same profile and the same identities barred"
+OTHER = "a private identity that"
+MISTAKES = [
+    (ALICE.replace(K, "46"), "new.toml: subscribers[0].k: expected 32 hexadecimal digits"),
+    (
+        ALICE.replace('["AKAv2-SHA-256", "AKAv1-MD5"]', '["MD5"]'),
+        'new.toml: subscribers[0].algorithms[0]: expected an algorithm of AKA, because there is k, found "MD5"',
+    ),
+    (
+        BOB.replace('"SHA-256"', '"AKAv1-MD5"'),
+        'new.toml: subscribers[0].algorithms[0]: expected an algorithm of digest, without AKA, found "AKAv1-MD5"',
+    ),
+    (
+        ALICE + ALICE.replace("+86-138-0000-0001", "+86-138-0000-0002").replace("alice", "al"),
+        f'new.toml: subscribers[1].public: expected {WHOLE}, found "sip:+8613800000001@ims.example"',
+    ),
+    (
+        ALICE.replace('"tel:+86-138-0000-0001"', '"sip:+8613800000001@IMS.example"'),
+        'new.toml: subscribers[0].public: expected each public identity once, found "sip:+8613800000001@ims.example"',
+    ),
+    (
+        BOB.replace('"gold"', '"silver"'),
+        'new.toml: subscribers[0].profile: expected a profile (defined: gold), found "silver"',
+    ),
+    (
+        ALICE.replace("alice", "1001"),
+        'new.toml: subscribers[0].private: expected a private identity that is no account\'s, found "1001@ims.example"',
+    ),
+    (
+        ALICE + ALICE,
+        f'new.toml: subscribers[1].private: expected {OTHER} is not named before, found "alice@ims.example"',
+    ),
+    (
+        CAROL,
+        f'new.toml: subscribers[0].private: expected {OTHER} the configuration lacks, found "carol@ims.example"',
+    ),
+    (SERVER, "new.toml: accounts: expected nothing but [[subscribers]]"),
+]
+
+
+@pytest.mark.parametrize(("subscribers", "mistake"), MISTAKES, ids=range(len(MISTAKES)))
+def test_mistakes_are_told_and_nothing_is_put(command: Command, subscribers: str, mistake: str) -> None:
+    command.configure(CAROL)
+    status, out, err = command.put(subscribers)
+    assert (status, out) == (2, [])
+    assert mistake in err
+    assert not (command.directory / "var" / FILE).exists()
+
+
+def test_what_contradicts_the_database_is_refused(command: Command) -> None:
+    assert command.put(BOB)[0] == 0
+    sharing = CAROL.replace('"sip:carol@ims.example"', '"sip:office@ims.example"')
+    names = "bob@ims.example and carol@ims.example"
+    mistake = f"var/{FILE}: {names} share sip:office@ims.example, but not the whole set that it is in"
+    assert command.put(sharing) == (1, [], [mistake])
+    assert [each and each.private for each in command.known()] == ["bob@ims.example"]
+
+
+def test_a_file_of_something_else_is_told(command: Command) -> None:
+    (command.directory / "var").mkdir()
+    (command.directory / "var" / FILE).write_text("not a database at all\n" * 100)
+    status, out, err = command.run("list")
+    assert (status, out) == (1, [])
+    assert err == [f"var/{FILE}: file is not a database"]
+
+
+@pytest.mark.parametrize(
+    "subscribers",
+    [
+        ALICE.replace("sip:+8613800000001@", "sip:1001@"),  # an account's, with another set
+        BOB + CAROL.replace("sip:carol@ims.example", "sip:office@ims.example"),
+    ],
+)
+def test_what_a_server_could_not_start_with_is_a_mistake_of_the_configuration(subscribers: str) -> None:
+    with pytest.raises(ConfigError, match="expected the whole of a set that is shared"):
+        loads(SERVER + subscribers)
+
+
+def test_a_configuration_that_is_accepted_makes_a_directory() -> None:
+    shared = CAROL.replace('["sip:carol@ims.example"]', '["sip:office@ims.example", "sip:desk-!.*!@ims.example"]')
+    config = loads(SERVER + ALICE + BOB + shared.replace("password", 'profile = "gold"\npassword'))
+    directory = Directory(subscribers_of(config), AuthenticationCentre(SequenceNumbers(float), bytes))
+    found = directory.by_public("sip:desk-7@ims.example")
+    assert found is not None
+    assert found.privates == ("bob@ims.example", "carol@ims.example")
+    account = directory.by_private("1001@ims.example")
+    assert account is not None
+    assert account.credentials == Password("demo")
