@@ -35,7 +35,7 @@ class Outcome(StrEnum):
     CALLBACK = "callback"  # was promised a call
     WAITED_TOO_LONG = "waited_too_long"  # longer than the queue's max_wait_seconds
     REJECTED = "rejected"  # refused before it began: unknown number, no common codec, limits
-    TIME_LIMIT = "time_limit"  # longer than limits.call_seconds
+    TIME_LIMIT = "time_limit"  # longer than limits.call_seconds, or the talk longer than longest_seconds
     PEER_LOST = "peer_lost"  # no RTP, no ACK or no response any more
     MEDIA_LOST = "media_lost"  # the media worker went away
     DRAINED = "drained"  # ended by the shutdown
