@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 KEEP_SECONDS: Final = 120
 PRIVACY: Final = "privacy"
 NOBODY: Final = identity_set(())
+REMEMBERED: Final = frozenset(("id", "user"))  # of Privacy: what holds for a whole dialog
+FORGOTTEN: Final = Kept(None)
 
 
 class Admitted(NamedTuple):
@@ -116,15 +118,15 @@ class FirstHop:
             raise Forbidden("No identity to call with")
         copy = request.copy()
         self.admit(copy, asserted)
-        return Admitted(copy, parse_name_addr(asserted).uri.user, asserted, self.back(), handset)
+        return Admitted(copy, parse_name_addr(asserted).uri.user, asserted, self.back(copy), handset)
 
     def asserted(self, request: Request, handset: Handset) -> str:
         """Return the identity that is asserted of a handset: the one it prefers, if it is its own (5.2.6.3.1)."""
         return preference(request, handset.identities) or handset.identities.default
 
-    def back(self) -> BackToHandset:
+    def back(self, copy: Request) -> BackToHandset:
         """Return what goes along with a request of a handset."""
-        return BackToHandset(self.keep_seconds)
+        return BackToHandset(self, copy)
 
     def sender(self, request: Request, flow: Flow) -> Handset | None:
         """Return which handset sends a request: by its flow; where several share one, by what it says of itself."""
@@ -145,7 +147,7 @@ class FirstHop:
             return called
         handset = self.sender(request, flow)
         self.admit(copy, "" if handset is None else self.asserted(request, handset))
-        back = self.back()
+        back = self.back(copy)
         return called._replace(companion=back if called.companion is None else Chain((called.companion, back)))
 
     def towards_user(self, request: Request, forward: Forward) -> Forward:
@@ -173,11 +175,11 @@ class FirstHop:
         demand(copy)
         vector, called = charging_vector(copy), copy.get("P-Called-Party-ID") or ""
         give_to_handset(copy)
-        hides = "user" in respect(copy)
-        caller = hide_caller(copy) if hides else ""
+        hidden = respect(copy) & REMEMBERED
+        caller = hide_caller(copy) if "user" in hidden else ""
         companion = FromHandset(self, copy, identities, called=called, vector=vector, caller=caller)
-        if copy.method in DIALOG_FORMING and (vector is not None or hides):
-            self.dialogs.keep(copy.call_id, copy.from_tag, Kept(vector, hides))
+        if copy.method in DIALOG_FORMING and (vector is not None or hidden):
+            self.dialogs.keep(copy.call_id, copy.from_tag, Kept(vector, hidden))
         return companion
 
     # Requests within dialogs ----------------------------------------------------------------------------------
@@ -196,13 +198,13 @@ class FirstHop:
             self._take(copy)
             if request.method != "ACK":  # RFC 7315 5.7: no P-Charging-Vector in ACK
                 write_vector(copy, self._vector_of(copy))
-            companions.append(self.back())
+            companions.append(self.back(copy))
         if is_inside or self._leads_to_handset(request):
             vector = charging_vector(copy)
             give_to_handset(copy)
-            respect(copy)
-            kept = self.dialogs.get(copy.call_id, copy.from_tag)
-            caller = hide_caller(copy) if kept is not None and kept.hides_caller else ""
+            kept = self.dialogs.get(copy.call_id, copy.from_tag) or FORGOTTEN
+            hidden = respect(copy, kept.hidden)
+            caller = hide_caller(copy) if "user" in hidden else ""
             companions.insert(0, FromHandset(self, copy, vector=vector, caller=caller))
         return Passing(copy, Chain(tuple(companions)))
 
@@ -223,15 +225,22 @@ class FirstHop:
 class BackToHandset:
     """Goes along with a request of a handset: what of the responses it is told (5.2.6.3.4, 5.2.6.3.8)."""
 
-    def __init__(self, keep_seconds: int = 0) -> None:
-        self._keep_seconds = keep_seconds
+    def __init__(self, hop: FirstHop, request: Request) -> None:
+        self._hop = hop
+        self._method = request.method
+        self._to_tag = request.to_tag
 
     def returned(self, response: Response) -> None:
         """Take off what no handset is told, and what the callee does not want to be."""
         give_to_handset(response)
-        respect(response)
-        if self._keep_seconds and 100 < response.status < 300:
-            answer_keep(response, self._keep_seconds)
+        hidden = respect(response) & REMEMBERED
+        status = response.status
+        if hidden and not self._to_tag and self._method in DIALOG_FORMING and 100 < status < 300:
+            self._hop.dialogs.keep(response.call_id, response.to_tag, Kept(None, hidden))
+        if self._hop.keep_seconds and 100 < status < 300:
+            answer_keep(response, self._hop.keep_seconds)
+        if self._method == "BYE" and status >= 200:
+            self._hop.dialogs.forget(response.call_id, self._to_tag)
 
     def instead(self, status: int) -> Forward | None:
         """Know no other way."""

@@ -47,16 +47,19 @@ class Icids:
 
 
 class Kept(NamedTuple):
-    """What of a dialog to a handset its requests cannot tell: its charging vector, and whether its caller is hidden."""
+    """What of a dialog its later requests to a handset cannot tell: its charging vector, how private the other side is.
+
+    ``hidden`` are the values of Privacy that it began with.
+    """
 
     vector: ChargingVector | None
-    hides_caller: bool = False
+    hidden: frozenset[str] = frozenset()
 
 
 class Dialogs:
-    """Remembers of each dialog that was made towards a handset what its later requests need; the oldest go first.
+    """Remembers what the later requests of dialogs with handsets need; the oldest go first.
 
-    A dialog is known by its Call-ID and by the tag of who made it.
+    A dialog is known by its Call-ID and by the tag of the other side.
     """
 
     def __init__(self, most: int = MOST_DIALOGS) -> None:

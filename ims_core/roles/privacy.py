@@ -24,6 +24,7 @@ _OF_USER: Final = frozenset(
 _HISTORY: Final = frozenset(("history-info",))
 _DONE: Final = frozenset(("user", "history"))  # RFC 3323 5: a service takes off what it has done
 _NOT_DONE: Final = frozenset(("header", "session"))
+_NOTHING: Final[frozenset[str]] = frozenset()
 
 
 class PrivacyUnavailable(SipError):
@@ -38,10 +39,10 @@ class PrivacyUnavailable(SipError):
 def wishes(message: Message) -> frozenset[str]:
     """Return the values of Privacy, lower case; nothing when there is none or it says ``none`` (RFC 3323 4.2)."""
     if "privacy" not in message.keys:
-        return frozenset()
+        return _NOTHING
     words = ";".join(message.whole_values("Privacy")).replace(",", ";").split(";")
     found = frozenset(word.strip().lower() for word in words)
-    return frozenset() if "none" in found else found
+    return _NOTHING if "none" in found else found
 
 
 def demand(message: Message) -> None:
@@ -52,12 +53,12 @@ def demand(message: Message) -> None:
             raise PrivacyUnavailable
 
 
-def respect(message: Message) -> frozenset[str]:
+def respect(message: Message, before: frozenset[str] = _NOTHING) -> frozenset[str]:
     """Take off a message to a handset what its sender does not want to be known; return what was wished.
 
-    From stays: see ``hide_caller``.
+    ``before`` is what was wished as the dialog began. From stays: see ``hide_caller``.
     """
-    wished = wishes(message)
+    wished = wishes(message) | before
     if not wished:
         return wished
     if "id" in wished:  # RFC 3325 7: "the proxy MUST remove all the P-Asserted-Identity header fields"
@@ -66,7 +67,7 @@ def respect(message: Message) -> frozenset[str]:
         strip(message, _OF_USER)
     if "history" in wished:  # RFC 7044 10.1.2
         strip(message, _HISTORY)
-    if not _DONE.isdisjoint(wished):
+    if "privacy" in message.keys and not _DONE.isdisjoint(wished):
         _take_off_done(message)
     return wished
 

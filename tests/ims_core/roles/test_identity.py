@@ -106,10 +106,10 @@ def test_an_identifier_is_of_one_dialog_and_of_this_element() -> None:
 def test_so_many_dialogs_are_remembered_the_latest() -> None:
     dialogs = Dialogs(most=2)
     for call_id in ("a", "b", "a", "c"):
-        dialogs.keep(call_id, "tag", Kept(None, call_id == "a"))
+        dialogs.keep(call_id, "tag", Kept(None, frozenset(call_id)))
     assert len(dialogs) == 2
     assert dialogs.get("b", "tag") is None
-    assert dialogs.get("a", "tag") == Kept(None, True)
+    assert dialogs.get("a", "tag") == Kept(None, frozenset("a"))
     dialogs.forget("a", "tag")
     dialogs.forget("a", "tag")
     assert dialogs.get("a", "tag") is None

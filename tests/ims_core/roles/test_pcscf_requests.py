@@ -291,13 +291,44 @@ def test_a_dialog_to_a_handset_keeps_the_identifier_that_it_came_with() -> None:
     route = [("Route", invite.values("Record-Route")[0])]
     contact = f"sip:bob@{format_address(edge.core.address)}"
     dialog = {"from_": f"{invite.require('To')};tag=of-ue1", "to": invite.require("From"), "call_id": invite.call_id}
-    handset.ask("INFO", contact, headers=route, **dialog)
-    assert icid(edge.at_core()) == 'icid-value="of the network"'
-    edge.answer(200, headers=[("P-Charging-Vector", VECTOR)])
+    for method in ("INFO", "INVITE", "UPDATE"):
+        handset.ask(method, contact, headers=route, **dialog)
+        assert icid(edge.at_core()) == 'icid-value="of the network"'
+        edge.answer(200, headers=[("P-Charging-Vector", VECTOR), ("Privacy", "id")])
     edge.send("BYE", handset.contact[1:-1], to=f"{invite.require('To')};tag=of-ue1", cseq=2, headers=route)
     assert handset.requests[-1].request.method == "BYE"
     edge.answer(200, by=handset)
     assert edge.told_core().cseq.method == "BYE"
+    assert len(edge.first_hop.dialogs) == 0
+
+
+@rfc("3325-7")
+@pytest.mark.parametrize("is_caller", [True, False])
+def test_who_is_private_when_a_dialog_begins_stays_so(is_caller: bool) -> None:
+    edge = Edge()
+    handset = edge.handset()
+    private = [("Privacy", "id"), ("P-Asserted-Identity", f"<{SECRET}>")]
+    contact = f"<sip:x@{format_address(edge.core.address)}>"
+    if is_caller:
+        invite = edge.call(handset, headers=private, contact=contact, call_id="one")
+        edge.answer(200, by=handset)
+        dialog = {"from_": invite.require("From"), "to": f"<{PUBLIC}>;tag=of-ue1"}
+    else:
+        handset.ask("INVITE", BOB, call_id="one")
+        invite = edge.at_core()
+        edge.answer(200, headers=[*private, ("Contact", contact)])
+        assert "P-Asserted-Identity" not in handset.last
+        dialog = {"from_": f"<{BOB}>;tag=of-core", "to": invite.require("From")}
+    route = [("Route", invite.values("Record-Route")[0])]
+    edge.send("INFO", handset.contact[1:-1], call_id="one", cseq=7, headers=[*route, private[1]], **dialog)
+    assert handset.requests[-1].request.method == "INFO"
+    assert "P-Asserted-Identity" not in handset.requests[-1].request
+    edge.answer(200, by=handset)
+    assert len(edge.first_hop.dialogs) == 1
+    back = {"from_": dialog["to"], "to": dialog["from_"]}
+    handset.ask("BYE", contact[1:-1], call_id="one", headers=route, **back)
+    edge.answer(200)
+    assert handset.last.cseq.method == "BYE"
     assert len(edge.first_hop.dialogs) == 0
 
 
