@@ -29,6 +29,7 @@ from acd.guide import guide
 from acd.ims.hops import Hop, build_hops, open_hops
 from acd.ims.own import build_application, build_together
 from acd.ims.places import find
+from acd.ims.process import start_cscfs
 from acd.journal.port import Tee
 from acd.journal.queue_log_file import QueueLogFile
 from acd.journal.routes import journal_routes
@@ -72,9 +73,7 @@ from media.settings import MediaSettings
 from media.supervisor import MediaSupervisor
 
 if TYPE_CHECKING:
-    from litestar import Litestar
-
-    from acd.config import Config, HostPort
+    from acd.config import Config
     from acd.config.ims import HopName
     from acd.config.source import Source
     from acd.ims.places import Found
@@ -97,6 +96,17 @@ class Running(NamedTuple):
     hops: Sequence[Hop]
     http: str | None
     tls: Tls | None
+
+    @property
+    def places(self) -> dict[str, Listeners]:
+        """The listeners of each SIP element."""
+        return {"sip": self.listeners, **{hop.name: hop.listeners for hop in self.hops}}
+
+    async def drain(self) -> None:
+        """Take no new calls, and let those under way finish."""
+        for hop in self.hops:
+            hop.close(self.engine.refusal)
+        await self.engine.drain()
 
     def reload(self) -> None:
         """Follow the configuration file and the certificates as they are now; mistakes are in the log."""
@@ -145,23 +155,24 @@ async def _serve(config: Config, source: Source) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    async with start(config, source) as running:
+    ims = config.ims
+    starting = start_cscfs if ims.enabled and not ims.runs("as") else start
+    async with starting(config, source) as running:
         loop.add_signal_handler(signal.SIGHUP, running.reload)
-        sip = _written(running.listeners)
+        places = {name: _written(listeners) for name, listeners in running.places.items()}
         log.info(
             "server.ready",
             domain=config.server.domain,
-            sip=sip,
-            **{hop.name: _written(hop.listeners) for hop in running.hops},
+            **places,
             http=running.http,
             pid=os.getpid(),
             compiled=IS_COMPILED,
         )
-        if config.log.format == "console":
+        if config.log.format == "console" and "sip" in places:
             with suppress(OSError):  # as of the log, the reader may have gone away
-                print(f"\n{guide(config, sip, running.http)}\n", flush=True)
+                print(f"\n{guide(config, places.get('pcscf', places['sip']), running.http)}\n", flush=True)
         await stop.wait()
-        await running.engine.drain()
+        await running.drain()
     log.info("server.stopped")
 
 
@@ -223,12 +234,13 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         cleanup.push_async_callback(engine.profiles.close)
         engine.dispatcher.begin(queue_profiles(config), agent_profiles(config), left.wishes)
         engine.begin()
-        control = Control(engine, source)
+        control = Control(engine, source, hops)
         stack.attach(engine.node)
         engine.node.handle_timer()  # reports the bindings restored
         for hop in hops:
             measure_set_up(hop.node, engine.metrics, hop.name)
             hop.begin(config)
+            floor.beside.append((hop.stack, hop.node))
         served = None
         if config.http.listen is not None:
             routes = [
@@ -241,18 +253,10 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
                 *(upload_routes(uploader) if uploader is not None else ()),
             ]
             app = http.create_app(floor, engine.metrics, config.http.token, routes)
-            served = await _serve_http(app, config.http.listen, cleanup)
+            served = await http.begin(app, config.http.listen, cleanup)
         floor.open_for_calls = True
         yield Running(engine, control, listeners, hops, served, tls)
         floor.open_for_calls = False
-
-
-async def _serve_http(app: Litestar, listen: HostPort, cleanup: AsyncExitStack) -> str:
-    """Serve HTTP; return the real address. Raises ``CannotStart``."""
-    try:
-        return str(await cleanup.enter_async_context(http.serve(app, listen)))
-    except http.HttpError as error:
-        raise CannotStart(f"http.listen: {error}") from None
 
 
 async def _begin_run(config: Config, store: CdrStore) -> tuple[SqliteJournal, Left]:
@@ -290,8 +294,11 @@ async def _open_store(config: Config) -> tuple[CdrStore, Outbox | None]:
 
 
 async def _begin_upload(config: Config, outbox: Outbox, store: CdrStore, cleanup: AsyncExitStack) -> Uploader:
-    """Send CDRs from now on, until the last one that ended before the end of the run."""
-    uploader = Uploader(config.cdr_upload, outbox, random.random)
+    """Send CDRs from now on, until the last one that ended before the end of the run. Raises ``CannotStart``."""
+    try:
+        uploader = Uploader(config.cdr_upload, outbox, random.random)
+    except OSError as error:
+        raise CannotStart(f"cdr_upload.ca: {error.strerror or error}: {config.cdr_upload.ca}") from None
 
     async def end_upload() -> None:
         await asyncio.to_thread(store.flush)

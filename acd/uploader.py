@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,7 +29,10 @@ log = structlog.get_logger()
 
 
 class Uploader:
-    """The task that sends; `start` and `close` it. ``chance`` returns a number from 0 to 1."""
+    """The task that sends; `start` and `close` it. ``chance`` returns a number from 0 to 1.
+
+    Raises OSError when the file of authorities cannot be used.
+    """
 
     def __init__(self, settings: CdrUpload, outbox: Outbox, chance: Callable[[], float]) -> None:
         self._settings = settings
@@ -42,7 +46,12 @@ class Uploader:
         headers = {"Content-Type": "application/json"}
         if settings.token:
             headers["Authorization"] = f"Bearer {settings.token}"
-        self._client = httpx.AsyncClient(headers=headers, timeout=settings.timeout_seconds, trust_env=False)
+        self._client = httpx.AsyncClient(
+            headers=headers,
+            verify=ssl.create_default_context(cafile=settings.ca) if settings.ca else True,
+            timeout=settings.timeout_seconds,
+            trust_env=False,
+        )
 
     def start(self) -> None:
         """Begin with what a former run left."""

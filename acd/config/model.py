@@ -257,6 +257,7 @@ class CdrUpload(Struct, frozen=True, kw_only=True):
 
     url: UploadUrl | None = None
     token: Secret | None = None
+    ca: Text | None = None
     batch: BatchSize = 100
     timeout_seconds: SomeSeconds = 10.0
     retry_seconds: SomeSeconds = 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +29,7 @@ from acd.upload import Course, UploadCounters, Verdict, retry_after
 from acd.uploadapi import upload_routes
 from acd.uploader import Uploader
 from tests.acd.test_cdr_store import cdr
+from tests.kit.certificates import Authority
 
 BOUND = 20.0
 Ids = list[str]
@@ -37,7 +39,7 @@ Answer = Callable[[Ids], int | None]
 class Endpoint:
     """Takes CDRs over HTTP. ``answer`` says with which status; None: the connection ends without any."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         self.answer: Answer = lambda _: 204
         self.requests: list[Ids] = []
         self.taken: Ids = []
@@ -74,7 +76,12 @@ class Endpoint:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/cdrs?of=acd"
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        scheme = "http" if certificate is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self.server.server_port}/cdrs?of=acd"
         self._thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
         self._thread.start()
 
@@ -412,6 +419,27 @@ def test_records_that_somebody_deleted_are_not_waited_for(endpoint: Endpoint, fi
     endpoint.answer = lambda _: 200
     run(file, settings(endpoint), up)
     assert endpoint.taken == ids(2)
+
+
+def test_an_endpoint_with_a_certificate_of_ones_own_authority(tmp_path: Path, file: Path) -> None:
+    authority, stranger = Authority(tmp_path), Authority(tmp_path, "stranger")
+    endpoint = Endpoint(authority.issue("127.0.0.1"))
+
+    async def refused(engine: Engine) -> None:
+        await engine.submit(1)
+        await engine.until(lambda: engine.uploader.counters().failures > 0)
+
+    async def trusted(engine: Engine) -> None:
+        await engine.until_idle()
+
+    lines = run(file, settings(endpoint, ca=str(stranger.file)), refused)
+    assert "CERTIFICATE_VERIFY_FAILED" in lines[0]["reason"]
+    assert endpoint.requests == []
+    run(file, settings(endpoint, ca=str(authority.file)), trusted)
+    assert endpoint.taken == ids(1)
+    endpoint.close()
+    with pytest.raises(OSError, match="No such file"):
+        Uploader(settings(endpoint, ca=str(tmp_path / "none.pem")), Outbox(), lambda: 0.5)
 
 
 def test_http_tells_how_it_stands_and_has_what_is_set_aside_sent_again() -> None:
