@@ -60,7 +60,7 @@ class Lab:
         self.network.run(0.1)
 
 
-@rfc("3325-5", "3325-9.1", "24.229-5.2.6.3.3")
+@rfc("3325-5", "3325-9.1", "TS24.229-5.2.6.3.3")
 @pytest.mark.parametrize("headers", [(), (LIE,), (LIE, LIE), (("P-Preferred-Identity", LIE[1]),)])
 def test_a_user_is_who_he_has_proved_to_be(headers: Iterable[tuple[str, str]]) -> None:
     lab = Lab()

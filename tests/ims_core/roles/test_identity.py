@@ -23,7 +23,7 @@ def request(*fields: tuple[str, str]) -> Request:
     return made
 
 
-@rfc("7315-4.1", "24.229-5.2.6.3.1")
+@rfc("7315-4.1", "TS24.229-5.2.6.3.1")
 @pytest.mark.parametrize(
     ("uri", "found"),
     [
@@ -65,7 +65,7 @@ def test_nothing_is_copied_where_there_is_nothing_to_do() -> None:
     assert lying.lines == ["P-Asserted-Identity: <tel:+49>"]
 
 
-@rfc("24.229-4.4", "24.229-5.2.1")
+@rfc("TS24.229-4.4", "TS24.229-5.2.1")
 def test_what_the_network_says_to_itself_crosses_the_border_neither_way() -> None:
     for names, cross in ((FROM_HANDSET, take_from_handset), (TO_HANDSET, give_to_handset)):
         message = request(*((name.upper(), "x") for name in names), ("Subject", "x"), ("P-Early-Media", "supported"))
@@ -90,7 +90,7 @@ def test_only_the_network_speaks_in_the_name_of_the_network(value: str, kept: li
     assert message.whole_values("P-Access-Network-Info") == kept
 
 
-@rfc("7315-4.6", "24.229-7.2A.5")
+@rfc("7315-4.6", "TS24.229-7.2A.5")
 def test_an_identifier_is_of_one_dialog_and_of_this_element() -> None:
     numbers = iter("abc")
     ours = Icids(b"one", host="p.example", network="net.example", number=lambda: next(numbers))

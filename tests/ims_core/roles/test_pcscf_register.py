@@ -17,7 +17,7 @@ AUTHORIZATION = (
 )
 
 
-@rfc("24.229-5.2.2.1", "3327-5.1", "7315-4.3")
+@rfc("TS24.229-5.2.2.1", "3327-5.1", "7315-4.3")
 def test_a_register_goes_on_with_path_visited_network_and_charging_vector() -> None:
     edge = Edge()
     handset = Handset(edge.network, "ue1")
@@ -77,7 +77,7 @@ def test_a_token_of_somebody_else_names_no_flow() -> None:
         assert edge.tokens.read(wrong) is None
 
 
-@rfc("24.229-5.2.2.1")
+@rfc("TS24.229-5.2.2.1")
 def test_what_the_200_tells_is_noted() -> None:
     edge = Edge()
     handset = edge.handset()
@@ -89,7 +89,7 @@ def test_what_the_200_tells_is_noted() -> None:
     assert known.service_route == (edge.service_route,)
 
 
-@rfc("24.229-5.2.2.1", "24.229-5.2.5.1")
+@rfc("TS24.229-5.2.2.1", "TS24.229-5.2.5.1")
 @pytest.mark.parametrize("contact", ["", "*"])
 def test_a_deregistration_is_noted(contact: str) -> None:
     edge = Edge()
@@ -142,14 +142,14 @@ def test_there_is_room_for_so_many_contacts_and_those_who_are_there_may_refresh(
     assert handset.last.status == 200
 
 
-@rfc("24.229-5.2.2.1")
+@rfc("TS24.229-5.2.2.1")
 def test_no_register_comes_from_the_network() -> None:
     edge = Edge()
     edge.send("REGISTER", f"sip:{HOME}", to=f"<{PUBLIC}>")
     assert edge.told_core().status == 403
 
 
-@rfc("24.229-5.2.2.2")
+@rfc("TS24.229-5.2.2.2")
 def test_the_keys_of_a_challenge_stay_here() -> None:
     edge = Edge()
     handset = Handset(edge.network, "ue1")
@@ -159,7 +159,7 @@ def test_the_keys_of_a_challenge_stay_here() -> None:
     assert handset.last.whole_values("WWW-Authenticate") == [challenge]
 
 
-@rfc("24.229-5.2.2.5", "24.229-5.2.2.2")
+@rfc("TS24.229-5.2.2.5", "TS24.229-5.2.2.2")
 @pytest.mark.parametrize(
     ("algorithm", "response", "first", "again"),
     [

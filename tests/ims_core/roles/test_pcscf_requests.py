@@ -26,7 +26,7 @@ def icid(message: Message) -> str:
 # Requests of handsets ---------------------------------------------------------------------------------------------
 
 
-@rfc("24.229-5.2.6.3.3", "3325-5", "3325-9.1")
+@rfc("TS24.229-5.2.6.3.3", "3325-5", "3325-9.1")
 def test_a_request_is_from_the_identity_that_the_handset_has() -> None:
     edge = Edge()
     edge.handset().ask("INVITE", BOB, headers=[("P-Asserted-Identity", f"<{SECRET}>")])
@@ -36,7 +36,7 @@ def test_a_request_is_from_the_identity_that_the_handset_has() -> None:
     assert request.values("Route") == [edge.service_route]
 
 
-@rfc("24.229-5.2.6.3.1", "3325-9.2")
+@rfc("TS24.229-5.2.6.3.1", "3325-9.2")
 @pytest.mark.parametrize(
     ("preferred", "asserted"),
     [
@@ -64,7 +64,7 @@ def test_of_several_at_one_address_from_says_who_it_is() -> None:
     assert edge.at_core().values("P-Asserted-Identity") == [f"<{PUBLIC}>"]
 
 
-@rfc("24.229-5.2.6.3.1")
+@rfc("TS24.229-5.2.6.3.1")
 def test_a_wildcarded_identity_is_any_that_it_stands_for() -> None:
     edge = Edge()
     pbx = edge.handset(identities=["<sip:pbx@home.example>", "<sip:+86138!.*!@home.example>"])
@@ -74,7 +74,7 @@ def test_a_wildcarded_identity_is_any_that_it_stands_for() -> None:
     assert edge.at_core().values("P-Asserted-Identity") == ["<sip:pbx@home.example>"]
 
 
-@rfc("24.229-5.2.6.3.2A")
+@rfc("TS24.229-5.2.6.3.2A")
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "SUBSCRIBE"])
 def test_who_is_not_registered_is_refused(method: str) -> None:
     edge = Edge()
@@ -84,7 +84,7 @@ def test_who_is_not_registered_is_refused(method: str) -> None:
     assert not edge.core.requests
 
 
-@rfc("24.229-5.2.6.3.3", "3608-6.1")
+@rfc("TS24.229-5.2.6.3.3", "3608-6.1")
 @pytest.mark.parametrize("way", ["", "<sip:evil.example;lr>", "ours", "both"])
 def test_the_service_route_is_followed_whatever_is_preloaded(way: str) -> None:
     edge = Edge()
@@ -97,7 +97,7 @@ def test_the_service_route_is_followed_whatever_is_preloaded(way: str) -> None:
     assert edge.at_core().values("Route") == [edge.service_route]
 
 
-@rfc("24.229-5.2.6.3.3")
+@rfc("TS24.229-5.2.6.3.3")
 def test_another_route_may_be_refused() -> None:
     edge = Edge(refuses_routes=True)
     handset = edge.handset()
@@ -108,7 +108,7 @@ def test_another_route_may_be_refused() -> None:
     assert edge.at_core().values("Route") == [edge.service_route]
 
 
-@rfc("7315-4.4", "24.229-4.4.3")
+@rfc("7315-4.4", "TS24.229-4.4.3")
 def test_a_handset_tells_of_its_access_in_its_own_name_only() -> None:
     edge = Edge()
     own = "3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=00101"
@@ -116,7 +116,7 @@ def test_a_handset_tells_of_its_access_in_its_own_name_only() -> None:
     assert edge.at_core().values("P-Access-Network-Info") == [own, "IEEE-802.11"]
 
 
-@rfc("24.229-5.2.1", "24.229-5.2.6.3.4", "7315-4.5")
+@rfc("TS24.229-5.2.1", "TS24.229-5.2.6.3.4", "7315-4.5")
 def test_what_the_network_tells_itself_is_not_told_to_the_caller() -> None:
     edge = Edge()
     handset = edge.handset()
@@ -162,7 +162,7 @@ def test_privacy_may_be_required_of_this_proxy_and_nothing_unknown() -> None:
 # Requests to handsets ---------------------------------------------------------------------------------------------
 
 
-@rfc("24.229-5.2.6.4.3", "5626-5.3", "3327-5.2")
+@rfc("TS24.229-5.2.6.4.3", "5626-5.3", "3327-5.2")
 def test_a_request_by_our_path_goes_to_the_flow_that_it_names() -> None:
     edge = Edge()
     handset = edge.handset(transport="TCP")
@@ -192,7 +192,7 @@ def test_the_network_reaches_nobody_without_a_path_of_ours() -> None:
     assert not handset.requests
 
 
-@rfc("24.229-5.2.6.4.4", "7315-4.2", "7315-4.6")
+@rfc("TS24.229-5.2.6.4.4", "7315-4.2", "7315-4.6")
 def test_a_response_of_a_handset_is_from_who_was_called_and_charged_as_its_request() -> None:
     edge = Edge()
     handset = edge.handset()
@@ -208,7 +208,7 @@ def test_a_response_of_a_handset_is_from_who_was_called_and_charged_as_its_reque
         assert vector == f'{VECTOR};term-ioi="Type 1visited.example"'
 
 
-@rfc("24.229-5.2.6.4.4")
+@rfc("TS24.229-5.2.6.4.4")
 @pytest.mark.parametrize(("preferred", "told"), [(IDENTITIES[1], IDENTITIES[1]), (f"<{SECRET}>", IDENTITIES[0])])
 def test_a_callee_may_prefer_one_of_his_identities(preferred: str, told: str) -> None:
     edge = Edge()
@@ -260,7 +260,7 @@ def test_privacy_that_cannot_be_given_is_refused_where_it_is_critical(privacy: s
 # Within dialogs ---------------------------------------------------------------------------------------------------
 
 
-@rfc("24.229-5.2.6.3.5", "24.229-5.2.6.3.9", "24.229-5.2.6.4.9", "24.229-7.2A.5")
+@rfc("TS24.229-5.2.6.3.5", "TS24.229-5.2.6.3.9", "TS24.229-5.2.6.4.9", "TS24.229-7.2A.5")
 def test_a_dialog_of_a_handset_has_one_charging_identifier() -> None:
     edge = Edge()
     handset = edge.handset()
@@ -282,7 +282,7 @@ def test_a_dialog_of_a_handset_has_one_charging_identifier() -> None:
     assert icid(edge.at_core()) != icid(invite)
 
 
-@rfc("24.229-5.2.6.3.5", "24.229-5.2.6.4.4", "24.229-7.2A.5")
+@rfc("TS24.229-5.2.6.3.5", "TS24.229-5.2.6.4.4", "TS24.229-7.2A.5")
 def test_a_dialog_to_a_handset_keeps_the_identifier_that_it_came_with() -> None:
     edge = Edge()
     handset = edge.handset()
@@ -332,7 +332,7 @@ def test_who_is_private_when_a_dialog_begins_stays_so(is_caller: bool) -> None:
     assert len(edge.first_hop.dialogs) == 0
 
 
-@rfc("24.229-5.2.1", "24.229-5.2.6.4.9")
+@rfc("TS24.229-5.2.1", "TS24.229-5.2.6.4.9")
 def test_from_handset_to_handset_nothing_goes_that_only_the_network_knows() -> None:
     edge = Edge()
     one, two = edge.handset(), edge.handset("ue2", identities=["<sip:two@home.example>"])
@@ -368,7 +368,7 @@ WRITTEN = st.sampled_from(
 OTHER = st.tuples(st.sampled_from(["Subject", "Privacy", "X-Any"]), st.sampled_from(["id", "none", "user", ""]))
 
 
-@rfc("24.229-4.4.2", "3325-5")
+@rfc("TS24.229-4.4.2", "3325-5")
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(NAMES, WRITTEN) | OTHER, max_size=6),
@@ -386,7 +386,7 @@ def test_whatever_a_handset_says_it_is_known_by_its_own_identity(
         assert "secret" not in str([line for line in event.request.lines if line[:2].lower() in {"p-", "re"}])
 
 
-@rfc("24.229-4.4.2", "3325-7")
+@rfc("TS24.229-4.4.2", "3325-7")
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(

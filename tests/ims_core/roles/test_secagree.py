@@ -45,7 +45,7 @@ def test_who_asks_in_the_clear_is_told_what_to_choose_from(client: str) -> None:
     assert error.headers == (("Security-Server", OURS),)
 
 
-@rfc("3329-2.3.1", "24.229-5.2.2.4")
+@rfc("3329-2.3.1", "TS24.229-5.2.2.4")
 def test_who_comes_by_tls_is_told_with_the_challenge_and_repeats_it() -> None:
     agreement = SecurityAgreement()
     assert agreement.judge(asked(Security_Client="tls"), SECURE) == OURS
@@ -67,7 +67,7 @@ def test_the_right_list_without_the_security_is_refused() -> None:
     assert refusal(asked(Security_Client="tls", Security_Verify=OURS), PLAIN).status == 494
 
 
-@rfc("3329-2.3.1", "24.229-5.2.2.2")
+@rfc("3329-2.3.1", "TS24.229-5.2.2.2")
 @pytest.mark.parametrize("flow", [PLAIN, SECURE])
 def test_ipsec_is_refused_clearly(flow: Flow) -> None:
     told: list[tuple[Flow, list[str]]] = []
@@ -132,7 +132,7 @@ class Associations:
         return bool(self.set_up)
 
 
-@rfc("24.229-5.2.2.2", "3329-2.3.1")
+@rfc("TS24.229-5.2.2.2", "3329-2.3.1")
 def test_a_manager_of_associations_finds_all_that_it_needs() -> None:
     associations = Associations()
     edge = Edge(agreement=SecurityAgreement(("ipsec-3gpp",), associations=associations))
@@ -157,7 +157,7 @@ def test_ipsec_needs_a_manager() -> None:
         SecurityAgreement(("tls", "ipsec-3gpp"))
 
 
-@rfc("3329-2.3.1", "24.229-5.2.6.3.1")
+@rfc("3329-2.3.1", "TS24.229-5.2.6.3.1")
 @pytest.mark.parametrize(("verify", "status"), [(OURS, 200), ("tls;q=0.1", 494)])
 def test_a_registered_handset_repeats_the_list_in_each_request(verify: str, status: int) -> None:
     edge = Edge(agreement=SecurityAgreement(required=True))
