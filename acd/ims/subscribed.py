@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from acd.sip import CannotStart
+from acd.starting import CannotStart
 from ims_core.subscribers.centre import AuthenticationCentre, aka
 from ims_core.subscribers.database import SequenceLedger, SubscriberDatabase, open_database
 from ims_core.subscribers.directory import Directory
@@ -53,7 +53,10 @@ class Subscribed:
     def by_public(self, uri: str) -> Found | None:
         """See ``Subscribers``."""
         found = self._now().by_public(uri)
-        return found if found is not None or self._database is None else self._database.by_public(uri)
+        if self._database is None or (found is not None and not found.identity.wildcard):
+            return found
+        stored = self._database.by_public(uri)  # one that is exact comes before what is wildcarded here
+        return stored if found is None or (stored is not None and not stored.identity.wildcard) else found
 
     def vector(self, private: str, now: float) -> Vector | None:
         """See ``Subscribers``."""

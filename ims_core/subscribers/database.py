@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
 
+from ims_core.errors import ServerTimeout
 from ims_core.subscribers.centre import AuthenticationCentre, HasKeys
 from ims_core.subscribers.directory import Wildcards, check, forms
 from ims_core.subscribers.identities import PublicIdentity, number_of, public_identity
@@ -222,15 +224,46 @@ class SubscriberTables:
 
 
 class SubscriberDatabase(HasKeys, SubscriberTables):
-    """The ``Subscribers`` of a file, with the authentication centre that makes their vectors."""
+    """The ``Subscribers`` of a file, with the authentication centre that makes their vectors.
+
+    Raises ``ServerTimeout`` where the file cannot be read, which is logged when it begins; ``failures`` counts it.
+    """
 
     def __init__(self, database: sqlite3.Connection, centre: AuthenticationCentre) -> None:
         HasKeys.__init__(self, centre)
         SubscriberTables.__init__(self, database)
+        self._failing = False
+        self.failures = 0
+
+    def by_private(self, private: str) -> Subscriber | None:
+        """See ``Subscribers``."""
+        with self._reading():
+            return super().by_private(private)
+
+    def by_public(self, uri: str) -> Found | None:
+        """See ``Subscribers``."""
+        with self._reading():
+            return super().by_public(uri)
 
     def _keys(self, private: str) -> Aka | None:
-        row = self._database.execute(_BY_PRIVATE, (private,)).fetchone()
-        return None if row is None or row[0] is None else Aka(row[0], row[1], row[2], tuple(row[4].split()))
+        with self._reading():
+            row = self._database.execute(_BY_PRIVATE, (private,)).fetchone()
+            return None if row is None or row[0] is None else Aka(row[0], row[1], row[2], tuple(row[4].split()))
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            self.failures += 1
+            if not self._failing:
+                self._note_failure(error)
+            raise ServerTimeout("Subscribers cannot be read") from None
+        self._failing = False
+
+    def _note_failure(self, error: sqlite3.Error) -> None:
+        self._failing = True
+        log.error("subscribers.read_failed", error=str(error))
 
 
 def _row(subscriber: Subscriber) -> tuple[str | bytes | None, ...]:

@@ -80,7 +80,7 @@ class Subscribers(Protocol):
     may: ``by_private`` and ``by_public`` out of the user profiles of Server-Assignment, ``vector`` out of a batch
     fetched by Multimedia-Auth (SIP-Number-Auth-Items) and refilled in the background, ``answer`` out of the vectors it
     handed out and remembers until they are answered or expire; ``resynchronise`` is the Multimedia-Auth that carries
-    RAND and AUTS. Whoever asks before the first answer came is told nothing, and the phone repeats its request.
+    RAND and AUTS. All raise ``ServerTimeout`` (504) where nobody can tell, or not yet: the phone repeats its request.
     """
 
     def by_private(self, private: str) -> Subscriber | None:

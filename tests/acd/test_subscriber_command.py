@@ -8,9 +8,9 @@ import pytest
 
 from acd.cli import main
 from acd.config import ConfigError, loads
-from acd.ims.subscribed import FILE, subscribers_of
+from acd.ims.subscribed import FILE, Subscribed, subscribers_of
 from ims_core.subscribers.centre import AuthenticationCentre, aka
-from ims_core.subscribers.database import SubscriberTables, open_database
+from ims_core.subscribers.database import SubscriberDatabase, SubscriberTables, open_database
 from ims_core.subscribers.directory import Directory
 from ims_core.subscribers.identities import public_identity
 from ims_core.subscribers.sequence import SequenceNumbers
@@ -215,3 +215,33 @@ def test_a_configuration_that_is_accepted_makes_a_directory() -> None:
     account = directory.by_private("1001@ims.example")
     assert account is not None
     assert account.credentials == Password("demo")
+
+
+def test_who_is_in_the_database_is_known_beside_the_configuration(tmp_path: Path) -> None:
+    config = loads(SERVER + BOB)
+    file = open_database(tmp_path / FILE)
+    centre = AuthenticationCentre(SequenceNumbers(float), bytes)
+    database = SubscriberDatabase(file, centre)
+    database.put(
+        Subscriber(f"{name}@ims.example", aka(K, op=OP), ((public_identity(f"sip:{identity}@ims.example"),),))
+        for name, identity in (("alice", "alice"), ("desk", "desk-1"), ("bob", "robert"), ("wild", "desk-2!.*!"))
+    )
+    both, alone = (Subscribed(lambda: config, centre, each) for each in (database, None))
+
+    def who(subscribers: Subscribed, identity: str) -> str:
+        found = subscribers.by_public(f"sip:{identity}@ims.example")
+        return found.subscriber.private.partition("@")[0] if found else ""
+
+    asked = ("bob", "alice", "desk-1", "desk-21", "nobody")
+    assert [who(both, identity) for identity in asked] == ["bob", "alice", "desk", "bob", ""]
+    assert [who(alone, identity) for identity in asked] == ["bob", "", "bob", "bob", ""]
+    bob, alice = (both.by_private(f"{name}@ims.example") for name in ("bob", "alice"))
+    assert bob is not None
+    assert bob.credentials == Password("sesame", ("SHA-256",))
+    assert alice is not None
+    vector = both.vector("alice@ims.example", 0.0)
+    assert vector is not None
+    assert both.answer("alice@ims.example", vector.rand) == vector.answer
+    assert not both.resynchronise("alice@ims.example", vector.rand, bytes(14), 0.0)
+    assert both.vector("bob@ims.example", 0.0) is alone.vector("alice@ims.example", 0.0) is None
+    file.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ims_core.errors import ServerTimeout
 from ims_core.messages.uri import parse_uri
 from ims_core.subscribers.centre import AuthenticationCentre, aka
 from ims_core.subscribers.database import SequenceLedger, SubscriberDatabase, open_database
@@ -231,6 +232,26 @@ def test_numbers_that_cannot_be_written_stop_nobody(tmp_path: Path) -> None:
     assert numbers.take("a", NOON) < numbers.take("a", NOON + 70)
     assert ledger.failures == 2
     database.close()
+
+
+def test_a_file_that_cannot_be_read_is_told_to_who_asks(tmp_path: Path) -> None:
+    file = open_database(tmp_path / "subscribers.db")
+    subscribers = SubscriberDatabase(file, new_centre(file))
+    subscribers.put(EVERYBODY)
+    file.execute("ALTER TABLE subscribers RENAME TO elsewhere")
+    for ask in (
+        lambda: subscribers.by_private(ALICE.private),
+        lambda: subscribers.by_public(SIP.uri),
+        lambda: subscribers.vector(ALICE.private, NOON),
+        lambda: subscribers.answer(ALICE.private, bytes(16)),
+        lambda: subscribers.resynchronise(ALICE.private, bytes(16), bytes(14), NOON),
+    ):
+        with pytest.raises(ServerTimeout):
+            ask()
+    assert subscribers.failures == 5
+    file.execute("ALTER TABLE elsewhere RENAME TO subscribers")
+    assert subscribers.by_private(ALICE.private) == ALICE
+    file.close()
 
 
 def test_what_another_process_puts_into_the_file_counts_at_once(tmp_path: Path) -> None:
