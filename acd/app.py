@@ -45,16 +45,8 @@ from acd.policy import agent_profiles, build_distributor, queue_profiles
 from acd.protection import ban_routes
 from acd.routekey import kept_key
 from acd.setuptimes import measure_set_up
-from acd.sip import (
-    CannotStart,
-    Listeners,
-    Place,
-    bind,
-    build_authenticator,
-    build_node,
-    load_certificates,
-    open_stack,
-)
+from acd.sip import Listeners, Place, bind, build_authenticator, build_node, load_certificates, open_stack
+from acd.starting import CannotStart
 from acd.store import CdrStore, StoreError
 from acd.trace import SipTrace
 from acd.trunkapi import trunk_routes

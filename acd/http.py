@@ -37,6 +37,7 @@ from acd.core.agents import AgentState
 from acd.core.floor import AgentSnapshot, QueueSnapshot
 from acd.metrics import Metrics
 from acd.problems import Problem, problem, problems
+from acd.starting import CannotStart
 from acd.store import CdrStore, StoreError
 
 T = TypeVar("T")
@@ -292,6 +293,14 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+async def begin(app: Litestar, listen: HostPort, cleanup: contextlib.AsyncExitStack) -> str:
+    """Serve `app` until `cleanup`; return the address with the real port. Raises CannotStart."""
+    try:
+        return str(await cleanup.enter_async_context(serve(app, listen)))
+    except HttpError as error:
+        raise CannotStart(f"http.listen: {error}") from None
 
 
 @contextlib.asynccontextmanager

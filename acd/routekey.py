@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from acd.sip import CannotStart
+from acd.starting import CannotStart
 
 log = structlog.get_logger()
 

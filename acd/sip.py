@@ -16,6 +16,7 @@ from msgspec.structs import astuple
 from acd.policy import is_number
 from acd.protection import build_door
 from acd.reservation import OPTION
+from acd.starting import CannotStart
 from acd.trunks import Border, build_border
 from ims_core.flow import Address, format_address
 from ims_core.node import Node
@@ -46,10 +47,6 @@ if TYPE_CHECKING:
     from ims_core.security.door import Door
 
 Listeners = dict[tuple[str, Address], str]
-
-
-class CannotStart(Exception):
-    """The server cannot start; the message is one line."""
 
 
 def transport_limits(config: Config) -> TransportLimits:

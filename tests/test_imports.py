@@ -57,6 +57,7 @@ SHELLS = {
     "acd.externalleg": "the wait for an external number",
     "acd.http": "the HTTP socket",
     "acd.ims.hops": "the chance in identifiers",
+    "acd.ims.process": "a process of CSCFs: its tasks and clock",
     "acd.ims.serving": "the keys of nonces, which are drawn at each start",
     "acd.ims.subscribed": "the file of subscribers, and the chance in their challenges",
     "acd.journal.store": "a thread that writes facts to disk",

@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from acd.config.ims import HopName
     from acd.ims.places import Found
     from acd.trunks import Border
+    from ims_core.errors import ServiceUnavailable
     from ims_core.messages.message import Request
     from ims_core.node import Node
     from ims_core.roles.pcscf_hop import PcscfHop
     from ims_core.roles.routing import Decision
     from ims_core.transport.tls import Tls
+
+    Places = Mapping[HopName, Found]
 
 
 class Hop:
@@ -54,6 +57,15 @@ class Hop:
         names = config.emergency.trunks if self.edge is not None else ()
         own = {name: replace(config.trunks[name], register=False) for name in names if name in config.trunks}
         self._trunks.follow(replace(config, trunks=own))
+        self.stack.flush()
+
+    def close(self, refusal: ServiceUnavailable) -> None:
+        """Take no new calls from now on, but those for emergencies."""
+        self.node.door.closing = refusal
+
+    def settle(self) -> None:
+        """Have the node act on what was changed, and send what follows from it."""
+        self.node.settle()
         self.stack.flush()
 
     def begin(self, config: Config) -> None:
@@ -83,13 +95,16 @@ async def open_hops(config: Config, tls: Tls | None, cleanup: AsyncExitStack) ->
 def build_hops(
     present: Callable[[], Config],
     opened: Opened,
-    found: Mapping[HopName, Found],
+    found: Places,
     cleanup: AsyncExitStack,
     *,
     route_key: bytes,
-    beside: Border,
+    beside: Border | None = None,
 ) -> list[Hop]:
-    """Build the hops; ``beside`` them is the border of the engine's own element. Raises ``CannotStart``."""
+    """Build the hops; ``beside`` them is the border of the engine's own element, if there is one.
+
+    Raises ``CannotStart``.
+    """
     builders = {"pcscf": _pcscf, "scscf": _scscf}
     return [
         builders[name](_place(present, name, listeners, found, route_key), stack, found, cleanup, beside)
@@ -97,9 +112,7 @@ def build_hops(
     ]
 
 
-def _place(
-    present: Callable[[], Config], name: Cscf, listeners: Listeners, found: Mapping[HopName, Found], route_key: bytes
-) -> Place:
+def _place(present: Callable[[], Config], name: Cscf, listeners: Listeners, found: Places, route_key: bytes) -> Place:
     domain = present().server.domain
     here = [*listeners.values(), *(format_address(local) for _, local in listeners)]
     uri = parse_uri(found[name].uri)
@@ -109,7 +122,7 @@ def _place(
     return Place(present, ids, domains, Location(), listeners, route_key)
 
 
-def _pcscf(place: Place, stack: Stack, found: Mapping[HopName, Found], _cleanup: AsyncExitStack, beside: Border) -> Hop:
+def _pcscf(place: Place, stack: Stack, found: Places, _cleanup: AsyncExitStack, beside: Border | None) -> Hop:
     border = build_border(place.present, ids=place.ids, domains=place.domains, clock=place.clock, beside=beside)
     home = found["scscf"]
     edge = pcscf_hop(
@@ -127,7 +140,7 @@ def _pcscf(place: Place, stack: Stack, found: Mapping[HopName, Found], _cleanup:
     return hop
 
 
-def _scscf(place: Place, stack: Stack, found: Mapping[HopName, Found], cleanup: AsyncExitStack, beside: Border) -> Hop:
+def _scscf(place: Place, stack: Stack, found: Places, cleanup: AsyncExitStack, beside: Border | None) -> Hop:
     config, clock = place.present(), place.clock
     bindings = BindingsStore(config.storage.path / "registrations.sqlite", clock=clock)
     if config.registrar.survive_restart:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from acd.routekey import LENGTH, kept_key
-from acd.sip import CannotStart
+from acd.starting import CannotStart
 
 
 def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
