@@ -63,10 +63,9 @@ class ServingCscf:
     servers; numbers for which ``is_service`` says so are those of the server ``service``. ``is_trusted`` tells whether
     a request comes from inside the trust domain. ``leaving`` decides about what is for none of our users, sent by or
     diverted for one of them, whose identity it is given; None: it is not for anybody else either. What it forwards as
-    it is leaves the trust domain.
-    ``towards_user`` does the part of a P-CSCF in the same process. ``watched`` names the service that takes
-    subscriptions to the ``reg`` event package, with the subscriber's URI as identity. ``network`` is our name for
-    charging.
+    it is leaves the trust domain. ``towards_user`` does the part of a P-CSCF in the same process. ``watched`` names the
+    service that takes subscriptions to the ``reg`` event package, with the subscriber's URI as identity. ``network`` is
+    our name for charging.
 
     ``sessions`` counts by session case how often the services of a user began.
     """
@@ -101,19 +100,20 @@ class ServingCscf:
     # Which session case (5.4.3.1) ---------------------------------------------------------------------------
 
     def route(self, request: Request, flow: Flow, now: float) -> Decision:
-        """Decide about a request as a hop of its own. Raises a ``SipError`` to refuse it."""
+        """Decide about a request as a hop of its own. Raises a ``SipError`` to refuse it.
+
+        5.4.3.2 and 5.4.3.3 speak of requests that are "received either from a functional entity within the same trust
+        domain" or carry a valid identifier. Of anybody else this element takes what is for itself, a ping.
+        """
         entry = self.entry(request)
         is_trusted = self._is_trusted(request, flow)
         if entry.token:
             return self._resume(request, entry, now, is_trusted=is_trusted)
+        if not is_trusted and (entry.originating or not self._is_here(request.target)):
+            raise Forbidden
         if entry.originating:
-            if not is_trusted:
-                raise Forbidden
             by_server = entry.originating == "server"
             return self.originating(request, self._sender(request), now, by_server=by_server, beyond=entry.beyond)
-        if not is_trusted:
-            request = request.copy()
-            disbelieve(request)
         return self.terminating(request, now)
 
     def entry(self, request: Request) -> Entry:
@@ -189,11 +189,10 @@ class ServingCscf:
         not registered and whose services take no notice of that.
         """
         target = request.target
-        if target.scheme != "tel":
-            if not self._domains.serves(target):
-                raise Forbidden("Domain not served")
-            if not target.user:
-                return ToService(HERE, caller_of(request), request)
+        if target.scheme != "tel" and not self._domains.serves(target):
+            raise Forbidden("Domain not served")
+        if self._is_here(target):
+            return ToService(HERE, caller_of(request), request)
         if self._is_service(_number(target)):
             return along(self.services.hand(self._service, request), self._answering(request))
         identity, found = self._find(target)
@@ -290,12 +289,13 @@ class ServingCscf:
 
     # Whom a URI names (5.3.2.1) -----------------------------------------------------------------------------
 
+    def _is_here(self, target: Uri) -> bool:
+        return target.scheme != "tel" and not target.user and self._domains.serves(target)
+
     def _is_ours(self, target: Uri) -> bool:
         if self._is_service(_number(target)) and (target.scheme == "tel" or self._domains.serves(target)):
             return True
-        if target.scheme != "tel" and not target.user:
-            return self._domains.serves(target)
-        return self._find(target)[1] is not None
+        return self._is_here(target) or self._find(target)[1] is not None
 
     def _find(self, target: Uri) -> tuple[str, Found | None]:
         """Return the identity that a URI names, and whose it is; what is at an address of ours is of our domain."""
