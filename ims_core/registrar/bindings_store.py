@@ -10,11 +10,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any, Protocol
 
 import structlog
 
@@ -25,22 +26,20 @@ from ims_core.registrar.location import Binding, BindingRefreshed, BindingRemove
 
 _Row = tuple[str | bytes | float | None, ...]
 
-_VERSION = 4
+_VERSION = 5
 _CREATE = """
 CREATE TABLE bindings (
     number INTEGER PRIMARY KEY,
     aor, contact, call_id, cseq, expires_at, q, instance, path,
     by_flow, transport, local_host, local_port, remote_host, remote_port,
-    reg_id, private
+    reg_id, private, beside
 )
 """
-_UPGRADES = {
-    2: ("ALTER TABLE bindings ADD COLUMN reg_id", "ALTER TABLE bindings ADD COLUMN private"),
-    3: ("ALTER TABLE bindings ADD COLUMN private",),
-}
+_ADDED = tuple(f"ALTER TABLE bindings ADD COLUMN {column}" for column in ("reg_id", "private", "beside"))
+_UPGRADES = {2: _ADDED, 3: _ADDED[1:], 4: _ADDED[2:]}
 _SELECT = "SELECT * FROM bindings ORDER BY number"
 _INSERT = "INSERT OR REPLACE INTO bindings VALUES "
-_PLACES = f"({', '.join('?' * 17)})"
+_PLACES = f"({', '.join('?' * 18)})"
 _RENEW = (
     "UPDATE bindings SET call_id = new.column2, cseq = new.column3, expires_at = new.column4 FROM (VALUES {}) AS new "
     "WHERE number = new.column1"
@@ -52,8 +51,18 @@ MAX_PENDING = 500_000
 log = structlog.get_logger()
 
 
+class Beside(Protocol):
+    """What somebody knows of bindings beside what they say themselves: it is kept with them."""
+
+    def written(self, binding: Binding) -> str:
+        """Return it as text, empty for nothing; the thread that writes asks."""
+
+    def restored(self, binding: Binding, text: str) -> None:
+        """Take back what ``written`` returned for a binding that is there again."""
+
+
 class BindingsStore:
-    """Keeps the bindings of a ``Location`` in the SQLite file ``path``.
+    """Keeps the bindings of a ``Location`` in the SQLite file ``path``, with what is known ``beside`` them.
 
     ``restore`` first, then ``start``; hand every ``LocationEvent`` to ``note``; ``close`` at the end. ``clock`` must be
     the clock of the location's ``now``; what is stored are seconds since 1970 as ``unix_time`` tells them.
@@ -67,8 +76,10 @@ class BindingsStore:
         interval: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         unix_time: Callable[[], float] = time.time,
+        beside: Beside | None = None,
     ) -> None:
         self._path = path
+        self._beside = beside
         self._interval = interval
         self._clock = clock
         self._unix_time = unix_time
@@ -110,6 +121,8 @@ class BindingsStore:
                 location.add(binding)
                 self._pending[binding.number] = binding
                 restored += 1
+                if self._beside is not None and (text := _text(row[-1])):
+                    self._beside.restored(binding, text)
         log.info("bindings_store.loaded", path=str(self._path), bindings=restored)
         return restored
 
@@ -138,7 +151,12 @@ class BindingsStore:
             return
         offset = self._unix_time() - self._clock()
         gone = [(number,) for number, binding in self._pending.items() if binding is None]
-        rows = [_row(binding, offset) for binding in self._pending.values() if binding is not None]
+        beside = self._beside
+        rows = [
+            _row(binding, offset, "" if beside is None else beside.written(binding))
+            for binding in self._pending.values()
+            if binding is not None
+        ]
         lifetimes: list[_Row] = [
             (number, _storable(binding.call_id), binding.cseq, binding.expires_at + offset)
             for number, binding in self._renewed.items()
@@ -250,7 +268,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _row(binding: Binding, offset: float) -> _Row:
+def _row(binding: Binding, offset: float, beside: str) -> _Row:
     flow = binding.flow
     return (
         binding.number,
@@ -266,13 +284,16 @@ def _row(binding: Binding, offset: float) -> _Row:
         *((None,) * 5 if flow is None else (flow.transport, *flow.local, *flow.remote)),
         binding.reg_id,
         _storable(binding.private),
+        _storable(beside),
     )
 
 
 def _binding(row: _Row, offset: float) -> Binding | None:
     """What ``_row`` made a row from; None when somebody else wrote the row."""
     try:
-        _, aor, contact, call_id, cseq, expires_at, q, instance, path, by_flow, *flow, reg_id, private = _texts(row)
+        _, aor, contact, call_id, cseq, expires_at, q, instance, path, by_flow, *flow, reg_id, private = map(
+            _text, row[:-1]
+        )
         return Binding(
             str(aor),
             str(contact),
@@ -300,5 +321,5 @@ def _storable(text: str) -> str | bytes:
     return text if text.isascii() else text.encode("utf-8", "surrogateescape")
 
 
-def _texts(row: _Row) -> Iterator[str | float | None]:
-    return (value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value for value in row)
+def _text(value: str | bytes | float | None) -> Any:
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -75,9 +76,14 @@ class Registered:
 class Told(NamedTuple):
     """What the 200 to a REGISTER told about a binding, and whether its sender authenticates by AKA."""
 
-    identities: IdentitySet
+    associated: tuple[str, ...]
     service_route: tuple[str, ...]
     by_aka: bool
+
+    @property
+    def identities(self) -> IdentitySet:
+        """The identities, read."""
+        return identity_set(self.associated)
 
 
 class Handsets:
@@ -125,10 +131,9 @@ class Handsets:
         Raises ``SipError`` where To names nobody.
         """
         to = request.to
-        associated = response.values("P-Associated-URI")[:MOST_IDENTITIES]
-        identities = identity_set(associated or [f"<{to.uri_text}>"])
-        aor = next(iter(identities.plain), canonical(to.uri))
-        told = Told(identities, tuple(response.values("Service-Route")), by_aka)
+        associated = response.values("P-Associated-URI")[:MOST_IDENTITIES] or [f"<{to.uri_text}>"]
+        told = Told(tuple(associated), tuple(response.values("Service-Route")), by_aka)
+        aor = next(iter(told.identities.plain), canonical(to.uri))
         known = {*self._aors.get(canonical(to.uri), ()), aor}
         contacts = request.values("Contact")[:MOST_CONTACTS]
         if contacts == ["*"]:
@@ -162,10 +167,10 @@ class Handsets:
                 held = None
             if held is None:
                 self.location.add(new)
-                held = new
+                self._learn(new, told)
             else:
+                self._learn(held, told)
                 self.location.refresh(held, new)
-            self._learn(held, told)
 
     def changed(self, event: LocationEvent) -> None:
         """Forget what was told of a binding that is gone."""
@@ -173,6 +178,22 @@ class Handsets:
             told = self._told.pop(event.binding.number, None)
             if told is not None and event.aor not in self.location:
                 self._unlearn(event.aor, told.identities)
+
+    # Kept over a restart (``bindings_store.Beside``) ------------------------------------------------------------
+
+    def written(self, binding: Binding) -> str:
+        """Return what was told of a binding as text."""
+        told = self._told.get(binding.number)
+        return "" if told is None else json.dumps(told)
+
+    def restored(self, binding: Binding, text: str) -> None:
+        """Take back what was told of a binding that is there again; what cannot be read is nothing."""
+        try:
+            associated, service_route, by_aka = json.loads(text)
+            told = Told(tuple(map(str, associated)), tuple(map(str, service_route)), bool(by_aka))
+        except (ValueError, TypeError):
+            return
+        self._learn(binding, told)
 
     # Inside ---------------------------------------------------------------------------------------------------
 
@@ -185,7 +206,7 @@ class Handsets:
 
     def _learn(self, binding: Binding, told: Told) -> None:
         before = self._told.get(binding.number)
-        if before is not None and before.identities is not told.identities:
+        if before is not None and before.associated != told.associated:
             self._unlearn(binding.aor, before.identities)
         self._told[binding.number] = told
         for key in told.identities.plain:

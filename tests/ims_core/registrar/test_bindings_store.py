@@ -35,11 +35,13 @@ class Clock:
 class Run:
     """A location and its store from start to end, written when told."""
 
-    def __init__(self, path: Path, clock: Clock | None = None, *, interval: float = 3600.0) -> None:
+    def __init__(
+        self, path: Path, clock: Clock | None = None, *, interval: float = 3600.0, beside: "Notes | None" = None
+    ) -> None:
         self.clock = clock or Clock()
         self.location = Location()
         self.store = BindingsStore(
-            path, interval=interval, clock=lambda: self.clock.now, unix_time=lambda: self.clock.unix
+            path, interval=interval, clock=lambda: self.clock.now, unix_time=lambda: self.clock.unix, beside=beside
         )
 
     def add(self, contact: str = "sip:alice@127.0.0.1:5070", flow: Flow | None = UDP, **fields: Any) -> Binding:
@@ -104,12 +106,38 @@ def test_whose_a_contact_is_outlives_a_restart(path: Path) -> None:
     assert binding.private == "älice@ims.example"
 
 
+class Notes:
+    """What is known of bindings beside what they say themselves: the same of each."""
+
+    def __init__(self, text: str = "") -> None:
+        self.text = text
+        self.given_back: dict[str, str] = {}
+
+    def written(self, binding: Binding) -> str:
+        return self.text
+
+    def restored(self, binding: Binding, text: str) -> None:
+        self.given_back[binding.contact] = text
+
+
+@pytest.mark.parametrize("text", ["known beside", "ä\udcff", ""])
+def test_what_is_known_beside_a_binding_is_kept_with_it(path: Path, text: str) -> None:
+    first = Run(path, beside=Notes(text))
+    first.add()
+    first.end()
+    notes = Notes()
+    second = Run(path, first.clock.after(20), beside=notes)
+    assert second.store.restore(second.location, {("UDP", LOCAL)}) == 1
+    assert notes.given_back == ({"sip:alice@127.0.0.1:5070": text} if text else {})
+
+
 def test_the_file_of_the_former_version_gets_what_it_lacks(path: Path) -> None:
     run = Run(path)
     run.add(reg_id=2, instance="<urn:uuid:1>")
     run.end()
     with contextlib.closing(sqlite3.connect(path)) as database, database:
-        database.execute("ALTER TABLE bindings DROP COLUMN private")
+        for column in ("private", "beside"):
+            database.execute(f"ALTER TABLE bindings DROP COLUMN {column}")
         database.execute("PRAGMA user_version = 3")
     again = Run(path, run.clock.after(1))
     assert again.store.restore(again.location, {("UDP", LOCAL)}) == 1

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from ims_core.flow import Flow
 from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.uri import parse_uri
+from ims_core.registrar.bindings_store import BindingsStore
+from ims_core.registrar.location import BindingAdded
+from ims_core.roles.handsets import Handsets
 from tests.kit.edge import HOME, IDENTITIES, NUMBER, PCSCF, PUBLIC, Edge, Handset
 
 rfc = pytest.mark.rfc
@@ -194,3 +198,33 @@ def test_who_offers_to_keep_its_flow_alive_is_told_how_often() -> None:
     edge.answer(200, headers=[("Contact", f"{handset.contact};expires=600")])
     sent = edge.network.packets("200 REGISTER", by=PCSCF)[-1].message
     assert ";keep=120;" in sent.top_via_text
+
+
+def test_what_is_known_of_handsets_outlives_a_restart(tmp_path: Path) -> None:
+    before, after = Edge(), Edge()
+    handset = before.handset()
+    with_tcp = before.handset("ue2", "TCP")
+    listeners = [("UDP", PCSCF), ("TCP", PCSCF)]
+    path, clock = tmp_path / "handsets.sqlite", before.network.clock
+    store = BindingsStore(path, clock=clock, unix_time=clock, beside=before.handsets)
+    for binding in before.location:
+        store.note(BindingAdded(binding.aor, binding, first=True))
+    store.start()
+    store.close()
+    again = BindingsStore(path, clock=clock, unix_time=clock, beside=after.handsets)
+    assert again.restore(after.location, listeners) == 1
+    flow = handset_flow(before, handset)
+    known = after.handsets.sender(flow, [parse_uri(PUBLIC)])
+    assert known is not None
+    assert (known.identities.values, known.service_route) == (IDENTITIES, (before.service_route,))
+    assert after.handsets.sender(handset_flow(before, with_tcp), [parse_uri(PUBLIC)]) is None, "its connection is gone"
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "[]", "[1, 2, 3]", "{}", "null"])
+def test_what_nobody_has_written_is_nothing(text: str) -> None:
+    edge = Edge()
+    edge.handset()
+    (binding,) = edge.location
+    fresh = Handsets(edge.location)
+    fresh.restored(binding, text)
+    assert len(fresh) == 0
