@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ims_core.errors import ServiceUnavailable
     from ims_core.messages.message import Request
     from ims_core.node import Node
+    from ims_core.registrar.bindings_store import Beside
     from ims_core.roles.pcscf_hop import PcscfHop
     from ims_core.roles.routing import Decision
     from ims_core.transport.tls import Tls
@@ -50,13 +51,13 @@ class Hop:
         self.node = node
         self.serving: Serving | None = None
         self.edge: PcscfHop | None = None
-        self._trunks = Trunks(node, border)
+        self.trunks = Trunks(node, border)
 
     def follow(self, config: Config) -> None:
         """Have the trunks for emergencies that a P-CSCF calls; they are registered with by the application server."""
         names = config.emergency.trunks if self.edge is not None else ()
         own = {name: replace(config.trunks[name], register=False) for name in names if name in config.trunks}
-        self._trunks.follow(replace(config, trunks=own))
+        self.trunks.follow(replace(config, trunks=own))
         self.stack.flush()
 
     def close(self, refusal: ServiceUnavailable) -> None:
@@ -122,7 +123,7 @@ def _place(present: Callable[[], Config], name: Cscf, listeners: Listeners, foun
     return Place(present, ids, domains, Location(), listeners, route_key)
 
 
-def _pcscf(place: Place, stack: Stack, found: Places, _cleanup: AsyncExitStack, beside: Border | None) -> Hop:
+def _pcscf(place: Place, stack: Stack, found: Places, cleanup: AsyncExitStack, beside: Border | None) -> Hop:
     border = build_border(place.present, ids=place.ids, domains=place.domains, clock=place.clock, beside=beside)
     home = found["scscf"]
     edge = pcscf_hop(
@@ -134,7 +135,13 @@ def _pcscf(place: Place, stack: Stack, found: Places, _cleanup: AsyncExitStack, 
     )
     node = assemble(place, edge, door_of(place, border), border)
     put_first(edge.first_hop, node)
-    node.on_location = edge.handsets.changed
+    keep = _kept(place, cleanup, "handsets.sqlite", edge.handsets)
+
+    def on_location(event: LocationEvent) -> None:
+        keep(event)
+        edge.handsets.changed(event)
+
+    node.on_location = on_location
     hop = Hop("pcscf", stack, place.listeners, node, border)
     hop.edge = edge
     return hop
@@ -142,9 +149,7 @@ def _pcscf(place: Place, stack: Stack, found: Places, _cleanup: AsyncExitStack, 
 
 def _scscf(place: Place, stack: Stack, found: Places, cleanup: AsyncExitStack, beside: Border | None) -> Hop:
     config, clock = place.present(), place.clock
-    bindings = BindingsStore(config.storage.path / "registrations.sqlite", clock=clock)
-    if config.registrar.survive_restart:
-        bindings.restore(place.location, list(place.listeners))
+    keep = _kept(place, cleanup, "registrations.sqlite")
     border = build_border(place.present, ids=place.ids, domains=place.domains, clock=clock, beside=beside)
     server = found["as"].uri
     relay = build_relay(place)
@@ -168,16 +173,26 @@ def _scscf(place: Place, stack: Stack, found: Places, cleanup: AsyncExitStack, b
     door = door_of(place, border)
     node = assemble(place, serving.router, door, border)
     serving.follow(node, door)
-    if config.registrar.survive_restart:
-        bindings.start()
-        cleanup.callback(bindings.close)
 
     def on_location(event: LocationEvent) -> None:
-        if config.registrar.survive_restart:
-            bindings.note(event)
+        keep(event)
         serving.registrations.note(event)
 
     node.on_location = on_location
     hop = Hop("scscf", stack, place.listeners, node, border)
     hop.serving = serving
     return hop
+
+
+def _kept(
+    place: Place, cleanup: AsyncExitStack, file: str, beside: Beside | None = None
+) -> Callable[[LocationEvent], object]:
+    """Bring back the bindings of the last run and keep those of this one; return what is to be told of changes."""
+    config = place.present()
+    if not config.registrar.survive_restart:
+        return lambda event: None
+    bindings = BindingsStore(config.storage.path / file, clock=place.clock, beside=beside)
+    bindings.restore(place.location, list(place.listeners))
+    bindings.start()
+    cleanup.callback(bindings.close)
+    return bindings.note
