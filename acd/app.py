@@ -6,13 +6,11 @@ import asyncio
 import gc
 import os
 import random
-import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,12 +20,14 @@ import uvloop
 
 from acd import facts, http
 from acd import log as logs
+from acd.assembly import put_together
 from acd.changes import change_routes
 from acd.control import Control
 from acd.engine import Engine
 from acd.guide import guide
+from acd.ims.api import registration_routes
+from acd.ims.figures import ImsFigures
 from acd.ims.hops import Hop, build_hops, open_hops
-from acd.ims.own import build_application, build_together
 from acd.ims.places import find
 from acd.ims.process import start_cscfs
 from acd.journal.port import Tee
@@ -35,29 +35,22 @@ from acd.journal.queue_log_file import QueueLogFile
 from acd.journal.routes import journal_routes
 from acd.journal.run import begin as begin_run
 from acd.journal.schema import JournalError
-from acd.journal.store import JournalCounters, SqliteJournal
+from acd.journal.store import SqliteJournal
 from acd.kpi.api import kpis
 from acd.kpi.live import LiveFigures
-from acd.live import LiveFloor
-from acd.metrics import Metrics
 from acd.outbox import Outbox
-from acd.policy import agent_profiles, build_distributor, queue_profiles
+from acd.policy import agent_profiles, queue_profiles
 from acd.protection import ban_routes
 from acd.routekey import kept_key
 from acd.setuptimes import measure_set_up
-from acd.sip import Listeners, Place, bind, build_authenticator, build_node, load_certificates, open_stack
+from acd.sip import Listeners, bind, load_certificates, open_stack
 from acd.starting import CannotStart
 from acd.store import CdrStore, StoreError
-from acd.trace import SipTrace
 from acd.trunkapi import trunk_routes
-from acd.trunks import build_border
 from acd.uploadapi import upload_routes
 from acd.uploader import Uploader
 from ims_core.build import IS_COMPILED
-from ims_core.flow import Flow, format_address
-from ims_core.ids import Ids
-from ims_core.registrar.bindings_store import BindingsStore
-from ims_core.registrar.location import Domains, Location, LocationEvent
+from ims_core.flow import format_address
 from ims_core.transport.stack import Stack
 from ims_core.transport.tls import Tls, TlsError
 from media.api import MediaUnavailable
@@ -65,11 +58,11 @@ from media.settings import MediaSettings
 from media.supervisor import MediaSupervisor
 
 if TYPE_CHECKING:
+    from litestar.handlers import HTTPRouteHandler
+
     from acd.config import Config
-    from acd.config.ims import HopName
     from acd.config.source import Source
-    from acd.ims.places import Found
-    from acd.journal.port import Journal
+    from acd.ims.serving import Serving
     from acd.journal.recovery import Left
 
 log = structlog.get_logger()
@@ -203,7 +196,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         opened = await open_hops(config, tls, cleanup)
         found = find(config, listeners, {name: bound for name, (_, bound) in opened.items()})
         figures = LiveFigures(config.storage.journal_path, config.server.timezone, time.time)
-        engine, floor = _assemble(
+        engine, floor, serving = put_together(
             config,
             cleanup,
             stack=stack,
@@ -233,22 +226,40 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
             measure_set_up(hop.node, engine.metrics, hop.name)
             hop.begin(config)
             floor.beside.append((hop.stack, hop.node))
-        served = None
-        if config.http.listen is not None:
-            routes = [
-                *http.floor_routes(floor, store),
-                *change_routes(control),
-                *journal_routes(journal),
-                *ban_routes(engine.node.door.guard, engine.loop.time, time.time),
-                *trunk_routes(lambda: engine.trunks.all),
-                kpis(figures),
-                *(upload_routes(uploader) if uploader is not None else ()),
-            ]
-            app = http.create_app(floor, engine.metrics, config.http.token, routes)
-            served = await http.begin(app, config.http.listen, cleanup)
+        routes = [
+            *http.floor_routes(floor, store),
+            *change_routes(control),
+            *journal_routes(journal),
+            *ban_routes(engine.node.door.guard, engine.loop.time, time.time),
+            *trunk_routes(lambda: engine.trunks.all),
+            kpis(figures),
+            *(upload_routes(uploader) if uploader is not None else ()),
+        ]
+        if config.ims.enabled:
+            engine.metrics.registry.register(ImsFigures(hops, serving))
+            routes += _registration_routes(engine, stack, serving, hops)
+        app = http.create_app(floor, engine.metrics, config.http.token, routes)
+        served = await http.begin(app, config.http.listen, cleanup)
         floor.open_for_calls = True
         yield Running(engine, control, listeners, hops, served, tls)
         floor.open_for_calls = False
+
+
+def _registration_routes(
+    engine: Engine, stack: Stack, serving: Serving | None, hops: Sequence[Hop]
+) -> Sequence[HTTPRouteHandler]:
+    """Return the routes of the S-CSCF, if one runs here."""
+
+    def settle() -> None:
+        engine.node.settle()
+        stack.flush()
+
+    if serving is not None:
+        return registration_routes(serving, settle, engine.loop.time, time.time)
+    hop = next((hop for hop in hops if hop.serving is not None), None)
+    if hop is None or hop.serving is None:
+        return ()
+    return registration_routes(hop.serving, hop.settle, engine.loop.time, time.time)
 
 
 async def _begin_run(config: Config, store: CdrStore) -> tuple[SqliteJournal, Left]:
@@ -310,86 +321,6 @@ async def _recall(figures: LiveFigures) -> None:
         figures.resume(None)
 
 
-def _assemble(
-    config: Config,
-    cleanup: AsyncExitStack,
-    *,
-    stack: Stack,
-    media: MediaSupervisor,
-    store: CdrStore,
-    journal: Journal,
-    figures: LiveFigures,
-    log_counters: Callable[[], JournalCounters],
-    uploader: Uploader | None,
-    listeners: Listeners,
-    found: Mapping[HopName, Found],
-    route_key: bytes,
-) -> tuple[Engine, LiveFloor]:
-    """Put the parts together and start to take what comes in."""
-    loop = asyncio.get_running_loop()
-    ids = Ids(random.Random(secrets.randbits(256)).getrandbits)
-    domains = Domains(config.server.domain, [*listeners.values(), *(format_address(local) for _, local in listeners)])
-    location = Location()
-    bindings = BindingsStore(config.storage.path / "bindings.sqlite", clock=loop.time)
-    if config.registrar.survive_restart:
-        bindings.restore(location, list(listeners))
-    engine: Engine | None = None
-    chance = random.Random(secrets.randbits(256)).random
-    distributor = build_distributor(config, loop.time(), chance, epoch=time.time() - loop.time())
-
-    def present() -> Config:
-        return engine.config if engine else config
-
-    border = build_border(present, ids=ids, domains=domains, clock=loop.time)
-    place = Place(present, ids, domains, location, listeners, route_key)
-    authenticator = serving = None
-    if not config.ims.enabled:
-        authenticator = build_authenticator(present)
-        node = build_node(place, authenticator, border)
-    elif config.ims.has_hops:
-        node = build_application(place, found, border)
-    else:
-        node, serving = build_together(place, found, border, cleanup)
-    trace = SipTrace(calls=config.trace.calls, messages=config.trace.messages, utc=_utc) if config.trace.sip else None
-    thresholds = {queue.id: queue.service_level_seconds for queue in config.queues.values()}
-    engine = Engine(
-        config,
-        node=node,
-        border=border,
-        flush=stack.flush,
-        media=media,
-        distributor=distributor,
-        records=store,
-        metrics=Metrics(thresholds, lambda: live.readings()),  # noqa: PLW0108 - live is made below
-        trace=trace,
-        ids=ids,
-        unix=time.time,
-        journal=journal,
-        hop="as" if config.ims.enabled and config.ims.has_hops else "node",
-    )
-    live = LiveFloor(engine, stack, store, trace, figures, log_counters, authenticator, uploader)
-
-    def on_location(event: LocationEvent) -> None:
-        if keeps and not event.binding.fixed:
-            bindings.note(event)
-        engine.on_location(event)
-        if serving is not None and not event.binding.fixed:
-            serving.registrations.note(event)
-
-    keeps = config.registrar.survive_restart
-    node.on_location = on_location
-    if keeps:
-        bindings.start()
-        cleanup.callback(bindings.close)
-    node.courier.on_failed = _note_failed_server
-    stack.tap = trace.see if trace is not None else None
-    return engine, live
-
-
-def _note_failed_server(flow: Flow, cause: str) -> None:
-    log.info("server.failed", server=str(flow), cause=cause)
-
-
 def _make_directories(config: Config) -> None:
     for directory in (config.storage.path, config.storage.recordings_path):
         try:
@@ -417,7 +348,3 @@ def _last_talks(store: CdrStore) -> dict[str, str]:
     except StoreError as error:
         log.warning("cdr.read_failed", error=str(error))
         return {}
-
-
-def _utc() -> datetime:
-    return datetime.now(UTC)

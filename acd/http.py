@@ -295,8 +295,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def begin(app: Litestar, listen: HostPort, cleanup: contextlib.AsyncExitStack) -> str:
-    """Serve `app` until `cleanup`; return the address with the real port. Raises CannotStart."""
+async def begin(app: Litestar, listen: HostPort | None, cleanup: contextlib.AsyncExitStack) -> str | None:
+    """Serve `app` until `cleanup`; return the address with the real port, None where none is wanted.
+
+    Raises CannotStart.
+    """
+    if listen is None:
+        return None
     try:
         return str(await cleanup.enter_async_context(serve(app, listen)))
     except HttpError as error:

@@ -41,6 +41,7 @@ SHELLS = {
     "media.testing": "tasks of a medium for tests",
     "media.worker": "a process: its loop, clock and signals",
     "acd.app": "the process: its loop, clock, ids and signals",
+    "acd.assembly": "the loop, clock and ids of an engine",
     "acd.call": "the task of one call",
     "acd.context": "the event loop, by name",
     "acd.control": "the lock that has changes come one by one",

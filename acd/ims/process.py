@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from math import ceil
@@ -25,6 +26,7 @@ from acd.routekey import kept_key
 from acd.setuptimes import measure_set_up
 from acd.sip import load_certificates
 from acd.starting import CannotStart
+from acd.trunkview import TrunkView
 from ims_core.errors import ServiceUnavailable
 from ims_core.transport.tls import Tls, TlsError
 
@@ -76,6 +78,9 @@ class Cscfs:
             ready=self.ready(),
             draining=self._draining,
             tasks=len(asyncio.all_tasks(loop)),
+            trunks=[TrunkView.of(trunk) for hop in self.hops for trunk in hop.trunks.all.values()],
+            emergencies=sum((hop.trunks.emergencies.steps for hop in self.hops), Counter()),
+            fallbacks=sum(hop.trunks.fallbacks.counted for hop in self.hops),
         )
 
     def begin(self) -> None:
@@ -140,12 +145,8 @@ async def start_cscfs(config: Config, source: Source) -> AsyncIterator[Cscfs]:
             measure_set_up(hop.node, running.metrics, hop.name)
         running.metrics.registry.register(ImsFigures(hops, None))
         running.begin()
-        if config.http.listen is not None:
-            running.http = await http.begin(
-                http.create_app(running, running.metrics, config.http.token, _routes(hops)),
-                config.http.listen,
-                cleanup,
-            )
+        app = http.create_app(running, running.metrics, config.http.token, _routes(hops))
+        running.http = await http.begin(app, config.http.listen, cleanup)
         yield running
 
 

@@ -101,3 +101,39 @@ def test_who_is_not_registered_is_refused_unless_it_is_an_emergency(bench: Bench
     told.succeed()
     (answer,) = told.heard("SIP/2.0 380")
     assert re.search("<type>emergency</type>", answer)
+
+
+@pytest.mark.rfc("24.229-5.4.1.5")
+@by_each_shape
+def test_an_operator_takes_a_handset_off_the_network(bench: Bench, shape: Shape) -> None:
+    core = Core(bench, shape)
+    handset = Handset(core, 1)
+    handset.register()
+    (registered,) = core.registrar.items("registrations")
+    assert registered["identity"] == f"sip:{NUMBERS[0]}@{DOMAIN}"
+    assert registered["private"] == handset.private
+    before = core.registrar.metrics()
+    assert before["acd_ims_registered_contacts"] == 1
+    assert before["acd_ims_authentications_total{outcome=accepted,scheme=aka}"] == 1
+    assert before["acd_ims_registrations_total{kind=initial}"] == 1
+    status, answer = core.registrar.change("DELETE", f"registrations/tel:{NUMBERS[0]}?reason=rejected")
+    assert (status, answer) == (200, {"contacts": 1})
+    assert core.registrar.items("registrations") == []
+    assert core.registrar.metrics()["acd_ims_registered_contacts"] == 0
+    status, answer = core.registrar.change("DELETE", "registrations/sip:nobody@elsewhere.example")
+    assert (status, answer["detail"]) == (404, "'sip:nobody@elsewhere.example' is nobody's identity")
+    status, answer = core.registrar.change("DELETE", "registrations/nonsense")
+    assert (status, answer["detail"]) == (400, "'nonsense' is no SIP or tel URI")
+
+
+@pytest.mark.rfc("24.229-5.2.2")
+@pytest.mark.parametrize("shape", ["processes", "together"])
+def test_registrations_outlive_a_restart_of_the_s_cscf(bench: Bench, shape: Shape) -> None:
+    core = Core(bench, shape)
+    caller, callee = Handset(core, 1), Handset(core, 2)
+    callee.register()
+    caller.register()
+    core.restart_registrar()
+    phone = callee.waits()
+    caller.calls(NUMBERS[1])
+    phone.succeed()

@@ -39,12 +39,14 @@ class Core:
                 assert _LISTEN.format(at) in (ROOT / "configs" / "ims.toml").read_text()
         own_listen = [f"udp:{LOOPBACK}:{own}", f"tcp:{LOOPBACK}:{own}"]
         self.servers: list[Server] = []
+        self._options: list[dict[str, Any]] = []
         runs = [["pcscf"], ["scscf"], ["as"]] if shape == "processes" else [["pcscf", "scscf", "as"]]
         for run in runs:
             chosen: dict[str, object] = {"sip.listen": own_listen, "ims.run": run, **settings}
             if shape == "processes":
                 chosen["storage.dir"] = str(bench.directory / f"var-{run[0]}")
             options: dict[str, Any] = {"changes": changes, "settings": chosen, "sip_port": pcscf}
+            self._options.append(options)
             self.servers.append(bench.serve("ims.toml", **options))
 
     @property
@@ -55,7 +57,17 @@ class Core:
     @property
     def registrar(self) -> Server:
         """The process that is the S-CSCF."""
-        return self.servers[1 if len(self.servers) > 1 else 0]
+        return self.servers[self._registrar]
+
+    @property
+    def _registrar(self) -> int:
+        return 1 if len(self.servers) > 1 else 0
+
+    def restart_registrar(self) -> None:
+        """Stop the process that is the S-CSCF and start it again."""
+        place = self._registrar
+        self.servers[place].stop()
+        self.servers[place] = self.bench.serve("ims.toml", **self._options[place])
 
 
 class Handset:
