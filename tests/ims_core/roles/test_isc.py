@@ -317,6 +317,28 @@ def test_once_the_caller_heard_it_ring_a_failure_is_a_failure() -> None:
     core.finish()
 
 
+@rfc("3261-16.10", "TS24.229-5.4.3.2")
+@pytest.mark.parametrize("is_at_work", [True, False])
+def test_who_gives_up_gets_no_other_server(is_at_work: bool) -> None:
+    core = Core(patience=2.0)
+
+    def tries(server: Server, event: RequestReceived) -> None:
+        if is_at_work:
+            server.endpoint.reply(event.transaction, 100)
+
+    silent, never = core.server(tries), core.server(returns)
+    core.profiles["alice"] = (criterion(1, silent, ORIGINATING), criterion(2, never, ORIGINATING))
+    core.call(BOB, method="INVITE")
+    core.edge.endpoint.cancel(core.last)
+    core.network.run(1.0)
+    if is_at_work:
+        silent.endpoint.reply(silent.requests[-1].transaction, 487)
+    core.finish()
+    assert not never.seen
+    assert core.final == [487 if is_at_work else 408]
+    assert not core.delivered
+
+
 @rfc("TS24.229-5.4.3.3")
 def test_without_the_last_server_of_who_is_not_registered_he_is_not_there() -> None:
     core = Core()
