@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from tests.peers.conftest import Bench
-from tests.peers.kit.ims import NUMBERS, Core, Handset, Shape
+from tests.peers.kit.ims import NUMBERS, SHAPES, Core, Handset, Shape
 
 pytestmark = pytest.mark.peer("sipp")
 
@@ -28,7 +28,7 @@ def measured(core: Core, stage: str) -> tuple[Counter[Place], dict[Place, float]
     return +counts, seconds
 
 
-@pytest.mark.parametrize("shape", ["hops", "together"])
+@pytest.mark.parametrize("shape", SHAPES)
 def test_every_hop_measures_how_long_it_takes_from_there(bench: Bench, shape: Shape) -> None:
     core = Core(bench, shape)
     caller, callee = Handset(core, 1), Handset(core, 2)
