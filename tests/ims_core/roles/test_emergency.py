@@ -262,7 +262,7 @@ class Scene:
         self.site.assert_idle()
 
 
-@pytest.mark.rfc("3261-16.5", "TS24.229-5.2.10.2", "6442-4.1")
+@pytest.mark.rfc("3261-16.5", "TS24.229-5.2.10.2")
 def test_a_stranger_is_forwarded_as_he_calls_with_his_location() -> None:
     scene = Scene(1)
     headers = [
