@@ -126,6 +126,4 @@ def forms(private: str, implicit: ImplicitSet) -> dict[str, PublicIdentity]:
             found.setdefault(f"tel:{number}", identity)
         for host in hosts:
             found.setdefault(f"sip:{number}@{host}", identity)
-    for identity in implicit:
-        found.pop(identity.uri, None)
     return found

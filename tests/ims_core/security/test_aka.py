@@ -165,6 +165,8 @@ def test_a_wrong_response_is_refused_and_uses_nothing_up() -> None:
     ):
         assert judged(server, text) is Outcome.WRONG
     assert server.verify("INVITE", URI, [credentials], 0.0, host=HOST).outcome is Outcome.WRONG
+    elsewhere = phone.answer(challenge(server), uri="sip:elsewhere.example")
+    assert judged(server, elsewhere) is Outcome.WRONG
     assert judged(server, credentials) is Outcome.ACCEPTED
 
 
@@ -238,6 +240,7 @@ def test_a_nonce_is_for_its_host_its_user_and_its_time() -> None:
     assert judged(server, credentials.replace(ALICE, BOB), now=101) is Outcome.STALE
     assert judged(server, credentials, now=131) is Outcome.STALE
     assert judged(server, re.sub('nonce="..', 'nonce="xx', credentials), now=101) is Outcome.STALE
+    assert judged(server, credentials.replace('nonce="', 'nonce="!', 1), now=101) is Outcome.STALE
     assert judged(authenticator(), credentials, now=101) is Outcome.ACCEPTED  # with the same secret
     assert judged(server, credentials, now=130) is Outcome.ACCEPTED
 
@@ -337,6 +340,15 @@ def test_a_stranger_sees_what_a_subscriber_sees(stranger: str) -> None:
             head = f'Digest username="{user}", realm="{REALM}", nonce="{nonce_text}", uri="{URI}", algorithm=AKAv1-MD5'
             outcomes.append(judged(server, f"{head}, {rest}"))
         assert outcomes == [Outcome.WRONG] * 2
+
+
+def test_not_even_the_keys_that_nobody_has_let_a_stranger_in() -> None:
+    server, stranger = authenticator(), f"001019999999999@{REALM}"
+    params = parse_digest(challenge(server, stranger))
+    assert params is not None
+    res = server._nobody(stranger, base64.b64decode(params["nonce"])[:16]).answer.res
+    credentials = handset(stranger).written(params, "REGISTER", URI, res, nc=1, body=b"")
+    assert judged(server, credentials) is Outcome.WRONG
 
 
 def test_memory_of_answered_nonces_is_bounded() -> None:

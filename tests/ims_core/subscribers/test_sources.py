@@ -100,6 +100,16 @@ def test_a_number_that_is_known_as_sip_is_known_as_tel(source: Source) -> None:
     assert found.identity == SIP
 
 
+def test_an_identity_as_it_stands_comes_before_the_other_form_of_a_number(source: Source) -> None:
+    theirs = Subscriber(f"b@{HOME}", Password("p"), ((SIP,),))
+    ours = Subscriber(f"a@{HOME}", Password("p"), ((TEL,),))
+    subscribers = source((theirs, ours))
+    for uri, owner in ((SIP.uri, theirs), (TEL.uri, ours)):
+        found = subscribers.by_public(uri)
+        assert found is not None
+        assert (found.subscriber, found.identity.uri) == (owner, uri)
+
+
 @pytest.mark.rfc("TS23.003-13.5")
 @pytest.mark.parametrize(
     ("asked", "uri"),
@@ -257,14 +267,18 @@ def test_a_file_that_cannot_be_read_is_told_to_who_asks(tmp_path: Path) -> None:
 def test_what_another_process_puts_into_the_file_counts_at_once(tmp_path: Path) -> None:
     ours, theirs = (open_database(tmp_path / "subscribers.db") for _ in range(2))
     here, there = (SubscriberDatabase(database, new_centre(database)) for database in (ours, theirs))
-    assert here.by_public(f"sip:pbx-1@{HOME}") is None
+    assert here.by_public(f"sip:pbx-1@{HOME}") is there.by_public(f"sip:pbx-1@{HOME}") is None
     there.put(EVERYBODY)
+    assert there.by_public(f"sip:pbx-1@{HOME}") is not None
     assert len(here) == 3
     found = here.by_public(f"sip:pbx-1@{HOME}")
     assert found is not None
     there.put([Subscriber(CAROL.private, CAROL.credentials, (SHARED,))])
     assert here.by_public(f"sip:pbx-1@{HOME}") is None
+    there.put([CAROL])
+    assert there.by_public(f"sip:pbx-1@{HOME}") is not None
     assert there.remove(CAROL.private)
+    assert there.by_public(f"sip:pbx-1@{HOME}") is None
     assert not there.remove(CAROL.private)
     assert here.by_private(CAROL.private) is None
     ours.close()
