@@ -12,6 +12,7 @@ from acd.log import Thrift
 from ims_core.flow import Address, transport_parameter
 from ims_core.messages.uri import is_sos
 from ims_core.proxy.forking import Target
+from ims_core.proxy.forward import Forward
 from ims_core.roles.emergency import Emergency, Plan, Step, Told, Way
 from ims_core.roles.fallback import REFUSALS, Fallback
 from ims_core.trunks.trunk import OUTBOUND
@@ -161,6 +162,10 @@ class Fallbacks:
     def along(self, request: Request) -> Fallback:
         """Return what goes along with a call that leaves as it is."""
         return Fallback(self.refusal, self._noting(request))
+
+    def leaving(self, request: Request, target: Target) -> Forward:
+        """Return how a request leaves for another domain."""
+        return Forward((target,), companion=self.along(request) if request.method == "INVITE" else None)
 
     def to_core(self, request: Request) -> Fallback:
         """Return what goes along with a call from a P-CSCF to its core, of which an answer says that it serves."""

@@ -17,7 +17,6 @@ from acd.trunks import Trunks, build_border
 from ims_core.flow import format_address
 from ims_core.ids import Ids
 from ims_core.messages.uri import parse_uri
-from ims_core.proxy.forward import Forward
 from ims_core.registrar.bindings_store import BindingsStore
 from ims_core.registrar.location import Domains, Location, LocationEvent
 from ims_core.transport.stack import Stack
@@ -35,7 +34,8 @@ if TYPE_CHECKING:
     from ims_core.node import Node
     from ims_core.registrar.bindings_store import Beside
     from ims_core.roles.pcscf_hop import PcscfHop
-    from ims_core.roles.routing import Decision
+    from ims_core.roles.routing import Decision, Router
+    from ims_core.security.door import Door
     from ims_core.transport.tls import Tls
 
     Places = Mapping[HopName, Found]
@@ -123,6 +123,13 @@ def _place(present: Callable[[], Config], name: Cscf, listeners: Listeners, foun
     return Place(present, ids, domains, Location(), listeners, route_key)
 
 
+def _assemble(place: Place, router: Router, door: Door, border: Border) -> Node:
+    """Put a hop together, which lets handsets know what the next one cannot do, as one element of all roles would."""
+    node = assemble(place, router, door, border)
+    node.proxy.policy = node.proxy.policy._replace(passes_unavailable=True)
+    return node
+
+
 def _pcscf(place: Place, stack: Stack, found: Places, cleanup: AsyncExitStack, beside: Border | None) -> Hop:
     border = build_border(place.present, ids=place.ids, domains=place.domains, clock=place.clock, beside=beside)
     home = found["scscf"]
@@ -133,7 +140,7 @@ def _pcscf(place: Place, stack: Stack, found: Places, cleanup: AsyncExitStack, b
         neighbours=neighbours(place.present(), [home]),
         border=border,
     )
-    node = assemble(place, edge, door_of(place, border), border)
+    node = _assemble(place, edge, door_of(place, border), border)
     put_first(edge.first_hop, node)
     keep = _kept(place, cleanup, "handsets.sqlite", edge.handsets)
 
@@ -157,7 +164,7 @@ def _scscf(place: Place, stack: Stack, found: Places, cleanup: AsyncExitStack, b
     def leave(request: Request, user: str) -> Decision | None:
         """Send what is for none of our users to where it may go: the application server has the trunks."""
         if relay is not None and (target := relay.target(request)) is not None:
-            return Forward((target,))
+            return border.fallbacks.leaving(request, target)
         if request.method == "INVITE" and border.leads_out(request, parse_uri(user).user):
             return serving.services.hand(server, request)
         return None
@@ -171,7 +178,7 @@ def _scscf(place: Place, stack: Stack, found: Places, cleanup: AsyncExitStack, b
         leaving=leave,
     )
     door = door_of(place, border)
-    node = assemble(place, serving.router, door, border)
+    node = _assemble(place, serving.router, door, border)
     serving.follow(node, door)
 
     def on_location(event: LocationEvent) -> None:

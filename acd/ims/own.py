@@ -12,7 +12,6 @@ from acd.policy import is_number
 from acd.sip import assemble, build_relay, door_of
 from ims_core.flow import format_address
 from ims_core.messages.uri import parse_uri
-from ims_core.proxy.forward import Forward
 from ims_core.registrar.location import Domains
 from ims_core.roles.application import ApplicationServer
 from ims_core.roles.together import Together
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from ims_core.flow import Flow
     from ims_core.messages.message import Request
     from ims_core.node import Node
+    from ims_core.proxy.forward import Forward
     from ims_core.roles.routing import Decision
 
 SERVICE = "acd"
@@ -65,7 +65,7 @@ def build_together(
 
     def leave(request: Request, user: str) -> Decision | None:
         if relay is not None and (target := relay.target(request)) is not None:
-            return Forward((target,))
+            return border.fallbacks.leaving(request, target)
         return border.leaving(request, parse_uri(user).user)
 
     def is_protected(request: Request, flow: Flow) -> bool:

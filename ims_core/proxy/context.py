@@ -317,13 +317,18 @@ class ResponseContext(Struct, eq=False):
             status = best if isinstance(best, int) else best.status
             if status == 408 and not self.is_invite:
                 endpoint.abandon(self.transaction)  # RFC 4320 4.2: no 408, its sender times out as well
-            elif isinstance(best, int) or status in _NOT_FOR_CALLERS:
+            elif isinstance(best, int) or (status in _NOT_FOR_CALLERS and not self._may_pass(best)):
                 endpoint.reply(self.transaction, _NOT_FOR_CALLERS.get(status, status))
             else:
                 if status in CHALLENGES and len(self._challenges) > 1:
                     best = with_all_challenges(best, [other for other in self._challenges if other is not best])
                 endpoint.respond(self.transaction, best)
         self._let_go()
+
+    def _may_pass(self, unavailable: Response) -> bool:
+        """Whether the sender may be told of a failure that is for proxies otherwise."""
+        is_plain = unavailable.status == 503 and "retry-after" not in unavailable.keys
+        return is_plain and self._proxy.policy.passes_unavailable
 
     def _let_go(self) -> None:
         self._proxy.active.discard(self)

@@ -32,7 +32,9 @@ class ProxyPolicy(NamedTuple):
     ``ring_seconds`` is Timer C, which 16.6 wants above 3 minutes; targets that have others after them ring for
     ``group_seconds``. ``recursion`` follows redirections, which are passed back without it; ``hiding`` keeps the
     inside from peers outside. ``extensions`` are option tags of Proxy-Require that the router understands, lower case:
-    what it forwards must not have them any more.
+    what it forwards must not have them any more. ``passes_unavailable``: a 503 without Retry-After is passed back as it
+    is; among elements of one network it says that calls of that kind are not served, and not that one has too much to
+    do.
     """
 
     ring_seconds: float = 181.0
@@ -40,6 +42,7 @@ class ProxyPolicy(NamedTuple):
     recursion: Recursion | None = None
     hiding: TopologyHiding | None = None
     extensions: frozenset[str] = frozenset()
+    passes_unavailable: bool = False
 
 
 class Way(NamedTuple):

@@ -230,6 +230,21 @@ def test_the_best_response_is_chosen(answers: tuple[int | None, ...], chosen: in
 
 
 @pytest.mark.rfc("3261-16.7")
+@pytest.mark.parametrize(
+    ("passes", "headers", "told"),
+    [(True, (), 503), (True, (("Retry-After", "5"),), 500), (False, (), 500), (False, (("Retry-After", "5"),), 500)],
+)
+def test_within_one_network_a_503_may_say_that_calls_are_not_served(
+    passes: bool, headers: tuple[tuple[str, str], ...], told: int
+) -> None:
+    bench = Forks(1, passes_unavailable=passes)
+    bench.send()
+    bench.reply(503, headers=headers)
+    assert bench.final == [told]
+    bench.finish()
+
+
+@pytest.mark.rfc("3261-16.7")
 def test_all_challenges_reach_the_caller() -> None:
     bench = Forks(3)
     bench.send()
