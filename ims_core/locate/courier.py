@@ -139,7 +139,7 @@ class Courier:
         """
         way = self.way(hop) if type(hop) is str else hop
         if type(way) is Flow:
-            if way.transport != "UDP" or _fits(request):
+            if way.transport != "UDP" or fits(request):
                 if prepare is not None:
                     prepare(request, way)
                 return self.endpoint.request(request, way, user, mark)
@@ -173,7 +173,7 @@ class Courier:
         when there is no way to the hop.
         """
         way = self.way(hop) if type(hop) is str else hop
-        if type(way) is Flow and (way.transport != "UDP" or _fits(ack)):
+        if type(way) is Flow and (way.transport != "UDP" or fits(ack)):
             if prepare is not None:
                 prepare(ack, way)
             data = self.endpoint.send_ack(ack, way)
@@ -325,7 +325,8 @@ class Acknowledgement:
         self._data = endpoint.send_ack(ack, flow)
 
 
-def _fits(request: Request) -> bool:
+def fits(request: Request) -> bool:
+    """Whether a request is sure to go in a datagram where that is the way."""
     return len(request.body) + sum(map(len, request.lines)) < SURELY_FITS
 
 

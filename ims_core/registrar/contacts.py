@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 from ims_core.errors import BadRequest, UnsupportedScheme
@@ -123,6 +124,11 @@ def registration_id(contact: NameAddr) -> int:
     if not number or number >= 2**31:
         raise BadRequest("Malformed reg-id")
     return number
+
+
+def seconds_left(end: float, now: float) -> int:
+    """Return the whole seconds until ``end``, the one that has begun included; floats that are a hair off add none."""
+    return ceil(end - now - 1e-6)
 
 
 def seconds(text: str | None) -> int | None:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ims_core.registrar.registrations import Registrations
     from ims_core.subscribers.subscriber import Aka, Found, ImplicitSet, Password, Subscriber
 
-PROTECTED: Final = frozenset(("yes", "tls-yes", "tls-connected", "ip-assoc-yes", "auth-done"))
+# Not "ip-assoc-yes": a datagram may bear any address, and who wants to deregister others need not see an answer.
+PROTECTED: Final = frozenset(("yes", "tls-yes", "tls-connected", "auth-done"))
 
 
 class ImsEnrolment:

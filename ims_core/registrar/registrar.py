@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from functools import lru_cache
-from math import ceil, inf
+from math import inf
 from typing import TYPE_CHECKING
 
 from ims_core.errors import (
@@ -35,6 +35,7 @@ from ims_core.registrar.contacts import (
     preference,
     registration_id,
     seconds,
+    seconds_left,
 )
 from ims_core.registrar.location import Binding, Domains, Location, Removal
 from ims_core.security.digest import DigestAuthenticator, Outcome, Unauthorized, Verdict
@@ -340,7 +341,7 @@ class Registrar:
         response = response_to(request, 200, to_tag=self._ids.tag())
         keys, lines = response.keys, response.lines
         for binding in self._location.bindings(aor):
-            left = self._max_expires if binding.expires_at == inf else ceil(binding.expires_at - now)
+            left = self._max_expires if binding.expires_at == inf else seconds_left(binding.expires_at, now)
             if left <= 0:  # about to be dropped
                 continue
             value = f"Contact: <{binding.contact}>;expires={left}"

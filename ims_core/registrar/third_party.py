@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from math import ceil, inf
+from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -18,6 +18,7 @@ from ims_core.messages.message import Request, Response
 from ims_core.messages.multipart import join_multipart
 from ims_core.profiles.matching import Facts, matching
 from ims_core.profiles.model import DefaultHandling, Registration, SessionCase
+from ims_core.registrar.contacts import seconds_left
 from ims_core.transactions.machines import TIMEOUT
 from ims_core.ua.xml_text import xml_text
 
@@ -167,8 +168,7 @@ class ThirdParties:
     def _seconds(self, aor: str) -> int:
         """How long the registration lasts at most: as long as the contact that has longest; 0 without any."""
         ends = [binding.expires_at for binding in self._identities.location.bindings(aor)]
-        left = max((end for end in ends if end != inf), default=0.0) - self._ua.endpoint.clock()
-        return max(0, ceil(left))
+        return max(0, seconds_left(max((end for end in ends if end != inf), default=0.0), self._ua.endpoint.clock()))
 
 
 class _Report:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
-from math import ceil, inf
+from math import inf
 from typing import TYPE_CHECKING
 
 from ims_core.errors import Forbidden, SipError, TemporarilyUnavailable
 from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.uri import parse_uri
 from ims_core.profiles.model import Registration
-from ims_core.registrar.contacts import as_written, features
+from ims_core.registrar.contacts import as_written, features, seconds_left
 from ims_core.registrar.registrations import ContactChange, ContactEvent
 from ims_core.subscribers.identities import canonical
 from ims_core.ua.notifier import serve_events
@@ -162,7 +162,7 @@ def _seconds_left(change: ContactChange, now: float) -> int | None:
     if change.is_over:
         return 0
     end = change.binding.expires_at
-    return None if end == inf else max(0, ceil(end - now))
+    return None if end == inf else max(0, seconds_left(end, now))
 
 
 def _representative(identity: PublicIdentity) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ims_core.errors import NoSuchDialog, SipError
+from ims_core.locate.courier import fits
 from ims_core.ua.alarm import Alarm
 from ims_core.ua.event_headers import (
     ACTIVE,
@@ -39,6 +40,7 @@ NO_RESOURCE: Final = "noresource"
 _MOST_CHANGES = 64  # kept for a partial NOTIFY; beyond them the whole state is told
 _MOST_RETRY_SECONDS = 60
 _MOST_REFUSALS = 5  # in a row, each with a Retry-After
+_HEAD_START = 0.125  # seconds for a response before what may overtake it
 
 
 class Terms(NamedTuple):
@@ -76,11 +78,12 @@ class Subscription:
         self._owner = owner
         self._context = owner.context
         self._expiry = Alarm(self._context.endpoint, self._expire)
-        self._pause = Alarm(self._context.endpoint, self._send_due)
+        self._pause = Alarm(self._context.endpoint, self._resume)
         self._version = 0
         self._pending_changes: list[object] | None = []
         self._due = False
         self._under_way: Outbound | None = None
+        self._held: Request | None = None
         self._last_sent = float("-inf")
         self._refusals = 0
         self._end: SubscriptionState | None = None
@@ -177,8 +180,15 @@ class Subscription:
     def _expire(self) -> None:
         self.end(TIMEOUT)
 
+    def _resume(self) -> None:
+        held, self._held = self._held, None
+        if held is None:
+            self._send_due()
+        else:
+            self._send(held)
+
     def _send_due(self) -> None:
-        if not self._due or self._under_way is not None or self.state == TERMINATED:
+        if not self._due or self._under_way is not None or self._held is not None or self.state == TERMINATED:
             return
         wait = self._last_sent + self.terms.least_interval - self._context.endpoint.clock()
         if self._end is None and (wait > 0 or self._pause.remaining):
@@ -187,12 +197,22 @@ class Subscription:
             return
         self._pause.clear()
         self._due = False
-        self._last_sent = self._context.endpoint.clock()
+        is_first, self._last_sent = self._last_sent < 0, self._context.endpoint.clock()
         changes, self._pending_changes = self._pending_changes, []
+        request = self._notify_request(changes)
+        if is_first and self._may_overtake(request):
+            self._held = request
+            self._pause.set(_HEAD_START)
+        else:
+            self._send(request)
+
+    def _may_overtake(self, request: Request) -> bool:
+        """Whether a NOTIFY may go by a connection, where the response to the SUBSCRIBE has gone in a datagram."""
+        return not self.dialog.flow.reliable and not fits(request)
+
+    def _send(self, request: Request) -> None:
         try:
-            self._under_way = self._context.courier.request(
-                self._notify_request(changes), self._context.way_to_peer(self.dialog), self
-            )
+            self._under_way = self._context.courier.request(request, self._context.way_to_peer(self.dialog), self)
         except SipError:  # there is no way to the subscriber
             self._close()
 
@@ -213,7 +233,7 @@ class Subscription:
         if self.state == TERMINATED:
             return
         self.state = TERMINATED
-        self._under_way = None
+        self._under_way = self._held = None
         self._expiry.close()
         self._pause.close()
         self._context.usages.remove(self)

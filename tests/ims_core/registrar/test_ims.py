@@ -249,7 +249,7 @@ def test_a_protected_re_registration_needs_no_challenge() -> None:
 @rfc("24.229-5.4.1.2.2")
 @pytest.mark.parametrize(
     ("word", "protected"),
-    [("yes", True), ("tls-yes", True), ("ip-assoc-yes", True), ("no", False), ("tls-pending", False), ("", False)],
+    [("yes", True), ("tls-yes", True), ("ip-assoc-yes", False), ("no", False), ("tls-pending", False), ("", False)],
 )
 def test_what_a_p_cscf_says_of_protection(word: str, protected: bool) -> None:
     request = Request("REGISTER", "sip:ims.example")

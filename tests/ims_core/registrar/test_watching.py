@@ -25,7 +25,7 @@ class Watcher:
     """Somebody who watches, as ``identity``; ``documents`` are the bodies that came, each of which must be valid."""
 
     def __init__(
-        self, home: Home, phone: Phone, identity: str, target: str = ALICE, *, expires: int = 3600, wait: float = 0.1
+        self, home: Home, phone: Phone, identity: str, target: str = ALICE, *, expires: int = 3600, wait: float = 0.3
     ) -> None:
         self.home = home
         self.told: list[SubscriberEvent] = []
@@ -261,7 +261,7 @@ def test_what_was_not_told_yet_is_told_at_the_end(home: Home) -> None:
 @rfc("6665-4.4.3")
 def test_a_poll_is_told_once(home: Home) -> None:
     alice, watcher = watched(home)
-    poll = Watcher(home, alice, ALICE, expires=0)
+    poll = Watcher(home, alice, ALICE, expires=0, wait=0.1)
     assert len(poll.documents) == 1
     assert poll.end == "terminated;reason=timeout"
     assert len(watcher.documents) == 1

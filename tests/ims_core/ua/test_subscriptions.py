@@ -10,7 +10,7 @@ from ims_core.transactions.endpoint import RequestReceived
 from ims_core.ua.alarm import Alarm
 from ims_core.ua.notifier import serve_events
 from ims_core.ua.packages import Admission, Lifetimes
-from ims_core.ua.subscription import DEACTIVATED, GIVE_UP, REJECTED
+from ims_core.ua.subscription import DEACTIVATED, GIVE_UP, NO_RESOURCE, REJECTED
 from tests.kit import Network, Party, Phone, request_bytes
 
 WEATHER = "text/weather"
@@ -451,3 +451,44 @@ def test_an_alarm_can_be_moved_and_dropped() -> None:
     network.run()
     assert len(rang) == 1
     assert alarm.remaining == 0
+
+
+# Too large for a datagram --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rfc("6665-4.2.1.2", "3261-18.1.1")
+def test_a_first_notify_that_may_go_by_a_connection_leaves_the_response_a_moment() -> None:
+    scene = Scene()
+    scene.weather.now = "sunny" * 400
+    scene.subscribe()
+    assert scene.notifies == []
+    scene.weather.now = "rain"
+    scene.notifier.changed("weather", "riga", "rain")
+    scene.network.run(0.12)
+    assert scene.notifies == []
+    scene.network.run(0.1)
+    assert [body[:12] for _, body in scene.told] == ["0 riga sunny", "1 riga rain"], "in order"
+    scene.notifier.end(NO_RESOURCE)
+    scene.finish()
+
+
+@pytest.mark.rfc("6665-4.2.1.2")
+def test_what_ends_in_that_moment_is_told_first_how_it_was() -> None:
+    scene = Scene()
+    scene.weather.now = "sunny" * 400
+    scene.subscribe()
+    scene.notifier.end(NO_RESOURCE)
+    scene.network.run(1)
+    assert [state.partition(";")[0] for state, _ in scene.told] == ["active", "terminated"]
+    scene.finish()
+
+
+def test_the_next_notify_waits_for_nothing() -> None:
+    scene = Scene()
+    scene.subscribe()
+    scene.network.run(0.1)
+    scene.notifier.changed("weather", "riga", "hail" * 400)
+    scene.network.flush()
+    assert len(scene.notifies) == 2
+    scene.notifier.end(NO_RESOURCE)
+    scene.finish()
