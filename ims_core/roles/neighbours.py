@@ -33,9 +33,20 @@ class Neighbours:
         """Whether a URI leads to a neighbour."""
         return uri.address in self._addresses or self._has_host(uri.host)
 
+    def listens_at(self, address: Address) -> bool:
+        """Whether what comes from an address comes from a neighbour."""
+        return address in self._addresses or self._has_host(address[0])
+
+    def may_send_by(self, flow: Flow) -> bool:
+        """Whether what comes by a flow may be a neighbour's: a connection from its host may be one that it opened."""
+        host = flow.remote[0]
+        return self.listens_at(flow.remote) or (
+            flow.connection > 0 and any(host == known for known, _ in self._addresses)
+        )
+
     def knows(self, request: Request, flow: Flow) -> bool:
         """Whether ``request``, which came by ``flow``, is a neighbour's."""
-        if flow.remote in self._addresses or self._has_host(flow.remote[0]):
+        if self.listens_at(flow.remote):
             return True
         if not flow.connection:
             return False

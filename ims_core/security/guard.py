@@ -33,6 +33,7 @@ from ims_core.security.digest import Outcome, Verdict
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Request
+    from ims_core.roles.neighbours import Neighbours
 
 MINUTE = 60.0
 MOST_SOURCES = 10_000
@@ -96,8 +97,9 @@ class Guard:
     """Decides by source and keeps the bans.
 
     ``is_registered`` tells whether a contact registered over a flow, ``is_trusted`` whether a host belongs to
-    somebody who is beyond suspicion, as a trunk. ``on_ban`` and ``on_pardon`` are told of every change;
-    ``dropped`` counts by reason.
+    somebody who is beyond suspicion, as a trunk. ``peers`` are the elements next to this one, which speak for many:
+    nothing limits them, and whoever sends wrong credentials through them is theirs to punish. ``on_ban`` and
+    ``on_pardon`` are told of every change; ``dropped`` counts by reason.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Guard:
         self.dropped: Counter[str] = Counter()
         self.on_ban: Callable[[Ban], None] = lambda _: None
         self.on_pardon: Callable[[Ban], None] = lambda _: None
+        self.peers: Neighbours | None = None
         self._rules = rules
         self._is_registered = is_registered
         self._is_trusted = is_trusted
@@ -138,8 +141,11 @@ class Guard:
         if ban.until <= now:
             self._end(ban)
             return False
-        if self._is_registered(flow) and ban.reason != "operator":
-            return flow.remote[1] in ban.offenders
+        if ban.reason != "operator":
+            if self.peers is not None and self.peers.listens_at(flow.remote):
+                return False
+            if self._is_registered(flow):
+                return flow.remote[1] in ban.offenders
         if ban.proven:
             return True
         if flow.reliable:
@@ -153,6 +159,8 @@ class Guard:
         """Whether a request that belongs to nothing known is to be looked at; otherwise it is not even answered."""
         host = flow.remote[0]
         if self._is_registered(flow) or self._is_allowed(host) or self._is_trusted(host):
+            return True
+        if self.peers is not None and self.peers.knows(request, flow):
             return True
         if self._scanner is not None and self._is_scanner(self._scanner, request):
             self.dropped["scanner"] += 1
@@ -183,7 +191,7 @@ class Guard:
 
     def judged(self, flow: Flow, verdict: Verdict, now: float) -> None:
         """Take note of how credentials from ``flow`` fared; whoever has none, or wrong ones, is challenged next."""
-        if self._is_allowed(flow.remote[0]):
+        if self._is_allowed(flow.remote[0]) or (self.peers is not None and self.peers.may_send_by(flow)):
             return
         if verdict.outcome is Outcome.ACCEPTED:
             source = self._source(flow, now)

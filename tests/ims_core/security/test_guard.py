@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ims_core.flow import Flow, source_of
 from ims_core.messages.message import Request
 from ims_core.messages.parser import parse_message
+from ims_core.roles.neighbours import Neighbours
 from ims_core.security import guard as guard_module
 from ims_core.security.digest import Outcome, Verdict
 from ims_core.security.guard import Ban, Guard, Rules
@@ -103,6 +104,29 @@ def test_a_connection_that_leaves_challenges_unanswered_is_banned() -> None:
     assert not yard.banned, "whoever registers many users is no scanner"
     yard.guard.judged(connection, MISSING, 0.0)
     assert [(ban.reason, ban.proven) for ban in yard.banned] == [("scanner", True)]
+
+
+def test_an_element_next_to_us_speaks_for_many() -> None:
+    yard = Yard(burst=1, wrong_credentials=1, unanswered_challenges=1)
+    near, beside = flow("198.51.100.1"), flow("198.51.100.1", port=7000)
+    opened = flow("198.51.100.1", port=40_000, transport="TCP")
+    yard.guard.peers = Neighbours([("198.51.100.1", 5060)])
+    via = request_bytes(
+        "REGISTER", via="SIP/2.0/TCP 198.51.100.1:5060;branch=z9hG4bK1", headers=[("User-Agent", "sipvicious")]
+    )
+    relayed = parse_message(via)
+    assert isinstance(relayed, Request)
+    for source in (near, opened):
+        for _ in range(10):
+            assert yard.guard.admits(relayed, source, 0.0)
+            yard.guard.judged(source, WRONG, 0.0)
+            yard.guard.judged(source, MISSING, 0.0)
+    assert not yard.banned
+    yard.fail(1, source=beside)
+    assert yard.is_shut(beside), "another program on its host is a stranger"
+    assert not yard.is_shut(near)
+    yard.guard.ban("198.51.100.1", 10.0, 0.0)
+    assert yard.is_shut(near), "by an operator's word"
 
 
 @pytest.mark.parametrize(
