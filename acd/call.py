@@ -17,8 +17,9 @@ import structlog
 from acd import facts
 from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
+from acd.refusals import as_refusal
 from acd.reservation import give_up, reconsider, until_reserved
-from acd.within import answer_reoffer, as_refusal, digit_of_info, send_message, take_answer
+from acd.within import answer_reoffer, digit_of_info, send_message, take_answer
 from ims_core.errors import ServiceUnavailable, SipError
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.session import Session

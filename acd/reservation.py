@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal
 import structlog
 
 from acd import facts
+from acd.refusals import as_refusal, precondition_failure
 from ims_core.errors import ExtensionRequired, PreconditionFailure
-from ims_core.ua.description import SDP
 
 if TYPE_CHECKING:
     from acd.call import Call
@@ -62,7 +62,7 @@ async def until_reserved(call: Call) -> None:
     except TimeoutError:
         how = "unconfirmed"
         missing = call.media.preconditions or wanted
-        raise failure("No resources were confirmed", missing.refusal(call.media.local_sdp)) from None
+        raise precondition_failure("No resources were confirmed", missing.refusal(call.media.local_sdp)) from None
     finally:
         call.reserved = None
         seconds = context.loop.time() - began
@@ -81,11 +81,4 @@ def reconsider(call: Call) -> None:
 def give_up(call: Call, error: CannotReserve) -> None:
     """Let the call fail if it waits for what the caller says he cannot have."""
     if call.reserved is not None and not call.reserved.done():
-        call.reserved.set_exception(failure(str(error), error.description))
-
-
-def failure(reason: str, description: str) -> PreconditionFailure:
-    """Return what tells the caller that, with the session ``description`` that marks it (RFC 3312 section 8)."""
-    return PreconditionFailure(
-        headers=(("Warning", f'399 ims-acd "{reason}"'),), body=description.encode(), content_type=SDP
-    )
+        call.reserved.set_exception(as_refusal(error))

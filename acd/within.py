@@ -7,22 +7,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from acd.reservation import OPTION, failure
+from acd.refusals import as_refusal
+from acd.reservation import OPTION
 from ims_core.errors import LocalProtocolError, NotAcceptableHere, SipError
-from media.api import CannotReserve, NotAcceptable, ReservationFailed
+from media.api import NotAcceptable, ReservationFailed
 
 if TYPE_CHECKING:
     from ims_core.ua.session import Session
     from media.api import MediaLeg
 
 log = structlog.get_logger()
-
-
-def as_refusal(error: NotAcceptable) -> SipError:
-    """Return what tells a peer why his session description is refused."""
-    if isinstance(error, CannotReserve):
-        return failure(str(error), error.description)
-    return NotAcceptableHere(headers=(("Warning", f'399 ims-acd "{error}"'),))
 
 
 async def answer_reoffer(session: Session, leg: MediaLeg | None, sdp: bytes) -> bool | None:

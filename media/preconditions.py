@@ -129,7 +129,7 @@ def _in_order(desired: dict[str, int]) -> tuple[tuple[str, int], ...]:
 
 def _fields(value: str, count: int) -> list[str]:
     fields = value.lower().split()
-    if len(fields) != count:
+    if len(fields) != count or len(fields[0]) > _LONGEST_SHOWN:
         raise MalformedSdp(f"The SDP has an unusable precondition: {value[:_LONGEST_SHOWN]}")
     return fields
 

@@ -361,6 +361,16 @@ def test_a_mandatory_precondition_of_an_unknown_type_is_refused() -> None:
         caller.hang_up()
 
 
+@pytest.mark.rfc("3261-25.1", "3312-9")
+def test_a_type_of_odd_characters_is_told_as_a_quoted_string() -> None:
+    with House() as house:
+        caller = Handset(house)
+        caller.dial("10002", offer=sdp("none", 'des:a"\\\x01b mandatory e2e sendrecv'))
+        assert caller.responses() == [580]
+        assert caller.response(580).require("Warning").endswith('"The precondition a\\"\\\\ b is not served."')
+        caller.hang_up()
+
+
 @pytest.mark.rfc("3312-8")
 def test_a_caller_who_gets_no_resources_is_refused() -> None:
     with House() as house, capture_logs() as logs:

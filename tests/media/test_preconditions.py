@@ -209,6 +209,7 @@ def test_preconditions_of_a_stream_that_we_do_not_take_are_not_heeded() -> None:
     "line",
     [
         "des:qos mandatory local",
+        f"des:{'x' * 61} mandatory local send",
         "des:qos mandatory local sendrecv x",
         "des:qos urgent local sendrecv",
         "des:qos mandatory nowhere sendrecv",
