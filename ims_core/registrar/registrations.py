@@ -111,8 +111,12 @@ class Registrations:
             self._causes[registrant.aor] = Cause(registrant, request, response)
 
     def note(self, event: LocationEvent) -> None:
-        """Take a change of the location, which has been taken out of its ``events`` before."""
-        self._pending.setdefault(event.aor, []).append(event)
+        """Take a change of the location, which has been taken out of its ``events`` before.
+
+        Contacts fixed by configuration are nobody's registration.
+        """
+        if not event.binding.fixed:
+            self._pending.setdefault(event.aor, []).append(event)
         if not self._location.events:
             pending, self._pending = self._pending, {}
             for aor, events in pending.items():

@@ -329,6 +329,16 @@ def test_what_is_restored_after_a_restart_is_no_news(home: Home) -> None:
     assert [change.kind for change in again.changes] == [Registration.DE]
 
 
+def test_contacts_fixed_by_configuration_are_no_registrations(home: Home) -> None:
+    fixed = Binding(ALICE, "sip:alice@192.0.2.7")
+    home.location.add(fixed)
+    home.node.settle()
+    assert home.deregister(ALICE) == 0
+    home.location.remove(fixed, Removal.DEREGISTERED)
+    home.node.settle()
+    assert home.changes == []
+
+
 def test_a_query_changes_nothing_and_tells_nobody(home: Home) -> None:
     alice = Handset(home)
     alice.enrol(ALICE)
