@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
 
 from tests.peers.conftest import Bench
-from tests.peers.kit.ims import DOMAIN, NUMBERS, SHAPES, Core, Handset, Shape
+from tests.peers.kit.ims import DOMAIN, NUMBERS, SHAPES, Core, Handset, Phone, Shape
 from tests.peers.test_kamailio_neighbour import lines
 
 pytestmark = pytest.mark.peer("sipp")
@@ -75,19 +74,16 @@ def test_an_agent_who_registers_with_digest_is_called_by_the_queue(bench: Bench,
     core = Core(bench, shape)
     caller = Handset(core, 1)
     caller.register()
-    port = bench.port()
-    user = ["-au", "1001", "-ap", "demo", "-auth_uri", DOMAIN]
-    keys = {"caller": "1001", "domain": DOMAIN, "private": f"1001@{DOMAIN}"}
-    phone: dict[str, Any] = {"remote": core.address, "port": port, "options": user, "changes": {" USIM": ""}}
-    bench.sipp("ims_register", keys=keys, **phone).succeed()
+    phone = Phone(core, "1001")
+    phone.register()
     core.engine.wait_for_agent("1001", "ready")
-    agent = bench.sipp("agent", port=port, keys=keys)
+    agent = phone.waits()
     caller.calls("10001", pause=4.0)
     agent.succeed()
     core.engine.wait_until_idle()
     (ended,) = core.engine.logged("call.ended")
     assert (ended["agent"], ended["outcome"]) == ("1001", "answered")
-    bench.sipp("ims_register", keys={**keys, "expires": 0}, **phone).succeed()
+    phone.register(0)
     core.engine.wait_for_agent("1001", "logged_out")
 
 

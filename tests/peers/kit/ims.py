@@ -70,37 +70,37 @@ class Core:
         self.servers[place] = self.bench.serve("ims.toml", **self._options[place])
 
 
-class Handset:
-    """The handset of a shipped subscriber, the first or the second, at a port of its own."""
+class Phone:
+    """A phone at a port of its own that registers as ``user`` of a domain, with a password."""
 
-    def __init__(self, core: Core, number: Literal[1, 2]) -> None:
+    def __init__(self, core: Core, user: str, *, domain: str = DOMAIN) -> None:
         self.core = core
         self.port = core.bench.port()
-        shipped = SHIPPED["subscribers"][number - 1]
-        self.private: str = shipped["private"]
-        self.user = NUMBERS[number - 1]
-        escaped = "".join(f"\\x{shipped['k'][at : at + 2]}" for at in range(0, 32, 2))  # SIPp takes a 5b for a bracket
-        self._usim = f"aka_K={escaped} aka_OP=0x{shipped['op']} aka_AMF=0x{shipped['amf']}"
+        self.user = user
+        self.domain = domain
+        self.private = f"{user}@{domain}"
+        self.secret, self.usim = ["-ap", "demo"], ""
 
-    def start(self, scenario: str, *, uses_usim: bool = False, at_core: bool = True, **options: Any) -> Sipp:
+    def start(self, scenario: str, *, at_core: bool = True, **options: Any) -> Sipp:
         """Start SIPp with a scenario towards the core, or to wait for what comes."""
-        keys = {"domain": DOMAIN, "caller": self.user, "private": self.private, **options.pop("keys", {})}
-        credentials = ["-au", self.private, "-auth_uri", DOMAIN] if uses_usim else []
+        keys = {"domain": self.domain, "caller": self.user, "private": self.private, **options.pop("keys", {})}
         return self.core.bench.sipp(
             scenario,
             **{
                 "port": self.port,
                 "keys": keys,
                 "remote": self.core.address if at_core else None,
-                "changes": {"USIM": self._usim} if uses_usim else None,
-                "options": [*credentials, "-trace_msg"],
+                "options": ["-trace_msg"],
                 **options,
             },
         )
 
     def register(self, expires: int = 600) -> Sipp:
         """Register, register again, or leave with 0."""
-        sipp = self.start("ims_register", uses_usim=True, keys={"expires": expires})
+        credentials = ["-au", self.private, *self.secret, "-auth_uri", self.domain]
+        sipp = self.start(
+            "ims_register", keys={"expires": expires}, options=credentials, changes={" USIM": f" {self.usim}".rstrip()}
+        )
         sipp.succeed()
         return sipp
 
@@ -113,3 +113,15 @@ class Handset:
         sipp = self.start("ims_call", number=number, pause=pause)
         sipp.succeed()
         return sipp
+
+
+class Handset(Phone):
+    """The handset of a shipped subscriber, the first or the second, with a USIM."""
+
+    def __init__(self, core: Core, number: Literal[1, 2]) -> None:
+        super().__init__(core, NUMBERS[number - 1])
+        shipped = SHIPPED["subscribers"][number - 1]
+        self.private = shipped["private"]
+        escaped = "".join(f"\\x{shipped['k'][at : at + 2]}" for at in range(0, 32, 2))  # SIPp takes a 5b for a bracket
+        self.secret = []
+        self.usim = f"aka_K={escaped} aka_OP=0x{shipped['op']} aka_AMF=0x{shipped['amf']}"
