@@ -27,7 +27,11 @@ LIVE = frozenset(
     )
 )
 # Of the sections that are read at the start, the keys that are looked at each time.
-LIVE_KEYS = {"server": ("drain_seconds", "language"), "limits": ("calls", "call_seconds")}
+LIVE_KEYS = {
+    "server": ("drain_seconds", "language"),
+    "sip": ("reservation_seconds",),
+    "limits": ("calls", "call_seconds"),
+}
 
 
 class Installed(Struct, frozen=True):

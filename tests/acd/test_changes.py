@@ -181,12 +181,15 @@ def test_all_of_a_policy_can_be_told_to_the_log(changing: Changing) -> None:
 
 def test_what_needs_a_restart_is_named_and_left_as_it_is(changing: Changing) -> None:
     with changing.house as house:
-        changing.write(f"{AGENTS}\n[sip]\nt1_seconds = 1.0\n[limits]\ncalls = 7\ntcp_connections = 8\n")
+        changing.write(
+            f"{AGENTS}\n[sip]\nt1_seconds = 1.0\nreservation_seconds = 9\n[limits]\ncalls = 7\ntcp_connections = 8\n"
+        )
         installed = house.engine.install(house.source.read(), "reload")
         assert installed.needs_restart == ("sip.t1_seconds", "limits.tcp_connections")
-        assert installed.changed == ("limits",)
+        assert installed.changed == ("sip", "limits")
         config = house.engine.config
-        assert (config.sip.t1_seconds, config.limits.calls, config.limits.tcp_connections) == (0.5, 7, 2000)
+        assert (config.sip.t1_seconds, config.sip.reservation_seconds) == (0.5, 9.0)
+        assert (config.limits.calls, config.limits.tcp_connections) == (7, 2000)
 
 
 def test_one_agent_of_a_range_is_changed(changing: Changing) -> None:
