@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ims_core.ids import Ids
     from ims_core.registrar.enrolment import Enrolment
     from ims_core.registrar.location import Domains, Location
+    from ims_core.roles.neighbours import Neighbours
     from ims_core.roles.routing import Router
     from ims_core.security.door import Door
 
@@ -222,8 +223,8 @@ def build_relay(place: Place) -> Relay | None:
     return Relay(is_local=place.domains.serves, domains=config.sip.relay, elements=elements)
 
 
-def door_of(place: Place, border: Border) -> Door:
-    """Build the door of an element, which emergency calls pass in any case."""
+def door_of(place: Place, border: Border, peers: Neighbours | None = None) -> Door:
+    """Build the door of an element, which emergency calls pass in any case, and all that ``peers`` next to it send."""
     border.emergencies.advertised = place.listeners
     chance = random.Random(secrets.randbits(256)).random
     door = build_door(
@@ -235,6 +236,8 @@ def door_of(place: Place, border: Border) -> Door:
         chance=chance,
     )
     door.is_emergency = border.emergencies.role.concerns
+    if door.guard is not None:
+        door.guard.peers = peers
     return door
 
 

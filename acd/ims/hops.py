@@ -133,14 +133,12 @@ def _assemble(place: Place, router: Router, door: Door, border: Border) -> Node:
 def _pcscf(place: Place, stack: Stack, found: Places, cleanup: AsyncExitStack, beside: Border | None) -> Hop:
     border = build_border(place.present, ids=place.ids, domains=place.domains, clock=place.clock, beside=beside)
     home = found["scscf"]
-    edge = pcscf_hop(
-        place,
-        found["pcscf"].uri,
-        home.uri,
-        neighbours=neighbours(place.present(), [home]),
-        border=border,
-    )
-    node = _assemble(place, edge, door_of(place, border), border)
+    around = neighbours(place.present(), [home])
+    edge = pcscf_hop(place, found["pcscf"].uri, home.uri, neighbours=around, border=border)
+    door = door_of(place, border, around)
+    if door.guard is not None:
+        edge.on_verdict = door.guard.judged
+    node = _assemble(place, edge, door, border)
     put_first(edge.first_hop, node)
     keep = _kept(place, cleanup, "handsets.sqlite", edge.handsets)
 
@@ -160,6 +158,7 @@ def _scscf(place: Place, stack: Stack, found: Places, cleanup: AsyncExitStack, b
     border = build_border(place.present, ids=place.ids, domains=place.domains, clock=clock, beside=beside)
     server = found["as"].uri
     relay = build_relay(place)
+    around = neighbours(config, [found["pcscf"], found["as"]])
 
     def leave(request: Request, user: str) -> Decision | None:
         """Send what is for none of our users to where it may go: the application server has the trunks."""
@@ -173,11 +172,11 @@ def _scscf(place: Place, stack: Stack, found: Places, cleanup: AsyncExitStack, b
         place,
         open_subscribers(place.present, cleanup, place.unix_time()),
         found["scscf"].uri,
-        neighbours=neighbours(config, [found["pcscf"], found["as"]]),
+        neighbours=around,
         server=server,
         leaving=leave,
     )
-    door = door_of(place, border)
+    door = door_of(place, border, around)
     node = _assemble(place, serving.router, door, border)
     serving.follow(node, door)
 

@@ -41,18 +41,19 @@ def build_application(place: Place, found: Mapping[HopName, Found], border: Bord
     domains = Domains(f"as.{config.server.domain}", here)
     place = place._replace(domains=domains)
     scscf = found["scscf"]
+    around = neighbours(config, [scscf])
     router = ApplicationServer(
         domains,
         place.location,
         place.ids,
         home=Domains(config.server.domain),
-        is_trusted=neighbours(config, [scscf]).knows,
+        is_trusted=around.knows,
         is_service=lambda dialled: is_number(present(), dialled),
         service=SERVICE,
         scscf=scscf.uri,
         border=border,
     )
-    return assemble(place, router, door_of(place, border), border)
+    return assemble(place, router, door_of(place, border, around), border)
 
 
 def build_together(
@@ -93,7 +94,7 @@ def build_together(
         leads_to_handset=leads_to_handset(place),
     )
     router = Together(place.domains, serving.registrar, hop, serving.scscf, border, border.emergencies.role)
-    door = door_of(place, border)
+    door = door_of(place, border, around)
     node = assemble(place, router, door, border)
     put_first(hop, node)
     serving.follow(node, door)

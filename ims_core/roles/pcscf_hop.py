@@ -14,10 +14,12 @@ from ims_core.proxy.routes import routes_beyond, take_own_routes
 from ims_core.registrar.contacts import came_directly
 from ims_core.roles.charging import write_vector
 from ims_core.roles.companions import Chain
+from ims_core.roles.fallback import PATIENCE
 from ims_core.roles.first_hop import NOBODY, answer_keep, enforced_route
-from ims_core.roles.protection import credentials_of, integrity, mark_integrity, take_keys
+from ims_core.roles.protection import credentials_of, integrity, is_stale, mark_integrity, take_keys
 from ims_core.roles.routing import HERE
 from ims_core.roles.trust import give_to_handset, take_from_handset
+from ims_core.security.digest import Outcome, Verdict
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
@@ -43,7 +45,7 @@ class PcscfHop:
     request whose Route is not the Service-Route gets 400; else the Route is replaced. ``emergency`` takes calls for
     emergency services, from anybody; ``fallback`` makes what goes along with other calls in case the core does not
     serve. Let ``first_hop.within`` be the node's, and hand its handsets the changes of the location. At most ``most``
-    contacts may register.
+    contacts may register. ``on_verdict`` is told how the credentials of each REGISTER fared at home.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class PcscfHop:
         self._home = (f"<{home};lr>",)
         self._visited = quote_string(network)
         self._most = most
+        self.on_verdict: Callable[[Flow, Verdict, float], None] = _ignore
 
     def route(self, request: Request, flow: Flow, now: float) -> Decision:
         """Decide about a request outside any dialog. Raises a ``SipError`` to refuse it."""
@@ -124,10 +127,10 @@ class PcscfHop:
         admitted = self.first_hop.originate(request, flow, now)
         service_route = admitted.handset.service_route or self._home
         route = enforced_route(request, service_route, self._domains.serves, refuses=self.refuses_routes)
-        companion = admitted.companion
-        if self.fallback is not None and request.method == "INVITE":
-            companion = Chain((self.fallback(request), companion))
-        return Forward((Target(request.uri, route=route),), admitted.request, companion)
+        onward = Forward((Target(request.uri, route=route),), admitted.request, admitted.companion)
+        if self.fallback is None or request.method != "INVITE":
+            return onward
+        return onward._replace(companion=Chain((self.fallback(request), admitted.companion)), patience=PATIENCE)
 
     def terminate(self, request: Request, flow: Flow, now: float) -> Forward:
         """Send a request of the network to the handset whose flow our Path named (5.2.6.4, RFC 5626 section 5.3).
@@ -180,6 +183,9 @@ class Registering:
         """Take off what is not for the handset, and note what is for us."""
         first_hop = self._hop.first_hop
         give_to_handset(response)
+        verdict = self._verdict(response)
+        if verdict is not None:
+            self._hop.on_verdict(self._flow, verdict, self._now)
         if response.status in {401, 407}:
             keys = take_keys(response)
             if keys.ck and keys.ik:
@@ -203,10 +209,26 @@ class Registering:
     def instead(self, status: int) -> None:
         """Know no other way."""
 
+    def _verdict(self, response: Response) -> Verdict | None:
+        """Tell how the credentials fared, by the answer.
+
+        A nonce is made for this hop, not for who sends it here: in a datagram a wrong answer to it may be anybody's.
+        """
+        answers = self._credentials.answers and not self._credentials.resynchronises
+        if response.status == 401:
+            if not answers:
+                return Verdict(Outcome.MISSING)
+            return Verdict(Outcome.WRONG if self._flow.reliable and not is_stale(response) else Outcome.STALE)
+        return Verdict(Outcome.ACCEPTED) if answers and 200 <= response.status < 300 else None
+
     def _ask_to_keep(self, response: Response, seconds: int) -> None:
         """Tell who registered for its flow how soon it has to be heard again, as only its edge knows (RFC 5626 5.4)."""
         if names_option(response, "Require", "outbound") and "flow-timer" not in response.keys:
             response.add("Flow-Timer", str(seconds))
+
+
+def _ignore(_flow: Flow, _verdict: Verdict, _now: float) -> None:
+    """Nobody wants to know."""
 
 
 def _keeps_flow(request: Request) -> bool:

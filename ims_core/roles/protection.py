@@ -25,11 +25,15 @@ _PARAMETERS = re.compile(r'([\w-]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s,"]*+)
 
 
 class Credentials(NamedTuple):
-    """The first Digest credentials of a REGISTER: who sends it, whether by AKA, and whether he answers a challenge."""
+    """The first Digest credentials of a REGISTER: who sends it, whether by AKA, and whether he answers a challenge.
+
+    ``resynchronises``: his USIM did not like the challenge (RFC 3310 section 3.4).
+    """
 
     private: str = ""
     by_aka: bool = False
     answers: bool = False
+    resynchronises: bool = False
 
 
 class Keys(NamedTuple):
@@ -45,7 +49,8 @@ def credentials_of(request: Request) -> Credentials:
         if value[:7].lower() == "digest ":
             told = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETERS.findall(value)}
             is_aka = told.get("algorithm", "").upper().startswith("AKA")
-            return Credentials(told.get("username", ""), is_aka, bool(told.get("response", "")))
+            answers, resynchronises = bool(told.get("response", "")), bool(told.get("auts", ""))
+            return Credentials(told.get("username", ""), is_aka, answers, resynchronises)
     return Credentials()
 
 
@@ -106,6 +111,15 @@ def take_keys(response: Response) -> Keys:
         for value in left:
             response.add("WWW-Authenticate", value)
     return Keys(*(_bytes(found.get(name, "")) for name in _KEYS))
+
+
+def is_stale(response: Response) -> bool:
+    """Whether a challenge says that only the nonce was wrong (RFC 7616 section 3.3)."""
+    return any(
+        _parameter(param) == ("stale", "true")
+        for value in response.whole_values("WWW-Authenticate")
+        for param in _digest(value.lower())[1]
+    )
 
 
 def _digest(value: str) -> tuple[str, list[str]]:

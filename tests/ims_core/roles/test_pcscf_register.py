@@ -13,6 +13,7 @@ from ims_core.messages.uri import parse_uri
 from ims_core.registrar.bindings_store import BindingsStore
 from ims_core.registrar.location import BindingAdded
 from ims_core.roles.handsets import Handsets
+from ims_core.security.digest import Outcome
 from tests.kit.edge import HOME, IDENTITIES, NUMBER, PCSCF, PUBLIC, Edge, Handset
 
 rfc = pytest.mark.rfc
@@ -228,3 +229,31 @@ def test_what_nobody_has_written_is_nothing(text: str) -> None:
     fresh = Handsets(edge.location)
     fresh.restored(binding, text)
     assert len(fresh) == 0
+
+
+@pytest.mark.parametrize(
+    ("transport", "said", "status", "challenge", "outcome"),
+    [
+        ("UDP", "", 401, "", Outcome.MISSING),
+        ("TCP", "", 401, "", Outcome.MISSING),
+        ("TCP", "0f", 401, "", Outcome.WRONG),
+        ("TCP", "0f", 401, ", stale=TRUE", Outcome.STALE),
+        ("TCP", '0f", auts="AAAA', 401, "", Outcome.MISSING),
+        ("UDP", "0f", 401, "", Outcome.STALE),
+        ("UDP", "0f", 200, "", Outcome.ACCEPTED),
+        ("UDP", "", 200, "", None),
+        ("TCP", "0f", 403, "", None),
+    ],
+)
+def test_who_fails_to_prove_himself_at_home_is_known_here(
+    transport: str, said: str, status: int, challenge: str, outcome: Outcome | None
+) -> None:
+    edge = Edge()
+    verdicts: list[Outcome] = []
+    edge.hop.on_verdict = lambda flow, verdict, now: verdicts.append(verdict.outcome)
+    handset = Handset(edge.network, "ue1", transport)
+    headers = [("Authorization", AUTHORIZATION.format("n", said, ""))]
+    handset.ask("REGISTER", f"sip:{HOME}", to=f"<{PUBLIC}>", headers=headers)
+    edge.answer(status, headers=[("WWW-Authenticate", f'Digest realm="home", nonce="n2"{challenge}')])
+    assert handset.last.status == status
+    assert verdicts == ([] if outcome is None else [outcome])

@@ -25,6 +25,7 @@ def register(*values: str) -> Request:
         ([SAID.replace('response=""', 'response="0f"')], Credentials("a@home.example", False, True)),
         ([f"{SAID}, algorithm=AKAv1-MD5"], Credentials("a@home.example", True)),
         ([f'{SAID}, Algorithm="akav2-SHA-256"'], Credentials("a@home.example", True)),
+        ([f'{SAID}, algorithm=AKAv1-MD5, auts="AAAA"'], Credentials("a@home.example", True, False, True)),
         (["Basic YTpi", f"dIGEST {SAID[7:]}"], Credentials("a@home.example")),
         (["Basic username=a"], Credentials()),
         (['Digest username="a'], Credentials()),
