@@ -14,7 +14,7 @@ from ims_core.messages.uri import is_sos
 from ims_core.proxy.forking import Target
 from ims_core.proxy.forward import Forward
 from ims_core.roles.emergency import Emergency, Plan, Step, Told, Way
-from ims_core.roles.fallback import REFUSALS, Fallback
+from ims_core.roles.fallback import PATIENCE, REFUSALS, Fallback
 from ims_core.trunks.trunk import OUTBOUND
 
 if TYPE_CHECKING:
@@ -165,7 +165,9 @@ class Fallbacks:
 
     def leaving(self, request: Request, target: Target) -> Forward:
         """Return how a request leaves for another domain."""
-        return Forward((target,), companion=self.along(request) if request.method == "INVITE" else None)
+        if request.method != "INVITE":
+            return Forward((target,))
+        return Forward((target,), companion=self.along(request), patience=PATIENCE)
 
     def to_core(self, request: Request) -> Fallback:
         """Return what goes along with a call from a P-CSCF to its core, of which an answer says that it serves."""

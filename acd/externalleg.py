@@ -41,7 +41,7 @@ class ExternalLeg(CallLeg):
         """Return the trunks to the number, the way to the address, or to the phone of a user of the domain."""
         context = self._context
         try:
-            outside = context.trunks.ways_to(self._target, self.call.record.caller)
+            outside = context.trunks.ways_to(self._target, self.call.record.caller, falls_back=not self._reason)
         except ServiceUnavailable:
             self.is_unserved = True
             raise

@@ -196,10 +196,11 @@ class Trunks:
         """Return the number outside that a user calls who may, else an empty text."""
         return self.border.leads_out(incoming.request, incoming.identity)
 
-    def ways_to(self, target: str, caller: str, name: str = "") -> list[Way] | None:
+    def ways_to(self, target: str, caller: str, name: str = "", *, falls_back: bool = False) -> list[Way] | None:
         """Return the ways to a number outside, best first; None for a SIP URI.
 
-        ``name`` is shown with the number of who calls. Raises ``ServiceUnavailable`` when there is no way now.
+        ``name`` is shown with the number of who calls, who ``falls_back`` where none serves: then the last is not
+        waited for any longer than the others. Raises ``ServiceUnavailable`` when there is no way now.
         """
         assert self._config is not None
         number = outside(target, self._config.dialling)
@@ -211,7 +212,7 @@ class Trunks:
         return [
             Way(
                 trunk.target(number),
-                trunk.hop(or_else=trunk is not trunks[-1]),
+                trunk.hop(or_else=falls_back or trunk is not trunks[-1]),
                 trunk.route(),
                 trunk=trunk.peer.id,
                 number=number,

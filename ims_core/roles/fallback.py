@@ -35,6 +35,9 @@ REFUSALS: Final[dict[int, type[SipError]]] = {
 }
 """By its status, what a caller may be told for his handset to call by the other network."""
 
+PATIENCE: Final = 4.0
+"""Seconds within which the next hop is to show that it is there: an INVITE has been sent four times by then."""
+
 NOT_SERVING: Final = frozenset((408, 502, 503, 504))
 """What says that the way does not serve: nobody answered (408), no connection, or a server behind it that is down."""
 

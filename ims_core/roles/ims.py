@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ims_core.roles.fallback import PATIENCE
 from ims_core.roles.routing import Decision, Forward, ToService
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ class Ims(NamedTuple):
             return arrived
         admitted = self.pcscf.route(request, flow, now)
         if self.relay is not None and admitted.is_user and (target := self.relay.target(request)) is not None:
-            companion = self.fallback(request) if self.fallback is not None and request.method == "INVITE" else None
-            relayed = Forward((target,), companion=companion)
+            relayed = Forward((target,))
+            if self.fallback is not None and request.method == "INVITE":
+                relayed = relayed._replace(companion=self.fallback(request), patience=PATIENCE)
             return relayed if self.asserting is None else self.asserting.elsewhere(request, relayed)
         if border is not None and admitted.is_user and (left := border.leaving(request, admitted.identity)) is not None:
             return self._to_service(request, left) if type(left) is ToService else left

@@ -354,7 +354,7 @@ def test_a_call_outside_without_a_way_is_refused_so_that_the_handset_falls_back(
             house.dead.add(voice.address)
         with listening(house, monkeypatch) as heard:
             ann.dial(NUMBER)
-            house.run(40.0)
+            house.run(6.0)
         (response,) = heard
         assert response.status == status
         assert ("Retry-After" in response, response.body) == (False, b"")
@@ -405,7 +405,7 @@ def test_another_domain_that_is_not_reached_is_a_reason_to_fall_back(
         bind_flow(house, ann)
         with listening(house, monkeypatch) as heard:
             call(ann, "sip:x@lab.example")
-            house.run(40.0)
+            house.run(6.0)
         assert [response.status for response in heard] == [status]
         assert house.engine.trunks.fallbacks.counted == (status == 504)
 

@@ -31,7 +31,7 @@ def test_a_core_that_does_not_serve_makes_a_handset_fall_back(edge: Edge, status
     if status:
         edge.answer(status, headers=[("Retry-After", "120")])
     else:
-        edge.network.run(40.0)
+        edge.network.run(6.0)
     final = [response for response in handset.responses() if response.status >= 200]
     assert [(response.status, response.reason) for response in final] == [(504, "Server Time-out")]
     assert ("Retry-After" in final[0], final[0].body) == (False, b"")
@@ -44,7 +44,7 @@ def test_the_answers_of_the_core_may_be_believed(edge: Edge) -> None:
     handset.ask("INVITE", "sip:bob@home.example")
     edge.answer(408)
     handset.ask("INVITE", "sip:bob@home.example", call_id="silence")
-    edge.network.run(40.0)
+    edge.network.run(6.0)
     assert [response.status for response in handset.responses() if response.status >= 200] == [408, 504]
     assert FAILED == [408]
 
