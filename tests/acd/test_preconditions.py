@@ -559,6 +559,22 @@ def test_a_reinvite_of_such_a_caller_is_answered_with_the_status(local: str) -> 
         caller.hang_up()
 
 
+@pytest.mark.rfc("4032-4.1")
+def test_a_talk_goes_on_while_a_handset_that_moved_reserves_anew() -> None:
+    with House() as house:
+        house.agent("1001")
+        caller = Handset(house)
+        caller.dial()
+        caller.update(sdp("sendrecv"), seconds=3.0)
+        for local, told in (("none", "conf:qos remote sendrecv"), ("sendrecv", "curr:qos remote sendrecv")):
+            caller.update(sdp(local), seconds=20.0)
+            assert told in qos(caller.response(200, "UPDATE"))
+            assert house.agent_states["1001"] == "talking"
+        assert caller.responses() == [183, 200]
+        assert observed(house, "met") == 1.0, "it is waited for once"
+        caller.hang_up()
+
+
 def test_a_refresh_of_ours_says_the_same_again_and_requires_what_it_takes_to_read_it() -> None:
     with House() as house:
         house.agent("1001")
