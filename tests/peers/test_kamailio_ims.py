@@ -6,7 +6,6 @@ Of its IMS modules those for a P-CSCF run without Diameter (ims_usrloc_pcscf, im
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -35,12 +34,16 @@ class Behind:
         scscf = f"sip:127.0.0.1:{self.core.scscf_port}"
         self.pcscf = Kamailio(PCSCF, bench.directory, port, {"NEXT": scscf})
         bench.keep(self.pcscf)
-        self.pcscf.wait_until_ready()
+        try:
+            self.pcscf.wait_until_ready()
+        except AssertionError:
+            if not self.pcscf.running and "ims_ipsec_pcscf" in self.pcscf.output:
+                pytest.skip("its IPsec module, which the others need, may not use XFRM here")
+            raise
         self.core.address = self.pcscf.address
 
 
 @has_ims_modules
-@pytest.mark.skipif(os.geteuid() != 0, reason="its IPsec module, which the others need, wants root")
 @pytest.mark.rfc("24.229-5.4.1.2", "3327-5.3", "3608-5")
 def test_its_p_cscf_in_front_of_our_s_cscf(bench: Bench) -> None:
     behind = Behind(bench)
