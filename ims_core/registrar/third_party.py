@@ -52,7 +52,10 @@ class Told(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """What all REGISTERs of one user to one server have in common (RFC 3261 section 10.2)."""
+    """What all REGISTERs of one user to one server have in common (RFC 3261 section 10.2).
+
+    It is kept until the server has answered the last one: no late copy of that undoes what comes after it.
+    """
 
     call_id: str
     tag: str
@@ -91,11 +94,10 @@ class ThirdParties:
         status = told.status
         self.counts["accepted" if status < 300 else "failed" if told.has_failed else "refused"] += 1
         self.on_told(told)
-        if (
-            told.has_failed
-            and told.kind is not Registration.DE
-            and told.server.default_handling is DefaultHandling.SESSION_TERMINATED
-        ):
+        if told.kind is Registration.DE:
+            if aor not in self._identities.location:
+                self._lines.pop(aor, None)
+        elif told.has_failed and told.server.default_handling is DefaultHandling.SESSION_TERMINATED:
             self._registrations.deregister(aor)
 
     # Inside -------------------------------------------------------------------------------------------------
@@ -103,17 +105,22 @@ class ThirdParties:
     def _tell(self, change: RegistrationChange) -> None:
         if change.cause is None and change.kind is not Registration.DE:
             return  # a contact of several went by itself: the user has not registered anything
-        request = _as_registered(change)
+        servers = list(self._servers(change))
+        if change.kind is Registration.DE and not servers:
+            self._lines.pop(change.aor, None)
+        for server, identity in servers:
+            self._send(change, server, identity)
+
+    def _servers(self, change: RegistrationChange) -> Iterator[tuple[Server, str]]:
+        """The servers that are to hear of a change, each with the identity that it knows the user by."""
+        facts = Facts(_as_registered(change), SessionCase.ORIGINATING, change.kind)
         for profile, identity in self._profiles(change):
-            facts = Facts(request, SessionCase.ORIGINATING, change.kind)
             after, visited = None, set[str]()
             while (criterion := matching(profile, facts, after, visited)) is not None:
                 after = criterion.priority
                 visited.add(criterion.server.uri)
                 if not self._is_here(criterion.server.uri):
-                    self._send(change, criterion.server, identity)
-        if change.kind is Registration.DE:
-            self._lines.pop(change.aor, None)
+                    yield criterion.server, identity
 
     def _profiles(self, change: RegistrationChange) -> Iterator[tuple[ServiceProfile, str]]:
         """The profiles of a set, each with an identity to register: the same as ever, at first that of the REGISTER."""

@@ -87,17 +87,17 @@ class Watching:
         if not self.package.is_watched(aor):
             return
         if change.kind is Registration.DE:
-            self.package.ended(aor, self._describe(aor, [each for each in change.contacts if each.is_over]))
+            self.package.ended(aor, self._describe(aor, TERMINATED, [each for each in change.contacts if each.is_over]))
         else:
-            self.package.changed(aor, self._describe(aor, change.contacts))
+            self.package.changed(aor, self._describe(aor, ACTIVE, change.contacts))
 
     def _all_of(self, aor: str) -> tuple[RegistrationState, ...]:
         story_of, bindings = self._registrations.story_of, self._identities.location.bindings(aor)
-        return self._describe(aor, [ContactChange(binding, story_of(binding)) for binding in bindings])
+        contacts = [ContactChange(binding, story_of(binding)) for binding in bindings]
+        return self._describe(aor, ACTIVE if contacts else TERMINATED, contacts)
 
-    def _describe(self, aor: str, contacts: Iterable[ContactChange]) -> tuple[RegistrationState, ...]:
+    def _describe(self, aor: str, state: str, contacts: Iterable[ContactChange]) -> tuple[RegistrationState, ...]:
         """Describe all identities registered under ``aor``, each with these of their contacts."""
-        state = ACTIVE if aor in self._identities.location else TERMINATED
         told = []
         for identity in self._identities.usable(aor):
             address = _representative(identity)

@@ -84,6 +84,30 @@ def test_a_server_hears_of_the_first_the_next_and_the_last_registration() -> Non
     assert scene.requests()[-1].call_id != first.call_id, "this is another registration"
 
 
+@rfc("3261-10.3", "24.229-5.4.1.7")
+def test_no_late_copy_of_the_last_word_undoes_a_registration_that_follows() -> None:
+    scene = Scene(for_registration())
+    scene.alice.enrol(ALICE)
+    refusing(None)(scene.servers[0])
+    scene.alice.enrol(ALICE, expires=0)
+    scene.alice.enrol(ALICE)
+    scene.network.run(40)
+    first, last, again = scene.requests()
+    assert len({request.call_id for request in (first, last, again)}) == 1
+    assert [request.cseq.number for request in (first, last, again)] == [1, 2, 3]
+    assert scene.home.third_parties._lines.keys() == {ALICE}
+    scene.alice.enrol(ALICE, expires=0)
+    scene.network.run(40)
+    assert scene.home.third_parties._lines == {}
+
+
+def test_nothing_is_kept_for_servers_that_do_not_hear_of_the_end() -> None:
+    scene = Scene(for_registration(INITIAL))
+    scene.alice.enrol(ALICE)
+    scene.alice.enrol(ALICE, expires=0)
+    assert scene.home.third_parties._lines == {}
+
+
 @rfc("24.229-5.4.1.7")
 def test_it_is_told_after_the_200_and_not_of_challenges() -> None:
     scene = Scene(for_registration())
