@@ -277,11 +277,14 @@ class ServingCscf:
         return along(self._go_on(served, copy, now=now, beyond=beyond), self._answering(request, served))
 
     def _is_diverted(self, request: Request, dialog: OriginalDialog, found: Found) -> bool:
-        """Whether the Request-URI names another user now, and not this one in another way."""
+        """Whether the Request-URI names another user now, and no alias of this one.
+
+        Aliases are of one implicit set and have the same services (TS 23.228 section 4.3.3.4).
+        """
         if fingerprint(request.uri) == dialog.target:
             return False
         called = self._find(request.target)[1]
-        return called is None or called.set != found.set
+        return called is None or (called.set, called.identity.profile) != (found.set, found.identity.profile)
 
     def _answering(self, request: Request, served: Served | None = None) -> Answering:
         identities = () if served is None or served.case in _ORIGINATING_CASES else served.found.set

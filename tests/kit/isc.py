@@ -47,6 +47,7 @@ SCSCF: Address = ("192.0.2.2", 5060)
 HERE = format_address(SCSCF)
 ALICE, ALICE_TEL = "sip:+8613800000001@ims.example", "tel:+8613800000001"
 BOB, BOB_TEL, BOBBY = "sip:+8613800000002@ims.example", "tel:+8613800000002", "sip:bobby@ims.example"
+AT_WORK = "sip:bob.work@ims.example"  # of another service profile
 CAROL, BARRED, DESKS = "sip:carol@ims.example", "sip:barred@ims.example", "sip:desk-!.*!@ims.example"
 HOTLINE = "10000"
 ORIG = ("Route", f"<sip:orig@{HERE};lr>")
@@ -56,14 +57,16 @@ VECTOR = ("P-Charging-Vector", f'{ICID};orig-ioi="Type 1visited.example"')
 Fields = Iterable[tuple[str, str]]
 
 
-def subscriber(name: str, *identities: str, profile: str, barred: str = "") -> Subscriber:
+def subscriber(name: str, *identities: str, profile: str, barred: str = "", work: str = "") -> Subscriber:
     made = [public_identity(identity, barred=identity == barred, profile=profile) for identity in identities]
+    if work:
+        made.append(public_identity(work, profile="work"))
     return Subscriber(f"{name}@{DOMAIN}", Password(PASSWORD), (tuple(made),))
 
 
 SUBSCRIBERS = (
     subscriber("alice", ALICE, ALICE_TEL, profile="alice"),
-    subscriber("bob", BARRED, BOB, BOB_TEL, BOBBY, profile="bob", barred=BARRED),
+    subscriber("bob", BARRED, BOB, BOB_TEL, BOBBY, profile="bob", barred=BARRED, work=AT_WORK),
     subscriber("carol", CAROL, profile="carol"),
     subscriber("office", "sip:office@ims.example", DESKS, profile="desks"),
 )

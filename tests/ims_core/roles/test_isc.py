@@ -14,6 +14,7 @@ from ims_core.transactions.endpoint import RequestReceived
 from tests.kit.isc import (
     ALICE,
     ALICE_TEL,
+    AT_WORK,
     BOB,
     BOB_TEL,
     BOBBY,
@@ -191,6 +192,19 @@ def test_another_name_of_the_same_user_diverts_nothing(alias: str) -> None:
     core.call(BOB)
     assert [request.uri for request in second.seen] == [alias]
     assert core.delivered[0].get("P-Called-Party-ID") == f"<{alias}>"
+    core.finish()
+
+
+@rfc("TS24.229-5.4.3.3")
+def test_the_same_user_with_other_services_is_another() -> None:
+    core = Core()
+    diverting, never, at_work = core.server(diverts(AT_WORK)), core.server(returns), core.server(returns)
+    core.profiles["bob"] = (criterion(1, diverting, TERMINATING), criterion(2, never, TERMINATING))
+    core.profiles["work"] = (criterion(1, at_work, TERMINATING),)
+    core.call(BOB)
+    assert not never.seen
+    assert at_work.seen[0].values("P-Served-User") == [f"<{AT_WORK}>;sescase=term;regstate=reg"]
+    assert core.delivered[0].get("P-Called-Party-ID") == f"<{AT_WORK}>"
     core.finish()
 
 
