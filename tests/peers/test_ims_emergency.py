@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.peers.conftest import Bench
 from tests.peers.kit import LOOPBACK, Server, Sipp, wait_until
-from tests.peers.kit.ims import DOMAIN, NUMBERS, SHAPES, Core, Handset, Shape
+from tests.peers.kit.ims import DOMAIN, NUMBERS, SHAPES, Core, Handset, Phone, Shape
 from tests.peers.test_kamailio_neighbour import lines
 
 pytestmark = pytest.mark.peer("sipp")
@@ -70,6 +72,35 @@ def test_without_a_service_the_handset_is_told_by_its_p_cscf(bench: Bench, shape
     host = f"{core.address[0]}:{core.address[1]}"
     assert f"@{host};lr" in by or by == f"sip:{host}"
     assert steps(core.servers[0]) == {"called": 1, "answered": 0, "diverted": 1}
+
+
+@by_each_shape
+def test_a_call_outside_without_a_trunk_is_refused_through_all_hops(
+    bench: Bench, shape: Shape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve, trunk = bench.serve, f"sip:{LOOPBACK}:{bench.port()}"
+    tables = f'''[trunks.voice]
+servers = ["{trunk}"]
+ping_seconds = 0
+[[outbound]]
+match = ["1[3-9]xxxxxxxxx"]
+trunks = ["voice"]
+
+[http]'''
+    changes = {'roles = ["agent"]': 'roles = ["agent"]\nmay_call_outside = true', "[http]": tables}
+
+    def with_trunk(config: str, **options: Any) -> Server:
+        return serve(config, **{**options, "changes": {**options["changes"], **changes}})
+
+    monkeypatch.setattr(bench, "serve", with_trunk)
+    core = Core(bench, shape)
+    phone = Phone(core, "1001")
+    phone.register()
+    refused = phone.start("ims_refused", number="13900139000", changes={"STATUS": "503"})
+    refused.succeed()
+    (answer,) = refused.heard("SIP/2.0 503")
+    assert lines(answer, "Retry-After") == []
+    assert core.engine.logged("call.fell_back")[0]["reason"] == "408 No answer"
 
 
 def test_a_handset_whose_core_is_gone_is_told_to_fall_back(bench: Bench) -> None:
