@@ -53,6 +53,7 @@ class ImsEnrolment:
         self._identities = registrations.identities
         self._subscribers = registrations.identities.subscribers
         self._authenticators = authenticators
+        self._realms = frozenset(authenticator.realm for authenticator in authenticators.values())
         self._is_protected = is_protected
         self.refused: Counter[str] = Counter()
 
@@ -93,10 +94,9 @@ class ImsEnrolment:
 
     def _sender(self, request: Request, identity: str, found: Found) -> Subscriber | None:
         """Who says that he sends the request; without credentials, the public identity tells (5.4.1.1, 3)."""
-        realms = {authenticator.realm for authenticator in self._authenticators.values()}
         for text in request.whole_values("Authorization"):
             params = parse_digest(text)
-            if params is not None and params.get("realm") in realms and (username := params.get("username")):
+            if params is not None and params.get("realm") in self._realms and (username := params.get("username")):
                 by_private = self._subscribers.by_private
                 return by_private(username) or by_private(f"{username}@{params['realm']}")
         derived = identity.partition(":")[2]
