@@ -196,7 +196,7 @@ def test_what_must_pass_passes_under_any_load() -> None:
 )
 def test_emergencies_and_priority_pass(uri: str, headers: list[tuple[str, str]], passes: bool) -> None:
     site = new_site()
-    door = overloaded(site)
+    overloaded(site)
     know_112(site)
     found = exchange(site, request_bytes("INVITE", uri, headers=headers))
     assert (503 not in [response.status for response in found]) is passes
