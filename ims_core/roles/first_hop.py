@@ -46,7 +46,7 @@ KEEP_SECONDS: Final = 120
 PRIVACY: Final = "privacy"
 NOBODY: Final = identity_set(())
 REMEMBERED: Final = frozenset(("id", "user"))  # of Privacy: what holds for a whole dialog
-FORGOTTEN: Final = Kept(None)
+FORGOTTEN: Final = Kept(None)  # or nothing to be remembered
 
 
 class Admitted(NamedTuple):
@@ -177,10 +177,7 @@ class FirstHop:
         give_to_handset(copy)
         hidden = respect(copy) & REMEMBERED
         caller = hide_caller(copy) if "user" in hidden else ""
-        companion = FromHandset(self, copy, identities, called=called, vector=vector, caller=caller)
-        if copy.method in DIALOG_FORMING and (vector is not None or hidden):
-            self.dialogs.keep(copy.call_id, copy.from_tag, Kept(vector, hidden))
-        return companion
+        return FromHandset(self, copy, identities, called=called, kept=Kept(vector, hidden), caller=caller)
 
     # Requests within dialogs ----------------------------------------------------------------------------------
 
@@ -205,7 +202,7 @@ class FirstHop:
             kept = self.dialogs.get(copy.call_id, copy.from_tag) or FORGOTTEN
             hidden = respect(copy, kept.hidden)
             caller = hide_caller(copy) if "user" in hidden else ""
-            companions.insert(0, FromHandset(self, copy, vector=vector, caller=caller))
+            companions.insert(0, FromHandset(self, copy, kept=Kept(vector), caller=caller))
         return Passing(copy, Chain(tuple(companions)))
 
     def _take(self, copy: Request) -> None:
@@ -250,8 +247,8 @@ class BackToHandset:
 class FromHandset:
     """Goes along with a request to a handset: what of its responses is believed (5.2.6.4.4, 5.2.6.4.8).
 
-    ``identities`` are the callee's, ``called`` the one that the request was for; ``vector`` was kept aside, ``caller``
-    is the From that the handset was not told.
+    ``identities`` are the callee's, ``called`` the one that the request was for; ``kept`` is what the handset was not
+    told, and ``caller`` the From that it was not told.
     """
 
     def __init__(
@@ -261,7 +258,7 @@ class FromHandset:
         identities: IdentitySet = NOBODY,
         *,
         called: str = "",
-        vector: ChargingVector | None,
+        kept: Kept,
         caller: str,
     ) -> None:
         self._hop = hop
@@ -270,8 +267,9 @@ class FromHandset:
         self._to_tag = request.to_tag
         self._identities = identities
         self._called = called
-        self._vector = vector
+        self._kept = kept
         self._caller = caller
+        self._began = False
 
     def returned(self, response: Response) -> None:
         """Have the response say who answers, and to which request the network is to charge it."""
@@ -279,27 +277,30 @@ class FromHandset:
         take_from_handset(response)
         if response.status > 100 and not self._to_tag:
             assert_identity(response, preferred or self._called or self._identities.default)
-        answer_vector(response, self._vector, self._hop.icids.network)
+        answer_vector(response, self._kept.vector, self._hop.icids.network)
         if self._caller:
             response.set("From", self._caller)
-        self._end(response.status)
+        self._follow(response.status)
 
     def instead(self, status: int) -> Forward | None:
         """Know no other way."""
         if not self._to_tag:
-            self._end(status)
+            self._follow(status)
         return None
 
-    def _end(self, status: int) -> None:
-        """Forget a dialog that did not come about, or is over."""
-        if status < 200:
-            return
-        call_id, from_tag = self._dialog
-        if not self._to_tag and status >= 300:
-            self._hop.dialogs.forget(call_id, from_tag)
-        elif self._to_tag and self._method == "BYE":
-            self._hop.dialogs.forget(call_id, from_tag)
-            self._hop.dialogs.forget(call_id, self._to_tag)
+    def _follow(self, status: int) -> None:
+        """Remember a dialog that begins, as often as it is told to; forget it when it came to nothing, or is over."""
+        dialogs, (call_id, from_tag) = self._hop.dialogs, self._dialog
+        if self._to_tag:
+            if self._method == "BYE" and status >= 200:
+                dialogs.forget(call_id, from_tag)
+                dialogs.forget(call_id, self._to_tag)
+        elif 100 < status < 300:
+            if self._method in DIALOG_FORMING and self._kept != FORGOTTEN:
+                dialogs.keep(call_id, from_tag, self._kept)
+                self._began = True
+        elif self._began and status >= 300:
+            dialogs.forget(call_id, from_tag)
 
 
 def enforced_route(

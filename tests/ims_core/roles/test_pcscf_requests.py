@@ -74,6 +74,13 @@ def test_a_wildcarded_identity_is_any_that_it_stands_for() -> None:
     assert edge.at_core().values("P-Asserted-Identity") == ["<sip:pbx@home.example>"]
 
 
+def test_a_preference_takes_no_longer_whatever_expression_it_is_compared_with() -> None:
+    edge = Edge()
+    pbx = edge.handset(identities=["<sip:pbx@home.example>", "<sip:!(a+)+!@home.example>"])
+    pbx.ask("MESSAGE", BOB, headers=[("P-Preferred-Identity", f"<sip:{'a' * 40}b@home.example>")])
+    assert edge.at_core().values("P-Asserted-Identity") == ["<sip:pbx@home.example>"]
+
+
 @rfc("TS24.229-5.2.6.3.2A")
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "SUBSCRIBE"])
 def test_who_is_not_registered_is_refused(method: str) -> None:
@@ -351,10 +358,27 @@ def test_nothing_is_kept_of_a_call_that_was_refused() -> None:
     edge = Edge()
     handset = edge.handset()
     edge.call(handset, headers=[("P-Charging-Vector", VECTOR)])
+    edge.answer(180, by=handset)
     assert len(edge.first_hop.dialogs) == 1
     edge.answer(486, by=handset)
     assert edge.told_core().status == 486
     assert len(edge.first_hop.dialogs) == 0
+
+
+@rfc("TS24.229-5.2.6.3.9")
+def test_a_call_that_rang_at_two_handsets_is_remembered_of_the_one_that_takes_it() -> None:
+    edge = Edge()
+    one, two = edge.handset(), edge.handset("ue2")
+    headers = [("P-Charging-Vector", VECTOR)]
+    invite = edge.call(one, headers=headers, call_id="forked")
+    edge.call(two, headers=headers, call_id="forked")
+    edge.answer(180, by=one)
+    edge.answer(486, by=two)
+    edge.answer(200, by=one)
+    dialog = {"from_": f"{invite.require('To')};tag=of-ue1", "to": invite.require("From"), "call_id": "forked"}
+    route = [("Route", invite.values("Record-Route")[0])]
+    one.ask("BYE", f"sip:bob@{format_address(edge.core.address)}", headers=route, **dialog)
+    assert icid(edge.at_core()) == 'icid-value="of the network"'
 
 
 # Whatever happens -------------------------------------------------------------------------------------------------
