@@ -15,6 +15,7 @@ from xml.etree.ElementTree import ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from ims_core.patterns import NamePattern, Pattern
 from ims_core.profiles.mistakes import Findings, Path, ProfileError
 from ims_core.profiles.model import (
     Case,
@@ -34,7 +35,6 @@ from ims_core.profiles.model import (
     SessionDescription,
     Trigger,
 )
-from ims_core.profiles.patterns import NamePattern, Pattern
 
 if TYPE_CHECKING:
     from enum import IntEnum

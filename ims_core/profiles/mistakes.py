@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeVar
 
 from ims_core.errors import SipError
 from ims_core.messages.uri import parse_uri
+from ims_core.patterns import Pattern, PatternError
 from ims_core.profiles.model import Criterion, ServiceProfile
-from ims_core.profiles.patterns import Pattern, PatternError
 
 Path = tuple[str | int, ...]
 """Where something stands: keys, or names of elements, and the numbers of those that there are several of, from 0."""

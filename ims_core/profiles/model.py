@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import Enum, IntEnum
 from itertools import pairwise
 
-from ims_core.profiles.patterns import NamePattern, Pattern
+from ims_core.patterns import NamePattern, Pattern
 from ims_core.structs import Value
 
 

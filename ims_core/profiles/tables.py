@@ -27,6 +27,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ims_core.patterns import NamePattern, Pattern
 from ims_core.profiles.mistakes import Findings, Path
 from ims_core.profiles.model import (
     Case,
@@ -47,7 +48,6 @@ from ims_core.profiles.model import (
     SessionDescription,
     Trigger,
 )
-from ims_core.profiles.patterns import NamePattern, Pattern
 
 CaseName = Literal[
     "originating", "terminating", "terminating_unregistered", "originating_unregistered", "originating_cdiv"

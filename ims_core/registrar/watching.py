@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from math import inf
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from ims_core.errors import Forbidden, SipError, TemporarilyUnavailable
 from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.uri import parse_uri
+from ims_core.patterns import Pattern
 from ims_core.profiles.model import Registration
 from ims_core.registrar.contacts import as_written, features, seconds_left
 from ims_core.registrar.registrations import ContactChange, ContactEvent
@@ -172,4 +172,4 @@ def _representative(identity: PublicIdentity) -> str:
     before, _, rest = identity.uri.partition("!")
     after = rest.rpartition("!")[2]
     candidates = (f"{before}{sample}{after}" for sample in _SAMPLES)
-    return next((each for each in candidates if re.fullmatch(identity.wildcard, each)), "")
+    return next(filter(Pattern(identity.wildcard).matches, candidates), "")

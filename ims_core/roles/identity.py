@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from ims_core.errors import SipError
 from ims_core.messages.headers import parse_name_addr, quote_string
+from ims_core.patterns import Pattern
 from ims_core.structs import Value
 from ims_core.subscribers.identities import canonical, public_identity
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 ASSERTED: Final = "P-Asserted-Identity"
 PREFERRED: Final = "P-Preferred-Identity"
 MOST_IDENTITIES: Final = 64
-LONGEST: Final = 256  # of an identity that is compared with patterns
 
 
 class IdentitySet(Value):
@@ -31,7 +30,7 @@ class IdentitySet(Value):
 
     values: tuple[str, ...]
     plain: dict[str, str]
-    wild: tuple[str, ...] = ()
+    wild: tuple[Pattern, ...] = ()
 
     @property
     def default(self) -> str:
@@ -42,7 +41,7 @@ class IdentitySet(Value):
         """Return what is asserted of who prefers to be ``uri``; empty when it is not among them."""
         key = canonical(uri)
         held = self.plain.get(key, "")
-        if held or len(key) > LONGEST or not any(re.fullmatch(pattern, key) for pattern in self.wild):
+        if held or not any(pattern.matches(key) for pattern in self.wild):
             return held
         return f"<{key}>"
 
@@ -56,7 +55,7 @@ def identity_set(values: Iterable[str]) -> IdentitySet:
 def _identity_set(values: tuple[str, ...]) -> IdentitySet:
     told: list[str] = []
     plain: dict[str, str] = {}
-    wild: list[str] = []
+    wild: list[Pattern] = []
     for value in values:
         try:
             address = parse_name_addr(value)
@@ -64,7 +63,7 @@ def _identity_set(values: tuple[str, ...]) -> IdentitySet:
         except (SipError, ValueError):
             continue
         if identity.wildcard:
-            wild.append(identity.wildcard)
+            wild.append(Pattern(identity.wildcard))
             continue
         display = f"{quote_string(address.display)} " if address.display else ""
         told.append(f"{display}<{address.uri_text}>")

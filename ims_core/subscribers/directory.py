@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from bisect import insort
 from collections.abc import Iterable
 from operator import neg
 from typing import Generic, TypeVar
 
+from ims_core.patterns import Pattern
 from ims_core.subscribers.centre import AuthenticationCentre, HasKeys
 from ims_core.subscribers.identities import PublicIdentity, number_of
 from ims_core.subscribers.subscriber import Aka, Found, ImplicitSet, Subscriber
-
-LONGEST_WILD = 128  # of what a wildcarded identity is compared with
 
 T = TypeVar("T")
 
@@ -76,7 +74,7 @@ class Wildcards(Generic[T]):
     """What belongs to wildcarded identities, found by the plain text that they begin with, the longest first."""
 
     def __init__(self) -> None:
-        self._by_prefix: dict[str, list[tuple[re.Pattern[str], str, T]]] = {}
+        self._by_prefix: dict[str, list[tuple[Pattern, str, T]]] = {}
         self._lengths: list[int] = []
 
     def add(self, identity: PublicIdentity, value: T) -> None:
@@ -86,15 +84,14 @@ class Wildcards(Generic[T]):
             insort(self._lengths, len(prefix), key=neg)
         entries = self._by_prefix.setdefault(prefix, [])
         entries[:] = [entry for entry in entries if entry[1] != identity.uri]
-        entries.append((re.compile(identity.wildcard), identity.uri, value))
+        entries.append((Pattern(identity.wildcard), identity.uri, value))
 
     def match(self, uri: str) -> T | None:
         """Return the value of the identity that ``uri`` matches."""
-        if len(uri) <= LONGEST_WILD:
-            for length in self._lengths:
-                for pattern, _, value in self._by_prefix.get(uri[:length], ()):
-                    if pattern.fullmatch(uri):
-                        return value
+        for length in self._lengths:
+            for pattern, _, value in self._by_prefix.get(uri[:length], ()):
+                if pattern.matches(uri):
+                    return value
         return None
 
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from ims_core.errors import SipError
 from ims_core.messages.uri import Uri, parse_uri
+from ims_core.patterns import Pattern, PatternError
 from ims_core.structs import Value
 
 
@@ -16,7 +17,7 @@ class PublicIdentity(Value):
     ``uri`` is canonical: ``sip:+86…@ims…`` with the host in lower case, or ``tel:+86…`` without visual separators. Who
     is ``barred`` from it may register with it, but neither call nor be called (TS 23.228 section 4.3.3.2). ``profile``
     names its service profile. Of a wildcarded identity ``uri`` is as it was written, with the expression between two
-    ``!``, and ``wildcard`` the pattern that a whole canonical identity must match.
+    ``!``, and ``wildcard`` the text of the ``Pattern`` that a whole canonical identity must match.
     """
 
     uri: str
@@ -40,14 +41,14 @@ def public_identity(text: str, *, barred: bool = False, profile: str = "") -> Pu
     plain = canonical(uri)
     if not wild:
         return PublicIdentity(plain, barred, profile)
-    try:
-        re.compile(expression)
-    except re.error as error:
-        raise ValueError(f"expected a regular expression between the two ! of {text!r}: {error}") from None
     before, placed, after = plain.partition(_PLACEHOLDER)
     if not placed or _DELIMITER in after:
         raise ValueError(f"expected one regular expression, in the user or number of {text!r}")
     wildcard = f"{re.escape(before)}(?:{expression}){re.escape(after)}"
+    try:
+        Pattern(expression), Pattern(wildcard)
+    except PatternError as error:
+        raise ValueError(f"expected {error} between the two ! of {text!r}") from None
     return PublicIdentity(f"{before}{_DELIMITER}{expression}{_DELIMITER}{after}", barred, profile, wildcard)
 
 

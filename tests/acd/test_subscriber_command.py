@@ -129,6 +129,7 @@ def test_subscribers_are_put_replaced_listed_and_removed(command: Command) -> No
 
 WHOLE = "the whole of a set that is shared, with the same profile and the same identities barred"
 OTHER = "a private identity that"
+NO_PATTERN = "an extended regular expression (no argument for repetition operator: +)"
 MISTAKES = [
     (ALICE.replace(K, "46"), "new.toml: subscribers[0].k: expected 32 hexadecimal digits"),
     (
@@ -162,6 +163,10 @@ MISTAKES = [
     (
         CAROL,
         f'new.toml: subscribers[0].private: expected {OTHER} the configuration lacks, found "carol@ims.example"',
+    ),
+    (
+        ALICE.replace("sip:+8613800000001@", "sip:!(+86)!@"),
+        f"new.toml: subscribers[0].public: expected {NO_PATTERN} between the two ! of 'sip:!(+86)!@ims.example'",
     ),
     (SERVER, "new.toml: accounts: expected nothing but [[subscribers]]"),
 ]

@@ -7,6 +7,7 @@ import tomllib
 import msgspec
 import pytest
 
+from ims_core.patterns import NamePattern, Pattern
 from ims_core.profiles import cx, tables
 from ims_core.profiles.mistakes import ProfileError
 from ims_core.profiles.model import (
@@ -26,7 +27,6 @@ from ims_core.profiles.model import (
     SessionDescription,
     Trigger,
 )
-from ims_core.profiles.patterns import NamePattern, Pattern
 
 so = ServicePointTrigger
 ACCEPT_CONTACT = Header(NamePattern("Accept-Contact"))

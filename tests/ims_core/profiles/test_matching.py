@@ -6,6 +6,7 @@ import pytest
 
 from ims_core.messages.message import Request
 from ims_core.messages.parser import parse_message
+from ims_core.patterns import NamePattern, Pattern
 from ims_core.profiles.matching import Facts, applies, holds, matching
 from ims_core.profiles.model import (
     Case,
@@ -24,7 +25,6 @@ from ims_core.profiles.model import (
     SessionDescription,
     Trigger,
 )
-from ims_core.profiles.patterns import NamePattern, Pattern
 from tests.kit.messages import request_bytes
 
 ORIGINATING, TERMINATING = SessionCase.ORIGINATING, SessionCase.TERMINATING_REGISTERED

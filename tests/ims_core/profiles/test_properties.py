@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ims_core.messages.message import Request
+from ims_core.patterns import NamePattern, Pattern
 from ims_core.profiles import cx, explain
 from ims_core.profiles.matching import Facts, applies, fires, holds, matching
 from ims_core.profiles.mistakes import Mistake, ProfileError
@@ -28,7 +29,6 @@ from ims_core.profiles.model import (
     SessionDescription,
     Trigger,
 )
-from ims_core.profiles.patterns import NamePattern, Pattern
 from tests.ims_core.profiles.test_forms import XML
 
 # Few values, so that conditions are met about as often as not.

@@ -12,7 +12,7 @@ from ims_core.errors import ServerTimeout
 from ims_core.messages.uri import parse_uri
 from ims_core.subscribers.centre import AuthenticationCentre, aka
 from ims_core.subscribers.database import SequenceLedger, SubscriberDatabase, open_database
-from ims_core.subscribers.directory import LONGEST_WILD, Directory
+from ims_core.subscribers.directory import Directory
 from ims_core.subscribers.identities import PublicIdentity, canonical, public_identity
 from ims_core.subscribers.sequence import SequenceNumbers
 from ims_core.subscribers.subscriber import Password, Subscriber, Subscribers, default_of
@@ -117,12 +117,20 @@ def test_an_identity_as_it_stands_comes_before_the_other_form_of_a_number(source
         (f"sip:pbx-17@{HOME}", f"sip:pbx-!.*!@{HOME}"),
         (f"sip:anybody@{HOME}", f"sip:!.*!@{HOME}"),
         (f"sip:+8613800000001@{HOME}", SIP.uri),
-        (f"sip:{'x' * LONGEST_WILD}@{HOME}", None),
+        (f"sip:{'x' * 2000}@{HOME}", f"sip:!.*!@{HOME}"),
     ],
 )
 def test_an_exact_identity_comes_before_a_wildcarded_one(source: Source, asked: str, uri: str | None) -> None:
     found = source(EVERYBODY).by_public(asked)
     assert (found and found.identity.uri) == uri
+
+
+@pytest.mark.rfc("TS23.003-13.5")
+def test_no_wildcarded_identity_takes_long_to_be_told_from_others(source: Source) -> None:
+    pbx = Subscriber("pbx@ims.example", Password("p"), ((public_identity(f"sip:pbx-!(a+)+!@{HOME}"),),))
+    subscribers = source((pbx,))
+    assert subscribers.by_public(f"sip:pbx-{'a' * 40}b@{HOME}") is None
+    assert subscribers.by_public(f"sip:pbx-{'a' * 4000}@{HOME}") is not None
 
 
 @pytest.mark.rfc("TS23.228-4.3.3.4")

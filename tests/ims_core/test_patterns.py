@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ims_core.profiles.patterns import LONGEST, NamePattern, Pattern, PatternError
+from ims_core.patterns import LONGEST, NamePattern, Pattern, PatternError
 
 
 @pytest.mark.rfc("TS29.228-F")

@@ -1,4 +1,4 @@
-"""The regular expressions that operators put into service profiles (TS 29.228 Annex F).
+"""Regular expressions of operators, in service profiles (TS 29.228 Annex F) and identities (TS 23.003 section 13.5).
 
 They are extended regular expressions of POSIX, and what they are held against was written by anybody who can send us a
 request. So they run in RE2, whose time grows with the length of the text and no faster, whatever the pattern: Python's
