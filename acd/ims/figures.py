@@ -56,7 +56,7 @@ def _serving(serving: Serving) -> Iterator[Metric]:
     yield counter("acd_ims_registrations", "Changes of registrations: initial, re or de.", kinds, "kind")
     refused = {(why,): serving.enrolment.refused[why] for why in ("unknown", "forbidden")}
     yield counter(
-        "acd_ims_registrations_refused", "REGISTERs for nobody (404) or not his own (403).", refused, "reason"
+        "acd_ims_registrations_refused", "REGISTERs for nobody's identity, or for somebody else's.", refused, "reason"
     )
     verdicts: dict[tuple[str, str], int] = {}
     for kind, authenticator in serving.authenticators.items():

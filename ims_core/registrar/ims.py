@@ -37,7 +37,8 @@ class ImsEnrolment:
     ``authenticators`` has one for each kind of credentials: a subscriber with keys of AKA gets no other challenge.
     ``is_protected`` tells whether a REGISTER came by a way on which only the subscriber himself can have sent it, as a
     P-CSCF that is trusted says of its security associations (``says_protected``): then a re-registration needs no
-    challenge. Any other one does (5.4.1.2.2). ``refused`` counts by "unknown" (404) and "forbidden" (403).
+    challenge. Any other one does (5.4.1.2.2). ``refused`` counts by "unknown", which is nobody's identity or another
+    domain, and "forbidden", an identity of somebody else.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class ImsEnrolment:
         self.refused: Counter[str] = Counter()
 
     def identify(self, request: Request, flow: Flow) -> Registrant:
-        """Say who a REGISTER is from. Raises ``NotFound`` for an identity of nobody, ``Forbidden`` for one not his.
+        """Say who a REGISTER is from. Raises ``Forbidden`` for an identity of nobody or not his.
 
+        That comes before any challenge, so it tells who is no subscriber: whatever the HSS says no to, the I-CSCF
+        answers with 403 (5.3.1.3), and asks first. Raises ``NotFound`` for another domain (RFC 3261 section 10.3).
         A barred identity, as the one that a phone without ISIM makes of its IMSI, brings in the others of its set (TS
         23.003 section 13.4B); where all of them are barred there is nothing to register (TS 29.228 section 6.1.1).
         """
@@ -67,10 +70,13 @@ class ImsEnrolment:
             identity = canonical(request.to.uri)
         except UnsupportedScheme:
             raise BadRequest("Unsupported scheme in To") from None
-        found = self._subscribers.by_public(identity)
-        if found is None or not self._domains.serves(parse_uri(request.uri)):
+        if not self._domains.serves(parse_uri(request.uri)):
             self.refused["unknown"] += 1
             raise NotFound
+        found = self._subscribers.by_public(identity)
+        if found is None:
+            self.refused["unknown"] += 1
+            raise Forbidden
         subscriber = self._sender(request, identity, found)
         default = default_of(found.set)
         if subscriber is None or subscriber.private not in found.privates or default is None:
