@@ -11,17 +11,18 @@ Who authenticates by AKA is protected by IPsec or not at all: without an answer 
 
 from __future__ import annotations
 
-import re
+from collections.abc import Container
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ims_core.messages.headers import split_values, unquote_string
+from ims_core.errors import BadRequest
+from ims_core.messages.headers import split_values
+from ims_core.security.digest import parse_digest
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Request, Response
 
 PARAMETER: Final = "integrity-protected"
 _KEYS: Final = ("ck", "ik")
-_PARAMETERS = re.compile(r'([\w-]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s,"]*+))', re.ASCII | re.DOTALL)
 
 
 class Credentials(NamedTuple):
@@ -46,8 +47,8 @@ class Keys(NamedTuple):
 def credentials_of(request: Request) -> Credentials:
     """Read the credentials; of what is no Digest nothing is read."""
     for value in request.whole_values("Authorization"):
-        if value[:7].lower() == "digest ":
-            told = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETERS.findall(value)}
+        told = parse_digest(value)
+        if told is not None:
             is_aka = told.get("algorithm", "").upper().startswith("AKA")
             answers, resynchronises = bool(told.get("response", "")), bool(told.get("auts", ""))
             return Credentials(told.get("username", ""), is_aka, answers, resynchronises)
@@ -55,24 +56,23 @@ def credentials_of(request: Request) -> Credentials:
 
 
 def mark_integrity(request: Request, word: str) -> None:
-    """Have the credentials of a REGISTER that goes on say how it came; an empty word, or a handset's own: nothing."""
+    """Have the credentials of a REGISTER that goes on say how it came; an empty word, or a handset's own: nothing.
+
+    Raises ``BadRequest`` for credentials that say so where it cannot be taken off for sure.
+    """
     values = request.whole_values("Authorization")
     if not values:
         return
     request.remove("Authorization")
     for value in values:
-        if PARAMETER not in value.lower():
-            is_digest = value[:7].lower() == "digest "
-            request.add("Authorization", f'{value}, {PARAMETER}="{word}"' if word and is_digest else value)
-            continue
-        scheme, params = _digest(value)
-        if not scheme:
-            request.add("Authorization", value)
-            continue
-        kept = [param for param in params if _parameter(param)[0] != PARAMETER]
-        if word:
-            kept.append(f'{PARAMETER}="{word}"')
-        request.add("Authorization", f"{scheme} {', '.join(kept)}")
+        told = value
+        if PARAMETER in value.lower():
+            told = _without(value, (PARAMETER,))
+            if PARAMETER in told.lower():  # in a place where others might read it for what it is not
+                raise BadRequest("Malformed Authorization")
+        if word and value[:6].lower() == "digest":
+            told = f'{told}, {PARAMETER}="{word}"'
+        request.add("Authorization", told)
 
 
 def integrity(
@@ -98,14 +98,9 @@ def take_keys(response: Response) -> Keys:
     found: dict[str, str] = {}
     left = []
     for value in values:
-        scheme, params = _digest(value)
-        told = dict(map(_parameter, params)) if scheme else {}
-        if scheme and not told.keys().isdisjoint(_KEYS):
-            found.update({name: told[name] for name in _KEYS if name in told})
-            kept = [param for param in params if _parameter(param)[0] not in _KEYS]
-            left.append(f"{scheme} {', '.join(kept)}")
-        else:
-            left.append(value)
+        told = parse_digest(value) or {}
+        found.update({name: told[name] for name in _KEYS if name in told})
+        left.append(value if told.keys().isdisjoint(_KEYS) else _without(value, _KEYS))
     if found:
         response.remove("WWW-Authenticate")
         for value in left:
@@ -115,23 +110,15 @@ def take_keys(response: Response) -> Keys:
 
 def is_stale(response: Response) -> bool:
     """Whether a challenge says that only the nonce was wrong (RFC 7616 section 3.3)."""
-    return any(
-        _parameter(param) == ("stale", "true")
-        for value in response.whole_values("WWW-Authenticate")
-        for param in _digest(value.lower())[1]
-    )
+    challenges = map(parse_digest, response.whole_values("WWW-Authenticate"))
+    return any(told is not None and told.get("stale", "").lower() == "true" for told in challenges)
 
 
-def _digest(value: str) -> tuple[str, list[str]]:
-    """Return the scheme with its parameters; empty for what is no Digest."""
-    scheme, _, rest = value.strip().partition(" ")
-    return (scheme, split_values(rest)) if scheme.lower() == "digest" else ("", [])
-
-
-def _parameter(text: str) -> tuple[str, str]:
-    name, _, value = text.partition("=")
-    value = value.strip()
-    return name.strip().lower(), unquote_string(value) if value.startswith('"') else value
+def _without(value: str, names: Container[str]) -> str:
+    """Return Digest credentials, or a challenge, without the parameters of these names."""
+    scheme, _, params = value.replace("\t", " ").partition(" ")
+    kept = [param for param in split_values(params) if param.partition("=")[0].strip().lower() not in names]
+    return f"{scheme} {', '.join(kept)}"
 
 
 def _bytes(text: str) -> bytes:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ims_core.errors import BadRequest
 from ims_core.messages.message import Request, Response
+from ims_core.registrar.ims import says_protected
 from ims_core.roles.protection import Credentials, Keys, credentials_of, integrity, mark_integrity, take_keys
 
 rfc = pytest.mark.rfc
@@ -80,6 +84,43 @@ def test_nobody_but_the_first_hop_says_how_a_register_came(lie: str, word: str) 
     without = register()
     mark_integrity(without, word)
     assert not without.lines
+
+
+@rfc("TS24.229-7.2A.2")
+@pytest.mark.parametrize(
+    "value",
+    [
+        'Digest username="a\\", integrity-protected=tls-yes',
+        'Digest username="a, integrity-protected="tls-yes"',
+        "Digest\tintegrity-protected=yes, username=a",
+        "Digest integrity-protected=yes",
+        'Digest x="integrity-protected=yes"',
+        "Digest a=b,integrity-protected=yes,\tINTEGRITY-PROTECTED=yes",
+        'Digest a=b, <integrity-protected="tls-yes">, integrity-protected=tls-yes',
+        "integrity-protected=yes",
+    ],
+)
+def test_however_it_is_written_nobody_reads_it_behind_the_first_hop(value: str) -> None:
+    request = register(value)
+    try:
+        mark_integrity(request, "")
+    except BadRequest:
+        return
+    assert "integrity-protected" not in str(request.lines).lower()
+    assert not any(map(says_protected, [request]))
+
+
+@given(
+    st.lists(st.sampled_from(["Digest ", "integrity-protected", "=", '"', "\\", ",", "yes", " ", "\t", "<", ">", "a"]))
+)
+def test_nor_however_else(parts: list[str]) -> None:
+    request = register("Digest " + "".join(parts))
+    try:
+        mark_integrity(request, "")
+    except BadRequest:
+        return
+    assert not says_protected(request)
+    assert "integrity-protected" not in str(request.lines).lower()
 
 
 @rfc("TS24.229-5.2.2.2", "TS24.229-7.2A.1")
