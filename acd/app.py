@@ -219,7 +219,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         cleanup.push_async_callback(engine.profiles.close)
         engine.dispatcher.begin(queue_profiles(config), agent_profiles(config), left.wishes)
         engine.begin()
-        control = Control(engine, source, hops)
+        control = Control(engine, source, [hop.follow for hop in hops])
         stack.attach(engine.node)
         engine.node.handle_timer()  # reports the bindings restored
         for hop in hops:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from acd.config.live import Installed
     from acd.config.source import Changeable, Source
     from acd.engine import Engine
-    from acd.ims.hops import Hop
 
 log = structlog.get_logger()
 
@@ -31,11 +30,11 @@ class NotNow(Exception):
 
 
 class Control:
-    """What supervisors and operators may do to a running engine, and the ``hops`` of an IMS core beside it."""
+    """What supervisors and operators may do to a running engine; ``followers`` hear of each configuration as well."""
 
-    def __init__(self, engine: Engine, source: Source, hops: Sequence[Hop] = ()) -> None:
+    def __init__(self, engine: Engine, source: Source, followers: Sequence[Callable[[Config], None]] = ()) -> None:
         self._engine = engine
-        self._hops = hops
+        self._followers = followers
         self._source = source
         self._one_at_a_time = asyncio.Lock()
         self._reloads: set[asyncio.Task[None]] = set()
@@ -93,8 +92,8 @@ class Control:
 
     def _install(self, config: Config, cause: Literal["reload", "api"], by: str) -> Installed:
         installed = self._engine.install(config, cause)
-        for hop in self._hops:
-            hop.follow(self._engine.config)
+        for follow in self._followers:
+            follow(self._engine.config)
         log.info(
             "config.installed",
             by=by,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from acd.config.fitting import check_reachable, check_routing, refers
-from acd.config.ims import check_ims
+from acd.config.hops import check_ims
 from acd.config.mistakes import Mistakes
 from acd.config.model import Config, Sections, ToAnnouncement, ToFlow, ToQueue
 from acd.config.reader import Path
