@@ -12,6 +12,7 @@ from acd.policy import is_number
 from acd.sip import assemble, build_relay, door_of
 from ims_core.flow import format_address
 from ims_core.messages.uri import parse_uri
+from ims_core.registrar.ims import came_as_registered
 from ims_core.registrar.location import Domains
 from ims_core.roles.application import ApplicationServer
 from ims_core.roles.together import Together
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from acd.ims.places import Found
     from acd.sip import Place
     from acd.trunks import Border
-    from ims_core.flow import Flow
     from ims_core.messages.message import Request
     from ims_core.node import Node
     from ims_core.proxy.forward import Forward
@@ -69,9 +69,6 @@ def build_together(
             return border.fallbacks.leaving(request, target)
         return border.leaving(request, parse_uri(user).user)
 
-    def is_protected(request: Request, flow: Flow) -> bool:
-        return flow.secure and place.location.has_flow(flow)
-
     def to_handset(request: Request, forward: Forward) -> Forward:
         return hop.towards_user(request, forward)
 
@@ -82,7 +79,7 @@ def build_together(
         neighbours=around,
         server=uri,
         in_process=dict.fromkeys(_own_uris(place), SERVICE),
-        is_protected=is_protected,
+        is_protected=lambda _, flow, held: came_as_registered(flow, held),
         leaving=leave,
         towards_user=to_handset,
     )

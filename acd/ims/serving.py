@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import structlog
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ims_core.node import Node
     from ims_core.profiles.model import ServiceProfile
     from ims_core.proxy.forward import Forward
+    from ims_core.registrar.location import Binding
     from ims_core.registrar.registrations import RegistrationChange
     from ims_core.registrar.third_party import Told
     from ims_core.roles.neighbours import Neighbours
@@ -48,7 +49,7 @@ class Serving:
     """The parts of an S-CSCF at ``uri``, in its ``place``.
 
     ``server`` is the URI of our application server; ``in_process`` names the service that it is where it is in this
-    process. ``is_protected`` tells whether a REGISTER can only be by who is registered already.
+    process. ``is_protected`` is that of ``ImsEnrolment``, unless the P-CSCF says it.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Serving:
         neighbours: Neighbours,
         server: str,
         in_process: Mapping[str, str] = {},
-        is_protected: Callable[[Request, Flow], bool] | None = None,
+        is_protected: Callable[[Request, Flow, Iterable[Binding]], bool] | None = None,
         leaving: Callable[[Request, str], Decision | None] = lambda request, user: None,
         towards_user: Callable[[Request, Forward], Forward] | None = None,
     ) -> None:
@@ -83,7 +84,7 @@ class Serving:
             place.domains,
             self.registrations,
             self.authenticators,
-            is_protected=is_protected or (lambda request, flow: trusts(request, flow) and says_protected(request)),
+            is_protected=is_protected or (lambda request, flow, _: trusts(request, flow) and says_protected(request)),
         )
         scheme, _, host = uri.partition(":")
         self.registrar = build_registrar(place, [f"{scheme}:orig@{host}"], enrolment=self.enrolment)

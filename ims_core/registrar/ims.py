@@ -7,7 +7,7 @@ implicit set that the public identity is in; the contacts are bound to the defau
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from ims_core.errors import BadRequest, Forbidden, NotFound, UnsupportedScheme
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ims_core.flow import Flow
     from ims_core.messages.message import Request, Response
     from ims_core.registrar.enrolment import Authenticator
-    from ims_core.registrar.location import Domains
+    from ims_core.registrar.location import Binding, Domains
     from ims_core.registrar.registrations import Registrations
     from ims_core.subscribers.subscriber import Aka, Found, ImplicitSet, Password, Subscriber
 
@@ -35,10 +35,10 @@ class ImsEnrolment:
     """Says who may register what, and what the 200 tells; ``registrations`` hears what was accepted.
 
     ``authenticators`` has one for each kind of credentials: a subscriber with keys of AKA gets no other challenge.
-    ``is_protected`` tells whether a REGISTER came by a way on which only the subscriber himself can have sent it, as a
-    P-CSCF that is trusted says of its security associations (``says_protected``): then a re-registration needs no
-    challenge. Any other one does (5.4.1.2.2). ``refused`` counts by "unknown", which is nobody's identity or another
-    domain, and "forbidden", an identity of somebody else.
+    ``is_protected`` tells whether a REGISTER came by a way on which only the subscriber himself can have sent it: then
+    a re-registration needs no challenge. Any other one does (5.4.1.2.2). It is asked with what he has registered; a
+    P-CSCF that is trusted says it of its security associations (``says_protected``). ``refused`` counts by "unknown",
+    which is nobody's identity or another domain, and "forbidden", an identity of somebody else.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ImsEnrolment:
         registrations: Registrations,
         authenticators: Mapping[type[Aka | Password], Authenticator],
         *,
-        is_protected: Callable[[Request, Flow], bool] = lambda request, flow: False,
+        is_protected: Callable[[Request, Flow, Iterable[Binding]], bool] = lambda request, flow, held: False,
     ) -> None:
         self._domains = domains
         self._registrations = registrations
@@ -84,7 +84,8 @@ class ImsEnrolment:
             raise Forbidden
         private, aor = subscriber.private, default.uri
         authenticator = self._authenticators[type(subscriber.credentials)]
-        is_proven = self._is_protected(request, flow) and self._is_known(request, aor, private)
+        held = [binding for binding in self._identities.location.bindings(aor) if binding.private == private]
+        is_proven = self._is_protected(request, flow, held) and self._is_known(request, aor, private)
         return Registrant(
             aor,
             None if is_proven else authenticator,
@@ -136,10 +137,18 @@ def associated(implicit: ImplicitSet) -> str:
     return ", ".join(f"<{each.uri}>" for each in sorted(usable, key=lambda each: each is not default))
 
 
+def came_as_registered(flow: Flow, held: Iterable[Binding]) -> bool:
+    """Whether a REGISTER came by a connection with TLS by which its sender registered one of these contacts.
+
+    Who registered by another connection has proved only who he is himself.
+    """
+    return flow.secure and any(binding.flow == flow for binding in held)
+
+
 def says_protected(request: Request) -> bool:
     """Whether the P-CSCF says that it got a REGISTER by a protected way (TS 24.229 sections 5.2.2 and 7.2A.2).
 
-    Whoever asks must trust the sender, since anybody can write so.
+    Whoever asks must trust the sender, since anybody can write so. It says it of one user, so of one credentials only.
     """
-    credentials = (parse_digest(text) for text in request.whole_values("Authorization"))
-    return any(params is not None and params.get("integrity-protected", "") in PROTECTED for params in credentials)
+    credentials = [parse_digest(text) or {} for text in request.whole_values("Authorization")]
+    return len(credentials) == 1 and credentials[0].get("integrity-protected", "") in PROTECTED

@@ -15,7 +15,7 @@ from ims_core.node import Node
 from ims_core.profiles.model import ServiceProfile
 from ims_core.registrar.identities import Identities
 from ims_core.registrar.ims import ImsEnrolment
-from ims_core.registrar.location import Domains, Location
+from ims_core.registrar.location import Binding, Domains, Location
 from ims_core.registrar.registrar import Registrar
 from ims_core.registrar.registrations import RegistrationChange, Registrations
 from ims_core.registrar.third_party import ThirdParties
@@ -84,7 +84,7 @@ class Home:
         *,
         subscribers: Iterable[Subscriber] = SUBSCRIBERS,
         profiles: Iterable[ServiceProfile] = (),
-        is_protected: Callable[[Request, Flow], bool] = lambda request, flow: False,
+        is_protected: Callable[[Request, Flow, Iterable[Binding]], bool] = lambda request, flow, held: False,
         is_here: Callable[[str], bool] = lambda uri: False,
         listeners: Mapping[tuple[str, Address], str] | None = None,
         clock: Callable[[], float] | None = None,

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from ims_core.flow import Flow
 from ims_core.messages.message import Request, Response
 from ims_core.messages.uri import parse_uri
 from ims_core.profiles.model import Registration
-from ims_core.registrar.ims import says_protected
+from ims_core.registrar.ims import came_as_registered, says_protected
 from ims_core.registrar.location import Binding, Removal
 from ims_core.registrar.registrations import ContactEvent
+from ims_core.security.digest import Unauthorized
 from ims_core.subscribers.identities import public_identity
 from ims_core.subscribers.subscriber import Password, Subscriber
 from tests.kit import Network
-from tests.kit.home import ALICE, ALICE_IMSI, ALICE_TEL, BOB, MUTE, OFFICE, SERVICE_ROUTE, SUBSCRIBERS, Handset, Home
+from tests.kit.home import (
+    ALICE,
+    ALICE_IMSI,
+    ALICE_TEL,
+    BOB,
+    MUTE,
+    OFFICE,
+    SCSCF_ADDRESS,
+    SERVICE_ROUTE,
+    SUBSCRIBERS,
+    Handset,
+    Home,
+)
 
 rfc = pytest.mark.rfc
 
@@ -26,7 +41,7 @@ def home() -> Home:
     return Home(Network())
 
 
-def by_p_cscf(request: Request, flow: Flow) -> bool:
+def by_p_cscf(request: Request, flow: Flow, held: Iterable[Binding]) -> bool:
     return says_protected(request)
 
 
@@ -248,6 +263,43 @@ def test_a_protected_re_registration_needs_no_challenge() -> None:
     assert home.contacts(ALICE) == []
 
 
+@rfc("TS24.229-5.4.1.2.2")
+def test_only_the_own_connection_proves_who_registers_again() -> None:
+    home = Home(Network(), is_protected=lambda _, flow, held: came_as_registered(flow, held))
+    alice, carol = (Flow("TLS", SCSCF_ADDRESS, ("192.0.2.9", 50000 + number), number) for number in (1, 2))
+    for flow, aor, name in ((alice, ALICE, "alice"), (carol, OFFICE, "carol")):
+        private = f"{name}@ims.example"
+        home.location.add(
+            Binding(aor, f"sip:{name}@{name}.example;transport=tls", flow, expires_at=600, private=private)
+        )
+    home.node.settle()
+
+    def by(flow: Flow, contact: str) -> str:
+        request = Request("REGISTER", "sip:ims.example")
+        for name, value in [
+            ("Via", "SIP/2.0/TLS alice.example;branch=z9hG4bK1"),
+            ("From", f"<{ALICE}>;tag=1"),
+            ("To", f"<{ALICE}>"),
+            ("Call-ID", "1"),
+            ("CSeq", "1 REGISTER"),
+            ("Contact", contact),
+            ("Expires", "0"),
+            PROTECTED,
+        ]:
+            request.add(name, value)
+        try:
+            return str(home.registrar.handle(request, flow, 1.0).status)
+        except Unauthorized:
+            return "challenged"
+
+    theirs = "<sip:alice@alice.example;transport=tls>"
+    assert by(carol, "*") == by(carol, theirs) == "challenged"
+    assert by(alice._replace(connection=3), theirs) == "challenged", "another connection from the same place"
+    assert home.contacts(ALICE) == [theirs[1:-1]]
+    assert by(alice, theirs) == "200"
+    assert home.contacts(ALICE) == []
+
+
 @rfc("24.229-5.4.1.2.2")
 @pytest.mark.parametrize(
     ("word", "protected"),
@@ -257,6 +309,8 @@ def test_what_a_p_cscf_says_of_protection(word: str, protected: bool) -> None:
     request = Request("REGISTER", "sip:ims.example")
     request.add("Authorization", f'Digest username="a", realm="r", integrity-protected="{word}"')
     assert says_protected(request) is protected
+    request.add("Authorization", 'Digest username="b", realm="r", integrity-protected="no"')
+    assert not says_protected(request), "there is no telling of which credentials it is said"
 
 
 # By the network (5.4.1.5, 5.4.1.6), by time ---------------------------------------------------------------------------

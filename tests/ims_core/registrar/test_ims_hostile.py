@@ -14,7 +14,7 @@ from tests.kit import Network
 from tests.kit.home import ALICE, ALICE_TEL, BOB, DESKS, OFFICE, SCSCF_ADDRESS, Home
 
 FLOW = Flow("UDP", SCSCF_ADDRESS, ("198.51.100.9", 5060))
-HOME = Home(Network(), is_protected=lambda request, flow: True)
+HOME = Home(Network(), is_protected=lambda request, flow, held: True)
 
 odd = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=30)
 identities = st.sampled_from(
