@@ -168,7 +168,7 @@ def main() -> int:
     singles = own_figures(wanted, scale)
     print(table(results, singles))
     print(f"\nEvery run: {save(arguments.output, results, singles, scale)}")
-    failed = any(result.met is None for result in results) or any(single.value is None for single in singles)
+    failed = any(result.ratio is None for result in results) or any(single.value is None for single in singles)
     return 1 if failed else 0
 
 

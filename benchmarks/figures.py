@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks import decisions, loads, ours, peers
+from benchmarks import decisions, ims, loads, ours, peers
 from benchmarks.sampling import Figure
 
 
 def comparisons(environment: ours.Environment) -> list[Figure]:
     """Return all comparisons; `environment` is added to that of our servers only."""
     engine, worker = ours.start_engine(environment), ours.start_media_worker(environment)
+    hops, together = (ims.start_core(environment, apart=apart) for apart in (True, False))
 
     return [
         Figure(
@@ -71,6 +72,39 @@ def comparisons(environment: ours.Environment) -> list[Figure]:
             theirs=loads.queued_calls(peers.sippy, ours.QUEUE_NUMBER),
             value=lambda sample: sample.per_cpu_second,
             higher_is_better=True,
+        ),
+        Figure(
+            name="aka",
+            title="AKA registration, 401 and 200, three hops",
+            peer="our one process",
+            unit="µs of CPU each",
+            mark=None,
+            ours=ims.registrations(hops),
+            theirs=ims.registrations(together),
+            value=lambda sample: sample.cost,
+            hops=ims.HOPS,
+        ),
+        Figure(
+            name="ims_call",
+            title="call from handset to handset, three hops",
+            peer="our one process",
+            unit="µs of CPU each",
+            mark=None,
+            ours=ims.calls(hops),
+            theirs=ims.calls(together),
+            value=lambda sample: sample.cost,
+            hops=ims.HOPS,
+        ),
+        Figure(
+            name="service_call",
+            title="call to a service number, three hops",
+            peer="our one process",
+            unit="µs of CPU each",
+            mark=None,
+            ours=ims.calls(hops, ims.ECHO_NUMBER),
+            theirs=ims.calls(together, ims.ECHO_NUMBER),
+            value=lambda sample: sample.cost,
+            hops=ims.HOPS,
         ),
         Figure(
             name="relay",

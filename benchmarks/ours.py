@@ -62,11 +62,12 @@ def engine(
         command += ["--set", f"{key}={json.dumps(value)}"]
     for key, written in (changed or {}).items():
         command += ["--set", f"{key}={written}"]
-    with server(command, directory, _says_ready, environment=environment) as process:
+    with server(command, directory, says_ready, environment=environment) as process:
         yield EngineTarget(process.pid, (LOOPBACK, sip), http)
 
 
-def _says_ready(process: Process) -> bool:
+def says_ready(process: Process) -> bool:
+    """Tell whether a process of ours has logged that it takes traffic."""
     return '"server.ready"' in process.log.read_text(errors="replace")
 
 

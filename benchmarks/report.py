@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.sampling import Result, Scale, Side
+from benchmarks.sampling import Figure, Result, Scale, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,14 @@ def _number(value: float | None) -> str:
 
 def verdict(result: Result) -> str:
     """Say in a word or two how the figure stands to its mark, or that it must not be trusted."""
-    if result.met is None:
+    if result.ratio is None:
         return "not measured"
-    said = "reached" if result.met else "missed"
-    return f"{said}, NOT TO BE TRUSTED" if result.doubts() else said
+    said = [] if result.met is None else ["reached" if result.met else "missed"]
+    return ", ".join([*said, "NOT TO BE TRUSTED"] if result.doubts() else said)
+
+
+def _mark(figure: Figure) -> str:
+    return "" if figure.mark is None else f"{'≥' if figure.higher_is_better else '≤'} {figure.mark}"
 
 
 def _rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
@@ -50,7 +54,7 @@ def _rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
                 _number(result.median(Side.PEER)),
                 figure.peer,
                 "-" if result.ratio is None else f"{result.ratio:.2f}",
-                f"{'≥' if figure.higher_is_better else '≤'} {figure.mark}",
+                _mark(figure),
                 verdict(result),
             )
         )
@@ -71,6 +75,8 @@ def table(results: Sequence[Result], singles: Sequence[Single]) -> str:
             lines.append("  ".join(cells).rstrip())
         lines.insert(1, "-" * max(map(len, lines)))
     for result in results:
+        if told := ", ".join(f"{hop} {_number(cost)}" for hop, cost in result.by_hop.items()):
+            lines.append(f"  {result.figure.name}, by hop: {told} {result.figure.unit}")
         lines += [f"  {result.figure.name}: {doubt}" for doubt in result.doubts()]
     if results and singles:
         lines.append("")
@@ -111,6 +117,7 @@ def save(directory: Path, results: Sequence[Result], singles: Sequence[Single], 
                 "theirs": result.median(Side.PEER),
                 "ratio": result.ratio,
                 "reached": result.met,
+                "by_hop": result.by_hop,
                 "doubts": result.doubts(),
                 "runs": {
                     side.name.lower(): [asdict(sample) for sample in runs] for side, runs in result.samples.items()

@@ -44,12 +44,16 @@ class Scale:
 
 @dataclass(slots=True)
 class Sample:
-    """One measurement: CPU seconds of the server under test for units of work done within `seconds`."""
+    """One measurement: CPU seconds of the server under test for units of work done within `seconds`.
+
+    `by_process` are those of each process that it consists of, in the order in which they were named.
+    """
 
     cpu_seconds: float = 0.0
     units: int = 0
     seconds: float = 0.0
     doubts: list[str] = field(default_factory=list)
+    by_process: list[float] = field(default_factory=list)
 
     @property
     def cost(self) -> float:
@@ -87,15 +91,16 @@ class Sample:
 
 
 @contextmanager
-def measured(pid: int) -> Iterator[Sample]:
-    """Measure the CPU that the tree under `pid` uses within the block and shortly after it."""
+def measured(*pids: int) -> Iterator[Sample]:
+    """Measure the CPU that the trees under `pids` use within the block and shortly after it."""
     sample = Sample()
-    drops, used = machine.udp_drops(), machine.cpu_seconds(pid)
+    drops, used = machine.udp_drops(), [machine.cpu_seconds(pid) for pid in pids]
     started = time.monotonic()
     yield sample
     elapsed = time.monotonic() - started
     time.sleep(SETTLE_SECONDS)
-    sample.cpu_seconds = machine.cpu_seconds(pid) - used
+    sample.by_process = [machine.cpu_seconds(pid) - before for pid, before in zip(pids, used, strict=True)]
+    sample.cpu_seconds = sum(sample.by_process)
     if not sample.seconds:
         sample.seconds = elapsed
     if drops := machine.udp_drops() - drops:
@@ -107,17 +112,21 @@ Sampler = Callable[[Path, Scale], Sample]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A comparison: the same load on our server and on the peer's."""
+    """A comparison: the same load on our server and on the peer's.
+
+    Without a `mark` it only tells. `hops` are the names of the processes that ours consists of, to tell of each.
+    """
 
     name: str
     title: str
     peer: str
     unit: str
-    mark: float
+    mark: float | None
     ours: Sampler
     theirs: Sampler
     value: Callable[[Sample], float]
     higher_is_better: bool = False
+    hops: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -134,6 +143,16 @@ class Result:
         return statistics.median(values) if values else None
 
     @property
+    def by_hop(self) -> dict[str, float]:
+        """CPU microseconds per unit in each of the figure's hops, the median of our runs."""
+        runs = self.samples[Side.OURS]
+        return {
+            hop: statistics.median(sample.by_process[place] * 1e6 / sample.units for sample in runs)
+            for place, hop in enumerate(self.figure.hops)
+            if runs
+        }
+
+    @property
     def ratio(self) -> float | None:
         """Our median over the peer's."""
         ours, theirs = self.median(Side.OURS), self.median(Side.PEER)
@@ -141,8 +160,8 @@ class Result:
 
     @property
     def met(self) -> bool | None:
-        """Tell whether the mark is reached; None without a ratio."""
-        if self.ratio is None:
+        """Tell whether the mark is reached; None without a ratio or a mark."""
+        if self.ratio is None or self.figure.mark is None:
             return None
         return self.ratio >= self.figure.mark if self.figure.higher_is_better else self.ratio <= self.figure.mark
 

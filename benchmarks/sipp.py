@@ -135,19 +135,28 @@ def serving(scenario: str, directory: Path, port: int | None = None) -> Iterator
 
 
 def run_clients(
-    scenario: str, directory: Path, remote: Address, shares: Sequence[Sequence[str]], *, calls: int, rate: float
+    scenario: str,
+    directory: Path,
+    remote: Address,
+    shares: Sequence[Sequence[str]],
+    *,
+    calls: int,
+    rate: float,
+    port: int | None = None,
+    more: Sequence[str] = (),
 ) -> Counts:
     """Make `calls` calls at `rate` a second, both divided among one client per share, and return all counts.
 
-    A share holds the CSV lines that its client takes in turn. Ends within `GRACE_SECONDS` of the planned time.
+    A share holds the CSV lines that its client takes in turn; a single one may send from `port`. `more` are further
+    options of SIPp's. Ends within `GRACE_SECONDS` of the planned time.
     """
     own_calls, own_rate = calls // len(shares), rate / len(shares)
     seconds = calls / rate + GRACE_SECONDS
-    options = ["-m", str(own_calls), "-r", f"{own_rate:.0f}", "-l", str(max(1000, own_calls))]
+    options = ["-m", str(own_calls), "-r", f"{own_rate:.0f}", "-l", str(max(1000, own_calls)), *more]
     started: list[Sipp] = []
     try:
         for users in shares:
-            client = Sipp(scenario, directory, remote=remote, users=users, options=options, seconds=seconds)
+            client = Sipp(scenario, directory, remote=remote, users=users, port=port, options=options, seconds=seconds)
             started.append(client)
         return sum((client.finish(seconds + 5) for client in started), Counts())
     finally:

@@ -2,26 +2,27 @@
 
 import pytest
 
-from benchmarks.report import verdict
+from benchmarks.report import Single, table, verdict
 from benchmarks.rtp_load import Report, judge
 from benchmarks.sampling import Figure, Result, Sample, Side
 from benchmarks.sipp import Counts
 
 
-def figure(mark: float, *, higher_is_better: bool = False) -> Figure:
+def figure(mark: float | None, *, higher_is_better: bool = False) -> Figure:
     def never(*_: object) -> Sample:
         raise AssertionError
 
     def value(sample: Sample) -> float:
         return sample.per_cpu_second if higher_is_better else sample.cost
 
-    return Figure("f", "a figure", "peer", "unit", mark, never, never, value, higher_is_better=higher_is_better)
+    hops = "near", "far"
+    return Figure("f", "a figure", "peer", "unit", mark, never, never, value, higher_is_better, hops)
 
 
 def result(figure: Figure, ours: list[float], theirs: list[float]) -> Result:
     """Runs of 1,000 units that took these CPU seconds."""
     found = Result(figure)
-    found.samples[Side.OURS] = [Sample(cpu, 1000, 1.0) for cpu in ours]
+    found.samples[Side.OURS] = [Sample(cpu, 1000, 1.0, by_process=[0.25 * cpu, 0.75 * cpu]) for cpu in ours]
     found.samples[Side.PEER] = [Sample(cpu, 1000, 1.0) for cpu in theirs]
     return found
 
@@ -101,3 +102,19 @@ def test_a_side_that_failed_leaves_no_ratio() -> None:
     assert found.ratio is None
     assert verdict(found) == "not measured"
     assert found.doubts() == ["ims-acd: does not start"]
+
+
+def test_a_figure_without_a_mark_only_tells() -> None:
+    found = result(figure(None), ours=[0.2], theirs=[0.1])
+    assert found.ratio == pytest.approx(2.0)
+    assert found.met is None
+    assert verdict(found) == ""
+    found.samples[Side.OURS][0].doubts.append("7 retransmissions")
+    assert verdict(found) == "NOT TO BE TRUSTED"
+
+
+def test_each_hop_is_told_of() -> None:
+    found = result(figure(None), ours=[0.3, 0.2, 0.1], theirs=[0.1])
+    assert found.by_hop == pytest.approx({"near": 50.0, "far": 150.0})
+    assert "\n  f, by hop: near 50.0, far 150 unit\n" in table([found], [Single("s", "a single", "", 1.0)])
+    assert result(figure(None), ours=[], theirs=[0.1]).by_hop == {}

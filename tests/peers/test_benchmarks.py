@@ -1,11 +1,13 @@
 """The loads of the benchmarks against the peers they compare with, for a moment each."""
 
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from benchmarks import loads, peers
+from benchmarks import ims, loads, peers
 from benchmarks.sampling import Sampler, Scale
 
 BRIEF = Scale(rounds=1, share=0.01)
@@ -44,3 +46,23 @@ def test_the_peer_does_the_work_it_is_measured_by(sampler: Sampler, tmp_path: Pa
     assert sample.units > 100
     assert sample.cpu_seconds > 0
     assert not [doubt for doubt in sample.doubts if "failed" in doubt or "did not come back" in doubt]
+
+
+@pytest.mark.peer("sipp")
+@pytest.mark.parametrize("apart", [pytest.param(True, id="hops"), pytest.param(False, id="together")])
+@pytest.mark.parametrize(
+    "load",
+    [
+        pytest.param(ims.registrations, id="aka"),
+        pytest.param(ims.calls, id="ims_call"),
+        pytest.param(partial(ims.calls, number=ims.ECHO_NUMBER), id="service_call"),
+    ],
+)
+def test_the_ims_core_does_the_work_it_is_measured_by(
+    load: Callable[[ims.StartCore], Sampler], tmp_path: Path, *, apart: bool
+) -> None:
+    sample = load(ims.start_core({}, apart=apart))(tmp_path, BRIEF)
+    assert sample.units > 100
+    assert len(sample.by_process) == (len(ims.HOPS) if apart else 1)
+    assert sum(sample.by_process) == sample.cpu_seconds > 0
+    assert not [doubt for doubt in sample.doubts if "failed" in doubt]
