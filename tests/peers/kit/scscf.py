@@ -39,7 +39,7 @@ def subscriber(name: str) -> Subscriber:
 class Core:
     """An S-CSCF; on each way a user of that name calls "to-" him, who has a phone there."""
 
-    def __init__(self, us: Here) -> None:
+    def __init__(self, us: Here, patience: float) -> None:
         self.us = us
         element = us.element
         self.profiles: dict[str, ServiceProfile] = {}
@@ -51,7 +51,7 @@ class Core:
             network="home.example",
             in_process={},
             trusts=lambda uri: True,
-            patience=1.0,
+            patience=patience,
         )
         self.scscf = ServingCscf(
             element.domains,
@@ -93,6 +93,7 @@ class Core:
 
 
 @asynccontextmanager
-async def core(bench: Bench) -> AsyncIterator[Core]:
+async def core(bench: Bench, *, patience: float = 20.0) -> AsyncIterator[Core]:
+    """Run an S-CSCF that waits so many seconds for a server to say anything."""
     async with here(bench) as us:
-        yield Core(us)
+        yield Core(us, patience)
