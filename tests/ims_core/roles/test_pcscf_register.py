@@ -124,6 +124,35 @@ def test_a_refused_register_is_not_noted() -> None:
     assert len(edge.handsets) == 0
 
 
+@rfc("5626-6", "TS24.229-5.2.2.1")
+def test_a_handset_that_moved_is_known_where_it_is_now_only() -> None:
+    edge = Edge()
+    before, now = Handset(edge.network, "before", "TCP"), Handset(edge.network, "now", "TCP")
+    for handset in (before, now):
+        edge.register(handset, contact=f'{handset.contact};+sip.instance="<urn:uuid:1>";reg-id=1;expires=600')
+    assert len(edge.location) == len(edge.handsets) == 1
+    before.ask("MESSAGE", "sip:bob@home.example")
+    assert before.last.status == 403
+    now.ask("MESSAGE", "sip:bob@home.example")
+    assert edge.at_core().method == "MESSAGE"
+
+
+def test_identities_that_the_network_takes_away_are_gone() -> None:
+    edge = Edge()
+    handset = edge.handset()
+    edge.register(handset, identities=IDENTITIES[:1])
+    handset.ask("MESSAGE", "sip:bob@home.example", headers=[("P-Preferred-Identity", IDENTITIES[1])])
+    assert edge.at_core().values("P-Asserted-Identity") == [IDENTITIES[0]]
+    contact = f"{handset.contact};expires=600"
+    handset.ask("REGISTER", f"sip:{HOME}", to=IDENTITIES[0], contact=contact)
+    told = f"<sip:new@home.example>, {IDENTITIES[0]}"
+    edge.answer(200, headers=[("Contact", contact), ("P-Associated-URI", told)])
+    handset.ask("MESSAGE", "sip:bob@home.example")
+    assert edge.at_core().values("P-Asserted-Identity") == ["<sip:new@home.example>"]
+    assert len(edge.location) == len(edge.handsets) == 1
+    assert set(edge.handsets._aors) == {"sip:new@home.example", PUBLIC}
+
+
 @rfc("5626-5.3")
 def test_a_lost_connection_is_forgotten() -> None:
     edge = Edge()
