@@ -33,7 +33,7 @@ def request(*fields: tuple[str, str]) -> Request:
         ("sip:pbx-7@elsewhere.example", ""),
         ("sip:xpbx-7@home.example", ""),
         ("tel:+491235", ""),
-        (f"sip:pbx-{'7' * 300}@home.example", ""),
+        (f"sip:pbx-{'7' * 300}@home.example", f"<sip:pbx-{'7' * 300}@home.example>"),
     ],
 )
 def test_an_identity_is_found_in_any_spelling(uri: str, found: str) -> None:
