@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ims_core.flow import Flow
     from ims_core.messages.message import Request, Response
     from ims_core.security.digest import Verdict
+    from ims_core.subscribers.subscriber import ImplicitSet
 
 
 class Authenticator(Protocol):
@@ -42,6 +43,8 @@ class Registrant(NamedTuple):
     private: str
     identity: str
     """The public identity that the REGISTER names in To."""
+    implicit: ImplicitSet
+    """The set that is registered with it."""
     headers: tuple[tuple[str, str], ...] = ()
 
 

@@ -92,6 +92,7 @@ class ImsEnrolment:
             private.removesuffix(f"@{authenticator.realm}"),
             private,
             identity if found.identity.wildcard else found.identity.uri,
+            found.set,
             (("P-Associated-URI", associated(found.set)),),
         )
 

@@ -109,6 +109,7 @@ class Registrations:
         self._doubted.discard(registrant.private)
         if any(event.aor == registrant.aor for event in self._location.events):
             self._causes[registrant.aor] = Cause(registrant, request, response)
+            self.identities.keep(registrant.aor, registrant.implicit)
 
     def note(self, event: LocationEvent) -> None:
         """Take a change of the location, which has been taken out of its ``events`` before.
@@ -171,8 +172,8 @@ class Registrations:
 
     def _concerned(self, uri: Uri | str, private: str) -> list[Binding]:
         """The contacts of a set, also of one that nobody knows any more if its address-of-record is named."""
-        aor = self.identities.aor_of(uri) or str(uri)
-        return [each for each in self._location.bindings(aor) if not private or each.private == private]
+        aor = str(uri) if str(uri) in self._location else self.identities.aor_of(uri)
+        return [each for each in self._location.bindings(aor or "") if not private or each.private == private]
 
     def _tell(self, aor: str, events: list[LocationEvent]) -> None:
         cause = self._causes.pop(aor, None)
@@ -183,6 +184,10 @@ class Registrations:
         if not is_there:
             self._doubted.difference_update(change.binding.private for change in contacts)
         if not was_there and (cause is None or not is_there):
+            if is_there:
+                self.identities.keep(aor)
+            else:
+                self.identities.forget(aor)
             return  # restored after a restart: nothing new to anybody; or gone before anybody heard of it
         kind = Registration.INITIAL if not was_there else Registration.RE if is_there else Registration.DE
         self.counts[kind.name.lower()] += 1
@@ -190,6 +195,8 @@ class Registrations:
         change = RegistrationChange(aor, kind, contacts, cause)
         for listener in self.listeners:
             listener(change)
+        if not is_there:
+            self.identities.forget(aor)
 
     def _told(self, event: LocationEvent, cause: Cause | None) -> ContactChange:
         binding = event.binding

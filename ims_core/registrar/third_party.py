@@ -19,6 +19,7 @@ from ims_core.messages.multipart import join_multipart
 from ims_core.profiles.matching import Facts, matching
 from ims_core.profiles.model import DefaultHandling, Registration, SessionCase
 from ims_core.registrar.contacts import seconds_left
+from ims_core.registrar.identities import member
 from ims_core.transactions.machines import TIMEOUT
 from ims_core.ua.xml_text import xml_text
 
@@ -126,12 +127,13 @@ class ThirdParties:
         """The profiles of a set, each with an identity to register: the same as ever, at first that of the REGISTER."""
         told = (identity for identity, _ in self._lines.get(change.aor, ()))
         registered = () if change.cause is None else (change.cause.registrant.identity,)
-        implicit = (identity.uri for identity in self._identities.usable(change.aor) if not identity.wildcard)
+        implicit = self._identities.set_of(change.aor)
+        plain = (identity.uri for identity in self._identities.usable(change.aor) if not identity.wildcard)
         chosen: dict[str, str] = {}
-        for uri in (*told, *registered, *implicit):
-            found = self._identities.find(uri)
-            if found is not None and not found.identity.barred:
-                chosen.setdefault(found.identity.profile, uri)
+        for uri in (*told, *registered, *plain):
+            identity = member(implicit, uri)
+            if identity is not None and not identity.barred:
+                chosen.setdefault(identity.profile, uri)
         for name, uri in chosen.items():
             profile = self._profile_of(name)
             if profile is not None:
