@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.registry import Collector
 
-from acd.metrics import counter, gauge
+from acd.metrics.families import counter, gauge
 from ims_core.profiles.model import Registration, SessionCase
 from ims_core.security.aka import AkaAuthenticator
 from ims_core.subscribers.subscriber import Aka, Password
