@@ -8,7 +8,9 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from benchmarks.ours import Environment, says_ready
 from benchmarks.processes import LOOPBACK, REPOSITORY, Address, BenchmarkError, free_port, server
@@ -36,7 +38,7 @@ class Core:
 
 @dataclass(frozen=True, slots=True)
 class Usim:
-    """A subscriber of the core, all with the keys of the first one shipped."""
+    """A subscriber of the core: as the first one shipped, but with a key of its own."""
 
     number: int
 
@@ -50,13 +52,22 @@ class Usim:
         """The private identity."""
         return f"00101{9_000_000_000 + self.number}@{DOMAIN}"
 
-    def table(self, keys: dict[str, str]) -> str:
-        """Return it as a table of a configuration."""
-        told = {"private": self.private, "public": [f"sip:{self.user}@{DOMAIN}", f"tel:{self.user}"], **keys}
+    @property
+    def keys(self) -> dict[str, str]:
+        """What the USIM holds, as a configuration names it."""
+        shipped = _shipped()["subscribers"][0]
+        return {"k": f"{int(shipped['k'], 16) ^ self.number:032x}", "op": shipped["op"], "amf": shipped["amf"]}
+
+    @property
+    def table(self) -> str:
+        """It as a table of a configuration."""
+        told = {"private": self.private, "public": [f"sip:{self.user}@{DOMAIN}", f"tel:{self.user}"], **self.keys}
         return "\n".join(["[[subscribers]]", *(f"{key} = {json.dumps(value)}" for key, value in told.items())])
 
-    def line(self, keys: dict[str, str]) -> str:
-        """Return the CSV line by which SIPp registers it."""
+    @property
+    def line(self) -> str:
+        """The CSV line by which SIPp registers it."""
+        keys = self.keys
         k = "".join(f"\\x{keys['k'][at : at + 2]}" for at in range(0, 32, 2))  # SIPp takes a 5b for a bracket
         usim = f"aka_K={k} aka_OP=0x{keys['op']} aka_AMF=0x{keys['amf']}"
         return f"{self.user};{self.private};[authentication username={self.private} {usim}]"
@@ -65,9 +76,9 @@ class Usim:
 USIMS = [Usim(number) for number in range(SUBSCRIBERS)]
 
 
-def _keys() -> dict[str, str]:
-    shipped = tomllib.loads(_SHIPPED.read_text())["subscribers"][0]
-    return {name: shipped[name] for name in ("k", "op", "amf")}
+@cache
+def _shipped() -> dict[str, Any]:
+    return tomllib.loads(_SHIPPED.read_text())
 
 
 StartCore = Callable[[Path], AbstractContextManager[Core]]
@@ -98,16 +109,14 @@ def _core(directory: Path, environment: Environment, *, apart: bool) -> Iterator
 
 def _configuration(ports: list[int], *, apart: bool) -> str:
     """Return the configuration as it is shipped, but for its ports, its domain, and further subscribers."""
-    shipped = tomllib.loads(_SHIPPED.read_text())
-    text = _SHIPPED.read_text().replace(shipped["server"]["domain"], DOMAIN).replace('format = "console"', "")
+    text = _SHIPPED.read_text().replace(_shipped()["server"]["domain"], DOMAIN).replace('format = "console"', "")
     if not apart:
         for hop, port in zip(("pcscf", "scscf"), _PORTS[:2], strict=True):
             text = text.replace(f"[ims.{hop}]\nlisten = {_LISTENERS.format(port)}\n", "")
     for shipped_port, port in zip(_PORTS, ports, strict=True):
         text = text.replace(f"127.0.0.1:{shipped_port}", f"{LOOPBACK}:{port}")
-    keys = _keys()
     unlimited = "[protection]\nenabled = false"
-    return "\n\n".join([text, unlimited, *(usim.table(keys) for usim in USIMS)])
+    return "\n\n".join([text, unlimited, *(usim.table for usim in USIMS)])
 
 
 # Loads ------------------------------------------------------------------------------------------------------
@@ -153,8 +162,7 @@ def calls(start: StartCore, number: str | None = None) -> Sampler:
 
 def _register(directory: Path, core: Core, usims: list[Usim], rate: float, port: int) -> Counts:
     """Register handsets, all of them at `port`."""
-    keys = _keys()
-    lines = [usim.line(keys) for usim in usims]
+    lines = [usim.line for usim in usims]
     uri = ["-auth_uri", DOMAIN]
     return run_clients(
         "register_aka", directory, core.address, [lines], calls=len(lines), rate=rate, port=port, more=uri
@@ -164,6 +172,6 @@ def _register(directory: Path, core: Core, usims: list[Usim], rate: float, port:
 def _registered(directory: Path, core: Core, usims: list[Usim]) -> int:
     """Register handsets before a measurement and return the port that all of them are at."""
     port = free_port()
-    if _register(directory, core, usims, 100.0, port).completed < len(usims):
+    if _register(directory, core, usims, 50.0, port).completed < len(usims):
         raise BenchmarkError("the handsets could not be registered")
     return port
