@@ -133,6 +133,12 @@ _PLAIN_ADDRESS = re.compile(
     r"""(?:"([^"\\]*+)"\s*+|([\w .!%*+`'~-]*+))<([^\s"<>]++)>((?:;[^\s"<>;,=]++(?:=[^\s"<>;,]*+)?)*+)"""
 )
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# Quoted strings, what is in angle brackets (either may lack its end), and the separators outside both.
+_QUOTED_ANYHOW = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
+_PIECES = {
+    separator: re.compile(f'{_QUOTED_ANYHOW}|<(?:[^">]++|{_QUOTED_ANYHOW})*+>?|{separator}', re.DOTALL)
+    for separator in ",;"
+}
 _NEVER_IN_ADDRESS = re.compile(r'[\s"<>\x80-\U0010ffff]')
 
 
@@ -239,26 +245,17 @@ def unquote_string(text: str) -> str:
 
 def quote_string(text: str) -> str:
     """Return ``text`` as a quoted-string; control characters, which it cannot hold, become spaces."""
-    clean = "".join(character if character >= " " else " " for character in text)
-    return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if not text.isprintable():
+        text = "".join(character if character >= " " else " " for character in text)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _split(text: str, separator: str, at_most: int = -1) -> list[str]:
     """Split outside quoted strings and angle brackets; after ``at_most`` separators the rest stays in one piece."""
-    parts, start, quoted, escaped, bracketed = [], 0, False, False, False
-    for position, character in enumerate(text):
-        if escaped:
-            escaped = False
-        elif quoted:
-            escaped = character == "\\"
-            quoted = character != '"'
-        elif character == '"':
-            quoted = True
-        elif character == "<":
-            bracketed = True
-        elif character == ">":
-            bracketed = False
-        elif character == separator and not bracketed:
+    parts, start = [], 0
+    for piece in _PIECES[separator].finditer(text):
+        position = piece.start()
+        if text[position] == separator:
             parts.append(text[start:position])
             start = position + 1
             if len(parts) == at_most:

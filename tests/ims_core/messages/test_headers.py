@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ims_core.errors import BadRequest, SipError
 from ims_core.messages.headers import (
     CSeq,
+    first_value_end,
     parse_cseq,
     parse_name_addr,
     parse_params,
@@ -151,6 +152,25 @@ def test_a_list_of_any_display_names_splits_into_them(names: list[str]) -> None:
     assert [(address.display, address.uri.user) for address in addresses] == [
         (name, f"{position},x") for position, name in enumerate(names)
     ]
+
+
+@rfc("3261-7.3.1")
+@given(st.text(alphabet='a\\",<>\n'))
+def test_any_text_is_split_as_by_whoever_reads_it_character_by_character(text: str) -> None:
+    values, quoted, escaped, bracketed = [""], False, False, False
+    for character in text:
+        if character == "," and not quoted and not bracketed:
+            values.append("")
+            continue
+        values[-1] += character
+        if escaped or (quoted and character == "\\"):
+            escaped = not escaped
+        elif character == '"':
+            quoted = not quoted
+        elif not quoted and character in "<>":
+            bracketed = character == "<"
+    assert split_values(text) == ([value.strip() for value in values if value.strip()] or [""])
+    assert first_value_end(text) == len(values[0])
 
 
 @given(st.text(alphabet=st.sampled_from('sip:a@b<>";,=\\ \t/.20UDP1[]')))
