@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ims_core.errors import Forbidden, NotFound, SipError
-from ims_core.messages.headers import parse_name_addr
+from ims_core.errors import Forbidden, NotFound
 from ims_core.messages.message import Response, response_to
 from ims_core.proxy.forking import Target
 from ims_core.proxy.forward import Forward
@@ -15,6 +14,7 @@ from ims_core.registrar.contacts import seconds
 from ims_core.registrar.location import Binding, Removal
 from ims_core.registrar.registrar import FALLBACK_EXPIRES
 from ims_core.roles.routing import HERE, Decision, ToService
+from ims_core.roles.served import caller_of, payer_of
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
@@ -67,10 +67,11 @@ class ApplicationServer:
             raise Forbidden
         if request.method == "REGISTER":
             return self._register(request, now)
-        target, served = request.target, served_user(request)
+        target = request.target
         if self._is_service(target.user) and (target.scheme == "tel" or self._is_ours(request)):
-            return ToService(self._service, served)
-        if border is not None and served and (left := border.leaving(request, served)) is not None:
+            return ToService(self._service, caller_of(request, self._home.serves))
+        payer = payer_of(request)
+        if border is not None and payer and (left := border.leaving(request, payer)) is not None:
             return left
         beyond = routes_beyond(request, self._domains.serves)
         if beyond:  # 5.7.3: what is not for us goes on where the S-CSCF wants it
@@ -105,16 +106,3 @@ class ApplicationServer:
         if lifetime:
             response.add("Expires", str(lifetime))
         return response
-
-
-def served_user(request: Request) -> str:
-    """Return the user part of whom an S-CSCF says the request is from: P-Asserted-Identity (RFC 3325), else From."""
-    for value in request.values("P-Asserted-Identity"):
-        try:
-            return parse_name_addr(value).uri.user
-        except SipError:
-            continue
-    try:
-        return request.from_.uri.user
-    except SipError:
-        return ""

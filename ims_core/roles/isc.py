@@ -50,7 +50,7 @@ class ServiceControl:
     maps the URIs of servers that are services of this process to their names. Of all others, those for whose URIs
     ``trusts`` says so are in the trust domain: they are told for whom they are asked. Who does not answer at all within
     ``patience`` seconds, or ``TRYING_DUE`` if that is longer and it is no INVITE, does not serve. ``network`` is our
-    name for charging.
+    name for charging; ``is_ours`` tells of URIs of our domains.
 
     ``outcomes`` counts what came of it: "handed" to a service of this process; "returned" to go on; "answered" with a
     2xx; "refused"; "continued" or "terminated" by default handling.
@@ -65,6 +65,7 @@ class ServiceControl:
         in_process: Mapping[str, str],
         trusts: Callable[[Uri], bool],
         patience: float,
+        is_ours: Callable[[Uri], bool] = lambda _: False,
     ) -> None:
         self.outcomes = dict.fromkeys(("handed", "returned", "answered", "refused", "continued", "terminated"), 0)
         self._profile_of = profile_of
@@ -74,6 +75,7 @@ class ServiceControl:
         self._in_process = in_process
         self._trusts = trusts
         self._patience = patience
+        self._is_ours = is_ours
 
     def next_criterion(self, served: Served, request: Request) -> Criterion | None:
         """Return the criterion whose server is next to see ``request``; None: the services are over."""
@@ -119,7 +121,7 @@ class ServiceControl:
         name = self._in_process.get(server)
         if name is not None:
             self.outcomes["handed"] += 1
-            return ToService(name, caller_of(copy), copy)
+            return ToService(name, caller_of(copy, self._is_ours), copy)
         uri = parse_uri(server)
         if not self._trusts(uri):
             take_outside(copy)

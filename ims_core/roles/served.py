@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from ims_core.errors import SipError
+from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.uri import parse_uri
 from ims_core.profiles.model import SessionCase
 from ims_core.roles.charging import charging_vector, write_vector
@@ -18,21 +21,41 @@ if TYPE_CHECKING:
     from ims_core.subscribers.subscriber import ImplicitSet
 
 SERVED_USER: Final = "P-Served-User"
+DIVERTING: Final = "orig-cdiv"
 _SESSIONS = {  # RFC 5502 section 6, RFC 8498 section 4
     SessionCase.ORIGINATING: ";sescase=orig;regstate=reg",
     SessionCase.ORIGINATING_UNREGISTERED: ";sescase=orig;regstate=unreg",
     SessionCase.TERMINATING_REGISTERED: ";sescase=term;regstate=reg",
     SessionCase.TERMINATING_UNREGISTERED: ";sescase=term;regstate=unreg",
-    SessionCase.ORIGINATING_CDIV: ";orig-cdiv",
+    SessionCase.ORIGINATING_CDIV: f";{DIVERTING}",
 }
 _STAYS_INSIDE = TO_HANDSET - {"p-charging-vector"}
 
 
-def caller_of(request: Request) -> str:
-    """Return the user part of who sent ``request``: as is asserted, else as From says; it may be empty."""
+def caller_of(request: Request, is_ours: Callable[[Uri], bool]) -> str:
+    """Return the user part of who sent ``request``: as is asserted, else as From says; empty where nobody knows.
+
+    Our own users are asserted by whoever let them in: of a From that ``is_ours``, or a number without domain, nothing
+    is believed.
+    """
     asserted = next((uri.user for uri in addresses(request, ASSERTED)), "")
     sender = None if asserted else sender_of(request)
-    return asserted if sender is None else sender.user
+    return asserted if sender is None or sender.scheme == "tel" or is_ours(sender) else sender.user
+
+
+def payer_of(request: Request) -> str:
+    """Return the user part of whom an S-CSCF sends ``request`` out for: who diverted it (RFC 8498), else who sent it.
+
+    Empty where nobody is asserted.
+    """
+    for value in request.values(SERVED_USER):
+        try:
+            served = parse_name_addr(value)
+            if DIVERTING in served.params:
+                return served.uri.user
+        except SipError:
+            continue
+    return next((uri.user for uri in addresses(request, ASSERTED)), "")
 
 
 def serve(request: Request, served: str, case: SessionCase) -> None:

@@ -27,7 +27,7 @@ from ims_core.roles.isc import Served, ServiceControl
 from ims_core.roles.original_dialog import PREFIX, OriginalDialog, fingerprint
 from ims_core.roles.routing import HERE, Decision, Forward, ToService
 from ims_core.roles.scscf import secured, target_of
-from ims_core.roles.served import SERVED_USER, assert_both_forms, caller_of, disbelieve, other_form, take_outside
+from ims_core.roles.served import SERVED_USER, assert_both_forms, disbelieve, other_form, take_outside
 from ims_core.subscribers.identities import canonical
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class ServingCscf:
         if target.scheme != "tel" and not self._domains.serves(target):
             raise Forbidden("Domain not served")
         if self._is_here(target):
-            return ToService(HERE, caller_of(request), request)
+            return ToService(HERE)
         if self._is_service(_number(target)):
             return along(self.services.hand(self._service, request), self._answering(request))
         identity, found = self._find(target)

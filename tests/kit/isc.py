@@ -121,6 +121,7 @@ class Core:
             in_process={"sip:us@ims.example": "desk"},
             trusts=lambda uri: uri.host not in self.strangers,
             patience=self.patience,
+            is_ours=domains.serves,
         )
         neighbours = Neighbours(hosts=lambda host: host not in self.strangers and host != self.outside.address[0])
         settings = {

@@ -12,6 +12,7 @@ from ims_core.messages.uri import parse_uri
 from ims_core.proxy.forward import Forward
 from ims_core.registrar.location import BindingRemoved, Domains, Location, Removal
 from ims_core.roles.application import ApplicationServer
+from ims_core.roles.ims import Border
 from ims_core.roles.neighbours import Neighbours
 from ims_core.roles.routing import HERE, Decision, ToService
 from tests.kit.messages import request_bytes
@@ -25,7 +26,7 @@ AGENT = "sip:1001@ims.example"
 class Setting:
     """The application server of ims.example, whose only number is 10000."""
 
-    def __init__(self) -> None:
+    def __init__(self, border: Border | None = None) -> None:
         self.location = Location()
         self.server = ApplicationServer(
             Domains("as.ims.example", ["192.0.2.3:5064"]),
@@ -36,12 +37,19 @@ class Setting:
             is_service="10000".__eq__,
             service="acd",
             scscf="sip:192.0.2.2:5062",
+            border=border,
         )
 
     def route(
-        self, method: str, uri: str, *headers: tuple[str, str], came_from: tuple[str, int] = SCSCF, to: str = AGENT
+        self,
+        method: str,
+        uri: str,
+        *headers: tuple[str, str],
+        came_from: tuple[str, int] = SCSCF,
+        to: str = AGENT,
+        from_: str = "sip:alice@ims.example",
     ) -> Decision:
-        written = request_bytes(method, uri, to=f"<{to}>", headers=headers)
+        written = request_bytes(method, uri, to=f"<{to}>", from_=f"<{from_}>;tag=1", headers=headers)
         request = parse_message(written)
         assert isinstance(request, Request)
         return self.server.route(request, Flow("UDP", HERE_AT, came_from), 100.0)
@@ -63,8 +71,9 @@ def test_a_call_for_a_number_is_served_for_whom_the_s_cscf_names(setting: Settin
     asserted = ("P-Asserted-Identity", '"A" <sip:+8613800000001@ims.example>, <tel:+8613800000001>')
     for uri in ("sip:10000@ims.example", "sip:10000@192.0.2.3:5064", "tel:10000"):
         assert setting.route("INVITE", uri, asserted) == ToService("acd", "+8613800000001")
-    assert setting.route("INVITE", "sip:10000@ims.example") == ToService("acd", "alice"), (
-        "From, where nobody is asserted"
+    assert setting.route("INVITE", "sip:10000@ims.example") == ToService("acd", ""), "our users are asserted"
+    assert setting.route("INVITE", "sip:10000@ims.example", from_="sip:carol@elsewhere.example") == ToService(
+        "acd", "carol"
     )
 
 
@@ -149,3 +158,30 @@ def test_a_neighbour_is_known_by_where_it_listens() -> None:
     assert known.has(parse_uri("sip:scscf@192.0.2.2:5062"))
     assert known.has(parse_uri("sip:198.51.100.1"))
     assert not known.has(parse_uri("sip:192.0.2.2"))
+
+
+class Carrier:
+    """A border that takes calls outside; ``users`` are those for whom."""
+
+    def __init__(self) -> None:
+        self.users: list[str] = []
+
+    def arriving(self, request: Request, flow: Flow) -> Decision | None:
+        return None
+
+    def leaving(self, request: Request, user: str) -> Decision | None:
+        self.users.append(user)
+        return ToService("acd", user)
+
+
+@pytest.mark.rfc("8498-4", "3325-5")
+def test_who_diverts_a_call_outside_pays_and_nobody_by_what_he_says_of_himself() -> None:
+    carrier = Carrier()
+    setting = Setting(carrier)
+    asserted = ("P-Asserted-Identity", "<sip:alice@ims.example>")
+    diverted = ("P-Served-User", "<sip:bob@ims.example>;orig-cdiv")
+    assert setting.route("INVITE", "tel:+4912345", asserted) == ToService("acd", "alice")
+    assert setting.route("INVITE", "tel:+4912345", asserted, diverted) == ToService("acd", "bob")
+    with pytest.raises(NotFound):
+        setting.route("INVITE", "tel:+4912345", from_="sip:1001@ims.example")
+    assert carrier.users == ["alice", "bob"]

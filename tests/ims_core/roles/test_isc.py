@@ -141,6 +141,19 @@ def test_a_stranger_who_sends_it_back_cannot_say_who_it_is_from() -> None:
     core.finish()
 
 
+@rfc("3325-5")
+def test_a_stranger_who_diverts_to_a_service_calls_as_none_of_our_users() -> None:
+    core = Core()
+
+    def lies(server: Server, event: RequestReceived) -> None:
+        event.request.set("From", "<sip:1001@ims.example>;tag=lies")
+        server.send_back(event, uri=f"sip:{HOTLINE}@ims.example", b2bua=True)
+
+    core.profiles["bob"] = (criterion(1, core.server(lies, trusted=False), TERMINATING),)
+    core.call(BOB, method="INVITE")
+    assert [call.identity for call in core.calls] == [""]
+
+
 @rfc("TS24.229-5.4.3.2")
 def test_an_originating_server_may_change_who_is_called_and_the_next_one_sees_that() -> None:
     core = Core()

@@ -7,7 +7,8 @@ import pytest
 from ims_core.messages.message import Request
 from ims_core.messages.uri import parse_uri
 from ims_core.profiles.model import SessionCase
-from ims_core.roles.served import assert_both_forms, caller_of, disbelieve, other_form, serve, take_outside
+from ims_core.registrar.location import Domains
+from ims_core.roles.served import assert_both_forms, caller_of, disbelieve, other_form, payer_of, serve, take_outside
 from ims_core.subscribers.identities import PublicIdentity, public_identity
 
 rfc = pytest.mark.rfc
@@ -82,11 +83,31 @@ def test_nothing_is_added_where_nothing_can_be(asserted: str) -> None:
         ([("P-Asserted-Identity", "nonsense"), ("From", "<sip:x@y.example>")], "x"),
         ([("P-Asserted-Identity", "<sip:ims.example>"), ("From", "<sip:x@y.example>")], "x"),
         ([("From", "<mailto:x@y.example>")], ""),
+        ([("From", "<sip:1001@ims.example>")], ""),
+        ([("From", "<tel:1001;phone-context=ims.example>")], ""),
         ([], ""),
     ],
 )
-def test_the_caller_is_who_is_asserted_or_says_so(headers: list[tuple[str, str]], caller: str) -> None:
-    assert caller_of(request(*headers)) == caller
+def test_the_caller_is_who_is_asserted_or_somebody_of_elsewhere_who_says_so(
+    headers: list[tuple[str, str]], caller: str
+) -> None:
+    assert caller_of(request(*headers), Domains("ims.example").serves) == caller
+
+
+@rfc("8498-4")
+@pytest.mark.parametrize(
+    ("headers", "payer"),
+    [
+        ([("P-Served-User", "<sip:bob@ims.example>;orig-cdiv"), ("P-Asserted-Identity", f"<{ONE}>")], "bob"),
+        ([("P-Served-User", "<sip:bob@ims.example>;sescase=term"), ("P-Asserted-Identity", f"<{ONE}>")], "+861380"),
+        ([("P-Served-User", "<;orig-cdiv"), ("P-Asserted-Identity", f"<{ONE}>")], "+861380"),
+        ([("From", "<sip:1001@ims.example>")], ""),
+    ],
+)
+def test_who_pays_is_who_diverted_a_call_or_sent_it_and_never_only_says_so(
+    headers: list[tuple[str, str]], payer: str
+) -> None:
+    assert payer_of(request(*headers)) == payer
 
 
 @rfc("TS24.229-4.4", "3325-5")

@@ -8,6 +8,7 @@ from ims_core.flow import Flow, format_address
 from ims_core.messages.message import Request, response_to
 from ims_core.profiles.model import ProfilePart, SessionCase
 from ims_core.proxy.forking import Target
+from ims_core.roles.routing import HERE as HERE_ITSELF
 from ims_core.roles.routing import Decision, Forward, ToService
 from ims_core.transactions.machines import ServerTransaction
 from tests.kit.isc import (
@@ -21,6 +22,7 @@ from tests.kit.isc import (
     HERE,
     HOTLINE,
     ORIG,
+    SCSCF,
     SERVER_ORIG,
     VECTOR,
     Core,
@@ -360,6 +362,9 @@ def test_what_is_for_nobody_is_for_this_element() -> None:
     core = Core()
     core.send(f"sip:{HERE}", method="OPTIONS", by=core.outside)
     assert core.outside.statuses == [200]
+    ping = Request("OPTIONS", f"sip:{HERE}")
+    decision = core.scscf.route(ping, Flow("UDP", SCSCF, core.outside.address), 0.0)
+    assert decision == ToService(HERE_ITSELF), "which does not let a stranger in (``Node``)"
     core.call("sip:ims.example", method="OPTIONS")
     assert core.final == [200]
     core.finish()
