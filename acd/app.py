@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from acd.config.source import Source
     from acd.ims.serving import Serving
     from acd.journal.recovery import Left
+    from acd.live import LiveFloor
 
 log = structlog.get_logger()
 
@@ -219,13 +220,12 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         cleanup.push_async_callback(engine.profiles.close)
         engine.dispatcher.begin(queue_profiles(config), agent_profiles(config), left.wishes)
         engine.begin()
-        control = Control(engine, source, [hop.follow for hop in hops])
+        review = _reviewer(engine, stack, serving)
+        control = Control(engine, source, [*(hop.follow for hop in hops), review])
         stack.attach(engine.node)
         engine.node.handle_timer()  # reports the bindings restored
-        for hop in hops:
-            measure_set_up(hop.node, engine.metrics, hop.name)
-            hop.begin(config)
-            floor.beside.append((hop.stack, hop.node))
+        review(config)
+        _begin_hops(hops, engine, floor)
         routes = [
             *http.floor_routes(floor, store),
             *change_routes(control),
@@ -249,17 +249,32 @@ def _registration_routes(
     engine: Engine, stack: Stack, serving: Serving | None, hops: Sequence[Hop]
 ) -> Sequence[HTTPRouteHandler]:
     """Return the routes of the S-CSCF, if one runs here."""
-
-    def settle() -> None:
-        engine.node.settle()
-        stack.flush()
-
     if serving is not None:
-        return registration_routes(serving, settle, engine.loop.time, time.time)
+        return registration_routes(serving, partial(_settle, engine, stack), engine.loop.time, time.time)
     hop = next((hop for hop in hops if hop.serving is not None), None)
     if hop is None or hop.serving is None:
         return ()
     return registration_routes(hop.serving, hop.settle, engine.loop.time, time.time)
+
+
+def _begin_hops(hops: Sequence[Hop], engine: Engine, floor: LiveFloor) -> None:
+    """Have the CSCFs beside the engine take what comes in, and be seen."""
+    for hop in hops:
+        measure_set_up(hop.node, engine.metrics, hop.name)
+        hop.begin(engine.config)
+        floor.beside.append((hop.stack, hop.node))
+
+
+def _reviewer(engine: Engine, stack: Stack, serving: Serving | None) -> Callable[[Config], None]:
+    """Return what has the S-CSCF in the engine's own element, if there is one, look at who is registered."""
+    settle = partial(_settle, engine, stack)
+    return lambda _: None if serving is None else serving.review(settle)
+
+
+def _settle(engine: Engine, stack: Stack) -> None:
+    """Have the engine's node act on what was changed, and send what follows from it."""
+    engine.node.settle()
+    stack.flush()
 
 
 async def _begin_run(config: Config, store: CdrStore) -> tuple[SqliteJournal, Left]:

@@ -8,7 +8,8 @@ FILE of --from has [[subscribers]] tables as a configuration has them. Those who
 replaced: all of them, or none and a line for each mistake.
 
 The server need not be stopped. It looks here for whom it does not find in its configuration, if ims.subscriber_database
-is true; whoever is registered stays so until that expires.
+is true. Who is registered stays so until that expires or until the configuration is read anew, which ends it for those
+who are in neither.
 """
 
 from __future__ import annotations

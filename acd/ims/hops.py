@@ -54,6 +54,12 @@ class Hop:
         self.trunks = Trunks(node, border)
 
     def follow(self, config: Config) -> None:
+        """Follow a configuration that was read anew."""
+        self._have_trunks(config)
+        if self.serving is not None:
+            self.serving.review(self.settle)
+
+    def _have_trunks(self, config: Config) -> None:
         """Have the trunks for emergencies that a P-CSCF calls; they are registered with by the application server."""
         names = config.emergency.trunks if self.edge is not None else ()
         own = {name: replace(config.trunks[name], register=False) for name in names if name in config.trunks}
@@ -71,9 +77,11 @@ class Hop:
 
     def begin(self, config: Config) -> None:
         """Take what comes in."""
-        self.follow(config)
+        self._have_trunks(config)
         self.stack.attach(self.node)
         self.node.handle_timer()  # reports the bindings restored
+        if self.serving is not None:
+            self.serving.review(self.settle)
 
 
 Opened = dict[Cscf, tuple[Stack, Listeners]]

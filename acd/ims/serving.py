@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
 from acd.policy import is_number
 from acd.sip import build_registrar
+from ims_core.errors import ServerTimeout
 from ims_core.registrar.identities import Identities
 from ims_core.registrar.ims import ImsEnrolment, says_protected
 from ims_core.registrar.registrations import Registrations
@@ -25,6 +27,7 @@ from ims_core.subscribers.subscriber import Aka, Password
 
 if TYPE_CHECKING:
     from acd.config import Config
+    from acd.ims.subscribed import Subscribed
     from acd.sip import Place
     from ims_core.flow import Flow
     from ims_core.messages.message import Request
@@ -55,7 +58,7 @@ class Serving:
     def __init__(
         self,
         place: Place,
-        subscribers: Subscribers,
+        subscribers: Subscribed,
         uri: str,
         *,
         neighbours: Neighbours,
@@ -68,6 +71,7 @@ class Serving:
         present = self._present = place.present
         config = present()
         self.uri = uri
+        self._subscribers = subscribers
         self._in_process = in_process
         domain = config.server.domain
         trusts = neighbours.knows
@@ -117,6 +121,22 @@ class Serving:
     def profile_of(self, name: str) -> ServiceProfile | None:
         """Return a service profile of the configuration of now."""
         return self._present().profiles.get(name)
+
+    def review(self, settle: Callable[[], None]) -> None:
+        """Take who is no subscriber any more off the network (TS 24.229 section 5.4.1.5), and who is another one.
+
+        ``settle`` has the node act on what has changed, here and before. While the database cannot be read all stay.
+        """
+        settle()
+        location = self.identities.location
+        held = [binding for binding in location if not binding.fixed]
+        with suppress(ServerTimeout):
+            for binding, reason in self._subscribers.misfits(held):
+                if reason is None:
+                    self.registrations.doubt(binding.private)
+                else:
+                    location.remove(binding, reason)
+        settle()
 
     def follow(self, node: Node, door: Door) -> None:
         """Have users registered with application servers and their registrations watched, by the ``node`` of this."""

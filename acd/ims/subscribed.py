@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 import structlog
 
 from acd.starting import CannotStart
+from ims_core.registrar.location import Removal
 from ims_core.subscribers.centre import AuthenticationCentre, aka
 from ims_core.subscribers.database import SequenceLedger, SubscriberDatabase, open_database
 from ims_core.subscribers.directory import Directory
 from ims_core.subscribers.identities import public_identity
 from ims_core.subscribers.sequence import SequenceNumbers
-from ims_core.subscribers.subscriber import Password, Subscriber
+from ims_core.subscribers.subscriber import Password, Subscriber, default_of
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from acd.config import Config
     from acd.config.ims import SubscriberTable
+    from ims_core.registrar.location import Binding
     from ims_core.subscribers.subscriber import Aka, Answer, Found, Subscribers, Vector
 
 DEFAULT_PROFILE = "default"
@@ -44,6 +46,7 @@ class Subscribed:
         self._database = database
         self._known = present()
         self._directory = Directory(subscribers_of(self._known), centre)
+        self._replaced: set[str] = set()
 
     def by_private(self, private: str) -> Subscriber | None:
         """See ``Subscribers``."""
@@ -57,6 +60,28 @@ class Subscribed:
             return found
         stored = self._database.by_public(uri)  # one that is exact comes before what is wildcarded here
         return stored if found is None or (stored is not None and not stored.identity.wildcard) else found
+
+    def misfits(self, bindings: Iterable[Binding]) -> list[tuple[Binding, Removal | None]]:
+        """Return the contacts that are as nobody may have registered them now, each with why it is to go.
+
+        That is who is no subscriber, and who would register in another way. None: only what he proves himself with has
+        been replaced since this was asked last. Of a subscriber in the database nothing is asked but whether he is
+        there. Raises ``ServerTimeout``.
+        """
+        directory = self._now()
+        stored = set() if self._database is None else set(self._database)
+        replaced, self._replaced = self._replaced, set()
+        found: list[tuple[Binding, Removal | None]] = []
+        for binding in bindings:
+            subscriber = directory.by_private(binding.private)
+            if subscriber is None:
+                if binding.private not in stored:
+                    found.append((binding, Removal.REJECTED))
+            elif not any((default := default_of(each)) and default.uri == binding.aor for each in subscriber.sets):
+                found.append((binding, Removal.DEACTIVATED))
+            elif binding.private in replaced:
+                found.append((binding, None))
+        return found
 
     def vector(self, private: str, now: float) -> Vector | None:
         """See ``Subscribers``."""
@@ -77,14 +102,24 @@ class Subscribed:
         return self._database
 
     def _now(self) -> Directory:
-        config = self._present()
-        if config is not self._known:
+        config, known = self._present(), self._known
+        if config is not known:
             self._known = config
-            try:
-                self._directory = Directory(subscribers_of(config), self._centre)
-            except ValueError as error:
-                log.error("subscribers.refused", reason=str(error))  # noqa: TRY400 - no defect of ours
+            if _told(config) != _told(known):
+                self._install(config)
         return self._directory
+
+    def _install(self, config: Config) -> None:
+        try:
+            directory = Directory(subscribers_of(config), self._centre)
+        except ValueError as error:
+            log.error("subscribers.refused", reason=str(error))  # noqa: TRY400 - no defect of ours
+            return
+        for private in self._directory:
+            before, after = self._directory.by_private(private), directory.by_private(private)
+            if before and after and before.credentials != after.credentials:
+                self._replaced.add(private)
+        self._directory = directory
 
 
 def open_subscribers(
@@ -118,6 +153,11 @@ def subscribers_of(config: Config) -> Iterator[Subscriber]:
 def subscribers_in(tables: Iterable[SubscriberTable], config: Config) -> Iterator[Subscriber]:
     """Return the subscribers that tables name, with the profiles of a configuration."""
     return (_subscriber(table, _profile(config, table.profile)) for table in tables)
+
+
+def _told(config: Config) -> tuple[object, ...]:
+    """All in a configuration that its subscribers are made of."""
+    return config.subscribers, config.accounts, config.server.domain, _profile(config, None)
 
 
 def _profile(config: Config, name: str | None) -> str:

@@ -164,8 +164,12 @@ class Registrations:
             self._location.renew(binding, call_id=binding.call_id, cseq=binding.cseq, expires_at=latest)
         return len(shortened)
 
+    def doubt(self, private: str) -> None:
+        """Have a subscriber who is registered prove who he is with his next REGISTER, however it comes."""
+        self._doubted.add(private)
+
     def doubts(self, private: str) -> bool:
-        """Whether a subscriber has been asked to prove who he is and has not done so yet."""
+        """Whether a subscriber is to prove who he is, and has not done so yet."""
         return private in self._doubted
 
     # Inside -------------------------------------------------------------------------------------------------

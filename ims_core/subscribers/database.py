@@ -235,6 +235,11 @@ class SubscriberDatabase(HasKeys, SubscriberTables):
         self._failing = False
         self.failures = 0
 
+    def __iter__(self) -> Iterator[str]:
+        """The private identities, in order."""
+        with self._reading():
+            return super().__iter__()
+
     def by_private(self, private: str) -> Subscriber | None:
         """See ``Subscribers``."""
         with self._reading():

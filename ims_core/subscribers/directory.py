@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from operator import neg
 from typing import Generic, TypeVar
 
@@ -54,6 +54,10 @@ class Directory(HasKeys):
         self._by_public[identity.uri] = found
         if identity.wildcard:
             self._wildcards.add(identity, found)
+
+    def __iter__(self) -> Iterator[str]:
+        """The private identities."""
+        return iter(self._by_private)
 
     def by_private(self, private: str) -> Subscriber | None:
         """See ``Subscribers``."""

@@ -9,6 +9,8 @@ import pytest
 from acd.cli import main
 from acd.config import ConfigError, loads
 from acd.ims.subscribed import FILE, Subscribed, subscribers_of
+from ims_core.errors import ServerTimeout
+from ims_core.registrar.location import Binding, Removal
 from ims_core.subscribers.centre import AuthenticationCentre, aka
 from ims_core.subscribers.database import SubscriberDatabase, SubscriberTables, open_database
 from ims_core.subscribers.directory import Directory
@@ -250,3 +252,43 @@ def test_who_is_in_the_database_is_known_beside_the_configuration(tmp_path: Path
     assert not both.resynchronise("alice@ims.example", vector.rand, bytes(14), 0.0)
     assert both.vector("bob@ims.example", 0.0) is alone.vector("alice@ims.example", 0.0) is None
     file.close()
+
+
+@pytest.mark.rfc("TS24.229-5.4.1.5", "TS29.228-6.1.3", "TS29.228-6.5.2.4")
+def test_a_reload_tells_who_may_not_be_registered_any_more(tmp_path: Path) -> None:
+    config = loads(SERVER + ALICE + BOB + CAROL)
+    file = open_database(tmp_path / FILE)
+    centre = AuthenticationCentre(SequenceNumbers(float), bytes)
+    database = SubscriberDatabase(file, centre)
+    database.put([Subscriber("dave@ims.example", Password("p"), ((public_identity("sip:dave@ims.example"),),))])
+    subscribers = Subscribed(lambda: config, centre, database)
+    bindings = [
+        Binding(f"sip:{identity}@ims.example", f"sip:{name}@192.0.2.7", private=f"{name}@ims.example", expires_at=60.0)
+        for name, identity in (
+            ("alice", "+8613800000001"), ("bob", "office"), ("carol", "carol"), ("dave", "dave"), ("1001", "1001"),
+        )
+    ]  # fmt: skip
+
+    def misfits() -> dict[str, Removal | None]:
+        return {binding.private.partition("@")[0]: reason for binding, reason in subscribers.misfits(bindings)}
+
+    assert misfits() == {}
+    config = loads(SERVER.replace("demo", "another") + BOB.replace("office", "the.office"))
+    changed = {"alice": Removal.REJECTED, "bob": Removal.DEACTIVATED, "carol": Removal.REJECTED, "1001": None}
+    assert misfits() == changed
+    del changed["1001"]
+    assert misfits() == changed, "a secret is another one once"
+    database.remove("dave@ims.example")
+    assert misfits() == {**changed, "dave": Removal.REJECTED}
+    file.execute("ALTER TABLE subscribers RENAME TO elsewhere")
+    with pytest.raises(ServerTimeout):
+        misfits()
+    file.close()
+
+
+def test_a_reload_of_something_else_leaves_subscribers_alone() -> None:
+    config = loads(SERVER + ALICE)
+    subscribers = Subscribed(lambda: config, AuthenticationCentre(SequenceNumbers(float), bytes), None)
+    before = subscribers.by_private("alice@ims.example")
+    config = loads(SERVER + ALICE + "\n[numbers.10009]\necho = true\n")
+    assert subscribers.by_private("alice@ims.example") is before

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import pytest
 
 from tests.peers.conftest import Bench
 from tests.peers.kit.ims import DOMAIN, NUMBERS, SHAPES, Core, Handset, Phone, Shape
+from tests.peers.kit.process import wait_until
 from tests.peers.test_kamailio_neighbour import lines
 
 pytestmark = pytest.mark.peer("sipp")
@@ -120,6 +122,26 @@ def test_an_operator_takes_a_handset_off_the_network(bench: Bench, shape: Shape)
     assert (status, answer["detail"]) == (404, "'sip:nobody@elsewhere.example' is nobody's identity")
     status, answer = core.registrar.change("DELETE", "registrations/nonsense")
     assert (status, answer["detail"]) == (400, "'nonsense' is no SIP or tel URI")
+
+
+@pytest.mark.rfc("TS24.229-5.4.1.5", "TS29.228-6.1.3")
+@by_each_shape
+def test_who_is_no_subscriber_any_more_is_taken_off_the_network(bench: Bench, shape: Shape) -> None:
+    core = Core(bench, shape)
+    stays, goes = Handset(core, 1), Handset(core, 2)
+    stays.register()
+    goes.register()
+    file = core.registrar.config
+    before, _, rest = file.read_text().rpartition("[[subscribers]]")
+    file.write_text(before + rest.partition("\n\n")[2])
+    core.registrar.signal(signal.SIGHUP)
+    wait_until(lambda: core.registrar.logged("config.installed"), 10, "config.installed")
+    (left,) = core.registrar.items("registrations")
+    assert left["private"] == stays.private
+    last = core.registrar.logged("registration.changed")[-1]
+    assert (last["identity"], last["kind"]) == (f"sip:{NUMBERS[1]}@{DOMAIN}", "de")
+    assert last["contacts"][0].endswith(" rejected")
+    stays.register()
 
 
 @pytest.mark.rfc("24.229-5.2.2")
