@@ -58,6 +58,13 @@ def _serving(serving: Serving) -> Iterator[Metric]:
     yield counter(
         "acd_ims_registrations_refused", "REGISTERs for nobody's identity, or for somebody else's.", refused, "reason"
     )
+    failed = {(what,): count for what, count in serving.subscribers.failures().items()}
+    yield counter(
+        "acd_ims_subscriber_failures",
+        "Look-ups of subscribers (read) and notes of sequence numbers (write) that SQLite refused.",
+        failed,
+        "operation",
+    )
     verdicts: dict[tuple[str, str], int] = {}
     for kind, authenticator in serving.authenticators.items():
         for outcome, count in authenticator.verdicts().items():

@@ -71,7 +71,7 @@ class Serving:
         present = self._present = place.present
         config = present()
         self.uri = uri
-        self._subscribers = subscribers
+        self.subscribers = subscribers
         self._in_process = in_process
         domain = config.server.domain
         trusts = neighbours.knows
@@ -131,7 +131,7 @@ class Serving:
         location = self.identities.location
         held = [binding for binding in location if not binding.fixed]
         with suppress(ServerTimeout):
-            for binding, reason in self._subscribers.misfits(held):
+            for binding, reason in self.subscribers.misfits(held):
                 if reason is None:
                     self.registrations.doubt(binding.private)
                 else:

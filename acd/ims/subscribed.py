@@ -39,14 +39,24 @@ class Subscribed:
     """
 
     def __init__(
-        self, present: Callable[[], Config], centre: AuthenticationCentre, database: SubscriberDatabase | None
+        self,
+        present: Callable[[], Config],
+        centre: AuthenticationCentre,
+        database: SubscriberDatabase | None,
+        ledger: SequenceLedger | None = None,
     ) -> None:
         self._present = present
         self._centre = centre
         self._database = database
+        self._ledger = ledger
         self._known = present()
         self._directory = Directory(subscribers_of(self._known), centre)
         self._replaced: set[str] = set()
+
+    def failures(self) -> dict[str, int]:
+        """Return how often the database could not be read, and the ``ledger`` of sequence numbers not be written."""
+        counters = {"read": self._database, "write": self._ledger}
+        return {name: 0 if counter is None else counter.failures for name, counter in counters.items()}
 
     def by_private(self, private: str) -> Subscriber | None:
         """See ``Subscribers``."""
@@ -131,9 +141,10 @@ def open_subscribers(
     try:
         file = open_database(path)
         cleanup.callback(file.close)
-        centre = AuthenticationCentre(SequenceNumbers(unix_time, SequenceLedger(file)), os.urandom)
+        ledger = SequenceLedger(file)
+        centre = AuthenticationCentre(SequenceNumbers(unix_time, ledger), os.urandom)
         database = SubscriberDatabase(file, centre) if config.ims.subscriber_database else None
-        subscribed = Subscribed(present, centre, database)
+        subscribed = Subscribed(present, centre, database, ledger)
     except (OSError, sqlite3.Error) as error:
         raise CannotStart(f"storage.dir: cannot use {path}: {error}") from None
     except ValueError as error:

@@ -70,15 +70,41 @@ def open_database(path: Path) -> sqlite3.Connection:
     return database
 
 
+class _Troubles:
+    """Counts what fails; the log has when that begins and when it is over."""
+
+    def __init__(self, begin: str, end: str) -> None:
+        self.count = 0
+        self._begin = begin
+        self._end = end
+        self._lasts = False
+
+    def note(self, error: sqlite3.Error) -> None:
+        self.count += 1
+        if not self._lasts:
+            log.error(self._begin, error=str(error))
+        self._lasts = True
+
+    def over(self) -> None:
+        if self._lasts:
+            log.info(self._end, failures=self.count)
+        self._lasts = False
+
+
 class SequenceLedger:
     """What ``SequenceNumbers`` keeps: a write about once a minute, and at each resynchronisation.
 
-    One that fails is logged; until the next restart nothing depends on it. ``failures`` counts them.
+    Until the next restart nothing depends on one that fails; see ``_Troubles``.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
-        self.failures = 0
+        self._troubles = _Troubles("sequence_numbers.write_failed", "sequence_numbers.write_recovered")
+
+    @property
+    def failures(self) -> int:
+        """How many writes failed."""
+        return self._troubles.count
 
     def reserved(self) -> int:
         """See ``Ledger``."""
@@ -101,13 +127,10 @@ class SequenceLedger:
         try:
             self._database.execute(statement, values)
         except sqlite3.Error as error:
-            self._note_failure(error)
+            self._troubles.note(error)
             return False
+        self._troubles.over()
         return True
-
-    def _note_failure(self, error: sqlite3.Error) -> None:
-        self.failures += 1
-        log.error("sequence_numbers.write_failed", error=str(error))
 
 
 class SubscriberTables:
@@ -158,6 +181,9 @@ class SubscriberTables:
 
     def by_private(self, private: str) -> Subscriber | None:
         """See ``Subscribers``."""
+        return self._read(private)
+
+    def _read(self, private: str) -> Subscriber | None:
         row = self._database.execute(_BY_PRIVATE, (private,)).fetchone()
         if row is None:
             return None
@@ -181,7 +207,7 @@ class SubscriberTables:
             return exact
         number = number_of(uri)
         for (private,) in self._database.execute(_BY_NUMBER, (number,)).fetchall() if number else ():
-            subscriber = self.by_private(private)
+            subscriber = self._read(private)
             for implicit in subscriber.sets if subscriber is not None else ():
                 identity = forms(private, implicit).get(uri)
                 if identity is not None:
@@ -192,7 +218,7 @@ class SubscriberTables:
     def _found(self, uri: str) -> Found | None:
         """Who has the identity that is written ``uri``."""
         privates = tuple(private for (private,) in self._database.execute(_BY_URI, (uri,)))
-        subscriber = self.by_private(privates[0]) if privates else None
+        subscriber = self._read(privates[0]) if privates else None
         for implicit in subscriber.sets if subscriber is not None else ():
             for identity in implicit:
                 if identity.uri == uri:
@@ -217,7 +243,7 @@ class SubscriberTables:
         for implicit in subscriber.sets:
             for identity in implicit:
                 for (private,) in self._database.execute(_BY_URI, (identity.uri,)).fetchall():
-                    other = self.by_private(private) if private != subscriber.private else None
+                    other = self._read(private) if private != subscriber.private else None
                     if other is not None and implicit not in other.sets:
                         names = f"{private} and {subscriber.private}"
                         raise ValueError(f"{names} share {identity.uri}, but not the whole set that it is in")
@@ -226,14 +252,18 @@ class SubscriberTables:
 class SubscriberDatabase(HasKeys, SubscriberTables):
     """The ``Subscribers`` of a file, with the authentication centre that makes their vectors.
 
-    Raises ``ServerTimeout`` where the file cannot be read, which is logged when it begins; ``failures`` counts it.
+    Raises ``ServerTimeout`` where the file cannot be read; see ``_Troubles``.
     """
 
     def __init__(self, database: sqlite3.Connection, centre: AuthenticationCentre) -> None:
         HasKeys.__init__(self, centre)
         SubscriberTables.__init__(self, database)
-        self._failing = False
-        self.failures = 0
+        self._troubles = _Troubles("subscribers.read_failed", "subscribers.read_recovered")
+
+    @property
+    def failures(self) -> int:
+        """How many look-ups failed."""
+        return self._troubles.count
 
     def __iter__(self) -> Iterator[str]:
         """The private identities, in order."""
@@ -260,15 +290,9 @@ class SubscriberDatabase(HasKeys, SubscriberTables):
         try:
             yield
         except sqlite3.Error as error:
-            self.failures += 1
-            if not self._failing:
-                self._note_failure(error)
+            self._troubles.note(error)
             raise ServerTimeout("Subscribers cannot be read") from None
-        self._failing = False
-
-    def _note_failure(self, error: sqlite3.Error) -> None:
-        self._failing = True
-        log.error("subscribers.read_failed", error=str(error))
+        self._troubles.over()
 
 
 def _row(subscriber: Subscriber) -> tuple[str | bytes | None, ...]:

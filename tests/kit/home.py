@@ -27,7 +27,7 @@ from ims_core.subscribers.centre import AuthenticationCentre
 from ims_core.subscribers.directory import Directory
 from ims_core.subscribers.identities import public_identity
 from ims_core.subscribers.sequence import SequenceNumbers
-from ims_core.subscribers.subscriber import Aka, Password, Subscriber
+from ims_core.subscribers.subscriber import Aka, Password, Subscriber, Subscribers
 from ims_core.transactions.endpoint import Endpoint, ResponseReceived
 from tests.kit.network import Network, seeded_ids
 from tests.kit.phone import DOMAIN, PASSWORD, Phone
@@ -74,8 +74,9 @@ SUBSCRIBERS = (
 class Home:
     """An S-CSCF that registers, and does nothing else, at ``SCSCF_ADDRESS`` by UDP and TCP.
 
-    With ``listeners`` and ``clock`` it is for real sockets, and not attached to the network. ``changes`` are those of
-    registrations. The sender of a SUBSCRIBE is who its P-Asserted-Identity says, else who From says.
+    It knows ``subscribers``, or those of a ``source``. With ``listeners`` and ``clock`` it is for real sockets, and not
+    attached to the network. ``changes`` are those of registrations. The sender of a SUBSCRIBE is who its
+    P-Asserted-Identity says, else who From says.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Home:
         network: Network,
         *,
         subscribers: Iterable[Subscriber] = SUBSCRIBERS,
+        source: Subscribers | None = None,
         profiles: Iterable[ServiceProfile] = (),
         is_protected: Callable[[Request, Flow, Iterable[Binding]], bool] = lambda request, flow, held: False,
         is_here: Callable[[str], bool] = lambda uri: False,
@@ -99,7 +101,7 @@ class Home:
             SequenceNumbers(lambda now: now + 1e9),
             lambda length: b"".join(chance.number(256).to_bytes(1, "big") for _ in range(length)),
         )
-        self.directory = Directory(subscribers, centre)
+        self.directory: Subscribers = Directory(subscribers, centre) if source is None else source
         self.domains = Domains(DOMAIN, [format_address(address) for _, address in advertised])
         self.location = Location()
         self.endpoint = Endpoint(clock=clock or network.clock, ids=ids, sent_by=advertised)

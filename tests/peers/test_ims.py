@@ -114,6 +114,7 @@ def test_an_operator_takes_a_handset_off_the_network(bench: Bench, shape: Shape)
     assert before["acd_ims_registered_contacts"] == 1
     assert before["acd_ims_authentications_total{outcome=accepted,scheme=aka}"] == 1
     assert before["acd_ims_registrations_total{kind=initial}"] == 1
+    assert all(before[f"acd_ims_subscriber_failures_total{{operation={what}}}"] == 0 for what in ("read", "write"))
     status, answer = core.registrar.change("DELETE", f"registrations/tel:{NUMBERS[0]}?reason=rejected")
     assert (status, answer) == (200, {"contacts": 1})
     assert core.registrar.items("registrations") == []

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import count
+from pathlib import Path
+
 import pytest
+from structlog.testing import capture_logs
 
 from ims_core.errors import ServerTimeout
 from ims_core.profiles.model import Criterion, DefaultHandling, Server, ServiceProfile
 from ims_core.registrar.location import Removal
+from ims_core.subscribers.centre import AuthenticationCentre
+from ims_core.subscribers.database import SequenceLedger, SubscriberDatabase, open_database
 from ims_core.subscribers.directory import Directory
+from ims_core.subscribers.sequence import SequenceNumbers
 from tests.ims_core.registrar.test_watching import Watcher
 from tests.kit import Network, Party
-from tests.kit.home import ALICE, ALICE_TEL, OFFICE, Handset, Home
+from tests.kit.home import ALICE, ALICE_TEL, BOB, OFFICE, SUBSCRIBERS, Handset, Home
 
 
 class Unreadable(Directory):
@@ -107,3 +114,45 @@ def test_who_was_refused_or_only_asked_is_not_kept() -> None:
     assert Handset(scene.home, "dave").enrol(OFFICE, password="wrong").status == 401
     scene.lose(Directory((), None))  # type: ignore[arg-type]
     assert scene.home.identities.usable(OFFICE) == []
+
+
+@pytest.mark.rfc("3261-21.5.5")
+def test_who_asks_while_the_database_fails_is_answered_504_and_all_else_goes_on(tmp_path: Path) -> None:
+    file = open_database(tmp_path / "subscribers.sqlite")
+    chance = count(1)
+    ledger = SequenceLedger(file)
+    centre = AuthenticationCentre(SequenceNumbers(float, ledger), lambda length: next(chance).to_bytes(length, "big"))
+    database = SubscriberDatabase(file, centre)
+    database.put(SUBSCRIBERS)
+    home = Home(Network(), source=database)
+    alice, bob = Handset(home), Handset(home, "bob")
+    assert alice.enrol(ALICE).status == bob.enrol(BOB).status == 200
+    watcher = Watcher(home, alice, ALICE)
+    with capture_logs() as lines:
+        file.execute("ALTER TABLE reserved RENAME TO elsewhere")
+        for _ in range(2):
+            home.network.run(130)
+            assert bob.enrol(BOB).status == 200, "sequence numbers need not be written"
+        assert ledger.failures > 1
+        file.execute("ALTER TABLE elsewhere RENAME TO reserved")
+        file.execute("ALTER TABLE subscribers RENAME TO elsewhere")
+        for _ in range(3):
+            assert alice.enrol(ALICE).status == bob.enrol(BOB).status == 504
+        assert database.failures == 6
+        assert home.contacts(ALICE) == [alice.uri], "the registration stays"
+        assert home.registrations.reauthenticate(ALICE, 60) == 1
+        home.node.settle()
+        home.network.run(10)
+        assert len(watcher.documents) == 2, "and whoever watches it is told"
+        file.execute("ALTER TABLE elsewhere RENAME TO subscribers")
+        home.network.run(130)
+        assert alice.enrol(ALICE).status == bob.enrol(BOB).status == 200
+    assert [line["event"] for line in lines] == [
+        "sequence_numbers.write_failed",
+        "subscribers.read_failed",
+        "subscribers.read_recovered",
+        "sequence_numbers.write_recovered",
+    ]
+    home.network.run(40)
+    assert home.endpoint.transactions() == {"client": 0, "server": 0}
+    file.close()
