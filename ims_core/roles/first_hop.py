@@ -225,6 +225,7 @@ class BackToHandset:
     def __init__(self, hop: FirstHop, request: Request) -> None:
         self._hop = hop
         self._method = request.method
+        self._call_id = request.call_id
         self._to_tag = request.to_tag
 
     def returned(self, response: Response) -> None:
@@ -236,12 +237,16 @@ class BackToHandset:
             self._hop.dialogs.keep(response.call_id, response.to_tag, Kept(None, hidden))
         if self._hop.keep_seconds and 100 < status < 300:
             answer_keep(response, self._hop.keep_seconds)
-        if self._method == "BYE" and status >= 200:
-            self._hop.dialogs.forget(response.call_id, self._to_tag)
+        self._follow(status)
 
     def instead(self, status: int) -> Forward | None:
-        """Know no other way."""
+        """Know no other way: a dialog is over, whoever does not answer its BYE."""
+        self._follow(status)
         return None
+
+    def _follow(self, status: int) -> None:
+        if self._method == "BYE" and status >= 200:
+            self._hop.dialogs.forget(self._call_id, self._to_tag)
 
 
 class FromHandset:
@@ -283,9 +288,8 @@ class FromHandset:
         self._follow(response.status)
 
     def instead(self, status: int) -> Forward | None:
-        """Know no other way."""
-        if not self._to_tag:
-            self._follow(status)
+        """Know no other way: a dialog is over, whoever does not answer its BYE."""
+        self._follow(status)
         return None
 
     def _follow(self, status: int) -> None:
