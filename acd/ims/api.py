@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import structlog
 from litestar import delete, get
-from litestar.exceptions import ClientException, NotFoundException
+from litestar.exceptions import ClientException, NotFoundException, ServiceUnavailableException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter, QueryParameter
 from msgspec import Struct
 
 from acd.http import Items
 from acd.problems import problems
-from ims_core.errors import SipError
+from ims_core.errors import ServerTimeout, SipError
 from ims_core.messages.uri import parse_uri
 from ims_core.registrar.location import Removal
+from ims_core.subscribers.identities import canonical
 
 if TYPE_CHECKING:
     from acd.ims.serving import Serving
@@ -72,14 +73,15 @@ def registration_routes(
         limit: Annotated[int, QueryParameter(ge=1, le=1000, description="at most so many")] = 100,
     ) -> Items[Registered]:
         """Return contacts, in the order in which they came."""
-        return Items([shown(binding) for binding in islice(location, limit)])
+        registered = (binding for binding in location if not binding.fixed)
+        return Items([shown(binding) for binding in islice(registered, limit)])
 
     @delete(
         "/api/v1/registrations/{identity:str}",
         summary="Take a subscriber off the network",
         status_code=200,
         sync_to_thread=False,
-        responses=problems(400, 404),
+        responses=problems(400, 404, 503),
     )
     def deregister(
         identity: Annotated[str, PathParameter(description="a public identity, as sip:+8613800000001@ims.example")],
@@ -93,10 +95,14 @@ def registration_routes(
             uri = parse_uri(identity)
         except SipError:
             raise ClientException(f"{identity!r} is no SIP or tel URI") from None
-        if serving.identities.find(uri) is None:
-            raise NotFoundException(f"{identity!r} is nobody's identity")
+        name = canonical(uri)
+        try:
+            if name not in location and serving.identities.find(name) is None:
+                raise NotFoundException(f"{identity!r} is nobody's identity")
+        except ServerTimeout:
+            raise ServiceUnavailableException("the database of subscribers does not answer") from None
         retry_after = PROBATION_SECONDS if reason == "probation" else None
-        gone = serving.registrations.deregister(uri, _REASONS[reason], retry_after=retry_after)
+        gone = serving.registrations.deregister(name, _REASONS[reason], retry_after=retry_after)
         settle()
         log.info("registration.ended", identity=identity, reason=reason, contacts=gone)
         return Gone(gone)
