@@ -75,7 +75,7 @@ class Baresip(Program):
         self.port = port
         home = directory / f"baresip-{user}"
         home.mkdir()
-        self.heard_in = home / "heard"
+        self.heard_in = directory / f"h-{user}"  # baresip cuts paths of 128 characters, the .wav as well
         self.heard_in.mkdir()
         proxy = f"sip:{server[0]}:{server[1]};transport={transport}"
         options = [
