@@ -69,7 +69,8 @@ class Watching:
             may_watch = not found.identity.barred and self._identities.aor_of(sender) == aor
         if not may_watch:
             raise Forbidden
-        return Admission(aor, canonical(sender))
+        # an element watches many users, and is counted for each
+        return Admission(aor, canonical(sender) if found is not None else f"{canonical(sender)} for {aor}")
 
     def _elements(self, aor: str) -> Iterator[str]:
         """The URIs of the proxies on the way to a user's contacts, and of his application servers."""

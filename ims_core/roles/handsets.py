@@ -113,6 +113,11 @@ class Handsets:
         binding = self.location.binding_at(contact)
         return None if binding is None else self._handset(binding)
 
+    def default_of(self, aor: str) -> str:
+        """Return the default identity of those registered together, a name-addr; empty when none is known."""
+        told = (self._told.get(binding.number) for binding in self.location.bindings(aor))
+        return next((each.identities.default for each in told if each is not None), "")
+
     def registered(self, to: Uri, flow: Flow, private: str) -> Told | None:
         """What is known of the registration of ``to`` by a private identity and by ``flow``; None: there is none."""
         for aor in self._aors.get(canonical(to), ()) if private else ():
@@ -125,10 +130,10 @@ class Handsets:
 
     def note(
         self, request: Request, response: Response, flow: Flow, now: float, *, private: str = "", by_aka: bool = False
-    ) -> None:
+    ) -> str:
         """Take what the 200 to a REGISTER that came by ``flow`` says of the contacts that it asked for.
 
-        Raises ``SipError`` where To names nobody.
+        Returns the address-of-record that they are of. Raises ``SipError`` where To names nobody.
         """
         to = request.to
         associated = response.values("P-Associated-URI")[:MOST_IDENTITIES] or [f"<{to.uri_text}>"]
@@ -140,7 +145,7 @@ class Handsets:
             for each in known:
                 for binding in self.location.bindings(each):
                     self.location.remove(binding, Removal.DEREGISTERED)
-            return
+            return aor
         granted = [*_parsed(response.values("Contact"))]
         for contact, uri in _parsed(contacts):
             held = next((found for each in known if (found := self._held(each, contact, uri)) is not None), None)
@@ -171,6 +176,15 @@ class Handsets:
             else:
                 self._learn(held, told)
                 self.location.refresh(held, new)
+        return aor
+
+    def shorten(self, binding: Binding, seconds: int, now: float) -> bool:
+        """Let a registration last no longer than ``seconds``; returns whether it would have."""
+        end = now + seconds + GRACE
+        if end >= binding.expires_at:
+            return False
+        self.location.renew(binding, call_id=binding.call_id, cseq=binding.cseq, expires_at=end)
+        return True
 
     def changed(self, event: LocationEvent) -> None:
         """Forget what was told of a binding that is gone."""

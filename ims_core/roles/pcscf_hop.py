@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from ims_core.errors import FlowFailed, Forbidden, ServiceUnavailable, SipError
+from ims_core.errors import FlowFailed, Forbidden, LoopDetected, ServiceUnavailable, SipError
 from ims_core.messages.extensions import names_option
 from ims_core.messages.headers import parse_name_addr, quote_string
 from ims_core.proxy.forking import Target
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from ims_core.flow import Flow
     from ims_core.messages.message import Request, Response
     from ims_core.proxy.forward import Companion
-    from ims_core.registrar.location import Domains
+    from ims_core.registrar.location import Domains, LocationEvent
     from ims_core.roles.emergency import Emergency
     from ims_core.roles.first_hop import FirstHop
     from ims_core.roles.flow_token import FlowTokens
     from ims_core.roles.handsets import Handsets
+    from ims_core.roles.home_watch import HomeWatch
     from ims_core.roles.protection import Credentials
     from ims_core.roles.routing import Decision
 
@@ -44,8 +45,9 @@ class PcscfHop:
     I-CSCF or S-CSCF that registers handsets. ``network`` is told them as the one visited. With ``refuses_routes`` a
     request whose Route is not the Service-Route gets 400; else the Route is replaced. ``emergency`` takes calls for
     emergency services, from anybody; ``fallback`` makes what goes along with other calls in case the core does not
-    serve. Let ``first_hop.within`` be the node's, and hand its handsets the changes of the location. At most ``most``
-    contacts may register. ``on_verdict`` is told how the credentials of each REGISTER fared at home.
+    serve. Let ``first_hop.within`` be the node's, and hand all changes of the location to ``changed``. At most ``most``
+    contacts may register. ``on_verdict`` is told how the credentials of each REGISTER fared at home. ``watch``, where
+    it is set, follows at home who is registered.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class PcscfHop:
         self._visited = quote_string(network)
         self._most = most
         self.on_verdict: Callable[[Flow, Verdict, float], None] = _ignore
+        self.watch: HomeWatch | None = None
 
     def route(self, request: Request, flow: Flow, now: float) -> Decision:
         """Decide about a request outside any dialog. Raises a ``SipError`` to refuse it."""
@@ -91,6 +94,12 @@ class PcscfHop:
         if request.method == "OPTIONS" and "route" not in request.keys and self._is_ours(request):
             return ToService(HERE)
         return self.terminate(request, flow, now) if is_inside else self.originate(request, flow, now)
+
+    def changed(self, event: LocationEvent) -> None:
+        """Take note of a change of the location."""
+        self.handsets.changed(event)
+        if self.watch is not None:
+            self.watch.changed(event)
 
     def register(self, request: Request, flow: Flow, now: float) -> Forward:
         """Send a REGISTER on to the home network (5.2.2.1).
@@ -135,8 +144,11 @@ class PcscfHop:
     def terminate(self, request: Request, flow: Flow, now: float) -> Forward:
         """Send a request of the network to the handset whose flow our Path named (5.2.6.4, RFC 5626 section 5.3).
 
-        Raises ``Forbidden`` for what no Path of ours has led here, ``FlowFailed`` where the flow is gone.
+        Raises ``Forbidden`` for what no Path of ours has led here, ``FlowFailed`` where the flow is gone,
+        ``LoopDetected`` for a subscription of ours that the home takes for one to the handset.
         """
+        if self.watch is not None and self.watch.has_sent(request):
+            raise LoopDetected
         named = None
         for route in take_own_routes(request.copy(), self._domains.serves):
             named = self._tokens.read(route.user) if named is None and route.user else named
@@ -194,7 +206,7 @@ class Registering:
                 response.add("Security-Server", self._told)
         elif 200 <= response.status < 300:
             credentials = self._credentials
-            self._hop.handsets.note(
+            aor = self._hop.handsets.note(
                 self._request,
                 response,
                 self._flow,
@@ -202,6 +214,8 @@ class Registering:
                 private=credentials.private,
                 by_aka=credentials.by_aka,
             )
+            if self._hop.watch is not None:
+                self._hop.watch.follow(aor)
             if first_hop.keep_seconds:
                 answer_keep(response, first_hop.keep_seconds)
                 self._ask_to_keep(response, first_hop.keep_seconds)

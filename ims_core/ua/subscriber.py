@@ -86,7 +86,8 @@ _ENDS_USAGE: Final = frozenset((404, 405, 410, 416, 480, 481, 482, 483, 484, 485
 class Subscriber:
     """One wish to be told, kept up until ``unsubscribe``; ``on_event`` is called with each event.
 
-    ``credentials`` answer who asks for some.
+    ``credentials`` answer who asks for some. ``dress`` adds to a SUBSCRIBE that makes a dialog what it is to carry
+    besides.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Subscriber:
         on_event: SubscriberHandler,
         *,
         credentials: Credentials | None = None,
+        dress: Callable[[Request], None] | None = None,
     ) -> None:
         self.context = context
         self.challenged = challenged_with(credentials, context.endpoint.ids)
@@ -105,11 +107,12 @@ class Subscriber:
         self.key: UsageKey = ("NOTIFY", *wish.event.key)
         self.contact = ""
         self._hop = hop
+        self._dress = dress
         self._on_event: SubscriberHandler = on_event
         self.expires = wish.expires  # what is asked for: a 423 raises it
         self._wanted = True
-        self._request: Request | None = None
-        self._flow: Flow | None = None
+        self._from = ""  # of the last SUBSCRIBE, with its tag; empty before the first
+        self._number = 0
         self._transaction: object = None
         self._forks: dict[str, Fork] = {}
         self._timer_n = Alarm(context.endpoint, self._no_notify)
@@ -125,15 +128,10 @@ class Subscriber:
     def start(self) -> None:
         """Send the SUBSCRIBE, in a dialog to be."""
         ids = self.context.endpoint.ids
-        call_id, tag = ids.call_id(), ids.tag()
-        self.dialog_id = (call_id, tag)
-        request = Request("SUBSCRIBE", self.wish.target)
-        request.add("Max-Forwards", "70")
-        request.add("From", f"{self.wish.user};tag={tag}")
-        request.add("To", f"<{self.wish.target}>")
-        request.add("Call-ID", call_id)
-        request.add("CSeq", "1 SUBSCRIBE")
-        self._ask(request)
+        self.dialog_id = (ids.call_id(), ids.tag())
+        self._from = ""
+        self._number = 0
+        self._ask()
 
     def unsubscribe(self) -> None:
         """Want no more: every notifier is told so, and nothing more is told by ``on_event``."""
@@ -174,8 +172,8 @@ class Subscriber:
             for fork in self._forks.values():
                 fork.expires_within(self._granted)
         elif response.status == 423 and (least := least_of(response)) > self.expires:
-            self.expires = least
-            self._ask_again()
+            self.expires = least  # RFC 3261 section 21.4.17
+            self._ask()
         else:
             self._refused(str(response.status), retry_after_of(response))
 
@@ -195,10 +193,20 @@ class Subscriber:
 
     # Inside -------------------------------------------------------------------------------------------------
 
-    def _ask(self, request: Request) -> None:
+    def _ask(self) -> None:
+        """Send a SUBSCRIBE; a further one in the same dialog to be has the next number (RFC 3261 section 8.1.3.5)."""
+        call_id, tag = self.dialog_id
+        request = Request("SUBSCRIBE", self.wish.target)
+        request.add("Max-Forwards", "70")
+        request.add("From", f"{self.wish.user};tag={tag}")
+        request.add("To", f"<{self.wish.target}>")
+        request.add("Call-ID", call_id)
+        request.add("CSeq", f"{self._number + 1} SUBSCRIBE")
         request.add("Event", str(self.wish.event))
         request.add("Accept", ", ".join(self.wish.accept))
         request.add("Expires", str(self.expires))
+        if self._dress is not None:
+            self._dress(request)
         self.context.usages.add(self)  # 4.1.2.4: a NOTIFY may come before the response
         self._timer_n.set(64 * self.context.endpoint.timers.t1)
         self._granted = self.expires
@@ -212,25 +220,16 @@ class Subscriber:
     def _prepare(self, request: Request, flow: Flow) -> None:
         self.contact = self.context.contact_for(flow, parse_name_addr(self.wish.user).uri.user)
         request.set("Contact", self.contact)
-        self._request, self._flow = request, flow
-
-    def _ask_again(self) -> None:
-        """Ask for longer, as a 423 demands: the same request with the next CSeq (RFC 3261 21.4.17, 8.1.3.5)."""
-        assert self._request is not None
-        request = Request("SUBSCRIBE", self.wish.target)
-        for name in ("Max-Forwards", "From", "To", "Call-ID"):
-            request.add(name, self._request.require(name))
-        request.add("CSeq", f"{self._request.cseq.number + 1} SUBSCRIBE")
-        self._ask(request)
+        self._from, self._number = request.require("From"), request.cseq.number
 
     def _fork_by(self, transaction: ServerTransaction, request: Request) -> Fork:
         """Make the dialog of a NOTIFY that nobody had told before (4.4.1)."""
         many = self.wish.forks and len(self._forks) < _MOST_FORKS
-        if self._request is None or not self._timer_n.remaining or (self._forks and not many):
+        if not self._from or not self._timer_n.remaining or (self._forks and not many):
             raise NoSuchDialog("No such subscription")
         dialog = Dialog.as_server(request, self.dialog_id[1], transaction.flow)
-        dialog.local = self._request.require("From")
-        dialog.local_cseq = self._request.cseq.number
+        dialog.local = self._from
+        dialog.local_cseq = self._number
         fork = self._forks[request.from_tag] = Fork(self, dialog, self._granted)
         if not self._wanted:
             fork.unsubscribe()

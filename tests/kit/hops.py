@@ -13,11 +13,13 @@ from ims_core.registrar.ims import ImsEnrolment
 from ims_core.registrar.location import Domains, Location
 from ims_core.registrar.registrar import Registrar
 from ims_core.registrar.registrations import Registrations
+from ims_core.registrar.watching import serve_watching
 from ims_core.roles.application import ApplicationServer
 from ims_core.roles.emergency import Emergency, Plan, Told, Way
 from ims_core.roles.first_hop import FirstHop
 from ims_core.roles.flow_token import FlowTokens
 from ims_core.roles.handsets import Handsets
+from ims_core.roles.home_watch import HomeWatch
 from ims_core.roles.icid import Icids
 from ims_core.roles.icscf import Icscf
 from ims_core.roles.isc import ServiceControl
@@ -50,11 +52,12 @@ class Hops:
 
     Each user has one more identity, ``USER.home``. ``criteria`` are those of everybody's service profile. Calls for
     ``HOTLINE`` come to ``calls`` and are answered; those for emergency services go to ``TRUNK``, where it is said that
-    there is one.
+    there is one. With ``watches`` the P-CSCF follows at home who is registered.
     """
 
-    def __init__(self, *, seed: int | str = 0) -> None:
+    def __init__(self, *, seed: int | str = 0, watches: bool = False) -> None:
         self.network = Network(seed)
+        self.watches = watches
         self.criteria: tuple[Criterion, ...] = ()
         self.calls: list[IncomingCall] = []
         self.has_trunk = False
@@ -102,7 +105,16 @@ class Hops:
         )
         node = self._place(PCSCF, router, domains, ProxyPolicy(extensions=self.first_hop.extensions))
         node.within = self.first_hop.within
-        node.on_location = self.handsets.changed
+        if self.watches:
+            router.watch = HomeWatch(
+                node.ua,
+                self.handsets,
+                uri=f"sip:{format_address(PCSCF)}",
+                home=f"sip:{format_address(SCSCF)}",
+                vector=self.first_hop.icids.fresh,
+            )
+        node.on_location = router.changed
+        self.pcscf = router
 
     def start_scscf(self) -> None:
         """Start the S-CSCF; what is registered it knows still."""
@@ -142,6 +154,7 @@ class Hops:
             is_trusted=Neighbours([PCSCF, SERVER]).knows,
             is_service=HOTLINE.__eq__,
             service=f"sip:{format_address(SERVER)}",
+            watched="reg",
         )
         registrar = Registrar(
             domains,
@@ -150,7 +163,11 @@ class Hops:
             enrolment=enrolment,
             service_route=[f"<sip:orig@{format_address(SCSCF)};lr>"],
         )
-        self._place(SCSCF, Icscf(registrar, scscf), domains).on_location = registrations.note
+        node = self._place(SCSCF, Icscf(registrar, scscf), domains)
+        node.on_location = registrations.note
+        node.services["reg"] = lambda call: call.reject(405)
+        self.notifier = serve_watching(node.ua, registrations)
+        self.registrations = registrations
 
     def start_server(self) -> None:
         """Start the application server."""
@@ -206,7 +223,7 @@ class Hops:
     def _place(self, address: Address, router: Router, domains: Domains, policy: ProxyPolicy | None = None) -> Node:
         listeners = {(transport, address): format_address(address) for transport in ("UDP", "TCP")}
         node = Node(
-            Endpoint(clock=self.network.clock, ids=seeded_ids(f"hop {address}"), sent_by=listeners),
+            Endpoint(clock=self.network.clock, ids=seeded_ids(f"hop {address} {self.network.now}"), sent_by=listeners),
             domains=domains,
             location=self.bindings[address],
             router=router,

@@ -115,7 +115,7 @@ async def test_kamailio_forgets_a_handset_that_the_network_has_taken_off(bench: 
             assert (await handset.register()).status == 200
             await until(has_been_told, "Kamailio watches and has been told")
             (subscription,) = home.notifier.subscriptions("reg", ALICE)
-            assert subscription.terms.subscriber == f"sip:{LOOPBACK}", "as itself, whose URI is in the Path"
+            assert subscription.terms.subscriber == f"sip:{LOOPBACK} for {ALICE}", "as itself, whose URI is in the Path"
             assert (await handset.ask("OPTIONS", ALICE)).status == 200
             home.deregister(ALICE, reason)
             host.stack.flush()
