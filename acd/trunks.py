@@ -84,6 +84,10 @@ class Border:
             raise NotFound
         return None
 
+    def comes_from(self, request: Request, flow: Flow) -> bool:
+        """Whether a request comes from a trunk."""
+        return bool(self.exchange.trunks) and self.exchange.is_from_trunk(request, flow)
+
     def leaving(self, request: Request, user: str) -> Decision | None:
         """Have the service call outside for a user who may, if a route takes the number."""
         return ToService("acd", user) if request.method == "INVITE" and self.leads_out(request, user) else None

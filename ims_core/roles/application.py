@@ -63,6 +63,8 @@ class ApplicationServer:
             return arrived
         if request.method == "OPTIONS" and not request.target.user and self._is_ours(request):
             return ToService(HERE)
+        if border is not None and border.comes_from(request, flow):  # for a user, whom the S-CSCF knows
+            return Forward((Target(request.uri, route=self._path),))
         if not self._is_trusted(request, flow):
             raise Forbidden
         if request.method == "REGISTER":

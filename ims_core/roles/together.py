@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 class Together(NamedTuple):
     """The ``Router`` of all roles in one process; ``first_hop.within`` is to be the node's.
 
-    ``border`` takes what trunks send. What handsets send passes their first hop; what neighbours and application
-    servers send, as far as these are hops of their own, goes to the S-CSCF at once.
+    ``border`` takes what trunks send to numbers; what they send to users has the services of these alone. What handsets
+    send passes their first hop; what neighbours and application servers send, as far as these are hops of their own, goes
+    to the S-CSCF at once.
     """
 
     domains: Domains
@@ -50,6 +51,8 @@ class Together(NamedTuple):
             return called if is_inside else self.first_hop.emergency(request, flow, called)
         if self.border is not None and (arrived := self.border.arriving(request, flow)) is not None:
             return arrived
+        if self.border is not None and self.border.comes_from(request, flow):
+            return self.scscf.terminating(request, now)
         if is_inside or self.scscf.entry(request).token:
             return self.scscf.route(request, flow, now)
         if request.method == "OPTIONS" and not request.target.user and self.domains.serves(request.target):

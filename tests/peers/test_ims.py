@@ -156,3 +156,23 @@ def test_registrations_outlive_a_restart_of_the_s_cscf(bench: Bench, shape: Shap
     phone = callee.waits()
     caller.calls(NUMBERS[1])
     phone.succeed()
+
+
+@pytest.mark.rfc("TS24.229-5.3.2.1", "TS24.229-5.4.3.3")
+@by_each_shape
+def test_a_trunk_calls_a_handset_by_its_number(bench: Bench, shape: Shape) -> None:
+    core = Core(bench, shape, **{"trunks.carrier.sources": ["127.0.0.3"]})
+    handset = Handset(core, 2)
+    handset.register()
+    phone = handset.waits()
+    keys = {"caller": "+861065550000", "domain": DOMAIN}
+    carrier = bench.sipp("ims_call", remote=core.server, host="127.0.0.3", number=NUMBERS[1], pause=0.2, keys=keys)
+    carrier.succeed()
+    phone.succeed()
+    assert carrier.said("reached") == [f"<sip:{NUMBERS[1]}@{DOMAIN}>"]
+    (invite,) = phone.heard("INVITE ")
+    assert lines(invite, "P-Called-Party-ID") == [f"<sip:{NUMBERS[1]}@{DOMAIN}>"]
+    stranger = bench.sipp(
+        "ims_refused", remote=core.server, host="127.0.0.4", number=NUMBERS[1], keys=keys, changes={"STATUS": "403"}
+    )
+    stranger.succeed()

@@ -169,6 +169,9 @@ class Carrier:
     def arriving(self, request: Request, flow: Flow) -> Decision | None:
         return None
 
+    def comes_from(self, request: Request, flow: Flow) -> bool:
+        return flow.remote[0] == "198.51.100.9"
+
     def leaving(self, request: Request, user: str) -> Decision | None:
         self.users.append(user)
         return ToService("acd", user)
@@ -185,3 +188,12 @@ def test_who_diverts_a_call_outside_pays_and_nobody_by_what_he_says_of_himself()
     with pytest.raises(NotFound):
         setting.route("INVITE", "tel:+4912345", from_="sip:1001@ims.example")
     assert carrier.users == ["alice", "bob"]
+
+
+@pytest.mark.rfc("TS24.229-5.3.2.1")
+def test_what_another_network_sends_to_a_user_goes_to_the_s_cscf() -> None:
+    setting = Setting(Carrier())
+    decision = setting.route("INVITE", "sip:bob@ims.example", came_from=("198.51.100.9", 5060))
+    assert isinstance(decision, Forward)
+    (target,) = decision.targets
+    assert (target.uri, tuple(target.route)) == ("sip:bob@ims.example", ("<sip:192.0.2.2:5062;lr>",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tomllib
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,6 +33,7 @@ class Core:
             ports = ports[:1] * 3
         pcscf, self.scscf_port, own = ports
         self.address = LOOPBACK, pcscf
+        self.server = LOOPBACK, own
         changes = {place: f"{LOOPBACK}:{port}" for place, port in zip(_PLACES, ports, strict=True)}
         if shape == "together":
             for hop, at in (("pcscf", 5060), ("scscf", 5062)):
@@ -65,8 +67,16 @@ class Core:
 
     def restart_registrar(self) -> None:
         """Stop the process that is the S-CSCF and start it again."""
-        place = self._registrar
-        self.servers[place].stop()
+        self.servers[self._registrar].stop()
+        self.start(self._registrar)
+
+    def kill(self, place: int) -> None:
+        """End a process without a word."""
+        self.servers[place].signal(signal.SIGKILL)
+        self.servers[place].wait(5.0)
+
+    def start(self, place: int) -> None:
+        """Start a process again."""
         self.servers[place] = self.bench.serve("ims.toml", **self._options[place])
 
 
