@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from ims_core.ua.xml_text import xml_text
@@ -62,7 +64,7 @@ def write_reg_info(version: int, registrations: Iterable[RegistrationState], *, 
     root.set("state", "full" if full else "partial")
     for registration in told:
         element = ET.SubElement(
-            root, "registration", aor=xml_text(registration.aor), id=registration.id, state=registration.state
+            root, "registration", aor=_uri(registration.aor), id=registration.id, state=registration.state
         )
         for contact in registration.contacts:
             _write_contact(element, contact)
@@ -87,8 +89,18 @@ def _write_contact(parent: ET.Element, contact: ContactState) -> None:
     element = ET.SubElement(
         parent, "contact", {name: xml_text(str(value)) for name, value in attributes if value is not None}
     )
-    ET.SubElement(element, "uri").text = xml_text(contact.uri)
+    ET.SubElement(element, "uri").text = _uri(contact.uri)
     if contact.display:
         ET.SubElement(element, "display-name").text = xml_text(contact.display)
     for name, value in contact.params:
         ET.SubElement(element, "unknown-param", name=xml_text(name)).text = xml_text(value)
+
+
+def _uri(text: str) -> str:
+    """Return a URI as a document may have it: SIP allows more in parameters than RFC 3986, and we are lenient."""
+    return _IN_URIS.sub(lambda found: found[1] or quote(found[2], safe=""), xml_text(text))
+
+
+_IN_URIS: Final = re.compile(
+    r"((?<=[@:])\[[0-9A-Fa-f:.]+\]|%[0-9A-Fa-f]{2}|[A-Za-z0-9._~:/?@!$&'()*+,;=-])|(.)", re.DOTALL
+)

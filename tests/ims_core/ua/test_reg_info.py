@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from ims_core.errors import SipError
+from ims_core.messages.uri import parse_uri
 from ims_core.ua.reg_info import NAMESPACE, ContactState, RegistrationState, write_reg_info
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).with_name("reg-info.xsd")))
@@ -82,3 +84,32 @@ numbers = st.none() | st.integers(0, 10**9)
 )  # fmt: skip
 def test_whatever_phones_call_themselves_the_document_stays_valid(contact: ContactState) -> None:
     read(write_reg_info(1, [RegistrationState("r1", ALICE, "active", (contact,))], full=True))
+
+
+@given(
+    st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=6),
+    st.text('abc;=%#[]?&<>"\\ ^`{|}:@/', max_size=8),
+)
+def test_whatever_a_contact_is_called_the_document_stays_valid(user: str, rest: str) -> None:
+    for text in (f"sip:{user}@192.0.2.5{rest}", f"sip:192.0.2.5;x={rest}"):
+        try:
+            uri = parse_uri(text).text
+        except SipError:
+            continue
+        state = RegistrationState("r1", uri, "active", (CONTACT._replace(uri=uri),))
+        read(write_reg_info(1, [state], full=True))
+
+
+@pytest.mark.parametrize(
+    ("uri", "written"),
+    [
+        ("sip:a%20b@[2001:db8::5]:5070;transport=tcp", "sip:a%20b@[2001:db8::5]:5070;transport=tcp"),
+        ("sip:[::5];maddr=[::6]", "sip:[::5];maddr=%5B::6%5D"),
+        ("sip:50%@192.0.2.5", "sip:50%25@192.0.2.5"),
+    ],
+)
+def test_a_contact_is_written_as_it_is_where_that_is_a_uri(uri: str, written: str) -> None:
+    """libxml2 takes no address of IPv6 in a SIP URI for an xs:anyURI, though RFC 2732 makes it one."""
+    state = RegistrationState("r1", ALICE, "active", (CONTACT._replace(uri=uri),))
+    ((contact,),) = etree.fromstring(write_reg_info(1, [state], full=True))
+    assert contact[0].text == written
