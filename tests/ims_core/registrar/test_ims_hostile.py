@@ -29,6 +29,11 @@ credentials = st.builds(
     lambda username, realm, rest: f'Digest username="{username}", realm="{realm}", {", ".join(rest)}',
     usernames | odd, st.sampled_from(["ims.example", "elsewhere", ""]), st.lists(parameters | odd, max_size=4),
 )  # fmt: skip
+more = st.builds(
+    "{}: {}".format,
+    st.sampled_from("Path Require Supported Expires Max-Forwards Route P-Charging-Vector From To CSeq Via".split()),
+    odd | uris.map("<{}>".format),
+)
 contacts = st.builds(lambda uri, rest: f"<{uri}>{rest}", uris, st.sampled_from(["", ";expires=0", ";reg-id=1"])) | odd
 
 
@@ -59,3 +64,25 @@ def test_no_register_without_a_proof_changes_anything(
         assert answer.status >= 400
     assert len(HOME.location) == 0
     assert not HOME.location.events
+
+
+@pytest.mark.rfc("3261-8.2.6")
+@given(
+    number=st.integers(0, 2**31), to=st.builds("<{}>".format, uris) | odd,
+    authorizations=st.lists(credentials | odd, max_size=3), contact=st.lists(contacts | st.just("*"), max_size=3),
+    others=st.lists(more, max_size=3),
+)  # fmt: skip
+def test_a_node_answers_every_register_and_keeps_nothing(
+    number: int, to: str, authorizations: list[str], contact: list[str], others: list[str]
+) -> None:
+    lines = [
+        "REGISTER sip:ims.example SIP/2.0", f"Via: SIP/2.0/UDP 198.51.100.9;branch=z9hG4bK{number}", f"To: {to}",
+        f"From: <{ALICE}>;tag=1", f"Call-ID: {number}", "CSeq: 1 REGISTER", "Max-Forwards: 70",
+        *(f"Authorization: {each}" for each in authorizations), *(f"Contact: {each}" for each in contact), *others,
+    ]  # fmt: skip
+    HOME.node.receive("\r\n".join([*lines, "", ""]).encode(), FLOW)
+    ((flow, answer),) = HOME.node.data_to_send()
+    assert flow == FLOW
+    assert answer.startswith(b"SIP/2.0 4")
+    assert len(HOME.location) == len(HOME.registrations) == 0
+    assert HOME.endpoint.transactions() == {"client": 0, "server": 0}
