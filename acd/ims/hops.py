@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from acd.ims.edge import pcscf_hop, put_first
+from acd.ims.edge import home_watch, pcscf_hop, put_first
 from acd.ims.places import Cscf, neighbours
 from acd.ims.serving import Serving
 from acd.ims.subscribed import open_subscribers
@@ -17,8 +17,12 @@ from acd.trunks import Trunks, build_border
 from ims_core.flow import format_address
 from ims_core.ids import Ids
 from ims_core.messages.uri import parse_uri
+from ims_core.profiles.model import SessionCase
 from ims_core.registrar.bindings_store import BindingsStore
 from ims_core.registrar.location import Domains, Location, LocationEvent
+from ims_core.roles.identity import ASSERTED, addresses
+from ims_core.roles.served import serve
+from ims_core.subscribers.identities import canonical
 from ims_core.transport.stack import Stack
 
 if TYPE_CHECKING:
@@ -148,11 +152,12 @@ def _pcscf(place: Place, stack: Stack, found: Places, cleanup: AsyncExitStack, b
         edge.on_verdict = door.guard.judged
     node = _assemble(place, edge, door, border)
     put_first(edge.first_hop, node)
+    edge.watch = home_watch(place.present(), edge, node, found["pcscf"].uri, home.uri)
     keep = _kept(place, cleanup, "handsets.sqlite", edge.handsets)
 
     def on_location(event: LocationEvent) -> None:
         keep(event)
-        edge.handsets.changed(event)
+        edge.changed(event)
 
     node.on_location = on_location
     hop = Hop("pcscf", stack, place.listeners, node, border)
@@ -169,11 +174,17 @@ def _scscf(place: Place, stack: Stack, found: Places, cleanup: AsyncExitStack, b
     around = neighbours(config, [found["pcscf"], found["as"]])
 
     def leave(request: Request, user: str) -> Decision | None:
-        """Send what is for none of our users to where it may go: the application server has the trunks."""
+        """Send what is for none of our users to where it may go: the application server has the trunks.
+
+        It is told who diverted the call, and so who pays for it.
+        """
         if relay is not None and (target := relay.target(request)) is not None:
             return border.fallbacks.leaving(request, target)
         if request.method == "INVITE" and border.leads_out(request, parse_uri(user).user):
-            return serving.services.hand(server, request)
+            copy = request.copy()
+            if user not in map(canonical, addresses(request, ASSERTED)):
+                serve(copy, user, SessionCase.ORIGINATING_CDIV)
+            return serving.services.hand(server, copy)
         return None
 
     serving = Serving(

@@ -99,6 +99,7 @@ class Serving:
             in_process=in_process,
             trusts=neighbours.has,
             patience=config.ims.answer_seconds,
+            is_ours=place.domains.serves,
         )
         self.scscf = ServingCscf(
             place.domains,

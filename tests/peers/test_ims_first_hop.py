@@ -17,7 +17,7 @@ def test_handsets_need_not_register_again_when_their_first_hop_starts_anew(bench
     caller.register()
     callee.register()
     core.servers[0].stop()
-    core.servers[0] = bench.serve("ims.toml", **core._options[0])
+    core.start(0)
     phone = callee.waits()
     caller.calls(NUMBERS[1])
     phone.succeed()
