@@ -50,6 +50,12 @@ class Proxy(Struct, frozen=True, kw_only=True):
     uri: RouteUri | None = None
 
 
+class FirstProxy(Proxy, frozen=True, kw_only=True):
+    """The P-CSCF: whether it follows at home who is registered, by a subscription for each (TS 24.229 5.2.3)."""
+
+    watches: bool = True
+
+
 class SecurityAgreement(Struct, frozen=True, kw_only=True):
     """What handsets may or must agree on before they register (RFC 3329)."""
 
@@ -62,7 +68,7 @@ class Ims(Struct, frozen=True, kw_only=True):
 
     enabled: bool = False
     run: tuple[HopName, ...] = ("pcscf", "scscf", "as")
-    pcscf: Proxy = field(default_factory=Proxy)
+    pcscf: FirstProxy = field(default_factory=FirstProxy)
     scscf: Proxy = field(default_factory=Proxy)
     visited_network: Domain | None = None
     trusted: tuple[Network, ...] = ()

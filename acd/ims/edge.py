@@ -13,6 +13,7 @@ from ims_core.messages.uri import parse_uri
 from ims_core.roles.first_hop import FirstHop
 from ims_core.roles.flow_token import FlowTokens
 from ims_core.roles.handsets import Handsets, Registered
+from ims_core.roles.home_watch import HomeWatch
 from ims_core.roles.icid import Icids
 from ims_core.roles.pcscf_hop import PcscfHop
 from ims_core.roles.secagree import SecurityAgreement
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ims_core.messages.uri import Uri
     from ims_core.node import Node
     from ims_core.registrar.identities import Identities
+    from ims_core.registrar.location import Binding, Removal
     from ims_core.roles.handsets import Known
     from ims_core.roles.neighbours import Neighbours
 
@@ -69,6 +71,25 @@ def first_hop(
         leads_to_handset=leads_to_handset,
         keep_seconds=config.registrar.flow_timer_seconds,
     )
+
+
+def home_watch(config: Config, edge: PcscfHop, node: Node, uri: str, home: str) -> HomeWatch | None:
+    """Return what has the P-CSCF at ``uri`` follow at ``home`` who is registered, if that is wanted."""
+    if not config.ims.pcscf.watches:
+        return None
+    watch = HomeWatch(node.ua, edge.handsets, uri=uri, home=home, vector=edge.first_hop.icids.fresh)
+
+    def taken_off(binding: Binding, reason: Removal) -> None:
+        log.info("handset.taken_off", identity=binding.aor, contact=binding.contact, reason=reason.value)
+
+    def malformed(identity: str, reason: str) -> None:
+        log.warning("registration.not_understood", identity=identity, reason=reason)
+
+    def trouble(identity: str, reason: str, retry_in: float | None) -> None:
+        log.warning("registration.not_watched", identity=identity, reason=reason, retry_in=retry_in)
+
+    watch.on_taken_off, watch.on_malformed, watch.on_trouble = taken_off, malformed, trouble
+    return watch
 
 
 def put_first(hop: FirstHop, node: Node) -> None:

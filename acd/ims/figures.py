@@ -47,6 +47,11 @@ class ImsFigures(Collector):
 
 def _edge(edge: PcscfHop) -> Iterator[Metric]:
     yield gauge("acd_ims_handsets", "Contacts that registered through this P-CSCF.", len(edge.handsets))
+    watch = edge.watch
+    if watch is not None:
+        yield gauge("acd_ims_watches", "Registrations that this P-CSCF is told of by the S-CSCF.", len(watch))
+        news = {(event,): watch.counts[event] for event in ("taken_off", "shortened", "malformed")}
+        yield counter("acd_ims_watch_news", "What it was told: contacts, and documents that are none.", news, "news")
 
 
 def _serving(serving: Serving) -> Iterator[Metric]:

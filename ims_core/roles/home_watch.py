@@ -44,6 +44,7 @@ _IS_OVER: Final = {
 
 _UNKNOWN_AT_HOME: Final = frozenset(("405", "482", "489", "501"))  # 482: it sends us what we asked it
 _NO_RESOURCE: Final = "noresource"
+_MALFORMED: Final = "malformed"
 
 
 class HomeWatch:
@@ -55,6 +56,7 @@ class HomeWatch:
     of the location to ``changed``. ``vector`` makes charging vectors.
 
     ``counts`` has how many contacts were ``taken_off`` or ``shortened``, and how many documents were ``malformed``.
+    Each trouble is told of once, until there is news again.
     """
 
     def __init__(
@@ -112,19 +114,20 @@ class HomeWatch:
         if isinstance(event, Unsubscribed):
             self._lost(aor, event)
             return
-        self._trouble = ""
-        if not event.body:
-            return
         try:
-            info = read_reg_info(event.body)
+            info = read_reg_info(event.body) if event.body else None
         except RegInfoError as error:
-            self.counts["malformed"] += 1
-            self.on_malformed(aor, str(error))
+            self.counts[_MALFORMED] += 1
+            if self._trouble != _MALFORMED:
+                self._trouble = _MALFORMED
+                self.on_malformed(aor, str(error))
             return
-        self._take(aor, info)
+        self._trouble = ""
+        if info is not None:
+            self._take(aor, info)
 
     def _lost(self, aor: str, event: Unsubscribed) -> None:
-        """Take note that nobody tells: an end is told of once, until there is news again from anybody."""
+        """Take note that nobody tells any more."""
         reason = event.reason
         if reason == _NO_RESOURCE:
             del self._watches[aor]  # all contacts have gone; who registers anew is watched anew
