@@ -15,7 +15,7 @@ from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.uri import parse_uri
 from ims_core.registrar.contacts import contact_uri, registration_id
 from ims_core.registrar.enrolment import Registrant
-from ims_core.security.digest import parse_digest
+from ims_core.security.digest import digest_of
 from ims_core.subscribers.identities import canonical
 from ims_core.subscribers.subscriber import default_of
 
@@ -103,7 +103,7 @@ class ImsEnrolment:
     def _sender(self, request: Request, identity: str, found: Found) -> Subscriber | None:
         """Who says that he sends the request; without credentials, the public identity tells (5.4.1.1, 3)."""
         for text in request.whole_values("Authorization"):
-            params = parse_digest(text)
+            params = digest_of(text)
             if params is not None and params.get("realm") in self._realms and (username := params.get("username")):
                 by_private = self._subscribers.by_private
                 return by_private(username) or by_private(f"{username}@{params['realm']}")
@@ -151,5 +151,5 @@ def says_protected(request: Request) -> bool:
 
     Whoever asks must trust the sender, since anybody can write so. It says it of one user, so of one credentials only.
     """
-    credentials = [parse_digest(text) or {} for text in request.whole_values("Authorization")]
+    credentials = [digest_of(text) or {} for text in request.whole_values("Authorization")]
     return len(credentials) == 1 and credentials[0].get("integrity-protected", "") in PROTECTED

@@ -7,6 +7,7 @@ string of their own, those between the home networks of caller and callee do not
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ims_core.errors import BadRequest
@@ -29,7 +30,7 @@ _PLAIN = TOKEN | frozenset("[]:")
 
 
 class ChargingVector(NamedTuple):
-    """The parameters by name, ``icid-value`` being the first."""
+    """The parameters by name, ``icid-value`` being the first; they are not to be changed."""
 
     params: dict[str, str]
 
@@ -58,13 +59,20 @@ class ChargingVector(NamedTuple):
         return ChargingVector({name: value for name, value in self.params.items() if name in _FOR_ALL})
 
     def __str__(self) -> str:
-        return ";".join(f"{name}={_written(value)}" if value else name for name, value in self.params.items())
+        return ";".join([f"{name}={_written(value)}" if value else name for name, value in self.params.items()])
 
 
 def charging_vector(message: Message) -> ChargingVector | None:
     """Return the vector of a message; None when there is none with an identifier, or it is malformed."""
+    value = message.get(HEADER)
+    if value is None:
+        return None
+    return _read_remembered(value) if len(value) <= _REMEMBERED_LENGTH else _read(value)
+
+
+def _read(value: str) -> ChargingVector | None:
     try:
-        params = parse_params(split_params(message.get(HEADER) or ""))
+        params = parse_params(split_params(value))
     except BadRequest:
         return None
     return ChargingVector(params) if params.get("icid-value") else None
@@ -86,3 +94,8 @@ def answer_vector(response: Response, asked: ChargingVector | None, network: str
 
 def _written(value: str) -> str:
     return value if _PLAIN.issuperset(value) else quote_string(value)
+
+
+# Each element of a dialog reads the same ones again and again.
+_REMEMBERED_LENGTH: Final = 256
+_read_remembered = lru_cache(maxsize=4096)(_read)

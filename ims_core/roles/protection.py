@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ims_core.errors import BadRequest
 from ims_core.messages.headers import split_values
-from ims_core.security.digest import parse_digest
+from ims_core.security.digest import digest_of
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Request, Response
@@ -47,7 +47,7 @@ class Keys(NamedTuple):
 def credentials_of(request: Request) -> Credentials:
     """Read the credentials; of what is no Digest nothing is read."""
     for value in request.whole_values("Authorization"):
-        told = parse_digest(value)
+        told = digest_of(value)
         if told is not None:
             is_aka = told.get("algorithm", "").upper().startswith("AKA")
             answers, resynchronises = bool(told.get("response", "")), bool(told.get("auts", ""))
@@ -98,7 +98,7 @@ def take_keys(response: Response) -> Keys:
     found: dict[str, str] = {}
     left = []
     for value in values:
-        told = parse_digest(value) or {}
+        told = digest_of(value) or {}
         found.update({name: told[name] for name in _KEYS if name in told})
         left.append(value if told.keys().isdisjoint(_KEYS) else _without(value, _KEYS))
     if found:
@@ -110,7 +110,7 @@ def take_keys(response: Response) -> Keys:
 
 def is_stale(response: Response) -> bool:
     """Whether a challenge says that only the nonce was wrong (RFC 7616 section 3.3)."""
-    challenges = map(parse_digest, response.whole_values("WWW-Authenticate"))
+    challenges = map(digest_of, response.whole_values("WWW-Authenticate"))
     return any(told is not None and told.get("stale", "").lower() == "true" for told in challenges)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import TYPE_CHECKING, Final
 
 from ims_core.messages.headers import split_params
@@ -43,10 +42,10 @@ TO_HANDSET: Final = _NETWORK_ONLY | {"p-access-network-info", "p-preferred-ident
 ACCESS: Final = "P-Access-Network-Info"
 
 
-def strip(message: Message, names: Container[str]) -> None:
+def strip(message: Message, names: frozenset[str]) -> None:
     """Drop every line whose name, lower case, is among ``names``."""
-    kept = [position for position, key in enumerate(message.keys) if key not in names]
-    if len(kept) < len(message.keys):
+    if not names.isdisjoint(message.keys):
+        kept = [position for position, key in enumerate(message.keys) if key not in names]
         message.keys = [message.keys[position] for position in kept]
         message.lines = [message.lines[position] for position in kept]
 

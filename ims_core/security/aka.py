@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +18,7 @@ from ims_core.security.digest import (
     UsedNonces,
     Verdict,
     count_of,
-    parse_digest,
+    digest_of,
     request_digest,
     same_target,
 )
@@ -49,7 +49,7 @@ class _Signed(NamedTuple):
 
     method: str
     uri: str
-    params: dict[str, str]
+    params: Mapping[str, str]
     body: bytes
 
 
@@ -132,7 +132,7 @@ class AkaAuthenticator:
     ) -> Verdict:
         """Judge a request by its credentials: the values of all its Authorization header lines."""
         for text in credentials:
-            params = parse_digest(text)
+            params = digest_of(text)
             # TS 24.229 section 5.1.1.2.2: a first request names the user in credentials with an empty nonce
             if params and params.get("realm") == self.realm and params.get("nonce"):
                 verdict = self._judge(_Signed(method, uri, params, body), host, now)

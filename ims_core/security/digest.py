@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from itertools import count
@@ -26,6 +26,7 @@ MAX_HEADER_LENGTH = 4096
 NONCES_REMEMBERED = 65536
 HASHES_REMEMBERED = 16384
 REMEMBERED_LENGTH = 256
+CREDENTIALS_REMEMBERED = 16  # those of requests that are looked at now
 USED_UP = 1 << 32  # above any nonce count
 
 # Anchored at the start or a comma and possessive, so that no text takes more than linear time.
@@ -332,7 +333,7 @@ def _response(algorithm: str, method: str, params: dict[str, str], a1: str, body
     return request_digest(algorithm, method, params, ha1, body)
 
 
-def request_digest(algorithm: str, method: str, params: dict[str, str], ha1: str, body: bytes) -> str:
+def request_digest(algorithm: str, method: str, params: Mapping[str, str], ha1: str, body: bytes) -> str:
     """Return the right response to ``params`` by the hash of A1 (RFC 7616 section 3.4.1).
 
     Without qop it is that of RFC 2069, which RFC 2617 still allows.
@@ -362,6 +363,14 @@ def parse_digest(text: str) -> dict[str, str] | None:
     if "\\" in text:
         params = {name: re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL) for name, value in params.items()}
     return params
+
+
+_parse_remembered = lru_cache(maxsize=CREDENTIALS_REMEMBERED)(parse_digest)
+
+
+def digest_of(text: str) -> Mapping[str, str] | None:
+    """What ``parse_digest`` finds, parsed but once for all who read the credentials of one request."""
+    return _parse_remembered(text)
 
 
 def count_of(text: str) -> int:
