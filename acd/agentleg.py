@@ -39,7 +39,7 @@ class AgentLeg(CallLeg):
     def ways(self) -> Sequence[Way]:
         """Return where the agent's phone registered, or is said to be."""
         queue = self._context.config.queues.get(self.call.record.queue or "")
-        return self._context.ways_to_user(self.agent_id, self.call.record.caller, queue.name if queue else "")
+        return self._context.ways_to_user(self.agent_id, self.caller, queue.name if queue else "")
 
     def called(self) -> str:
         """Name the agent as a user of the domain, wherever the phone is."""

@@ -41,7 +41,7 @@ class ExternalLeg(CallLeg):
         """Return the trunks to the number, the way to the address, or to the phone of a user of the domain."""
         context = self._context
         try:
-            outside = context.trunks.ways_to(self._target, self.call.record.caller, falls_back=not self._reason)
+            outside = context.trunks.ways_to(self._target, self.caller, falls_back=not self._reason)
         except ServiceUnavailable:
             self.is_unserved = True
             raise
@@ -49,7 +49,7 @@ class ExternalLeg(CallLeg):
             return outside
         uri = parse_uri(self._target)
         if uri.host == context.config.server.domain.lower():
-            return context.ways_to_user(uri.user, self.call.record.caller)
+            return context.ways_to_user(uri.user, self.caller)
         return (Way(self._target, self._target),)
 
     def called(self) -> str:

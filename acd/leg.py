@@ -14,6 +14,7 @@ from acd.cdr import EndedBy, Outcome
 from acd.within import send_message
 from ims_core.errors import SipError
 from ims_core.messages.headers import quote_string
+from ims_core.roles.privacy import wishes
 from ims_core.trunks.exchange import LEADS_ON
 from ims_core.ua.outgoing import OutgoingCall
 from ims_core.ua.retargeting import passed_on, told_before
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from media.api import LegReport
 
 Headers = tuple[tuple[str, str], ...]
+WITHHELD = frozenset(("id", "user"))  # of Privacy: who calls (RFC 3325 section 9.3, RFC 3323 section 4.2)
 
 log = structlog.get_logger()
 
@@ -307,11 +309,17 @@ class CallLeg(Leg):
         super().__init__(context, name)
         self.call = call
 
+    @property
+    def caller(self) -> str:
+        """The caller's number, or user, as who is called may know it: empty where he withholds it (RFC 3323 4.2)."""
+        call = self.call
+        return call.record.caller if WITHHELD.isdisjoint(wishes(call.incoming.request)) else ""
+
     def shown(self) -> str:
         """Show the queue's name and the caller's number."""
         context, record = self._context, self.call.record
         queue = context.config.queues.get(record.queue or "")
-        caller = f"<sip:{_user(record.caller)}@{context.config.server.domain}>"
+        caller = f"<sip:{_user(self.caller)}@{context.config.server.domain}>"
         return f"{quote_string(queue.name)} {caller}" if queue is not None else caller
 
     async def open_media(self) -> MediaLeg:

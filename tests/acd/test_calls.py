@@ -22,6 +22,22 @@ def steps(cdr: Cdr) -> list[str]:
     return [step.event for step in cdr.timeline]
 
 
+@pytest.mark.rfc("3323-4.2", "3325-9.3")
+@pytest.mark.parametrize("wish", ["id", "user;critical"])
+def test_an_agent_is_not_told_who_withholds_his_number(wish: str) -> None:
+    with House() as house:
+        agent, caller = house.agent("1001"), house.phone("alice")
+        caller.dial("10001", headers=(("Privacy", wish),))
+        house.run(5.0)
+        (incoming,) = agent.incoming
+        assert incoming.request.from_.display == "Support"
+        assert incoming.request.from_.uri_text == "sip:anonymous@ims.example"
+        assert b"alice" not in incoming.request.encode().replace(incoming.request.body, b"")
+        caller.hang_up()
+        house.settle()
+        assert only(house).caller == "alice", "the network keeps it"
+
+
 def test_a_caller_is_connected_with_an_agent_and_hangs_up() -> None:
     with House() as house:
         agent, caller = house.agent("1001"), house.phone("alice")
