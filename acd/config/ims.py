@@ -97,7 +97,7 @@ class SubscriberTable(Struct, frozen=True, kw_only=True):
     k: Key | None = None
     op: Key | None = None
     opc: Key | None = None
-    amf: Amf = "8000"
+    amf: Amf = "0000"  # TS 33.102 Annex H: the first bit is 0 unless a vector is for EPS
     password: Secret | None = None
     algorithms: tuple[SubscriberAlgorithm, ...] = ()
 

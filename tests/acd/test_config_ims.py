@@ -104,12 +104,47 @@ def test_roles_are_one_element_unless_some_are_hops() -> None:
             'authentication = "off"\n[ims]',
             'ims.enabled: expected sip.authentication = "digest", by which subscribers prove who they are',
         ),
+        (
+            'enabled = true\n[ims.pcscf]\nlisten = ["udp:127.0.0.1:5060"]',
+            'enabled = true\nrun = ["scscf", "as"]\n[ims.pcscf]\nuri = "sip:pcscf.ims.example"',
+            (
+                "ims.trusted: expected the addresses that pcscf.ims.example sends from, to be believed: ims.pcscf.uri "
+                "names it without one"
+            ),
+        ),
+        (
+            "enabled = true",
+            'enabled = true\ntrusted = ["192.0.2.0/24", "127.0.0.0/8"]',
+            (
+                "ims.trusted[1]: expected a network without 127.0.0.1, at which handsets on this host are served: each "
+                'would be believed, found "127.0.0.0/8"'
+            ),
+        ),
         ("enabled = true", "enabled = true\nrun = []", 'ims.run: expected at least one of "pcscf", "scscf" and "as"'),
     ],
 )
 def test_hops_that_cannot_find_each_other_are_reported(old: str, new: str, told: str) -> None:
     assert old in HOPS
     assert told in mistakes(HOPS.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    "hop",
+    [
+        'trusted = ["192.0.2.7"]\n[ims.pcscf]\nuri = "sip:pcscf.ims.example"',
+        '[ims.pcscf]\nuri = "sip:192.0.2.7"',
+        '[ims.pcscf]\nuri = "sip:pcscf.ims.example"\nlisten = ["udp:192.0.2.7:5060"]',
+    ],
+)
+def test_a_hop_elsewhere_is_known_by_its_addresses(hop: str) -> None:
+    here = 'enabled = true\n[ims.pcscf]\nlisten = ["udp:127.0.0.1:5060"]'
+    config = read(HOPS.replace(here, f'enabled = true\nrun = ["scscf", "as"]\n{hop}', 1))
+    assert not config.ims.runs("pcscf")
+
+
+def test_handsets_elsewhere_may_be_beside_hosts_that_are_trusted() -> None:
+    text = HOPS.replace("enabled = true", 'enabled = true\ntrusted = ["127.0.0.2", "192.0.2.0/24"]', 1)
+    assert len(read(text.replace("127.0.0.1:5060", "192.0.2.7:5060")).ims.trusted) == 2
 
 
 @pytest.mark.parametrize(
