@@ -1,8 +1,8 @@
 r"""`ims-acd subscribers`: who is in the database of subscribers, beside those that the configuration names.
 
-  ims-acd subscribers put --config FILE --from FILE
-  ims-acd subscribers list --config FILE
-  ims-acd subscribers remove --config FILE PRIVATE ...
+  ims-acd subscribers put --config FILE [--set section.key=value ...] --from FILE
+  ims-acd subscribers list --config FILE [--set section.key=value ...]
+  ims-acd subscribers remove --config FILE [--set section.key=value ...] PRIVATE ...
 
 FILE of --from has [[subscribers]] tables as a configuration has them. Those who are in the database already are
 replaced: all of them, or none and a line for each mistake.
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the action with these arguments; return the exit status."""
     arguments = _parser().parse_args(argv)
     try:
-        config = load(arguments.config)
+        config = load(arguments.config, arguments.set)
         entered = _read(arguments.source, config) if arguments.action == "put" else []
     except ConfigError as error:
         print(error, file=sys.stderr)
@@ -50,10 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     path = config.storage.path / FILE
     try:
         with closing(open_database(path)) as file:
-            return _run(arguments, SubscriberTables(file), entered)
+            status = _run(arguments, SubscriberTables(file), entered)
     except (OSError, sqlite3.Error, ValueError) as error:
         print(f"{path}: {error}", file=sys.stderr)
         return FAILED
+    if entered and not config.ims.subscriber_database:
+        print(f"no server of {arguments.config} looks there: ims.subscriber_database is false", file=sys.stderr)
+    return status
 
 
 def _run(arguments: argparse.Namespace, known: SubscriberTables, entered: list[Subscriber]) -> int:
@@ -108,4 +111,11 @@ def _parser() -> argparse.ArgumentParser:
     remove.add_argument("private", nargs="+", metavar="PRIVATE", help="a private identity")
     for action in (put, listed, remove):
         action.add_argument("--config", required=True, metavar="FILE", help="the configuration, a TOML file")
+        action.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="SECTION.KEY=VALUE",
+            help="use this value in place of the file's, as the server does; may be repeated",
+        )
     return parser

@@ -54,6 +54,10 @@ password = "demo"
 
 [profiles.gold]
 criteria = []
+
+[ims]
+enabled = true
+subscriber_database = true
 """
 
 
@@ -92,6 +96,18 @@ class Command:
 @pytest.fixture
 def command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     return Command(tmp_path, capsys)
+
+
+def test_they_are_put_where_a_server_with_the_same_settings_looks(command: Command) -> None:
+    elsewhere = "--set", f"storage.dir={command.directory}/var/scscf"
+    file = command.directory / "new.toml"
+    file.write_text(BOB)
+    assert command.run("put", "--from", str(file), *elsewhere) == (0, ["1 put, 1 in all"], [])
+    assert command.run("list") == (0, [], [])
+    assert [line.split()[0] for line in command.run("list", *elsewhere)[1]] == ["bob@ims.example"]
+    unseen = command.run("put", "--from", str(file), "--set", "ims.subscriber_database=false")
+    assert unseen[0] == 0
+    assert unseen[2] == ["no server of config.toml looks there: ims.subscriber_database is false"]
 
 
 def test_subscribers_are_put_replaced_listed_and_removed(command: Command) -> None:
