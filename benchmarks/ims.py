@@ -19,10 +19,10 @@ from benchmarks.sipp import DOMAIN, Counts, run_clients, serving
 
 HOPS = "P-CSCF", "S-CSCF", "application server"
 ECHO_NUMBER = "10002"
-SUBSCRIBERS = 2000  # each registers once
-REGISTER_RATE, REGISTER_SECONDS = 200.0, 10.0
+SUBSCRIBERS = 1000  # each registers once
+REGISTER_RATE, REGISTER_SECONDS = 100.0, 10.0
 CALLERS = 100  # and as many who are called
-CALL_RATE, CALL_SECONDS = 100.0, 10.0
+CALL_RATE, CALL_SECONDS = 60.0, 10.0
 _SHIPPED = REPOSITORY / "configs" / "ims.toml"
 _LISTENERS = '["udp:127.0.0.1:{0}", "tcp:127.0.0.1:{0}"]'
 _PORTS = 5060, 5062, 5064  # of the hops, in their order
