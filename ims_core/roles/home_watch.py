@@ -132,6 +132,8 @@ class HomeWatch:
         if reason == _NO_RESOURCE:
             del self._watches[aor]  # all contacts have gone; who registers anew is watched anew
             return
+        if aor not in self._handsets.location:
+            return  # and so ``changed`` is told next
         if event.retry_in is None:
             self._watches[aor] = None
         if reason in _UNKNOWN_AT_HOME:

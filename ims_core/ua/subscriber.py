@@ -283,6 +283,8 @@ class Subscriber:
 class Fork:
     """The dialog with one notifier."""
 
+    __slots__ = ("_ends", "_expires", "_expiry", "_refresh", "_subscriber", "_timer_n", "_transaction", "dialog")
+
     def __init__(self, subscriber: Subscriber, dialog: Dialog, expires: int) -> None:
         self.dialog = dialog
         self._subscriber = subscriber
@@ -290,9 +292,9 @@ class Fork:
         self._ends = False
         self._transaction: object = None
         endpoint = subscriber.context.endpoint
-        self._refresh = Alarm(endpoint, lambda: self._subscribe(subscriber.expires))
-        self._expiry = Alarm(endpoint, lambda: self._over("timeout", None))
-        self._timer_n = Alarm(endpoint, lambda: self._over("408", None))
+        self._refresh = Alarm(endpoint, self._ask_for_more)
+        self._expiry = Alarm(endpoint, self._expired)
+        self._timer_n = Alarm(endpoint, self._not_answered)
 
     def expires_within(self, seconds: int) -> None:
         """Take note of how long the subscription lasts, and refresh it before that."""
@@ -339,6 +341,15 @@ class Fork:
         """Take note that a refresh was not answered."""
         if transaction is self._transaction:
             self._over("408", None)
+
+    def _ask_for_more(self) -> None:
+        self._subscribe(self._subscriber.expires)
+
+    def _expired(self) -> None:
+        self._over("timeout", None)
+
+    def _not_answered(self) -> None:
+        self._over("408", None)
 
     def _subscribe(self, expires: int) -> None:
         if self._transaction is not None and expires:

@@ -81,5 +81,7 @@ def test_our_p_cscf_in_front_of_its_registrar(bench: Bench) -> None:
     assert lines(invite, "P-Asserted-Identity") == ["<sip:alice@ims.example>"], "and not the operator, as it claims"
     assert lines(invite, "P-Charging-Vector") == lines(invite, "P-Access-Network-Info") == []
     assert call.said("reached") == ["<sip:bob@ims.example>"]
+    (line,) = core.servers[0].logged("registration.not_watched")
+    assert (line["reason"], line["retry_in"]) == ("482", None), "it sends a SUBSCRIBE on to the phone, that is, to us"
     caller.register(0)
     caller.start("ims_refused", number="bob", changes={"STATUS": "403"}).succeed()

@@ -305,3 +305,44 @@ def test_the_home_lets_a_p_cscf_watch_however_many_handsets() -> None:
     hops.handset("alice")
     hops.handset("bob")
     assert watching(hops) == len(hops.notifier) == 2
+
+
+@rfc("6665-4.1.3")
+@pytest.mark.parametrize("reason", ["deactivated", "rejected", "noresource", "timeout"])
+def test_an_end_of_the_registration_ends_the_watch_whatever_the_home_calls_it(reason: str) -> None:
+    edge = Told()
+    handset = edge.handset("ue1")
+    edge.notify(edge.contact(handset, "rejected"), state="terminated", terms=f"terminated;reason={reason}")
+    edge.network.run(200)
+    assert len(edge.subscribes) == 1
+    assert edge.troubles == []
+    assert len(edge.node.ua.usages) == len(edge.watch) == 0
+    edge.handset("ue1")
+    assert len(edge.subscribes) == 2, "who registers anew is watched anew"
+
+
+@rfc("6665-4.1.2.2")
+def test_an_s_cscf_that_has_forgotten_the_watch_is_asked_again() -> None:
+    """For twice a registration at most nobody tells."""
+    hops = Hops(watches=True)
+    phone = hops.handset("alice")
+    hops.stop(SCSCF)
+    hops.start_scscf()
+    for _ in range(3):
+        hops.network.run(3000)
+        hops.register(phone)
+    assert watching(hops) == len(hops.notifier) == 1
+    take_off(hops)
+    assert not len(hops.handsets)
+
+
+def test_a_p_cscf_that_has_forgotten_all_watches_anew() -> None:
+    hops = Hops(watches=True)
+    phone = hops.handset("alice")
+    hops.stop(PCSCF)
+    hops.start_pcscf()
+    hops.register(phone)
+    hops.network.run(40)
+    assert watching(hops) == len(hops.notifier) == 1, "the old subscription ends by its next NOTIFY"
+    take_off(hops)
+    assert not len(hops.handsets)
