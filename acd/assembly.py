@@ -109,7 +109,7 @@ def put_together(
         if keeps and not event.binding.fixed:
             bindings.note(event)
         engine.on_location(event)
-        if serving is not None and not event.binding.fixed:
+        if serving is not None:
             serving.registrations.note(event)
 
     keeps = config.registrar.survive_restart

@@ -81,7 +81,11 @@ class Serving:
         self.authenticators: dict[type[Aka | Password], Judging] = {
             Password: _digest(config, subscribers),
             Aka: AkaAuthenticator(
-                domain, subscribers, secrets.token_bytes(16), nonce_lifetime=config.registrar.nonce_seconds
+                domain,
+                subscribers,
+                secrets.token_bytes(16),
+                nonce_lifetime=config.registrar.nonce_seconds,
+                gets_keys=neighbours.is_at,
             ),
         }
         self.enrolment = ImsEnrolment(

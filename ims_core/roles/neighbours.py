@@ -37,12 +37,13 @@ class Neighbours:
         """Whether what comes from an address comes from a neighbour."""
         return address in self._addresses or self._has_host(address[0])
 
+    def is_at(self, host: str) -> bool:
+        """Whether there is a neighbour on a host."""
+        return self._has_host(host) or any(host == known for known, _ in self._addresses)
+
     def may_send_by(self, flow: Flow) -> bool:
         """Whether what comes by a flow may be a neighbour's: a connection from its host may be one that it opened."""
-        host = flow.remote[0]
-        return self.listens_at(flow.remote) or (
-            flow.connection > 0 and any(host == known for known, _ in self._addresses)
-        )
+        return self.listens_at(flow.remote) or (flow.connection > 0 and self.is_at(flow.remote[0]))
 
     def knows(self, request: Request, flow: Flow) -> bool:
         """Whether ``request``, which came by ``flow``, is a neighbour's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 
 import pytest
 
@@ -123,6 +124,32 @@ def test_an_operator_takes_a_handset_off_the_network(bench: Bench, shape: Shape)
     assert (status, answer["detail"]) == (404, "'sip:nobody@elsewhere.example' is nobody's identity")
     status, answer = core.registrar.change("DELETE", "registrations/nonsense")
     assert (status, answer["detail"]) == (400, "'nonsense' is no SIP or tel URI")
+
+
+@pytest.mark.rfc("TS24.229-5.4.1.2.1A", "TS24.229-7.2A.1", "TS24.229-5.2.2")
+def test_the_keys_of_a_challenge_go_to_a_p_cscf_and_no_further(bench: Bench) -> None:
+    core = Core(bench, "hops")
+    handset = Handset(core, 1)
+    identity = f"<sip:{NUMBERS[0]}@{DOMAIN}>"
+    register = "\r\n".join([
+        f"REGISTER sip:{DOMAIN} SIP/2.0", "Via: SIP/2.0/UDP 127.0.0.1:9;rport;branch=z9hG4bK1", "Max-Forwards: 70",
+        f"From: {identity};tag=1", f"To: {identity}", "Call-ID: 1", "CSeq: 1 REGISTER",
+        f'Authorization: Digest username="{handset.private}", realm="{DOMAIN}", nonce="", response=""', "", "",
+    ])  # fmt: skip
+
+    def challenge(host: str, port: int) -> str:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+            phone.settimeout(10)
+            phone.bind((host, 0))
+            phone.sendto(register.encode(), ("127.0.0.1", port))
+            answer = phone.recv(4096).decode()
+        assert answer.startswith("SIP/2.0 401 ")
+        return ", ".join(lines(answer, "WWW-Authenticate"))
+
+    assert re.search(', ik="[0-9a-f]{32}", ck="[0-9a-f]{32}"', challenge("127.0.0.1", core.scscf_port))
+    for through in (challenge("127.0.0.2", core.scscf_port), challenge("127.0.0.1", core.address[1])):
+        assert "AKAv1-MD5" in through
+        assert not re.search("[ci]k=", through)
 
 
 @pytest.mark.rfc("TS24.229-5.4.1.5", "TS29.228-6.1.3")

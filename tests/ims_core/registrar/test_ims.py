@@ -393,6 +393,12 @@ def test_contacts_fixed_by_configuration_are_no_registrations(home: Home) -> Non
     home.location.remove(fixed, Removal.DEREGISTERED)
     home.node.settle()
     assert home.changes == []
+    Handset(home).enrol(ALICE)
+    (registered,) = home.location.bindings(ALICE)
+    home.location.remove(registered, Removal.DEACTIVATED)
+    home.location.add(fixed)
+    home.node.settle()
+    assert [change.contacts[-1].story.event for change in home.changes[1:]] == [ContactEvent.DEACTIVATED]
 
 
 def test_a_query_changes_nothing_and_tells_nobody(home: Home) -> None:
