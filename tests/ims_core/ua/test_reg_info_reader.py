@@ -14,14 +14,15 @@ from ims_core.ua.reg_info_reader import RegInfo, RegInfoError, read_reg_info
 pytestmark = pytest.mark.rfc("3680-5.1")
 
 WORD = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), max_size=12)
+URI = st.from_regex(r"[A-Za-z0-9._~:@!$&'()*+,;=-]{0,12}", fullmatch=True)  # else it comes back with escapes
 NUMBER = st.none() | st.integers(0, 2**32 - 1)
 CONTACT = st.builds(
-    ContactState, WORD, WORD, st.sampled_from(["active", "terminated"]), WORD, NUMBER, NUMBER, NUMBER,
+    ContactState, WORD, URI, st.sampled_from(["active", "terminated"]), WORD, NUMBER, NUMBER, NUMBER,
     st.sampled_from([None, 0.0, 0.5, 0.25, 1.0]), WORD, NUMBER, WORD,
     st.lists(st.tuples(WORD, WORD), max_size=3).map(tuple),
 )  # fmt: skip
 REGISTRATION = st.builds(
-    RegistrationState, WORD, WORD, st.sampled_from(["init", "active", "terminated"]),
+    RegistrationState, WORD, URI, st.sampled_from(["init", "active", "terminated"]),
     st.lists(CONTACT, max_size=3).map(tuple), WORD,
 )  # fmt: skip
 PLAIN = write_reg_info(
