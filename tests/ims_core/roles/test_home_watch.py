@@ -191,6 +191,13 @@ def test_what_is_told_of_another_registration_takes_off_nobody(changes: dict[str
     assert len(edge.handsets) == 1
 
 
+def test_a_contact_is_known_however_its_uri_is_escaped() -> None:
+    edge = Told()
+    handset = edge.handset("ue1")
+    edge.notify(edge.contact(handset, "unregistered", uri=handset.contact[1:-1].replace("ue1", "u%651")))
+    assert len(edge.handsets) == 0
+
+
 def test_a_contact_that_has_come_back_in_the_same_document_stays() -> None:
     edge = Told()
     handset = edge.handset("ue1")
