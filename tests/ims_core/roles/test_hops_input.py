@@ -12,8 +12,10 @@ from ims_core.flow import Address, Flow, format_address
 from ims_core.messages.message import Response
 from ims_core.profiles.model import SessionCase
 from ims_core.transactions.endpoint import Event, RequestReceived
+from tests.ims_core.roles.test_together import Lab
+from tests.kit import NODE_ADDRESS
 from tests.kit.hops import HOTLINE, PCSCF, SCSCF, SERVER, TRUNK, Hops
-from tests.kit.isc import criterion
+from tests.kit.isc import ALICE, ALICE_TEL, BOB, criterion
 from tests.kit.messages import request_bytes, response_bytes
 from tests.kit.party import Party
 from tests.kit.phone import DOMAIN
@@ -41,6 +43,7 @@ TARGETS = (
 )  # fmt: skip
 values = st.lists(st.sampled_from(PIECES), max_size=6).map("".join) | st.sampled_from(PIECES)
 header_fields = st.lists(st.tuples(st.sampled_from(NAMES), values), max_size=6)
+statuses_answered = st.sampled_from((100, 180, 183, 200, 202, 302, 401, 407, 408, 430, 486, 500, 503, 603))
 METHODS = (
     "INVITE", "MESSAGE", "SUBSCRIBE", "NOTIFY", "REFER", "PUBLISH", "OPTIONS", "BYE", "UPDATE", "ACK", "CANCEL", "FROB",
 )  # fmt: skip
@@ -126,9 +129,7 @@ def test_a_stranger_reaches_nothing_but_emergency_services(said: list[Said]) -> 
 @rfc("3325-5", "TS24.229-5.2.6.4")
 @settings(max_examples=200)
 @given(
-    statuses=st.lists(
-        st.sampled_from((100, 180, 183, 200, 202, 302, 401, 407, 408, 430, 486, 500, 503, 603)), max_size=3
-    ),
+    statuses=st.lists(statuses_answered, max_size=3),
     headers=st.lists(header_fields, min_size=3, max_size=3),
     at_server=st.booleans(),
     method=st.sampled_from(("INVITE", "MESSAGE", "SUBSCRIBE")),
@@ -166,3 +167,37 @@ def test_whatever_is_answered_no_hop_fails_and_no_handset_answers_as_somebody_el
     for node in hops.nodes.values():
         assert node.endpoint.transactions() == {"client": 0, "server": 0}
         assert not node.proxy.active
+
+
+@rfc("3325-5", "TS24.229-5.2.6.3", "TS24.229-5.2.6.4")
+@settings(max_examples=200)
+@given(
+    said=st.lists(requests, min_size=1, max_size=3),
+    statuses=st.lists(statuses_answered, max_size=3),
+    headers=st.lists(header_fields, min_size=3, max_size=3),
+)
+def test_all_roles_in_one_process_believe_no_more_than_hops(
+    said: list[Said], statuses: list[int], headers: list[list[tuple[str, str]]]
+) -> None:
+    lab = Lab()
+
+    def answer(event: Event) -> None:
+        if isinstance(event, RequestReceived) and event.request.method != "ACK":
+            for status, more in zip(statuses, headers, strict=False):
+                lab.node.receive(
+                    response_bytes(event.request, status, headers=more), Flow("UDP", NODE_ADDRESS, lab.bob.address)
+                )
+
+    lab.bob.react = answer
+    for number, each in enumerate(said):
+        uri = each.uri.replace(f"bob@{DOMAIN}", BOB.partition(":")[2])
+        lab.node.receive(
+            each._replace(uri=uri).written(lab.alice.address, number), Flow("UDP", NODE_ADDRESS, lab.alice.address)
+        )
+        lab.network.run(0.2)
+    lab.network.run(400.0)
+    for packet in lab.network.sent:
+        if packet.flow.local == NODE_ADDRESS and packet.flow.remote != lab.alice.address:
+            assert set(packet.message.values("P-Asserted-Identity")) <= {f"<{ALICE}>", f"<{ALICE_TEL}>"}
+    assert lab.node.endpoint.transactions() == {"client": 0, "server": 0}
+    assert not lab.node.proxy.active
