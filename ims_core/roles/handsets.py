@@ -144,7 +144,8 @@ class Handsets:
         if contacts == ["*"]:
             for each in known:
                 for binding in self.location.bindings(each):
-                    self.location.remove(binding, Removal.DEREGISTERED)
+                    if binding.private == private or not private:  # not of others who share the identity
+                        self.location.remove(binding, Removal.DEREGISTERED)
             return aor
         granted = [*_parsed(response.values("Contact"))]
         for contact, uri in _parsed(contacts):

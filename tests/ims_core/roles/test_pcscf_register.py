@@ -104,6 +104,28 @@ def test_a_deregistration_is_noted(contact: str) -> None:
     assert not edge.handsets._aors
 
 
+@rfc("TS24.229-5.4.1.4")
+def test_who_leaves_takes_nobody_along_with_whom_he_shares_an_identity() -> None:
+    edge, shared = Edge(), f"<sip:office@{HOME}>"
+    handsets = [Handset(edge.network, name) for name in ("carol", "dave")]
+    for handset in handsets:
+        edge.register(handset, identities=[shared], headers=(as_user(handset.name),))
+    carol, dave = handsets
+    edge.register(carol, identities=[shared], contact="*", expires=0, headers=(as_user("carol"), ("Expires", "0")))
+    assert [binding.private for binding in edge.location] == [f"dave@{HOME}"]
+    dave.ask("MESSAGE", f"sip:alice@{HOME}")
+    assert edge.at_core().values("P-Asserted-Identity") == [shared]
+    carol.ask("MESSAGE", f"sip:alice@{HOME}")
+    assert carol.last.status == 403
+
+
+def as_user(name: str) -> tuple[str, str]:
+    return (
+        "Authorization",
+        f'Digest username="{name}@{HOME}", realm="{HOME}", nonce="n", uri="sip:{HOME}", response="r"',
+    )
+
+
 def test_a_registration_ends_with_its_time_and_some_grace() -> None:
     edge = Edge()
     edge.handset()
