@@ -353,3 +353,11 @@ def test_a_p_cscf_that_has_forgotten_all_watches_anew() -> None:
     assert watching(hops) == len(hops.notifier) == 1, "the old subscription ends by its next NOTIFY"
     take_off(hops)
     assert not len(hops.handsets)
+
+
+def test_who_is_a_number_by_default_is_watched_as_that() -> None:
+    edge = Told()
+    handset = edge.handset("ue1", identities=["<tel:+8613800000001>", f"<{PUBLIC}>"])
+    assert edge.subscribes[-1].uri == "tel:+8613800000001"
+    edge.notify(edge.contact(handset, "deactivated"))
+    assert len(edge.handsets) == 0
