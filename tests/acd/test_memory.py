@@ -68,11 +68,13 @@ def uncollected() -> Iterator[Callable[[], Counter[str]]]:
         found = Counter(f"{type(each).__module__}.{type(each).__qualname__}" for each in gc.garbage)
         gc.garbage.clear()
         gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.freeze()  # what other tests left, and may let go of meanwhile
         return Counter({name: number for name, number in found.items() if name.startswith(OURS)})
 
     gc.disable()
     yield count
     gc.set_debug(0)
+    gc.unfreeze()
     gc.garbage.clear()
     gc.enable()
 
