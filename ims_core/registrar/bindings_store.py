@@ -114,7 +114,8 @@ class BindingsStore:
             if flow is not None and (flow.reliable or flow[:2] not in listeners):
                 binding.flow = None
             try:
-                known = location.match(binding.aor, binding.uri, binding.instance, binding.reg_id) is not None
+                held = location.match(binding.aor, binding.uri, binding.instance, binding.reg_id, binding.private)
+                known = held is not None
             except SipError:
                 continue
             if not known:

@@ -119,10 +119,8 @@ class ImsEnrolment:
             if text == "*":
                 continue
             contact = parse_name_addr(text)
-            held = location.match(
-                aor, contact_uri(contact), contact.params.get("+sip.instance", ""), registration_id(contact)
-            )
-            if held is None or held.private != private:
+            instance = contact.params.get("+sip.instance", "")
+            if location.match(aor, contact_uri(contact), instance, registration_id(contact), private) is None:
                 return False
         return any(binding.private == private for binding in location.bindings(aor))
 

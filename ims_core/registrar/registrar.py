@@ -206,7 +206,7 @@ class Registrar:
         if "*" in contacts:
             wishes = self._all_away(request, aor, contacts, private)
         else:
-            wishes = self._wishes(request, aor, contacts, keeps_flow=direct or passed_an_edge(path))
+            wishes = self._wishes(request, aor, contacts, private, keeps_flow=direct or passed_an_edge(path))
         for wish in wishes:
             # step 7: a binding made with this Call-ID changes "only if the CSeq in the request is higher"
             if wish.held is not None and wish.held.call_id == call_id and wish.held.cseq >= cseq:
@@ -283,7 +283,7 @@ class Registrar:
         mine = (binding for binding in held if binding.private == private or not private)
         return [Wish(binding.uri, binding, 0) for binding in mine if not binding.fixed]
 
-    def _wishes(self, request: Request, aor: str, contacts: list[str], *, keeps_flow: bool) -> list[Wish]:
+    def _wishes(self, request: Request, aor: str, contacts: list[str], private: str, *, keeps_flow: bool) -> list[Wish]:
         """Read the contacts; with ``keeps_flow`` they may be registered for a flow (RFC 5626 section 6)."""
         if len(contacts) > 2 * self._max_contacts:
             raise Forbidden("Too many contacts")
@@ -300,7 +300,7 @@ class Registrar:
                     if names_option(request, "Supported", "outbound"):
                         raise FirstHopLacksOutbound
                     reg_id = 0
-            held = self._location.match(aor, uri, instance, reg_id)
+            held = self._location.match(aor, uri, instance, reg_id, private)
             if held is not None and held.fixed:
                 continue
             wish = Wish(uri, held, lifetime, q, instance, reg_id)
@@ -308,14 +308,14 @@ class Registrar:
                 wishes = [other for other in wishes if not _same_contact(other, wish)]
             wishes.append(wish)
         if len(wishes) > 1 or (wishes and wishes[0].held is None):
-            self._check_room(aor, wishes)
+            self._check_room(aor, wishes, private)
         lasting = [wish for wish in wishes if wish.lifetime]
         if len(lasting) > 1 and any(wish.reg_id for wish in lasting):
             raise BadRequest("One contact at a time for a flow")
         return wishes
 
-    def _check_room(self, aor: str, wishes: list[Wish]) -> None:
-        held = len(self._location.bindings(aor))
+    def _check_room(self, aor: str, wishes: list[Wish], private: str) -> None:
+        held = sum(1 for binding in self._location.bindings(aor) if binding.private == private or binding.fixed)
         if held + len(wishes) <= self._max_contacts:
             return
         gained = sum(

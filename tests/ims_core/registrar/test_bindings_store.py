@@ -96,6 +96,15 @@ def test_a_binding_is_there_after_a_restart(path: Path) -> None:
     assert second.location.next_event() == BindingAdded(ALICE, binding, first=True)
 
 
+def test_contacts_that_are_the_same_of_two_who_share_outlive_a_restart(path: Path) -> None:
+    first = Run(path)
+    for private in ("carol@ims.example", "dave@ims.example"):
+        first.add(private=private)
+    first.end()
+    second = Run(path, first.clock.after(20))
+    assert second.store.restore(second.location, {("UDP", LOCAL)}) == 2
+
+
 def test_whose_a_contact_is_outlives_a_restart(path: Path) -> None:
     first = Run(path)
     first.add(private="älice@ims.example")

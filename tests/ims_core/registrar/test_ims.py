@@ -208,6 +208,22 @@ def test_who_share_an_identity_register_under_it_and_each_takes_back_his_own(hom
     assert home.contacts(OFFICE) == [dave.uri], "what dave registered is not carol's to take back"
 
 
+@rfc("TS23.228-5.2.1a", "TS24.229-5.4.1.2.2")
+def test_who_share_an_identity_do_not_touch_the_contacts_of_each_other(home: Home) -> None:
+    carol, dave = Handset(home, "carol"), Handset(home, "dave")
+    contact = "<sip:office@192.168.1.10>"  # as phones behind two routers have it
+    for phone in (carol, dave):
+        assert phone.enrol(OFFICE, contact=contact).status == 200
+    assert home.contacts(OFFICE) == [contact[1:-1]] * 2
+    assert dave.enrol(OFFICE, contact=contact, expires=0).status == 200
+    (left,) = home.location.bindings(OFFICE)
+    assert left.private == carol.private
+    others = ", ".join(f"<sip:office@192.168.1.{number}>" for number in range(20, 30))
+    assert dave.enrol(OFFICE, contact=others).status == 200
+    assert carol.enrol(OFFICE).status == 200, "nor take the room for them"
+    assert dave.enrol(OFFICE).status == 403
+
+
 @rfc("23.003-13.5", "24.229-5.4.1.2.2")
 def test_a_wildcarded_identity_is_found_by_whatever_it_stands_for(home: Home) -> None:
     response = Handset(home, "carol").enrol("sip:desk-12@ims.example")
