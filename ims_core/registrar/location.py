@@ -214,8 +214,8 @@ class Location:
         """The binding of ``aor`` that a registration of ``contact`` is about.
 
         A contact that is registered for a flow is known by instance and ``reg_id``, whatever its URI (RFC 5626 section
-        6), any other by its URI (RFC 3261 section 19.1.4). With ``private`` it is one that this subscriber registered or
-        a fixed one: who share an identity have contacts of their own.
+        6), any other by its URI (RFC 3261 section 19.1.4). With ``private`` it is one that this subscriber
+        registered, or a fixed one: who share an identity have contacts of their own.
         """
         for binding in self._by_aor.get(aor, ()):
             if binding.reg_id != reg_id or not (private is None or binding.private == private or binding.fixed):
