@@ -16,8 +16,8 @@ from acd.metrics.families import counter
 from acd.metrics.floor import of_floor
 from acd.metrics.network import of_network
 from acd.metrics.records import of_records
+from acd.metrics.setup import SetUpTimes
 from acd.reservation import Wait
-from ims_core.setup import ROLES, STAGES
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ims_core.setup import Role, Stage
 
 WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
-SETUP_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 20, 30, 60, 120)
 TALK_BUCKETS = (5, 10, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
 RESERVATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30)
 # The outcomes of a caller's wait in a queue, for the histogram of waits.
@@ -69,15 +68,8 @@ class Metrics:
             registry=self.registry,
         )
         self._reserved = {how: reserved.labels(how) for how in get_args(Wait)}
-        self._set_up = Histogram(
-            "acd_sip_setup_seconds",
-            "Time from the INVITE to the first 18x (progress), the first 180 (ringing) and the 2xx (answered), by the "
-            "hop that measures and its role: callee and caller of calls that end there, proxy of those forwarded.",
-            ("hop", "role", "stage"),
-            buckets=SETUP_BUCKETS,
-            registry=self.registry,
-        )
-        self._stages: dict[tuple[str, str, str], Histogram] = {}
+        self._set_up = SetUpTimes()
+        self.registry.register(self._set_up)
         self._histograms = waited, talked
         self._waited: dict[tuple[str, str], Histogram] = {}
         self._talked: dict[str, Histogram] = {}
@@ -109,13 +101,11 @@ class Metrics:
 
     def measure_hop(self, hop: str) -> None:
         """Have figures of the set-up of calls at this hop, too."""
-        for role in ROLES:
-            for stage in STAGES:
-                self._stages[hop, role, stage] = self._set_up.labels(hop, role, stage)
+        self._set_up.measure(hop)
 
     def stage_reached(self, hop: str, role: Role, stage: Stage, seconds: float) -> None:
         """Observe how long a call took to a stage of its set-up."""
-        self._stages[hop, role, stage].observe(seconds)
+        self._set_up.observe(hop, role, stage, seconds)
 
     def call_offered(self, queue: str) -> None:
         """Count an agent's phone being called."""
