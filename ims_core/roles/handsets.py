@@ -149,7 +149,8 @@ class Handsets:
             return aor
         granted = [*_parsed(response.values("Contact"))]
         for contact, uri in _parsed(contacts):
-            held = next((found for each in known if (found := self._held(each, contact, uri)) is not None), None)
+            found = (self._held(each, contact, uri, private) for each in known)
+            held = next((binding for binding in found if binding is not None), None)
             lifetime = _lifetime(contact, uri, granted, response)
             if not lifetime:
                 if held is not None:
@@ -216,8 +217,8 @@ class Handsets:
         told = self._told.get(binding.number)
         return None if told is None else Handset(binding, told.identities, told.service_route)
 
-    def _held(self, aor: str, contact: NameAddr, uri: Uri) -> Binding | None:
-        return self.location.match(aor, uri, *_instance(contact))
+    def _held(self, aor: str, contact: NameAddr, uri: Uri, private: str) -> Binding | None:
+        return self.location.match(aor, uri, *_instance(contact), private or None)
 
     def _learn(self, binding: Binding, told: Told) -> None:
         before = self._told.get(binding.number)

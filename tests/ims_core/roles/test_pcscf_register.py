@@ -104,6 +104,18 @@ def test_a_deregistration_is_noted(contact: str) -> None:
     assert not edge.handsets._aors
 
 
+@pytest.mark.parametrize("expires", [3600, 0])
+def test_nobody_takes_the_contact_of_who_shares_an_identity_for_his(expires: int) -> None:
+    edge, shared = Edge(), f"<sip:office@{HOME}>"
+    carol, dave = (Handset(edge.network, name) for name in ("carol", "dave"))
+    contact = "<sip:office@192.168.1.10>"  # as phones behind two routers have it
+    edge.register(carol, identities=[shared], contact=f"{contact};expires=3600", headers=(as_user("carol"),))
+    edge.register(dave, identities=[shared], contact=f"{contact};expires={expires}", headers=(as_user("dave"),))
+    (theirs,) = (binding for binding in edge.location if binding.private == f"carol@{HOME}")
+    assert (theirs.flow is not None and theirs.flow.remote) == carol.address
+    assert len(edge.location) == (2 if expires else 1)
+
+
 @rfc("TS24.229-5.4.1.4")
 def test_who_leaves_takes_nobody_along_with_whom_he_shares_an_identity() -> None:
     edge, shared = Edge(), f"<sip:office@{HOME}>"
