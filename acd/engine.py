@@ -201,7 +201,7 @@ class Engine:
             self._trace.follow(call.id, request.call_id)
         if (before := redirected(request)) is not None:
             log.info("call.redirected", call=call.id, by=before.by, reason=before.reason)
-        if caller in self.config.agents and dialled not in self._codes:
+        if not trunk and caller in self.config.agents and dialled not in self._codes:
             self.dispatcher.tell(AgentBusy(caller, call.id))
         call.start()
 
@@ -211,7 +211,7 @@ class Engine:
         if not self.calls:
             self._idle.set()
         record = call.record
-        if record.caller in self.config.agents and record.dialled not in self._codes:
+        if not record.trunk and record.caller in self.config.agents and record.dialled not in self._codes:
             self.dispatcher.tell(AgentIdle(record.caller, call.id))
         cdr = record.cdr()
         self._records.submit(cdr)

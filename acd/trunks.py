@@ -11,6 +11,7 @@ import structlog
 from acd.context import Way
 from acd.emergency import Emergencies, Fallbacks
 from acd.numbering import Numbering, outside, plan_of
+from acd.policy import is_number
 from ims_core.errors import NotFound, ServiceUnavailable
 from ims_core.messages.headers import quote_string
 from ims_core.roles.routing import Decision, ToService
@@ -71,7 +72,10 @@ class Border:
         self._numbering: tuple[Config | None, Numbering] = (None, Numbering(None, ()))
 
     def arriving(self, request: Request, flow: Flow) -> Decision | None:
-        """Have the service take an INVITE of a trunk for a number of ours; anything else goes its usual way."""
+        """Have the service take an INVITE of a trunk for a number of ours; anything else goes its usual way.
+
+        Raises ``NotFound`` for what agents alone dial: who calls by a trunk may say that he is one.
+        """
         if request.method != "INVITE" or not self.exchange.trunks:
             return None
         arrival = self.exchange.arrival(request, flow)
@@ -82,11 +86,14 @@ class Border:
         account = arrival.trunk.peer.account
         if account is not None and request.target.user == account.contact:
             raise NotFound
+        if is_number(self._present(), request.target.user.partition(";")[0]):
+            raise NotFound
         return None
 
     def comes_from(self, request: Request, flow: Flow) -> bool:
-        """Whether a request comes from a trunk."""
-        return bool(self.exchange.trunks) and self.exchange.is_from_trunk(request, flow)
+        """Whether a request that is for a user comes from a trunk; nobody registers from there."""
+        exchange = self.exchange
+        return request.method != "REGISTER" and bool(exchange.trunks) and exchange.is_from_trunk(request, flow)
 
     def leaving(self, request: Request, user: str) -> Decision | None:
         """Have the service call outside for a user who may, if a route takes the number."""

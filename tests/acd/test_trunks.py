@@ -321,6 +321,20 @@ def test_nobody_gets_outside_by_calling_an_agent_who_is_there(make_house: MakeHo
         house.settle()
 
 
+def test_nobody_is_an_agent_by_saying_so_from_another_network(make_house: MakeHouse) -> None:
+    with make_house() as house:
+        house.agent("a1")
+        one = Carrier(house, "127.0.1.1")
+        one.place("sip:*13@127.0.0.1:5060", "<sip:a1@c>")  # which would be a pause
+        house.run(1.0)
+        assert (one.outcome, house.agent_states["a1"]) == ("Rejected", "ready")
+        one.place("sip:+861065550000@127.0.0.1:5060", "<sip:a1@c>")
+        house.run(5.0)
+        assert house.agent_states["a1"] == "talking", "with who says that he is the agent"
+        one.hang_up()
+        house.settle()
+
+
 @pytest.mark.parametrize(
     ("may", "number", "taken"),
     [
