@@ -106,15 +106,15 @@ class Registrar:
     def handle(self, request: Request, flow: Flow, now: float) -> Response:
         """Answer one REGISTER that came over ``flow``. All of it takes effect or nothing does.
 
-        Raises ``Unauthorized`` for the sender to be asked for credentials, and what the enrolment objects to before: in
+        Raises ``Unauthorized`` for the sender to be asked for credentials, and whatever is objected to before: in
         either case he is nobody yet.
         """
         self._location.expire(now)
         enrolment = self._enrolment
+        if "require" in request.keys:
+            check_required(request, SUPPORTED)  # step 2
         registrant = None if enrolment is None else enrolment.identify(request, flow)
         try:
-            if "require" in request.keys:
-                check_required(request, SUPPORTED)  # step 2
             if enrolment is not None and registrant is not None:
                 return self._enrol(enrolment, registrant, request, flow, now)
             user = None if self._authenticator is None else self._authenticate(self._authenticator, request, flow, now)
