@@ -27,7 +27,7 @@ class Border(Protocol):
         """Decide about a request if it comes from there and is for a number of ours. Raises ``SipError``."""
 
     def comes_from(self, request: Request, flow: Flow) -> bool:
-        """Whether a request outside any dialog comes from there, for whomever it is."""
+        """Whether a request outside any dialog comes from there, for whomever it is; never a REGISTER."""
 
     def leaving(self, request: Request, user: str) -> Decision | None:
         """Decide about a request of one of our users if it is for there. Raises ``SipError``."""

@@ -95,6 +95,24 @@ def disbelieve(request: Request) -> None:
     strip(request, FROM_HANDSET)
 
 
+def bring_inside(request: Request, is_ours: Callable[[Uri], bool]) -> Request:
+    """Return what another network sends as it may be believed here: it asserts its own users, and nothing else.
+
+    RFC 3325 section 5, TS 24.229 section 5.10.3: whoever ``is_ours`` is asserted by us.
+    """
+    copy = request.copy()
+    strip(copy, FROM_HANDSET - {"p-asserted-identity"})
+    values = copy.values(ASSERTED)
+    copy.remove(ASSERTED)
+    for value in values:
+        try:
+            if not is_ours(parse_name_addr(value).uri):
+                copy.add(ASSERTED, value)
+        except SipError:
+            continue
+    return copy
+
+
 def take_outside(request: Request) -> None:
     """Take off what nobody outside the trust domain is told; who wants that is not named (RFC 3325 section 7)."""
     strip(request, _STAYS_INSIDE)

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ims_core.messages.headers import parse_name_addr
 from ims_core.roles.charging import write_vector
 from ims_core.roles.companions import along
 from ims_core.roles.first_hop import answer_keep
 from ims_core.roles.routing import HERE, Decision, ToService
+from ims_core.roles.served import bring_inside
 from ims_core.roles.trust import take_from_handset
 from ims_core.security.digest import Challenge
-from ims_core.subscribers.identities import canonical
 
 if TYPE_CHECKING:
     from ims_core.flow import Flow
@@ -30,9 +29,9 @@ if TYPE_CHECKING:
 class Together(NamedTuple):
     """The ``Router`` of all roles in one process; ``first_hop.within`` is to be the node's.
 
-    ``border`` takes what trunks send to numbers; what they send to users has the services of these alone. What handsets
-    send passes their first hop; what neighbours and application servers send, as far as these are hops of their own, goes
-    to the S-CSCF at once.
+    ``border`` takes what trunks send to numbers; what they send to users has the services of these alone. What
+    handsets send passes their first hop; what neighbours and application servers send, as far as these are hops of
+    their own, goes to the S-CSCF at once.
     """
 
     domains: Domains
@@ -52,14 +51,13 @@ class Together(NamedTuple):
         if self.border is not None and (arrived := self.border.arriving(request, flow)) is not None:
             return arrived
         if self.border is not None and self.border.comes_from(request, flow):
-            return self.scscf.terminating(request, now)
+            return self.scscf.terminating(bring_inside(request, self.domains.serves), now)
         if is_inside or self.scscf.entry(request).token:
             return self.scscf.route(request, flow, now)
         if request.method == "OPTIONS" and not request.target.user and self.domains.serves(request.target):
             return ToService(HERE)
         admitted = self.first_hop.originate(request, flow, now)
-        identity = canonical(parse_name_addr(admitted.asserted).uri)
-        return along(self.scscf.originating(admitted.request, identity, now), admitted.companion)
+        return along(self.scscf.originating(admitted.request, admitted.public, now), admitted.companion)
 
     def _register(self, request: Request, flow: Flow, now: float) -> Response:
         """Register, as a P-CSCF would have sent it on and answered it (5.2.2.1)."""

@@ -325,6 +325,9 @@ def test_nobody_is_an_agent_by_saying_so_from_another_network(make_house: MakeHo
     with make_house() as house:
         house.agent("a1")
         one = Carrier(house, "127.0.1.1")
+        border, flow = house.engine.trunks.border, Flow("UDP", SERVER, one.address)
+        assert border.comes_from(Request("MESSAGE", "sip:a1@ims.example"), flow)
+        assert not border.comes_from(Request("REGISTER", "sip:ims.example"), flow), "no agent is there by that, either"
         one.place("sip:*13@127.0.0.1:5060", "<sip:a1@c>")  # which would be a pause
         house.run(1.0)
         assert (one.outcome, house.agent_states["a1"]) == ("Rejected", "ready")

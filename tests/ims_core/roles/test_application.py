@@ -197,3 +197,21 @@ def test_what_another_network_sends_to_a_user_goes_to_the_s_cscf() -> None:
     assert isinstance(decision, Forward)
     (target,) = decision.targets
     assert (target.uri, tuple(target.route)) == ("sip:bob@ims.example", ("<sip:192.0.2.2:5062;lr>",))
+
+
+@pytest.mark.rfc("3325-5", "TS24.229-5.10.3")
+def test_another_network_asserts_its_own_users_only() -> None:
+    said = (
+        ("P-Asserted-Identity", '"Boss" <sip:1001@ims.example>, <tel:+4912345>, <sip:x@carrier.example>, <'),
+        ("P-Served-User", "<sip:1001@ims.example>;orig-cdiv"),
+        ("P-Charging-Vector", "icid-value=1"),
+        ("Subject", "hello"),
+    )
+    setting = Setting(Carrier())
+    decision = setting.route("INVITE", "sip:bob@ims.example", *said, came_from=("198.51.100.9", 5060))
+    assert isinstance(decision, Forward)
+    assert decision.request is not None
+    assert decision.request.values("P-Asserted-Identity") == ["<tel:+4912345>", "<sip:x@carrier.example>"]
+    assert "p-served-user" not in decision.request.keys
+    assert "p-charging-vector" not in decision.request.keys
+    assert decision.request.get("Subject") == "hello"
