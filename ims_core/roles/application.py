@@ -13,6 +13,7 @@ from ims_core.proxy.routes import routes_beyond
 from ims_core.registrar.contacts import seconds
 from ims_core.registrar.location import Binding, Removal
 from ims_core.registrar.registrar import FALLBACK_EXPIRES
+from ims_core.roles.companions import BackOutside
 from ims_core.roles.routing import HERE, Decision, ToService
 from ims_core.roles.served import bring_inside, caller_of, payer_of
 
@@ -64,7 +65,8 @@ class ApplicationServer:
         if request.method == "OPTIONS" and not request.target.user and self._is_ours(request):
             return ToService(HERE)
         if border is not None and border.comes_from(request, flow):  # for a user, whom the S-CSCF knows
-            return Forward((Target(request.uri, route=self._path),), bring_inside(request, self._home.serves))
+            entering = bring_inside(request, self._home.serves)
+            return Forward((Target(request.uri, route=self._path),), entering, BackOutside())
         if not self._is_trusted(request, flow):
             raise Forbidden
         if request.method == "REGISTER":

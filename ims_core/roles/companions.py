@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ims_core.proxy.forward import Companion, Forward, ToService
 from ims_core.roles.charging import ChargingVector, answer_vector
-from ims_core.roles.served import assert_both_forms
+from ims_core.roles.served import assert_both_forms, take_outside
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Response
@@ -45,6 +45,17 @@ class Chain:
             first = () if onward.companion is None else (onward.companion,)
             return onward._replace(companion=Chain((*first, *rest)))
         return None
+
+
+class BackOutside:
+    """Goes along with a request of another network: what of its responses that is told (RFC 3325 section 7)."""
+
+    def returned(self, response: Response) -> None:
+        """Edit a response."""
+        take_outside(response)
+
+    def instead(self, status: int) -> None:
+        """Know no other way."""
 
 
 class Answering(NamedTuple):

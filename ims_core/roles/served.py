@@ -113,10 +113,10 @@ def bring_inside(request: Request, is_ours: Callable[[Uri], bool]) -> Request:
     return copy
 
 
-def take_outside(request: Request) -> None:
+def take_outside(message: Message) -> None:
     """Take off what nobody outside the trust domain is told; who wants that is not named (RFC 3325 section 7)."""
-    strip(request, _STAYS_INSIDE)
-    vector = charging_vector(request)
-    write_vector(request, None if vector is None else vector.for_others())
-    if "id" in wishes(request):
-        request.remove(ASSERTED)
+    strip(message, _STAYS_INSIDE)
+    vector = charging_vector(message)
+    write_vector(message, None if vector is None else vector.for_others())
+    if "id" in wishes(message):
+        message.remove(ASSERTED)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ims_core.roles.charging import write_vector
-from ims_core.roles.companions import along
+from ims_core.roles.companions import BackOutside, along
 from ims_core.roles.first_hop import answer_keep
 from ims_core.roles.routing import HERE, Decision, ToService
 from ims_core.roles.served import bring_inside
@@ -51,7 +51,7 @@ class Together(NamedTuple):
         if self.border is not None and (arrived := self.border.arriving(request, flow)) is not None:
             return arrived
         if self.border is not None and self.border.comes_from(request, flow):
-            return self.scscf.terminating(bring_inside(request, self.domains.serves), now)
+            return along(self.scscf.terminating(bring_inside(request, self.domains.serves), now), BackOutside())
         if is_inside or self.scscf.entry(request).token:
             return self.scscf.route(request, flow, now)
         if request.method == "OPTIONS" and not request.target.user and self.domains.serves(request.target):

@@ -215,3 +215,18 @@ def test_another_network_asserts_its_own_users_only() -> None:
     assert "p-served-user" not in decision.request.keys
     assert "p-charging-vector" not in decision.request.keys
     assert decision.request.get("Subject") == "hello"
+
+
+@pytest.mark.rfc("3325-7")
+def test_another_network_is_not_told_who_answers_and_does_not_want_to_be_known() -> None:
+    decision = Setting(Carrier()).route("INVITE", "sip:bob@ims.example", came_from=("198.51.100.9", 5060))
+    assert isinstance(decision, Forward)
+    assert decision.companion is not None
+    told = ("P-Asserted-Identity", "<sip:bob@ims.example>"), ("P-Charging-Function-Addresses", "ccf=x")
+    for wish, left in (("none", ["<sip:bob@ims.example>"]), ("id", [])):
+        response = Response(200, "OK")
+        for name, value in (*told, ("Privacy", wish)):
+            response.add(name, value)
+        decision.companion.returned(response)
+        assert response.values("P-Asserted-Identity") == left
+        assert "p-charging-function-addresses" not in response.keys
