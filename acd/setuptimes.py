@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,11 +17,14 @@ log = structlog.get_logger()
 
 def measure_set_up(node: Node, metrics: Metrics, hop: str) -> None:
     """Measure the set-up of calls that are taken, made and forwarded by ``node``, named ``hop`` in metrics and log."""
-    metrics.measure_hop(hop)
+    observe = metrics.measure_hop(hop)
+    is_told = log.is_enabled_for(logging.DEBUG)
 
     def tell(set_up: SetUp, stage: Stage, seconds: float) -> None:
-        metrics.stage_reached(hop, set_up.role, stage, seconds)
-        if stage == "answered" and set_up.role != "callee":  # of calls that the engine takes, `call.ended` tells
+        observe(set_up.role, stage, seconds)
+        if (
+            is_told and stage == "answered" and set_up.role != "callee"
+        ):  # of calls that the engine takes, `call.ended` tells
             log.debug("call.set_up", hop=hop, role=set_up.role, sip_call_id=set_up.call_id, **stages(set_up))
 
     node.ua.on_set_up = node.proxy.on_set_up = tell

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from acd.cdr import Cdr
     from acd.metrics.readings import Readings
-    from ims_core.setup import Role, Stage
+    from acd.metrics.setup import Observe
 
 WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 TALK_BUCKETS = (5, 10, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
@@ -99,13 +99,9 @@ class Metrics:
         """Observe how long a call waited for its caller's resources."""
         self._reserved[how].observe(seconds)
 
-    def measure_hop(self, hop: str) -> None:
-        """Have figures of the set-up of calls at this hop, too."""
-        self._set_up.measure(hop)
-
-    def stage_reached(self, hop: str, role: Role, stage: Stage, seconds: float) -> None:
-        """Observe how long a call took to a stage of its set-up."""
-        self._set_up.observe(hop, role, stage, seconds)
+    def measure_hop(self, hop: str) -> Observe:
+        """Have figures of the set-up of calls at this hop, too; return what takes them."""
+        return self._set_up.measure(hop)
 
     def call_offered(self, queue: str) -> None:
         """Count an agent's phone being called."""

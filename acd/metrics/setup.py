@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -27,32 +27,43 @@ _TOLD = (
 )
 _LABELS = "hop", "role", "stage"
 
+Observe = Callable[["Role", "Stage", float], None]
+"""Takes how long a call took to a stage of its set-up."""
+
+
+class _Times:
+    """One histogram: how many in each bucket, those beyond all of them last, and the sum."""
+
+    __slots__ = ("counts", "seconds")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.seconds = 0.0
+
 
 class SetUpTimes(Collector):
     """The histograms, by hop, role and stage."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, str, str], list[int]] = {}
-        self._seconds: dict[tuple[str, str, str], float] = {}
+        self._times: dict[tuple[str, str, str], _Times] = {}
 
-    def measure(self, hop: str) -> None:
-        """Have figures of a hop."""
-        for role in ROLES:
-            for stage in STAGES:
-                self._counts[hop, role, stage] = [0] * (len(BUCKETS) + 1)
-                self._seconds[hop, role, stage] = 0.0
+    def measure(self, hop: str) -> Observe:
+        """Have figures of a hop; return what takes the time of one call there."""
+        held = {(role, stage): _Times() for role in ROLES for stage in STAGES}
+        self._times |= {(hop, *key): times for key, times in held.items()}
 
-    def observe(self, hop: str, role: Role, stage: Stage, seconds: float) -> None:
-        """Take the time of one call."""
-        key = hop, role, stage
-        self._counts[key][bisect_left(BUCKETS, seconds)] += 1
-        self._seconds[key] += seconds
+        def observe(role: Role, stage: Stage, seconds: float) -> None:
+            times = held[role, stage]
+            times.counts[bisect_left(BUCKETS, seconds)] += 1
+            times.seconds += seconds
+
+        return observe
 
     def collect(self) -> Iterator[Metric]:
         """Yield the family, as a scrape asks for it."""
         family = HistogramMetricFamily(_NAME, _TOLD, labels=_LABELS)
         bounds = [floatToGoString(bound) for bound in (*BUCKETS, math.inf)]  # type: ignore[no-untyped-call]
-        for key, counts in self._counts.items():
-            buckets = list(zip(bounds, accumulate(counts), strict=True))
-            family.add_metric(key, buckets, self._seconds[key])
+        for key, times in self._times.items():
+            buckets = list(zip(bounds, accumulate(times.counts), strict=True))
+            family.add_metric(key, buckets, times.seconds)
         yield family

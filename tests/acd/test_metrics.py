@@ -303,8 +303,8 @@ def test_the_expected_wait_and_how_good_it_is() -> None:
 
 
 def test_the_set_up_of_calls_is_shown_for_each_hop_that_measures(metrics: Metrics) -> None:
-    metrics.measure_hop("pcscf")
-    metrics.stage_reached("pcscf", "proxy", "ringing", 0.3)
+    observe = metrics.measure_hop("pcscf")
+    observe("proxy", "ringing", 0.3)
     assert value(metrics, "acd_sip_setup_seconds_sum", hop="pcscf", role="proxy", stage="ringing") == pytest.approx(0.3)
     found = [
         (dict(labels), count)
