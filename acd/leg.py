@@ -311,7 +311,7 @@ class CallLeg(Leg):
 
     @property
     def caller(self) -> str:
-        """The caller's number, or user, as who is called may know it: empty where he withholds it (RFC 3323 4.2)."""
+        """The caller's number, user or ``user@host``, as who is called may know it; empty: withheld (RFC 3323 4.2)."""
         call = self.call
         return call.record.caller if WITHHELD.isdisjoint(wishes(call.incoming.request)) else ""
 
@@ -319,7 +319,8 @@ class CallLeg(Leg):
         """Show the queue's name and the caller's number."""
         context, record = self._context, self.call.record
         queue = context.config.queues.get(record.queue or "")
-        caller = f"<sip:{_user(self.caller)}@{context.config.server.domain}>"
+        user, _, host = self.caller.partition("@")
+        caller = f"<sip:{_user(user)}@{host or context.config.server.domain}>"
         return f"{quote_string(queue.name)} {caller}" if queue is not None else caller
 
     async def open_media(self) -> MediaLeg:

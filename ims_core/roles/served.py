@@ -33,14 +33,22 @@ _STAYS_INSIDE = TO_HANDSET - {"p-charging-vector"}
 
 
 def caller_of(request: Request, is_ours: Callable[[Uri], bool]) -> str:
-    """Return the user part of who sent ``request``: as is asserted, else as From says; empty where nobody knows.
+    """Return who sent ``request``: as is asserted, else as From says; empty where nobody knows.
 
-    Our own users are asserted by whoever let them in: of a From that ``is_ours``, or a number without domain, nothing
-    is believed.
+    That is the user part where it ``is_ours`` or a global number, of anybody else ``user@host``. Our own users are
+    asserted by whoever let them in: of a From that is ours nothing is believed.
     """
-    asserted = next((uri.user for uri in addresses(request, ASSERTED)), "")
+    asserted = next(filter(None, (_named(uri, is_ours) for uri in addresses(request, ASSERTED))), "")
     sender = None if asserted else sender_of(request)
-    return asserted if sender is None or sender.scheme == "tel" or is_ours(sender) else sender.user
+    return asserted if sender is None or is_ours(sender) else _named(sender, is_ours)
+
+
+def _named(uri: Uri, is_ours: Callable[[Uri], bool]) -> str:
+    if not uri.user or uri.user[0] == "+" or is_ours(uri):
+        return uri.user
+    if uri.scheme == "tel":
+        return ""
+    return f"{uri.user}@[{uri.host}]" if ":" in uri.host else f"{uri.user}@{uri.host}"
 
 
 def payer_of(request: Request) -> str:

@@ -73,7 +73,7 @@ def test_a_call_for_a_number_is_served_for_whom_the_s_cscf_names(setting: Settin
         assert setting.route("INVITE", uri, asserted) == ToService("acd", "+8613800000001")
     assert setting.route("INVITE", "sip:10000@ims.example") == ToService("acd", ""), "our users are asserted"
     assert setting.route("INVITE", "sip:10000@ims.example", from_="sip:carol@elsewhere.example") == ToService(
-        "acd", "carol"
+        "acd", "carol@elsewhere.example"
     )
 
 
