@@ -52,6 +52,7 @@ class Subscribed:
         self._known = present()
         self._directory = Directory(subscribers_of(self._known), centre)
         self._replaced: set[str] = set()
+        self._looked_at: tuple[Directory, int] | None = None
 
     def failures(self) -> dict[str, int]:
         """Return how often the database could not be read, and the ``ledger`` of sequence numbers not be written."""
@@ -76,9 +77,12 @@ class Subscribed:
 
         That is who is no subscriber, and who would register in another way. None: only what he proves himself with has
         been replaced since this was asked last. Of a subscriber in the database nothing is asked but whether he is
-        there. Raises ``ServerTimeout``.
+        there. While no subscriber has changed there are none. Raises ``ServerTimeout``.
         """
         directory = self._now()
+        state = directory, 0 if self._database is None else self._database.version()
+        if state == self._looked_at:
+            return []
         stored = set() if self._database is None else set(self._database)
         replaced, self._replaced = self._replaced, set()
         found: list[tuple[Binding, Removal | None]] = []
@@ -91,6 +95,7 @@ class Subscribed:
                 found.append((binding, Removal.DEACTIVATED))
             elif binding.private in replaced:
                 found.append((binding, None))
+        self._looked_at = state
         return found
 
     def vector(self, private: str, now: float) -> Vector | None:

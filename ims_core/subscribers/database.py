@@ -152,6 +152,10 @@ class SubscriberTables:
         """The private identities, in order."""
         return (private for (private,) in self._database.execute(_PRIVATES).fetchall())
 
+    def version(self) -> int:
+        """Return a number that is another one once another process, or connection, has changed the file."""
+        return int(self._database.execute("PRAGMA data_version").fetchone()[0])
+
     def put(self, subscribers: Iterable[Subscriber]) -> None:
         """Enter subscribers, or replace them, all or none of them.
 
@@ -227,7 +231,7 @@ class SubscriberTables:
         return None
 
     def _wild(self, uri: str) -> str | None:
-        version = self._database.execute("PRAGMA data_version").fetchone()[0]
+        version = SubscriberTables.version(self)
         if version != self._seen:
             self._seen = version
             self._wildcards = Wildcards()
@@ -269,6 +273,11 @@ class SubscriberDatabase(HasKeys, SubscriberTables):
         """The private identities, in order."""
         with self._reading():
             return super().__iter__()
+
+    def version(self) -> int:
+        """Return a number that is another one once another process, or connection, has changed the file."""
+        with self._reading():
+            return super().version()
 
     def by_private(self, private: str) -> Subscriber | None:
         """See ``Subscribers``."""
