@@ -89,7 +89,7 @@ def observed(house: House, outcome: str) -> float | None:
     return house.engine.metrics.registry.get_sample_value("acd_resources_wait_seconds_count", {"outcome": outcome})
 
 
-@pytest.mark.rfc("3312-6", "3312-7", "3312-11", "24.229-5.1.4.1", "24.229-6.1.3")
+@pytest.mark.rfc("3312-6", "3312-7", "3312-11", "TS24.229-5.1.4.1", "TS24.229-6.1.3")
 def test_no_agent_rings_before_the_caller_has_his_resources() -> None:
     with House() as house, capture_logs() as logs:
         agent, caller = house.agent("1001"), Handset(house)
@@ -199,7 +199,7 @@ def test_who_misses_nothing_mandatory_is_answered_at_once(offer: bytes, headers:
         caller.hang_up()
 
 
-@pytest.mark.rfc("24.229-5.1.3", "3312-11")
+@pytest.mark.rfc("TS24.229-5.1.3", "3312-11")
 def test_a_handset_that_only_names_what_it_supports_is_waited_for_as_well() -> None:
     with House() as house:
         caller = Handset(house)
@@ -211,7 +211,7 @@ def test_a_handset_that_only_names_what_it_supports_is_waited_for_as_well() -> N
         caller.hang_up()
 
 
-@pytest.mark.rfc("3312-13.3", "3262-5", "24.229-6.1.3")
+@pytest.mark.rfc("3312-13.3", "3262-5", "TS24.229-6.1.3")
 @pytest.mark.parametrize("names", ["Require", "Supported"])
 def test_a_caller_without_offer_gets_ours_and_says_in_his_answer_what_he_misses(names: str) -> None:
     with House() as house:
@@ -532,7 +532,7 @@ def test_a_caller_whose_prack_is_late_is_heard_all_the_same() -> None:
         caller.hang_up()
 
 
-@pytest.mark.rfc("3312-5.2", "24.229-6.1.3")
+@pytest.mark.rfc("3312-5.2", "TS24.229-6.1.3")
 @pytest.mark.parametrize("local", ["sendrecv", "none"])
 def test_a_reinvite_of_such_a_caller_is_answered_with_the_status(local: str) -> None:
     with House() as house:

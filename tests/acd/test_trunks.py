@@ -362,7 +362,7 @@ def test_only_who_may_calls_outside(make_house: MakeHouse, may: bool, number: st
             assert "Diversion" not in one.asked("INVITE")[0]
 
 
-@pytest.mark.rfc("3312-6", "24.229-6.1.3")
+@pytest.mark.rfc("3312-6", "TS24.229-6.1.3")
 def test_who_reserves_a_bearer_first_is_called_for_afterwards_and_the_trunk_knows_nothing_of_it(
     make_house: MakeHouse,
 ) -> None:

@@ -88,7 +88,7 @@ def assert_nothing_changed(lab: Lab) -> None:
     assert {key[0] for key, hops in passed.items() if hops == 3} >= {"INVITE", 183, "PRACK", "UPDATE", 200}
 
 
-@pytest.mark.rfc("3312-13.2", "3312-6", "3261-16.6", "24.229-5.4.3")
+@pytest.mark.rfc("3312-13.2", "3312-6", "3261-16.6", "TS24.229-5.4.3")
 @pytest.mark.parametrize("asks", [False, True])
 def test_both_reserve_their_segment_before_bob_is_alerted(asks: bool) -> None:
     flow = lab(asks=asks)

@@ -44,7 +44,7 @@ def answered(*attributes: str) -> tuple[bool, list[str]]:
     return table.met, [line.removeprefix("a=") for line in table.lines().splitlines()]
 
 
-@pytest.mark.rfc("3312-5.2", "3312-7", "24.229-6.1.3")
+@pytest.mark.rfc("3312-5.2", "3312-7", "TS24.229-6.1.3")
 def test_the_answer_says_that_we_have_our_resources_and_asks_to_be_told_of_the_peers() -> None:
     assert answered(*HANDSET, ALSO_REMOTE) == (
         False,

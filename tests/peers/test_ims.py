@@ -17,7 +17,7 @@ pytestmark = pytest.mark.peer("sipp")
 by_each_shape = pytest.mark.parametrize("shape", SHAPES)
 
 
-@pytest.mark.rfc("24.229-5.4.1.2", "24.229-5.2.2", "3310-3", "3608-5", "7315-4.1")
+@pytest.mark.rfc("TS24.229-5.4.1.2", "TS24.229-5.2.2", "3310-3", "3608-5", "7315-4.1")
 @by_each_shape
 def test_handsets_register_again_and_leave(bench: Bench, shape: Shape) -> None:
     core = Core(bench, shape)
@@ -34,7 +34,7 @@ def test_handsets_register_again_and_leave(bench: Bench, shape: Shape) -> None:
     refused.succeed()
 
 
-@pytest.mark.rfc("24.229-5.2.6.3", "24.229-5.2.6.4", "24.229-5.4.3", "3325-5", "7315-4.2")
+@pytest.mark.rfc("TS24.229-5.2.6.3", "TS24.229-5.2.6.4", "TS24.229-5.4.3", "3325-5", "7315-4.2")
 @by_each_shape
 def test_one_handset_calls_the_other(bench: Bench, shape: Shape) -> None:
     core = Core(bench, shape)
@@ -53,7 +53,7 @@ def test_one_handset_calls_the_other(bench: Bench, shape: Shape) -> None:
     assert len(lines(invite, "Via")) == (2 if shape == "together" else 4), "P-CSCF, S-CSCF, P-CSCF"
 
 
-@pytest.mark.rfc("24.229-5.4.3.2", "24.229-5.7.1", "23.218-6.4", "7315-4.6")
+@pytest.mark.rfc("TS24.229-5.4.3.2", "TS24.229-5.7.1", "TS23.218-6.4", "7315-4.6")
 @by_each_shape
 def test_the_hotline_is_reached_through_all_hops(bench: Bench, shape: Shape) -> None:
     core = Core(bench, shape)
@@ -71,7 +71,7 @@ def test_the_hotline_is_reached_through_all_hops(bench: Bench, shape: Shape) -> 
     assert len(set(charged)) == 2, "one for each dialog"
 
 
-@pytest.mark.rfc("24.229-5.4.1.7", "24.229-5.4.1.2.2")
+@pytest.mark.rfc("TS24.229-5.4.1.7", "TS24.229-5.4.1.2.2")
 @by_each_shape
 def test_an_agent_who_registers_with_digest_is_called_by_the_queue(bench: Bench, shape: Shape) -> None:
     core = Core(bench, shape)
@@ -90,7 +90,7 @@ def test_an_agent_who_registers_with_digest_is_called_by_the_queue(bench: Bench,
     core.engine.wait_for_agent("1001", "logged_out")
 
 
-@pytest.mark.rfc("24.229-5.2.6.3.3", "24.229-5.2.10.4", "5031-4.2")
+@pytest.mark.rfc("TS24.229-5.2.6.3.3", "TS24.229-5.2.10.4", "5031-4.2")
 @by_each_shape
 def test_who_is_not_registered_is_refused_unless_it_is_an_emergency(bench: Bench, shape: Shape) -> None:
     core = Core(bench, shape)
@@ -102,7 +102,7 @@ def test_who_is_not_registered_is_refused_unless_it_is_an_emergency(bench: Bench
     assert re.search("<type>emergency</type>", answer)
 
 
-@pytest.mark.rfc("24.229-5.4.1.5")
+@pytest.mark.rfc("TS24.229-5.4.1.5")
 @by_each_shape
 def test_an_operator_takes_a_handset_off_the_network(bench: Bench, shape: Shape) -> None:
     core = Core(bench, shape)
@@ -172,7 +172,7 @@ def test_who_is_no_subscriber_any_more_is_taken_off_the_network(bench: Bench, sh
     stays.register()
 
 
-@pytest.mark.rfc("24.229-5.2.2")
+@pytest.mark.rfc("TS24.229-5.2.2")
 @pytest.mark.parametrize("shape", ["processes", "together"])
 def test_registrations_outlive_a_restart_of_the_s_cscf(bench: Bench, shape: Shape) -> None:
     core = Core(bench, shape)

@@ -10,7 +10,7 @@ from tests.peers.conftest import Bench
 from tests.peers.kit import Server, wait_until
 from tests.peers.kit.ims import DOMAIN, NUMBERS, Core, Handset
 
-pytestmark = [pytest.mark.peer("sipp"), pytest.mark.rfc("24.229-5.2.3", "24.229-5.4.1.5")]
+pytestmark = [pytest.mark.peer("sipp"), pytest.mark.rfc("TS24.229-5.2.3", "TS24.229-5.4.1.5")]
 
 
 def shows(server: Server, name: str, value: float) -> None:

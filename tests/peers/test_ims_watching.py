@@ -11,7 +11,7 @@ from tests.peers.kit.ims import DOMAIN, NUMBERS, SHAPES, Core, Handset, Shape
 pytestmark = pytest.mark.peer("sipp")
 
 
-@pytest.mark.rfc("24.229-5.1.1.3", "24.229-5.4.2.1.1", "24.229-5.4.2.1.2", "3680-5.1")
+@pytest.mark.rfc("TS24.229-5.1.1.3", "TS24.229-5.4.2.1.1", "TS24.229-5.4.2.1.2", "3680-5.1")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_handset_is_told_of_its_own_registration_until_it_leaves(bench: Bench, shape: Shape) -> None:
     core = Core(bench, shape)

@@ -44,7 +44,7 @@ class Behind:
 
 
 @has_ims_modules
-@pytest.mark.rfc("24.229-5.4.1.2", "3327-5.3", "3608-5")
+@pytest.mark.rfc("TS24.229-5.4.1.2", "3327-5.3", "3608-5")
 def test_its_p_cscf_in_front_of_our_s_cscf(bench: Bench) -> None:
     behind = Behind(bench)
     caller, callee = Handset(behind.core, 1), Handset(behind.core, 2)
@@ -63,7 +63,7 @@ def test_its_p_cscf_in_front_of_our_s_cscf(bench: Bench) -> None:
     assert kinds == ["initial", "initial", "de"]
 
 
-@pytest.mark.rfc("24.229-5.2.2", "24.229-5.2.6.3", "24.229-5.2.6.4", "3327-5.1", "3608-6.2")
+@pytest.mark.rfc("TS24.229-5.2.2", "TS24.229-5.2.6.3", "TS24.229-5.2.6.4", "3327-5.1", "3608-6.2")
 def test_our_p_cscf_in_front_of_its_registrar(bench: Bench) -> None:
     theirs = kamailio(bench, SCSCF, {})
     next_hop = "sip:{}:{}".format(*theirs.address)

@@ -92,7 +92,7 @@ class Handset:
                 return message
 
 
-@pytest.mark.rfc("24.229-5.2.3", "24.229-5.2.5.2", "24.229-5.4.1.5", "24.229-5.4.2.1.2", "3680-5.1")
+@pytest.mark.rfc("TS24.229-5.2.3", "TS24.229-5.2.5.2", "TS24.229-5.4.1.5", "TS24.229-5.4.2.1.2", "3680-5.1")
 async def test_kamailio_forgets_a_handset_that_the_network_has_taken_off(bench: Bench) -> None:
     port = bench.port()
     tables = bench.directory / "tables"

@@ -96,7 +96,7 @@ def dial(bench: Bench, server: Server, scenario: str = "call_preconditions", **o
     return bench.each_way(scenario, server, **{"keys": keys, **options})
 
 
-@pytest.mark.rfc("3312-6", "3312-7", "3312-11", "24.229-6.1.3")
+@pytest.mark.rfc("3312-6", "3312-7", "3312-11", "TS24.229-6.1.3")
 def test_a_handset_calls_the_queue_and_the_agent_rings_when_it_can_talk(bench: Bench) -> None:
     server, agents = bench.serve_each_way()
     phones = bench.each_way("agent", port=agents, keys={"caller": "agent"}, options=["-trace_msg"])
@@ -172,7 +172,7 @@ def test_a_handset_gives_up_before_it_has_a_bearer(bench: Bench) -> None:
 by_shape = pytest.mark.parametrize("shape", ["hops", "together"])
 
 
-@pytest.mark.rfc("3312-13.2", "24.229-5.2.6.3", "24.229-5.4.3.2")
+@pytest.mark.rfc("3312-13.2", "TS24.229-5.2.6.3", "TS24.229-5.4.3.2")
 @by_shape
 def test_two_handsets_reserve_first_through_the_core(bench: Bench, shape: Shape) -> None:
     core = Core(bench, shape)
@@ -187,7 +187,7 @@ def test_two_handsets_reserve_first_through_the_core(bench: Bench, shape: Shape)
     assert_heard_alike(call, phone)
 
 
-@pytest.mark.rfc("3312-6", "24.229-5.7.1", "24.229-6.1.3")
+@pytest.mark.rfc("3312-6", "TS24.229-5.7.1", "TS24.229-6.1.3")
 @by_shape
 def test_a_handset_of_the_core_calls_the_hotline(bench: Bench, shape: Shape) -> None:
     core = Core(bench, shape)

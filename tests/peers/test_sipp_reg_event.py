@@ -80,7 +80,7 @@ def told(sipp: Sipp, way: str) -> list[list[str]]:
     return [[f"{each.get('state')} {each[0].get('state')} {each[0].get('event')}" for each in one] for one in documents]
 
 
-@pytest.mark.rfc("24.229-5.4.2.1.1", "24.229-5.4.2.1.2", "3680-4.7", "3680-5.1")
+@pytest.mark.rfc("TS24.229-5.4.2.1.1", "TS24.229-5.4.2.1.2", "3680-4.7", "3680-5.1")
 async def test_sipp_registers_watches_its_registration_and_leaves(bench: Bench) -> None:
     async with running(bench) as (host, port):
         phones = come(bench, port, "subscribe_reg")
@@ -95,7 +95,7 @@ async def test_sipp_registers_watches_its_registration_and_leaves(bench: Bench) 
         assert host.home.registrations.counts == {"initial": len(WAYS), "re": len(WAYS), "de": len(WAYS)}
 
 
-@pytest.mark.rfc("24.229-5.4.1.5", "24.229-5.4.2.1.2")
+@pytest.mark.rfc("TS24.229-5.4.1.5", "TS24.229-5.4.2.1.2")
 async def test_sipp_is_taken_off_by_the_network(bench: Bench) -> None:
     async with running(bench) as (host, port):
         phones = come(bench, port, "subscribe_reg_off")

@@ -37,7 +37,7 @@ more = st.builds(
 contacts = st.builds(lambda uri, rest: f"<{uri}>{rest}", uris, st.sampled_from(["", ";expires=0", ";reg-id=1"])) | odd
 
 
-@pytest.mark.rfc("24.229-5.4.1.2.1")
+@pytest.mark.rfc("TS24.229-5.4.1.2.1")
 @given(
     to=st.builds("<{}>".format, uris) | odd,
     uri=st.sampled_from(["sip:ims.example", "sip:elsewhere", "sip:"]),

@@ -118,7 +118,7 @@ class Scene:
         return self._copies[branch] <= self._lost
 
 
-@pytest.mark.rfc("3680-5.1", "24.229-5.4.2.1.2")
+@pytest.mark.rfc("3680-5.1", "TS24.229-5.4.2.1.2")
 @settings(max_examples=80, deadline=None)
 @given(steps=st.lists(STEPS, max_size=25), lost=st.integers(0, 3))
 def test_the_documents_add_up_to_what_is_registered(steps: list[tuple[object, ...]], lost: int) -> None:

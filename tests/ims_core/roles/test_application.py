@@ -66,7 +66,7 @@ def setting() -> Setting:
     return Setting()
 
 
-@pytest.mark.rfc("24.229-5.7.1.1", "3325-5")
+@pytest.mark.rfc("TS24.229-5.7.1.1", "3325-5")
 def test_a_call_for_a_number_is_served_for_whom_the_s_cscf_names(setting: Setting) -> None:
     asserted = ("P-Asserted-Identity", '"A" <sip:+8613800000001@ims.example>, <tel:+8613800000001>')
     for uri in ("sip:10000@ims.example", "sip:10000@192.0.2.3:5064", "tel:10000"):
@@ -77,7 +77,7 @@ def test_a_call_for_a_number_is_served_for_whom_the_s_cscf_names(setting: Settin
     )
 
 
-@pytest.mark.rfc("24.229-5.7.1.1")
+@pytest.mark.rfc("TS24.229-5.7.1.1")
 def test_nobody_else_is_served(setting: Setting) -> None:
     for method in ("INVITE", "REGISTER"):
         with pytest.raises(Forbidden):
@@ -85,7 +85,7 @@ def test_nobody_else_is_served(setting: Setting) -> None:
     assert not len(setting.location)
 
 
-@pytest.mark.rfc("24.229-5.7.3")
+@pytest.mark.rfc("TS24.229-5.7.3")
 def test_what_is_for_somebody_else_goes_back_where_the_route_says(setting: Setting) -> None:
     route = "<sip:192.0.2.3:5064;lr>, <sip:token@192.0.2.2:5062;lr>"
     decision = setting.route("INVITE", "sip:bob@ims.example", ("Route", route))
@@ -102,7 +102,7 @@ def test_it_answers_a_ping_of_anybody_itself(setting: Setting) -> None:
     assert setting.route("OPTIONS", "sip:192.0.2.3:5064", came_from=("203.0.113.9", 5060)) == ToService(HERE)
 
 
-@pytest.mark.rfc("24.229-5.4.1.7")
+@pytest.mark.rfc("TS24.229-5.4.1.7")
 def test_a_third_party_registration_says_who_is_there_and_how_he_is_called(setting: Setting) -> None:
     assert setting.register("600").get("Expires") == "600"
     (binding,) = setting.location.bindings(AGENT)

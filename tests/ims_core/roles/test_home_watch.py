@@ -36,7 +36,7 @@ def subscribes(hops: Hops) -> list[Request]:
     return [request for request in hops.received(SCSCF, of=PCSCF) if request.method == "SUBSCRIBE"]
 
 
-@rfc("24.229-5.2.3", "3680-4.4")
+@rfc("TS24.229-5.2.3", "3680-4.4")
 def test_a_registered_set_is_subscribed_to_once_as_the_p_cscf() -> None:
     hops = Hops(watches=True)
     phone = hops.handset("alice")
@@ -54,7 +54,7 @@ def test_a_registered_set_is_subscribed_to_once_as_the_p_cscf() -> None:
     assert watching(hops) == len(hops.notifier) == 1
 
 
-@rfc("24.229-5.2.3", "24.229-5.2.5.2", "3680-5.1")
+@rfc("TS24.229-5.2.3", "TS24.229-5.2.5.2", "3680-5.1")
 @pytest.mark.parametrize("reason", [Removal.DEACTIVATED, Removal.REJECTED, Removal.PROBATION, Removal.EXPIRED])
 def test_whom_the_home_takes_off_is_refused_at_the_first_hop(reason: Removal) -> None:
     hops = Hops(watches=True)
@@ -71,7 +71,7 @@ def test_whom_the_home_takes_off_is_refused_at_the_first_hop(reason: Removal) ->
     assert watching(hops) == 2, "who registers anew is watched anew"
 
 
-@rfc("24.229-5.2.3")
+@rfc("TS24.229-5.2.3")
 def test_a_call_under_way_outlives_its_handsets_registration() -> None:
     hops = Hops(watches=True)
     alice, bob = hops.handset("alice"), hops.handset("bob")
@@ -88,7 +88,7 @@ def test_a_call_under_way_outlives_its_handsets_registration() -> None:
     assert 200 in bob.statuses
 
 
-@rfc("24.229-5.2.3")
+@rfc("TS24.229-5.2.3")
 def test_nothing_is_left_of_the_watch_when_the_last_contact_has_gone() -> None:
     hops = Hops(watches=True)
     phone = hops.handset("alice")
@@ -157,7 +157,7 @@ class Told(Edge):
         return told._replace(**changes)  # type: ignore[arg-type]
 
 
-@rfc("3680-5.1", "24.229-5.2.5.2")
+@rfc("3680-5.1", "TS24.229-5.2.5.2")
 @pytest.mark.parametrize("event", ["deactivated", "probation", "rejected", "expired", "unregistered"])
 def test_only_the_contact_that_is_told_of_is_taken_off(event: str) -> None:
     edge = Told()
@@ -218,7 +218,7 @@ def test_of_two_flows_with_one_contact_only_the_one_told_of_goes() -> None:
     assert sorted(binding.reg_id for binding in edge.location) == [0, 2]
 
 
-@rfc("24.229-5.4.1.6", "3680-5.1")
+@rfc("TS24.229-5.4.1.6", "3680-5.1")
 def test_a_registration_that_is_shortened_ends_sooner() -> None:
     edge = Told()
     handset = edge.handset("ue1")

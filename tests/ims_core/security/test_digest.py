@@ -180,7 +180,7 @@ def test_a_nonce_of_somebody_else_is_stale(nonce: str) -> None:
     assert authenticator().verify("REGISTER", URI, [answer(challenge)], 0.0).outcome is Outcome.STALE
 
 
-@rfc("24.229-5.1.1.2.3")
+@rfc("TS24.229-5.1.1.2.3")
 def test_credentials_without_a_nonce_only_name_the_user() -> None:
     challenge = 'Digest realm="ims.example", nonce="", qop="auth"'
     assert authenticator().verify("REGISTER", URI, [answer(challenge)], 0.0).outcome is Outcome.MISSING

@@ -61,7 +61,7 @@ def test_nobody_registered_is_a_document_as_well() -> None:
     assert (registration.get("state"), len(registration)) == ("init", 0)
 
 
-@pytest.mark.rfc("24.229-5.4.2.1.2", "24.229-7.10.2")
+@pytest.mark.rfc("TS24.229-5.4.2.1.2", "TS24.229-7.10.2")
 def test_a_wildcarded_identity_stands_in_a_namespace_of_its_own() -> None:
     state = RegistrationState("r1", "sip:desk-0@ims.example", "active", (CONTACT,), "sip:desk-!.*!@ims.example")
     (registration,) = read(write_reg_info(0, [state], full=True))
