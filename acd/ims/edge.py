@@ -17,7 +17,6 @@ from ims_core.roles.home_watch import HomeWatch
 from ims_core.roles.icid import Icids
 from ims_core.roles.pcscf_hop import PcscfHop
 from ims_core.roles.secagree import SecurityAgreement
-from ims_core.subscribers.identities import canonical
 
 if TYPE_CHECKING:
     from acd.config import Config
@@ -123,11 +122,6 @@ def leads_to_handset(place: Place) -> Callable[[Request], bool]:
         return place.location.binding_at(target) is not None
 
     return leads
-
-
-def asserted_identity(asserted: str) -> str:
-    """Return the canonical identity of a name-addr that the first hop asserts; empty for none."""
-    return canonical(parse_name_addr(asserted).uri) if asserted else ""
 
 
 def _agreement(config: Config, host: str) -> SecurityAgreement:

@@ -52,16 +52,14 @@ FORGOTTEN: Final = Kept(None)  # or nothing to be remembered
 class Admitted(NamedTuple):
     """A request of a handset as the network may believe it.
 
-    ``asserted`` is the identity that it is from, a name-addr, ``public`` its canonical form and ``identity`` its user
-    or number. ``companion`` is to go along with it; ``handset`` tells by which way it is to go on.
+    ``asserted`` is the identity that it is from, a name-addr, and ``public`` its canonical form. ``companion`` is to go
+    along with it; ``handset`` tells by which way it is to go on.
     """
 
     request: Request
-    identity: str
     asserted: str
     companion: Companion
     handset: Handset
-    is_user: bool = True
 
     @property
     def public(self) -> str:
@@ -118,7 +116,7 @@ class FirstHop:
             raise Forbidden("No identity to call with")
         copy = request.copy()
         self.admit(copy, asserted)
-        return Admitted(copy, parse_name_addr(asserted).uri.user, asserted, self.back(copy), handset)
+        return Admitted(copy, asserted, self.back(copy), handset)
 
     def asserted(self, request: Request, handset: Handset) -> str:
         """Return the identity that is asserted of a handset: the one it prefers, if it is its own (5.2.6.3.1)."""

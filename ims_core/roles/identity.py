@@ -112,15 +112,3 @@ def assert_identity(message: Message, value: str) -> None:
         message.set(ASSERTED, value)
     elif "p-asserted-identity" in message.keys:
         message.remove(ASSERTED)
-
-
-def policed(request: Request, value: str) -> Request:
-    """Return ``request`` as the network may believe it: from ``value``, a name-addr, or from nobody known.
-
-    What says nothing of identities and has none to be asserted is returned as it is.
-    """
-    if not value and "p-asserted-identity" not in request.keys and "p-preferred-identity" not in request.keys:
-        return request
-    copy = request.copy()
-    assert_identity(copy, value)
-    return copy
