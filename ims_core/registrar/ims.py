@@ -85,7 +85,7 @@ class ImsEnrolment:
         private, aor = subscriber.private, default.uri
         authenticator = self._authenticators[type(subscriber.credentials)]
         held = [binding for binding in self._identities.location.bindings(aor) if binding.private == private]
-        is_proven = self._is_protected(request, flow, held) and self._is_known(request, aor, private)
+        is_proven = bool(held) and self._is_protected(request, flow, held) and self._is_known(request, aor, private)
         return Registrant(
             aor,
             None if is_proven else authenticator,
@@ -122,7 +122,7 @@ class ImsEnrolment:
             instance = contact.params.get("+sip.instance", "")
             if location.match(aor, contact_uri(contact), instance, registration_id(contact), private) is None:
                 return False
-        return any(binding.private == private for binding in location.bindings(aor))
+        return True
 
 
 def associated(implicit: ImplicitSet) -> str:
