@@ -14,6 +14,8 @@ from ims_core.profiles.model import SessionCase
 from ims_core.transactions.endpoint import Event, RequestReceived
 from tests.ims_core.roles.test_together import Lab
 from tests.kit import NODE_ADDRESS
+from tests.kit.edge import HOME, Edge
+from tests.kit.edge import PCSCF as EDGE
 from tests.kit.hops import HOTLINE, PCSCF, SCSCF, SERVER, TRUNK, Hops
 from tests.kit.isc import ALICE, ALICE_TEL, BOB, criterion
 from tests.kit.messages import request_bytes, response_bytes
@@ -26,7 +28,7 @@ NAMES = (
     "P-Charging-Vector", "P-Access-Network-Info", "P-Associated-URI", "P-Called-Party-ID", "P-Profile-Key", "Privacy",
     "Remote-Party-ID", "History-Info", "Security-Client", "Security-Verify", "Require", "Proxy-Require", "Supported",
     "Contact", "Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards", "Max-Breadth", "Expires", "Event",
-    "Authorization", "Session-Expires", "Timestamp", "Reason", "Subject",
+    "Authorization", "WWW-Authenticate", "Flow-Timer", "Session-Expires", "Timestamp", "Reason", "Subject",
 )  # fmt: skip
 PIECES = (
     "sip:alice@ims.example", "sip:bob@ims.example", "tel:+8613800000001", "<sip:bob@ims.example>", "mailto:x@y",
@@ -201,3 +203,25 @@ def test_all_roles_in_one_process_believe_no_more_than_hops(
             assert set(packet.message.values("P-Asserted-Identity")) <= {f"<{ALICE}>", f"<{ALICE_TEL}>"}
     assert lab.node.endpoint.transactions() == {"client": 0, "server": 0}
     assert not lab.node.proxy.active
+
+
+@rfc("TS24.229-5.2.2.1")
+@settings(max_examples=200)
+@given(
+    statuses=st.lists(st.sampled_from((100, 200, 401, 403, 407, 423, 503)), min_size=1, max_size=2),
+    headers=st.lists(header_fields, min_size=2, max_size=2),
+    contact=st.sampled_from(("", "*")),
+)
+def test_a_p_cscf_outlives_whatever_its_core_answers_to_a_register(
+    statuses: list[int], headers: list[list[tuple[str, str]]], contact: str
+) -> None:
+    edge = Edge()
+    handset = edge.handset()
+    handset.ask("REGISTER", f"sip:{HOME}", contact=contact or handset.contact, headers=[("Expires", "0")])
+    request = edge.at_core()
+    for status, more in zip(statuses, headers, strict=False):
+        flow = Flow("UDP", EDGE, edge.core.address)
+        edge.node.receive(response_bytes(request, status, headers=more), flow)
+    edge.network.run(100.0)
+    assert edge.node.endpoint.transactions() == {"client": 0, "server": 0}
+    assert len(edge.location) <= 1
