@@ -108,14 +108,14 @@ def _core(directory: Path, environment: Environment, *, apart: bool) -> Iterator
 
 
 def _configuration(ports: list[int], *, apart: bool) -> str:
-    """Return the configuration as it is shipped, but for its ports, its domain, and further subscribers."""
+    """Return the configuration as it is shipped, but for ports, domain, more subscribers, and nobody turned away."""
     text = _SHIPPED.read_text().replace(_shipped()["server"]["domain"], DOMAIN).replace('format = "console"', "")
     if not apart:
         for hop, port in zip(("pcscf", "scscf"), _PORTS[:2], strict=True):
             text = text.replace(f"[ims.{hop}]\nlisten = {_LISTENERS.format(port)}\n", "")
     for shipped_port, port in zip(_PORTS, ports, strict=True):
         text = text.replace(f"127.0.0.1:{shipped_port}", f"{LOOPBACK}:{port}")
-    unlimited = "[protection]\nenabled = false"
+    unlimited = "[protection]\nenabled = false\n\n[overload]\nenabled = false"
     return "\n\n".join([text, unlimited, *(usim.table for usim in USIMS)])
 
 
