@@ -74,7 +74,7 @@ class Serving:
         self.subscribers = subscribers
         self._in_process = in_process
         domain = config.server.domain
-        trusts = neighbours.knows
+        trusts = self._trusts = neighbours.knows
         self.identities = Identities(subscribers, place.location)
         self.registrations = Registrations(self.identities, place.clock)
         self.registrations.listeners.append(_log_registration)
@@ -121,7 +121,7 @@ class Serving:
     @property
     def router(self) -> Icscf:
         """What decides about requests where this is a hop of its own."""
-        return Icscf(self.registrar, self.scscf)
+        return Icscf(self.registrar, self.scscf, self._trusts)
 
     def profile_of(self, name: str) -> ServiceProfile | None:
         """Return a service profile of the configuration of now."""

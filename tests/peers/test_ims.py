@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from tests.peers.conftest import Bench
-from tests.peers.kit.ims import DOMAIN, NUMBERS, SHAPES, Core, Handset, Phone, Shape
+from tests.peers.kit.ims import DOMAIN, NUMBERS, SHAPES, SHIPPED, Core, Handset, Phone, Shape
 from tests.peers.kit.process import wait_until
 from tests.peers.test_kamailio_neighbour import lines
 
@@ -126,30 +126,39 @@ def test_an_operator_takes_a_handset_off_the_network(bench: Bench, shape: Shape)
     assert (status, answer["detail"]) == (400, "'nonsense' is no SIP or tel URI")
 
 
-@pytest.mark.rfc("TS24.229-5.4.1.2.1A", "TS24.229-7.2A.1", "TS24.229-5.2.2")
-def test_the_keys_of_a_challenge_go_to_a_p_cscf_and_no_further(bench: Bench) -> None:
+@pytest.mark.rfc("TS24.229-5.3.1.2", "TS24.229-5.4.1.2.1A", "TS24.229-7.2A.1", "TS24.229-5.2.2")
+def test_the_keys_of_a_challenge_go_to_a_p_cscf_and_nobody_else_is_challenged(bench: Bench) -> None:
+    place = "127.0.0.1", bench.port()
+    behind = Core(bench, "hops", **{"ims.run": ["scscf", "as"], "ims.pcscf.uri": "sip:{}:{}".format(*place)})
+    challenge = answer_to_register(place, behind.scscf_port)
+    assert challenge.startswith("SIP/2.0 401 ")
+    assert re.search(', ik="[0-9a-f]{32}", ck="[0-9a-f]{32}"', challenge)
+    for stranger in (("127.0.0.1", 0), ("127.0.0.2", 0)):
+        assert answer_to_register(stranger, behind.scscf_port).startswith("SIP/2.0 403 ")
+
+
+@pytest.mark.rfc("TS24.229-5.2.2")
+def test_the_keys_of_a_challenge_do_not_reach_a_handset(bench: Bench) -> None:
     core = Core(bench, "hops")
-    handset = Handset(core, 1)
-    identity = f"<sip:{NUMBERS[0]}@{DOMAIN}>"
+    challenge = answer_to_register(("127.0.0.1", 0), core.address[1])
+    assert challenge.startswith("SIP/2.0 401 ")
+    assert "AKAv1-MD5" in challenge
+    assert not re.search("[ci]k=", challenge)
+
+
+def answer_to_register(place: tuple[str, int], port: int) -> str:
+    """What a hop says to the first REGISTER of a handset, as it is sent from a place."""
+    identity, private = f"<sip:{NUMBERS[0]}@{DOMAIN}>", SHIPPED["subscribers"][0]["private"]
     register = "\r\n".join([
         f"REGISTER sip:{DOMAIN} SIP/2.0", "Via: SIP/2.0/UDP 127.0.0.1:9;rport;branch=z9hG4bK1", "Max-Forwards: 70",
         f"From: {identity};tag=1", f"To: {identity}", "Call-ID: 1", "CSeq: 1 REGISTER",
-        f'Authorization: Digest username="{handset.private}", realm="{DOMAIN}", nonce="", response=""', "", "",
+        f'Authorization: Digest username="{private}", realm="{DOMAIN}", nonce="", response=""', "", "",
     ])  # fmt: skip
-
-    def challenge(host: str, port: int) -> str:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
-            phone.settimeout(10)
-            phone.bind((host, 0))
-            phone.sendto(register.encode(), ("127.0.0.1", port))
-            answer = phone.recv(4096).decode()
-        assert answer.startswith("SIP/2.0 401 ")
-        return ", ".join(lines(answer, "WWW-Authenticate"))
-
-    assert re.search(', ik="[0-9a-f]{32}", ck="[0-9a-f]{32}"', challenge("127.0.0.1", core.scscf_port))
-    for through in (challenge("127.0.0.2", core.scscf_port), challenge("127.0.0.1", core.address[1])):
-        assert "AKAv1-MD5" in through
-        assert not re.search("[ci]k=", through)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+        phone.settimeout(10)
+        phone.bind(place)
+        phone.sendto(register.encode(), ("127.0.0.1", port))
+        return phone.recv(4096).decode()
 
 
 @pytest.mark.rfc("TS24.229-5.4.1.5", "TS29.228-6.1.3")
