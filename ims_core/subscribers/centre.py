@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ class AuthenticationCentre:
         return self._sequence.resynchronise(private, sqn_ms, now)
 
 
-class HasKeys:
+class HasKeys(ABC):
     """What a source of ``Subscribers`` says of vectors, when it has the keys itself."""
 
     def __init__(self, centre: AuthenticationCentre) -> None:
@@ -79,8 +80,9 @@ class HasKeys:
         keys = self._keys(private)
         return keys is not None and self._centre.resynchronise(private, keys, rand, auts, now)
 
+    @abstractmethod
     def _keys(self, private: str) -> Aka | None:
-        raise NotImplementedError
+        """Return the keys of a subscriber, None for who has none here."""
 
 
 def make_vector(aka: Aka, rand: bytes, sqn: bytes) -> Vector:
