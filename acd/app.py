@@ -54,8 +54,8 @@ from ims_core.flow import format_address
 from ims_core.transport.stack import Stack
 from ims_core.transport.tls import Tls, TlsError
 from media.api import MediaUnavailable
+from media.builtin.supervisor import MediaSupervisor
 from media.settings import MediaSettings
-from media.supervisor import MediaSupervisor
 
 if TYPE_CHECKING:
     from litestar.handlers import HTTPRouteHandler

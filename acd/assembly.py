@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from acd.store import CdrStore
     from acd.uploader import Uploader
     from ims_core.transport.stack import Stack
-    from media.supervisor import MediaSupervisor
+    from media.builtin.supervisor import MediaSupervisor
 
 log = structlog.get_logger()
 

@@ -24,7 +24,7 @@ from acd.policy import Route, route_for, route_of
 from acd.profiles import Found, Source
 from acd.talktime import talk
 from ims_core.errors import Forbidden, SipError
-from media.numbers import say_agent, say_position, say_wait
+from media.playing.numbers import say_agent, say_position, say_wait
 
 if TYPE_CHECKING:
     from acd.call import Call, Service

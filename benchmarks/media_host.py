@@ -18,9 +18,9 @@ import uvloop
 from benchmarks.processes import RTP_PORTS
 from benchmarks.targets import audio_port, sdp
 from media.api import MediaEvent
-from media.client import WorkerLeg
+from media.builtin.client import WorkerLeg
+from media.builtin.supervisor import MediaSupervisor
 from media.settings import MediaSettings
-from media.supervisor import MediaSupervisor
 
 SETTINGS = MediaSettings(port_min=RTP_PORTS.start, port_max=RTP_PORTS.stop - 1, rtp_timeout_seconds=0)
 

@@ -1,7 +1,7 @@
 """What a call leg may ask of the media side, and what it is told.
 
 SDP crosses this interface as text and times as milliseconds. A backend is any object satisfying `Media`:
-`media.supervisor.MediaSupervisor` runs the built-in RTP workers, `media.testing.FakeMedia` does no I/O at all.
+`media.builtin.supervisor.MediaSupervisor` runs the built-in RTP workers, `media.testing.FakeMedia` does no I/O at all.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from media.preconditions import Preconditions
+    from media.sdp.preconditions import Preconditions
 
 
 class MediaError(Exception):

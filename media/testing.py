@@ -19,8 +19,8 @@ from media.api import (
     PlayFinished,
     RtpTimeout,
 )
-from media.negotiation import Negotiation
-from media.preconditions import Preconditions
+from media.sdp.negotiation import Negotiation
+from media.sdp.preconditions import Preconditions
 
 FIRST_PORT = 40_000
 

@@ -22,8 +22,8 @@ from acd.demo.talker import Talker
 from ims_core.flow import Address, format_address
 from ims_core.ids import Ids
 from ims_core.transactions.endpoint import Endpoint
-from media.g711 import PCMA, PCMU, encode
-from media.prompts import FRAME_MS, read_wav
+from media.codecs.g711 import PCMA, PCMU, encode
+from media.playing.prompts import FRAME_MS, read_wav
 
 HOST = "127.0.0.1"
 PASSWORD = "IMS_ACD_PHONE_PASSWORD"  # noqa: S105 - the name of a variable

@@ -23,14 +23,14 @@ from ims_core.transactions.endpoint import (
 from ims_core.ua.session_events import Answered, Ended, Rejected, Reoffered, SessionEvent
 from ims_core.ua.useragent import UserAgent
 from media.api import NotAcceptable
-from media.negotiation import Negotiation
+from media.sdp.negotiation import Negotiation
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Response
     from ims_core.transactions.machines import ServerTransaction
     from ims_core.ua.incoming import IncomingCall
     from ims_core.ua.session import Session
-    from media.stream import Stream
+    from media.rtp.stream import Stream
 
 EXPIRES = 600
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 
-from media.dtmf import DIGITS
-from media.prompts import FRAME_SAMPLES
-from media.rtp import HEADER, MARKER, PLAIN
-from media.stream import Stream
+from media.playing.prompts import FRAME_SAMPLES
+from media.rtp.events import DIGITS
+from media.rtp.packet import HEADER, MARKER, PLAIN
+from media.rtp.stream import Stream
 
 KEY_PACKETS = 6
 END_PACKETS = 3  # RFC 4733 2.5.1.4: the last packet "SHOULD be sent a total of three times"

@@ -12,9 +12,9 @@ from acd.demo.performance import main
 from acd.demo.screen import table
 from acd.demo.story import AGENTS, CALLERS, fault
 from acd.demo.talker import KEY_PACKETS, Talker
-from media.dtmf import DigitReceiver
-from media.rtp import HEADER, HEADER_SIZE, MARKER
-from media.stream import Stream
+from media.rtp.events import DigitReceiver
+from media.rtp.packet import HEADER, HEADER_SIZE, MARKER
+from media.rtp.stream import Stream
 
 START = datetime(2025, 3, 1, 12, tzinfo=UTC)
 VOICE = Quality(codec="PCMU", packets=400, mos=4.41, basis="G.107")

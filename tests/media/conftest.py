@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from media import control
 from media.api import MediaCounters
+from media.rtp.stream import EVENTS, Stream
 from media.settings import MediaSettings
-from media.stream import EVENTS, Stream
-from media.worker import Worker
+from media.worker import control
+from media.worker.process import Worker
 
 BOUND = 5.0
 
@@ -180,6 +180,6 @@ async def bench(ports: Any, prompt_directory: Path) -> AsyncIterator[Bench]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The worker's time, in seconds, in a list of one: it moves when a test moves it."""
     now = [1000.0]
-    for module in ("media.session", "media.worker"):
+    for module in ("media.worker.session", "media.worker.process"):
         monkeypatch.setattr(f"{module}._monotonic", lambda: now[0])
     return now

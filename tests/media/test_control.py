@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media import control
 from media.api import LegReport, MediaCounters
 from media.settings import MediaSettings
+from media.worker import control
 
 from .conftest import stream
 

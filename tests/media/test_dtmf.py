@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.dtmf import DIGITS, DigitReceiver
+from media.rtp.events import DIGITS, DigitReceiver
 
 Packet = tuple[bytes, int, bool]
 

@@ -1,6 +1,6 @@
 """G.711 companding and transcoding by table."""
 
-from media.g711 import PCMA, PCMU, SILENCE, TRANSCODE, decode, encode
+from media.codecs.g711 import PCMA, PCMU, SILENCE, TRANSCODE, decode, encode
 
 
 def test_silence_is_silent() -> None:

@@ -3,9 +3,9 @@
 import pytest
 
 from media.api import NotAcceptable
-from media.negotiation import Negotiation
-from media.sdp import MediaDescription, parse
-from media.stream import Stream
+from media.rtp.stream import Stream
+from media.sdp.description import MediaDescription, parse
+from media.sdp.negotiation import Negotiation
 
 
 def sdp(*media: str, session: str = "", address: str = "192.0.2.7") -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from media.numbers import LANGUAGES, say_agent, say_digits, say_number, say_position, say_wait
+from media.playing.numbers import LANGUAGES, say_agent, say_digits, say_number, say_position, say_wait
 
 TEXTS = tomllib.loads((Path(__file__).parents[2] / "media/prompts/texts.toml").read_text(encoding="utf-8"))
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from media.g711 import PCMA, PCMU, encode
-from media.prompts import Playlist, Prompt, PromptCache, PromptError
+from media.codecs.g711 import PCMA, PCMU, encode
+from media.playing.prompts import Playlist, Prompt, PromptCache, PromptError
 
 from .conftest import write_wav
 

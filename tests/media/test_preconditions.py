@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.api import CannotReserve, NotAcceptable, ReservationFailed
-from media.negotiation import Negotiation
-from media.preconditions import read_peers
-from media.sdp import MalformedSdp, MediaDescription, parse
+from media.sdp.description import MalformedSdp, MediaDescription, parse
+from media.sdp.negotiation import Negotiation
+from media.sdp.preconditions import read_peers
 
 HANDSET = ("curr:qos local none", "curr:qos remote none", "des:qos mandatory local sendrecv")
 ALSO_REMOTE = "des:qos mandatory remote sendrecv"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from media.quality import Impairment, delay_impairment, loss_impairment, mos, r_factor, rate
+from media.rtp.quality import Impairment, delay_impairment, loss_impairment, mos, r_factor, rate
 
 
 def test_the_default_rating_maps_to_4_41() -> None:

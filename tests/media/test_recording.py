@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from media.g711 import PCMA, PCMU, encode
-from media.recording import HOLD_BACK, Recording, RecordingWriter, StereoTimeline, wav_header
+from media.codecs.g711 import PCMA, PCMU, encode
+from media.recording.recorder import HOLD_BACK, Recording, RecordingWriter, StereoTimeline, wav_header
 
 LOUD = {law: encode((8031).to_bytes(2, "little", signed=True), law) for law in (PCMU, PCMA)}
 PACKET = LOUD[PCMU] * 160

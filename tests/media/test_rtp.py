@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.rtp import HEADER, MARKER, Reception, Sender, payload_range
+from media.rtp.packet import HEADER, MARKER, Reception, Sender, payload_range
 
 
 def receive(reception: Reception, sequences: list[int], ssrc: int = 7) -> None:

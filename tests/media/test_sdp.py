@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media import sdp
 from media.api import MediaError, NotAcceptable
-from media.negotiation import Negotiation
-from media.sdp import MalformedSdp, parse
+from media.sdp import description as sdp
+from media.sdp.description import MalformedSdp, parse
+from media.sdp.negotiation import Negotiation
 
 LINPHONE = (
     "v=0\r\n"

@@ -19,9 +19,9 @@ from media.api import (
     NotAcceptable,
     PlayFinished,
 )
-from media.sdp import parse
+from media.builtin.supervisor import MediaSupervisor
+from media.sdp.description import parse
 from media.settings import MediaSettings
-from media.supervisor import MediaSupervisor
 from media.testing import FakeMedia
 
 from .conftest import Phone, until
@@ -221,8 +221,8 @@ async def test_a_dead_worker_loses_its_legs_cleanly_and_is_replaced(media: Media
 async def test_a_worker_that_hangs_is_killed_and_replaced(
     media: MediaSupervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media.supervisor.SILENT_SECONDS", 1.5)
-    monkeypatch.setattr("media.supervisor.STOP_SECONDS", 0.05)
+    monkeypatch.setattr("media.builtin.supervisor.SILENT_SECONDS", 1.5)
+    monkeypatch.setattr("media.builtin.supervisor.STOP_SECONDS", 0.05)
     events: list[MediaEvent] = []
     await media.open("a", events.append)
     (pid,) = media.worker_pids()
@@ -266,7 +266,7 @@ async def test_a_worker_outlives_no_engine(ports: Any) -> None:
     program = (
         "import asyncio, os\n"
         "from media.settings import MediaSettings\n"
-        "from media.supervisor import MediaSupervisor\n"
+        "from media.builtin.supervisor import MediaSupervisor\n"
         "async def main():\n"
         f"    media = MediaSupervisor(MediaSettings(port_min={first}, port_max={first + 3}, prompt_directories=()))\n"
         "    await media.start()\n"
@@ -292,7 +292,7 @@ async def test_an_address_that_is_not_ours_is_told_at_the_start(ports: Any, prom
 async def test_a_worker_that_does_not_start_is_told(
     ports: Any, prompt_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media.supervisor.sys.executable", "/bin/false")
+    monkeypatch.setattr("media.builtin.supervisor.sys.executable", "/bin/false")
     media = MediaSupervisor(settings(ports, prompt_directory))
     with pytest.raises(MediaUnavailable):
         await media.start()

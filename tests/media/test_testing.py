@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from media.api import Digit, Lost, Media, MediaEvent, MediaUnavailable, NotAcceptable, PlayFinished, RtpTimeout
-from media.sdp import parse
+from media.sdp.description import parse
 from media.testing import Call, FakeLeg, FakeMedia
 
 OFFER = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"

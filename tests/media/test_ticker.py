@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from media.ticker import MAX_CATCH_UP, Ticker
+from media.worker.ticker import MAX_CATCH_UP, Ticker
 
 
 class Timer:

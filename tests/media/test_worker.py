@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from media import control
-from media.g711 import PCMA, PCMU, TRANSCODE, encode
+from media.codecs.g711 import PCMA, PCMU, TRANSCODE, encode
+from media.worker import control
 
 from .conftest import Bench, Phone, stream, until
 
@@ -476,7 +476,7 @@ async def test_a_bridge_is_recorded_left_and_right(bench: Bench, tmp_path: Path,
 async def test_a_recording_is_playable_while_the_call_lasts(
     bench: Bench, tmp_path: Path, clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media.worker.FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr("media.worker.process.FLUSH_SECONDS", 0.01)
     path = tmp_path / "call.wav"
     (_, first, _), (_, second, _) = bench.leg(), bench.leg()
     bench.handle(control.Bridge(first, second, str(path)))
@@ -651,7 +651,7 @@ async def test_a_port_lost_while_the_peer_moves_ends_the_leg(bench: Bench, monke
         raise OSError(98, "Address already in use")
 
     with monkeypatch.context() as patch:
-        patch.setattr("media.rtpsocket.bind_socket", taken)
+        patch.setattr("media.worker.rtpsocket.bind_socket", taken)
         bench.handle(control.Configure(leg, stream(9)))
     assert [report.leg for report in bench.of(control.Failed)] == [leg]
     bench.handle(control.Configure(leg, stream(a.port)), control.Play(leg, ("tone",), False, False, 1))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from media.api import LegReport
-from media.quality import NOTHING_RECEIVED, rate
-from media.ticker import TICK_SECONDS
+from media.rtp.quality import NOTHING_RECEIVED, rate
+from media.worker.ticker import TICK_SECONDS
 
 if TYPE_CHECKING:
-    from media.rtp import Reception, Sender
+    from media.rtp.packet import Reception, Sender
 
 
 class Account:

@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 
 from media.api import LegReport, MediaCounters
+from media.rtp.stream import Stream
 from media.settings import MediaSettings
-from media.stream import Stream
 
 MAX_FRAME: Final = 4 * 1024 * 1024
 _PREFIX: Final = 4

@@ -7,17 +7,17 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from media.account import Account
 from media.api import Digit, LegReport, Lost, MediaEvent, PlayFinished, RtpTimeout
-from media.dtmf import DigitReceiver
-from media.g711 import TRANSCODE
-from media.poller import Poller
-from media.prompts import FRAME_SAMPLES, Playlist
-from media.recording import Recording
-from media.rtp import CLOCK_RATE, HEADER, HEADER_SIZE, MARKER, PLAIN, Reception, Sender, payload_range
-from media.rtpsocket import LARGEST_PACKET, RtpSocket, packet, view
-from media.stream import EVENTS, Stream
-from media.ticker import Ticker
+from media.codecs.g711 import TRANSCODE
+from media.playing.prompts import FRAME_SAMPLES, Playlist
+from media.recording.recorder import Recording
+from media.rtp.account import Account
+from media.rtp.events import DigitReceiver
+from media.rtp.packet import CLOCK_RATE, HEADER, HEADER_SIZE, MARKER, PLAIN, Reception, Sender, payload_range
+from media.rtp.stream import EVENTS, Stream
+from media.worker.poller import Poller
+from media.worker.rtpsocket import LARGEST_PACKET, RtpSocket, packet, view
+from media.worker.ticker import Ticker
 
 _NOT_RELAYED: Final = [-1] * 256
 TOTALS: Final = (

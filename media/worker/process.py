@@ -1,6 +1,6 @@
-"""The RTP worker process: `python -m media.worker DESCRIPTOR`.
+"""The RTP worker process: `python -m media.worker.process DESCRIPTOR`.
 
-DESCRIPTOR is an inherited unix stream socket on which commands come and reports go (`media.control`). The worker
+DESCRIPTOR is an inherited unix stream socket on which commands come and reports go (`media.worker.control`). The worker
 ends when that connection does, never before: signals meant for the engine are ignored.
 """
 
@@ -18,17 +18,17 @@ from typing import Final, cast
 
 import uvloop
 
-from media import control
 from media.api import Digit, LegReport, Lost, MediaCounters, MediaEvent, PlayFinished, RtpTimeout
-from media.poller import Poller
-from media.ports import PortPool
-from media.prompts import Playlist, PromptCache, PromptError
-from media.recording import Recording, RecordingWriter
-from media.rtp import Sender
-from media.rtpsocket import bind_socket
-from media.session import TOTALS, Session
+from media.playing.prompts import Playlist, PromptCache, PromptError
+from media.recording.recorder import Recording, RecordingWriter
+from media.rtp.packet import Sender
 from media.settings import MediaSettings
-from media.ticker import Ticker
+from media.worker import control
+from media.worker.poller import Poller
+from media.worker.ports import PortPool
+from media.worker.rtpsocket import bind_socket
+from media.worker.session import TOTALS, Session
+from media.worker.ticker import Ticker
 
 HEARTBEAT_SECONDS: Final = 1.0
 FLUSH_SECONDS: Final = 1.0

@@ -13,7 +13,7 @@ import re
 from typing import Final, NamedTuple
 
 from media.api import CannotReserve, ReservationFailed
-from media.sdp import MalformedSdp, MediaDescription
+from media.sdp.description import MalformedSdp, MediaDescription
 
 SEND: Final = 1
 RECV: Final = 2

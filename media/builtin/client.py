@@ -12,7 +12,6 @@ from typing import Final, cast
 
 import structlog
 
-from media import control
 from media.api import (
     Digit,
     LegReport,
@@ -25,9 +24,10 @@ from media.api import (
     PlayFinished,
     RtpTimeout,
 )
-from media.negotiation import Negotiation
-from media.preconditions import Preconditions
+from media.sdp.negotiation import Negotiation
+from media.sdp.preconditions import Preconditions
 from media.settings import MediaSettings
+from media.worker import control
 
 HEALTHY_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 5.0

@@ -13,9 +13,9 @@ from typing import Final
 import structlog
 
 from media.api import MediaCounters, MediaError, MediaEvent, MediaLeg, MediaUnavailable
-from media.client import WorkerClient, WorkerLeg
-from media.rtpsocket import bind_socket
+from media.builtin.client import WorkerClient, WorkerLeg
 from media.settings import MediaSettings
+from media.worker.rtpsocket import bind_socket
 
 READY_SECONDS: Final = 20.0
 SILENT_SECONDS: Final = 6.0
@@ -158,7 +158,7 @@ class _Slot:
         try:
             with theirs:
                 self.process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", "media.worker", str(theirs.fileno())),
+                    *(sys.executable, "-P", "-m", "media.worker.process", str(theirs.fileno())),
                     pass_fds=[theirs.fileno()],
                     stdin=asyncio.subprocess.DEVNULL,
                 )

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-from media.poller import Poller
+from media.worker.poller import Poller
 
 LARGEST_PACKET: Final = 2048
 RECEIVE_BUFFER: Final = 512 * 1024

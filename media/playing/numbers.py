@@ -1,6 +1,6 @@
 """Numbers as sequences of single prompts, so that no speech engine is needed while calls go on.
 
-Each function returns prompt names as `media.prompts` knows them ("en/digits/7"), in the order in which
+Each function returns prompt names as `media.playing.prompts` knows them ("en/digits/7"), in the order in which
 they are to be played. The languages are those of `LANGUAGES`; another one raises `ValueError`.
 """
 

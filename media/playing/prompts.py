@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from media.g711 import PCMA, PCMU, SAMPLE_RATE, SILENCE, encode
+from media.codecs.g711 import PCMA, PCMU, SAMPLE_RATE, SILENCE, encode
 
 FRAME_SAMPLES: Final = 160
 FRAME_MS: Final = 20

@@ -7,10 +7,10 @@ import ipaddress
 from typing import Final, NamedTuple
 
 from media.api import CannotReserve, NotAcceptable
-from media.g711 import PCMA, PCMU
-from media.preconditions import OFFER_LINES, OFFERED, Preconditions, read_peers
-from media.sdp import MalformedSdp, MediaDescription, SessionDescription, is_number, parse
-from media.stream import EVENTS, Stream
+from media.codecs.g711 import PCMA, PCMU
+from media.rtp.stream import EVENTS, Stream
+from media.sdp.description import MalformedSdp, MediaDescription, SessionDescription, is_number, parse
+from media.sdp.preconditions import OFFER_LINES, OFFERED, Preconditions, read_peers
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from media.g711 import SAMPLE_RATE, SILENCE, TRANSCODE, decode
+from media.codecs.g711 import SAMPLE_RATE, SILENCE, TRANSCODE, decode
 
 HOLD_BACK: Final = SAMPLE_RATE
 """Samples kept in memory for packets that come late: one second."""

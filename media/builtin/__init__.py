@@ -1,0 +1,1 @@
+"""The engine's side of the media workers: started, watched, replaced, and spoken to."""

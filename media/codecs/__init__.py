@@ -1,0 +1,1 @@
+"""What turns payloads into samples and back."""

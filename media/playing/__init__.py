@@ -1,0 +1,1 @@
+"""Prompts, and the numbers made of them."""

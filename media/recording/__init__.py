@@ -1,0 +1,1 @@
+"""Recordings: two channels on one timeline, written by a thread."""

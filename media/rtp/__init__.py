@@ -1,0 +1,1 @@
+"""RTP without sockets: packets, what is counted of them, and events."""

@@ -1,0 +1,1 @@
+"""A media worker: the process that receives, relays, plays and sends."""
