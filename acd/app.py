@@ -38,6 +38,7 @@ from acd.journal.schema import JournalError
 from acd.journal.store import SqliteJournal
 from acd.kpi.api import kpis
 from acd.kpi.live import LiveFigures
+from acd.mediaside import start_media
 from acd.outbox import Outbox
 from acd.policy import agent_profiles, queue_profiles
 from acd.protection import ban_routes
@@ -53,9 +54,6 @@ from ims_core.build import IS_COMPILED
 from ims_core.flow import format_address
 from ims_core.transport.stack import Stack
 from ims_core.transport.tls import Tls, TlsError
-from media.api import MediaUnavailable
-from media.builtin.supervisor import MediaSupervisor
-from media.settings import MediaSettings
 
 if TYPE_CHECKING:
     from litestar.handlers import HTTPRouteHandler
@@ -184,12 +182,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
 
         cleanup.push_async_callback(end_run)
         uploader = await _begin_upload(config, outbox, store, cleanup) if outbox is not None else None
-        media = MediaSupervisor(_media_settings(config))
-        try:
-            await media.start()
-        except MediaUnavailable as error:
-            raise CannotStart(f"media: {error}") from None
-        cleanup.push_async_callback(media.stop)
+        media = await start_media(config, cleanup)
         tls = load_certificates(config)
         stack = open_stack(config, tls)
         cleanup.push_async_callback(stack.close)
@@ -342,18 +335,6 @@ def _make_directories(config: Config) -> None:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CannotStart(f"storage.dir: cannot write in {directory}: {error.strerror}") from None
-
-
-def _media_settings(config: Config) -> MediaSettings:
-    media = config.media
-    return MediaSettings(
-        bind=media.listen.host,
-        advertise=media.advertise.host if media.advertise else "",
-        port_min=media.ports.first,
-        port_max=media.ports.last,
-        workers=media.workers,
-        rtp_timeout_seconds=media.rtp_timeout_seconds,
-    )
 
 
 def _last_talks(store: CdrStore) -> dict[str, str]:

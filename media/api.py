@@ -7,6 +7,7 @@ SDP crosses this interface as text and times as milliseconds. A backend is any o
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -41,6 +42,33 @@ class ReservationFailed(CannotReserve):
 
 class MediaUnavailable(MediaError):
     """No healthy worker or no free port (RFC 3261 21.5.4: 503 Service Unavailable)."""
+
+
+class Unsupported(MediaError):
+    """The backend cannot do that at all; its `capabilities` say so before anything is asked of it."""
+
+
+class Capability(StrEnum):
+    """What a backend may lack.
+
+    All else of `MediaLeg` every backend does: offer and answer, prompts, digits received, bridging, reports.
+    """
+
+    ECHO = "echo"  # MediaLeg.echo
+    RECORDING = "recording"  # bridge(record=…): two channels in a file of ours
+    PAUSED_RECORDING = "paused-recording"  # pause_recording, resume_recording
+    FORKING = "forking"  # a second receiver of what is said, for a recording server (RFC 7866)
+    TRANSCODING = "transcoding"  # a bridge of legs without a common codec
+    MIXING = "mixing"  # more than two who hear each other: listen, whisper, barge, three-way
+    VOLUME = "volume"  # louder, softer and mute, for each direction
+    SENT_DIGITS = "sent-digits"  # send_digits
+    HIDDEN_DIGITS = "hidden-digits"  # hide_digits
+    INBAND_DIGITS = "inband-digits"  # tones found in the audio
+    SDES = "sdes"  # SRTP, keys in the SDP (RFC 4568)
+    DTLS = "dtls"  # SRTP, keys by a handshake (RFC 5764)
+    ICE = "ice"  # RFC 8445, as far as a server needs it
+    RTCP = "rtcp"  # reports sent and heard: round trip, what the far end receives
+    ANALYSIS = "analysis"  # dead air, talk-over, talk ratio
 
 
 class Digit(msgspec.Struct, frozen=True):
@@ -185,6 +213,9 @@ class Media(Protocol):
         so that relaying needs no transcoding. Unless it `heeds_preconditions` the leg takes no notice of those in the
         peer's offers (RFC 3312). Raises NotAcceptable, CannotReserve, MediaUnavailable.
         """
+
+    def capabilities(self) -> frozenset[Capability]:
+        """Tell what of the optional things can be done; what is not in it raises Unsupported, or is not reported."""
 
     def healthy(self) -> bool:
         """Tell whether new legs can be opened."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from media.api import (
+    Capability,
     Digit,
     LegReport,
     Lost,
@@ -208,12 +209,13 @@ class FakeMedia:
     """A `Media` whose prompts last as long as `lengths` declares (seconds by name), else `default_seconds`.
 
     `legs` are the open legs and `opened` all of them, so that a leak shows; set `available` to False to have
-    `open` raise MediaUnavailable.
+    `open` raise MediaUnavailable, and `able` to what it is to claim.
     """
 
     lengths: Mapping[str, float] = field(default_factory=dict)
     default_seconds: float = 1.0
     available: bool = True
+    able: frozenset[Capability] = frozenset(Capability)
     address: str = "127.0.0.1"
     legs: dict[str, FakeLeg] = field(default_factory=dict)
     opened: list[FakeLeg] = field(default_factory=list)
@@ -245,6 +247,10 @@ class FakeMedia:
         self.legs[leg_id] = leg
         self.opened.append(leg)
         return leg
+
+    def capabilities(self) -> frozenset[Capability]:
+        """Return `able`."""
+        return self.able
 
     def healthy(self) -> bool:
         """Return `available`."""

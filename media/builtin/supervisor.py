@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from media.api import MediaCounters, MediaError, MediaEvent, MediaLeg, MediaUnavailable
+from media.api import Capability, MediaCounters, MediaError, MediaEvent, MediaLeg, MediaUnavailable
 from media.builtin.client import WorkerClient, WorkerLeg
 from media.settings import MediaSettings
 from media.worker.rtpsocket import bind_socket
@@ -25,6 +25,9 @@ STEADY_SECONDS: Final = 30.0
 _WATCH_SECONDS: Final = 1.0
 _SECOND_LOOK_SECONDS: Final = 0.2
 _GAUGES: Final = frozenset({"legs", "playing", "recordings", "ports_in_use", "ports_total"})
+
+# A member is added here with what it names.
+CAPABILITIES: Final = frozenset((Capability.ECHO, Capability.RECORDING))
 
 log = structlog.get_logger()
 
@@ -80,6 +83,10 @@ class MediaSupervisor:
             raise MediaUnavailable("No media worker is healthy.")
         worker = min(workers, key=lambda candidate: len(candidate.legs))
         return await worker.open(leg_id, on_event, offer=offer, like=None, heeds_preconditions=heeds_preconditions)
+
+    def capabilities(self) -> frozenset[Capability]:
+        """Tell what the workers can do."""
+        return CAPABILITIES
 
     def healthy(self) -> bool:
         """Tell whether at least one worker serves."""
