@@ -47,10 +47,10 @@ class Talker:
         frame = voice[self._position : self._position + FRAME_SAMPLES]
         self._position += FRAME_SAMPLES
         if self._keys and stream.send_events is not None:
-            return self._key_packet(stream.send_events)
+            return self._key_packet(stream.send_events.payload)
         marker = 0 if self._began else MARKER
         self._began = True
-        return HEADER.pack(PLAIN, marker | stream.send_payload, self._sequence, self._timestamp, self._ssrc) + frame
+        return HEADER.pack(PLAIN, marker | stream.send.payload, self._sequence, self._timestamp, self._ssrc) + frame
 
     def _key_packet(self, payload: int) -> bytes:
         """One packet of the key that is down: its timestamp stays, its duration grows."""

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from media.api import CannotReserve, NotAcceptable
 from media.codecs.g711 import PCMA, PCMU
-from media.rtp.stream import EVENTS, Stream
+from media.rtp.stream import EVENTS, Format, Stream
 from media.sdp.description import MalformedSdp, MediaDescription, SessionDescription, is_number, parse
 from media.sdp.preconditions import OFFER_LINES, OFFERED, Preconditions, read_peers
 
@@ -27,13 +27,6 @@ _NULL_HOLD: Final = {"sendrecv": "sendonly", "sendonly": "sendonly", "recvonly":
 _NULL_HOSTS: Final = ("0.0.0.0", "::")
 _SENDS: Final = ("sendrecv", "sendonly")
 _RECEIVES: Final = ("sendrecv", "recvonly")
-
-
-class Format(NamedTuple):
-    """A payload number and the name of ours that it stands for."""
-
-    payload: int
-    name: str
 
 
 DEFAULT_FORMATS: Final = (Format(0, PCMU), Format(8, PCMA), Format(DEFAULT_EVENT_PAYLOAD, EVENTS))
@@ -60,7 +53,7 @@ class Negotiation:
     def __init__(self, address: str, session_id: int, *, heeds_preconditions: bool = False) -> None:
         self.port = 0
         self.formats: tuple[Format, ...] = DEFAULT_FORMATS
-        self.stream = Stream(None, 0, PCMU, 0, _receiving(DEFAULT_FORMATS))
+        self.stream = Stream(None, 0, DEFAULT_FORMATS[0], _receiving(DEFAULT_FORMATS))
         self.preconditions: Preconditions | None = None
         self._heeds_preconditions = heeds_preconditions
         self._address = address
@@ -79,7 +72,7 @@ class Negotiation:
         agreed = sorted(DEFAULT_FORMATS[:2], key=lambda f: f.name != other.stream.codec)
         events = next((f for f in other.formats if f.name == EVENTS), DEFAULT_FORMATS[2])
         self.formats = (*agreed, events)
-        self.stream = Stream(None, 0, agreed[0].name, agreed[0].payload, _receiving(self.formats))
+        self.stream = Stream(None, 0, agreed[0], _receiving(self.formats))
 
     def take_offer(self, text: str) -> Stream:
         """Judge the peer's offer (RFC 3264 6): the first audio stream with a codec of ours is served."""
@@ -170,14 +163,12 @@ class Negotiation:
             return None
 
     def _agree(self, audio: _Audio, formats: tuple[Format, ...], direction: str) -> Stream:
-        codec = next(f for f in formats if f.name != EVENTS)
         return Stream(
             host=audio.host,
             port=audio.media.port,
-            codec=codec.name,
-            send_payload=codec.payload,
+            send=next(f for f in formats if f.name != EVENTS),
             receive=_receiving(self.formats) | _receiving(formats),
-            send_events=next((f.payload for f in formats if f.name == EVENTS), None),
+            send_events=next((f for f in formats if f.name == EVENTS), None),
             sends=direction in _SENDS,
             receives=direction in _RECEIVES,
             held=direction != "sendrecv",
@@ -237,10 +228,10 @@ def _read_formats(formats: tuple[str, ...], rtpmaps: tuple[str, ...]) -> tuple[F
 def _described(formats: tuple[Format, ...]) -> tuple[str, str]:
     """Return the payload numbers for our m= line, and the attribute lines for the formats."""
     lines = []
-    for payload, name in formats:
-        lines.append(f"a=rtpmap:{payload} {name}/8000\r\n")
-        if name == EVENTS:
-            lines.append(f"a=fmtp:{payload} 0-15\r\n")
+    for f in formats:
+        lines.append(f"a=rtpmap:{f.payload} {f.name}/{f.clock_rate}\r\n")
+        if f.name == EVENTS:
+            lines.append(f"a=fmtp:{f.payload} 0-15\r\n")
     lines.append(f"a=ptime:{PACKET_MS}\r\n")
     return " ".join(str(f.payload) for f in formats), "".join(lines)
 
@@ -269,8 +260,8 @@ def _one_each(formats: tuple[Format, ...]) -> tuple[Format, ...]:
     return tuple(first.values())
 
 
-def _receiving(formats: tuple[Format, ...]) -> dict[int, str]:
-    return {f.payload: f.name for f in formats}
+def _receiving(formats: tuple[Format, ...]) -> dict[int, Format]:
+    return {f.payload: f for f in formats}
 
 
 def _refused(section: MediaDescription) -> str:

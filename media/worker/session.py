@@ -241,7 +241,7 @@ class Session:
             sender.source = None
             return
         marker = sender.advance(playlist, _monotonic(), FRAME_SAMPLES)
-        _pack_header(_frame, 0, PLAIN, stream.send_payload | marker, sender.sequence, sender.timestamp, sender.ssrc)
+        _pack_header(_frame, 0, PLAIN, stream.send.payload | marker, sender.sequence, sender.timestamp, sender.ssrc)
         _frame[HEADER_SIZE:] = frame
         self._transmit(_frame)
 
@@ -303,10 +303,11 @@ class Session:
         if peer is None or self.recording is not None or not self._reaches(peer):
             return _NOT_RELAYED
         routes = _NOT_RELAYED.copy()
-        for payload, name in self.stream.receive.items():
-            if name == peer.stream.codec:
-                routes[payload] = peer.stream.send_payload
-                routes[payload | MARKER] = peer.stream.send_payload | MARKER
+        send = peer.stream.send
+        for payload, received in self.stream.receive.items():
+            if received.name == send.name:
+                routes[payload] = send.payload
+                routes[payload | MARKER] = send.payload | MARKER
         return routes
 
     def _reaches(self, peer: Session) -> bool:
@@ -343,8 +344,8 @@ class Session:
         """Handle the packet in the shared buffer with all checks."""
         span = payload_range(packet, size) if size < LARGEST_PACKET else None
         _, second, sequence, timestamp, ssrc = _unpack_header(packet)
-        name = self.stream.receive.get(second & 0x7F)
-        if span is None or name is None:
+        received = self.stream.receive.get(second & 0x7F)
+        if span is None or received is None:
             self.invalid += 1
             return
         reception = self.reception
@@ -355,6 +356,7 @@ class Session:
         self._heard_at = now
         payload = bytes(view[span[0] : span[1]])
         marker = second & MARKER
+        name = received.name
         if name == EVENTS:
             reception.receive_event(sequence)
             self._relay_event(payload, marker, sequence, timestamp, now)
@@ -367,7 +369,7 @@ class Session:
         if peer is not None and self._reaches(peer):
             if name != peer.stream.codec:
                 payload = payload.translate(TRANSCODE[name, peer.stream.codec])
-            self._relay_payload(payload, peer.stream.send_payload | marker, sequence, timestamp, now)
+            self._relay_payload(payload, peer.stream.send.payload | marker, sequence, timestamp, now)
 
     def _relay_event(self, payload: bytes, marker: int, sequence: int, timestamp: int, now: float) -> None:
         peer = self.peer
@@ -378,7 +380,7 @@ class Session:
             if peer.sender.source is self.reception.source:
                 peer.sender.sequence_shift -= 1
             return
-        self._relay_payload(payload, peer.stream.send_events | marker, sequence, timestamp, now)
+        self._relay_payload(payload, peer.stream.send_events.payload | marker, sequence, timestamp, now)
 
     def _relay_payload(self, payload: bytes, second: int, sequence: int, timestamp: int, now: float) -> None:
         if self.peer is not None:

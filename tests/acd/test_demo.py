@@ -14,7 +14,7 @@ from acd.demo.story import AGENTS, CALLERS, fault
 from acd.demo.talker import KEY_PACKETS, Talker
 from media.rtp.events import DigitReceiver
 from media.rtp.packet import HEADER, HEADER_SIZE, MARKER
-from media.rtp.stream import Stream
+from media.rtp.stream import EVENTS, Format, Stream
 
 START = datetime(2025, 3, 1, 12, tzinfo=UTC)
 VOICE = Quality(codec="PCMU", packets=400, mos=4.41, basis="G.107")
@@ -70,7 +70,8 @@ def test_the_story_has_five_callers_and_two_agents_with_a_pitch_each() -> None:
 
 @pytest.mark.rfc("4733-2.5.1")
 def test_a_key_of_the_talker_is_one_press_and_the_voice_goes_on() -> None:
-    stream = Stream("127.0.0.1", 4000, "PCMU", 0, {0: "PCMU", 101: "telephone-event"}, send_events=101)
+    voice, events = Format(0, "PCMU"), Format(101, EVENTS)
+    stream = Stream("127.0.0.1", 4000, voice, {0: voice, 101: events}, send_events=events)
     talker = Talker({"PCMU": bytes(range(256)) * 10}, ssrc=7)
     talker.packet(stream)
     talker.press("25x")

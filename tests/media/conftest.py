@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from media.api import MediaCounters
-from media.rtp.stream import EVENTS, Stream
+from media.rtp.stream import EVENTS, Format, Stream
 from media.settings import MediaSettings
 from media.worker import control
 from media.worker.process import Worker
 
 BOUND = 5.0
+PCMU, PCMA, DIGITS = Format(0, "PCMU"), Format(8, "PCMA"), Format(101, EVENTS)
 
 
 def write_wav(path: Path, samples: Sequence[int], rate: int = 8000, channels: int = 1) -> None:
@@ -147,10 +148,9 @@ def stream(port: int, codec: str = "PCMU", **changes: Any) -> Stream:
     fields: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": port,
-        "codec": codec,
-        "send_payload": 0 if codec == "PCMU" else 8,
-        "receive": {0: "PCMU", 8: "PCMA", 101: EVENTS},
-        "send_events": 101,
+        "send": PCMU if codec == "PCMU" else PCMA,
+        "receive": {f.payload: f for f in (PCMU, PCMA, DIGITS)},
+        "send_events": DIGITS,
     }
     return Stream(**(fields | changes))
 

@@ -3,7 +3,7 @@
 import pytest
 
 from media.api import NotAcceptable
-from media.rtp.stream import Stream
+from media.rtp.stream import Format, Stream
 from media.sdp.description import MediaDescription, parse
 from media.sdp.negotiation import Negotiation
 
@@ -40,7 +40,8 @@ def test_the_answer_names_all_common_formats_in_the_order_of_the_offer() -> None
     assert audio.attributes("rtpmap") == ["8 PCMA/8000", "101 telephone-event/8000", "0 PCMU/8000"]
     assert audio.port == 20_000
     assert audio.attributes("ptime") == ["20"]
-    assert stream == Stream("192.0.2.7", 7078, "PCMA", 8, {8: "PCMA", 101: "telephone-event", 0: "PCMU"}, 101)
+    pcmu, pcma, events = Format(0, "PCMU"), Format(8, "PCMA"), Format(101, "telephone-event")
+    assert stream == Stream("192.0.2.7", 7078, pcma, {8: pcma, 101: events, 0: pcmu}, events)
 
 
 @pytest.mark.rfc("3264-6.1")
@@ -50,7 +51,7 @@ def test_the_answer_uses_the_dynamic_numbers_of_the_offer() -> None:
         sdp("m=audio 7078 RTP/AVP 96 110", "a=rtpmap:96 pcma/8000", "a=rtpmap:110 Telephone-Event/8000/1")
     )
     assert our_audio(negotiation.answer()).formats == ["96", "110"]
-    assert (stream.codec, stream.send_payload, stream.send_events) == ("PCMA", 96, 110)
+    assert (stream.send, stream.send_events) == (Format(96, "PCMA"), Format(110, "telephone-event"))
 
 
 @pytest.mark.rfc("3551-6")
@@ -152,9 +153,9 @@ def test_our_offer_and_the_answer_to_it() -> None:
     negotiation = negotiate()
     assert our_audio(negotiation.offer()).formats == ["0", "8", "101"]
     stream = negotiation.take_answer(sdp("m=audio 4002 RTP/AVP 8 96", "a=rtpmap:96 telephone-event/8000"))
-    assert (stream.codec, stream.send_payload, stream.send_events) == ("PCMA", 8, 96)
+    assert (stream.send, stream.send_events) == (Format(8, "PCMA"), Format(96, "telephone-event"))
     # 5.1: what we offered may arrive under our number, what the answer names under theirs
-    assert stream.receive[101] == stream.receive[96] == "telephone-event"
+    assert stream.receive[101].name == stream.receive[96].name == "telephone-event"
 
 
 @pytest.mark.rfc("3264-7")
@@ -190,7 +191,7 @@ def test_an_offer_follows_what_the_other_leg_agreed() -> None:
     agent.prefer(caller)
     audio = our_audio(agent.offer())
     assert audio.formats == ["8", "0", "96"]
-    assert agent.stream.receive == {8: "PCMA", 0: "PCMU", 96: "telephone-event"}
+    assert {n: f.name for n, f in agent.stream.receive.items()} == {8: "PCMA", 0: "PCMU", 96: "telephone-event"}
 
 
 def test_a_host_name_leaves_the_address_to_the_first_packet() -> None:

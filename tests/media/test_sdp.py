@@ -136,7 +136,7 @@ def test_any_offer_and_answer_is_taken_or_refused(offer: str, answer: str) -> No
     except MediaError:
         pass
     else:
-        assert negotiation.stream.send_payload < 128
+        assert negotiation.stream.send.payload < 128
 
 
 @given(st.text(alphabet="avmo=0 1\r\n\x0b\x85é", max_size=40))

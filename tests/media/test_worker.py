@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from media.codecs.g711 import PCMA, PCMU, TRANSCODE, encode
+from media.rtp.stream import EVENTS, Format
 from media.worker import control
 
 from .conftest import Bench, Phone, stream, until
@@ -95,7 +96,7 @@ async def test_a_peer_that_changes_to_the_other_law_is_followed(bench: Bench) ->
 
 @pytest.mark.rfc("4733-2.5.1.2")
 async def test_events_are_told_once_and_relayed_once_under_the_receivers_number(bench: Bench) -> None:
-    a, port_a, b, _ = await bridged(bench, send_events=96)
+    a, port_a, b, _ = await bridged(bench, send_events=Format(96, EVENTS))
     a.send(port_a)
     a.press(port_a, 5)
     a.send(port_a)
