@@ -8,11 +8,14 @@ import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from media.codecs.g711 import SAMPLE_RATE, SILENCE, TRANSCODE, decode
+
+if TYPE_CHECKING:
+    from media.rtp.stream import Format
 
 HOLD_BACK: Final = SAMPLE_RATE
 """Samples kept in memory for packets that come late: one second."""
@@ -183,6 +186,10 @@ class Recording:
         self._descriptor = -1
         self._failed = False
 
+    def channel(self, number: int) -> Channel:
+        """Return the tap of the leg that is heard left (0) or right (1)."""
+        return Channel(self, number)
+
     def write(self, channel: int, source: object, timestamp: int, payload: bytes, *, codec: str, now: float) -> None:
         """Record a packet's payload."""
         self._timeline.write(channel, source, timestamp, payload, codec=codec, now=now)
@@ -230,6 +237,23 @@ class Recording:
         finally:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
+
+
+class Channel:
+    """The tap of one leg of a recording."""
+
+    __slots__ = ("_number", "_recording")
+
+    def __init__(self, recording: Recording, number: int) -> None:
+        self._recording = recording
+        self._number = number
+
+    def take(  # noqa: PLR0917 - once for every packet: keywords would cost as much as the call
+        self, coding: Format, source: object, sequence: int, timestamp: int, payload: bytes, now: float, /
+    ) -> None:
+        """Record a packet of audio."""
+        if payload and coding.name in SILENCE:
+            self._recording.write(self._number, source, timestamp, payload, codec=coding.name, now=now)
 
 
 def _write_all(descriptor: int, data: bytes, offset: int) -> None:

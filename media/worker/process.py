@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import uvloop
 
@@ -22,6 +22,7 @@ from media.api import Digit, LegReport, Lost, MediaCounters, MediaEvent, PlayFin
 from media.playing.prompts import Playlist, PromptCache, PromptError
 from media.recording.recorder import Recording, RecordingWriter
 from media.rtp.packet import Sender
+from media.rtp.tap import Tap
 from media.settings import MediaSettings
 from media.worker import control
 from media.worker.poller import Poller
@@ -34,6 +35,13 @@ HEARTBEAT_SECONDS: Final = 1.0
 FLUSH_SECONDS: Final = 1.0
 _MAX_UNSENT_REPORTS: Final = 16 * 1024 * 1024
 _monotonic = time.monotonic
+
+
+class Recorded(NamedTuple):
+    """A recording that goes on, and what taps each leg for it."""
+
+    recording: Recording
+    taps: dict[int, Tap]
 
 
 class Worker:
@@ -56,7 +64,8 @@ class Worker:
         self._ports = PortPool(ports, lambda port: bind_socket(settings.bind, port))
         self._writer = RecordingWriter()
         self._sessions: dict[int, Session] = {}
-        self._recordings: dict[int, Recording] = {}
+        self._recordings: dict[int, Recording] = {}  # by the leg that owns it
+        self._recorded: dict[int, Recorded] = {}  # what goes on now, by each of its legs
         self._prompts_missing = 0
         self._timeouts = 0
         self._closed_totals: tuple[int, ...] = (0,) * len(TOTALS)
@@ -101,7 +110,8 @@ class Worker:
 
     def close(self) -> None:
         """Close every leg and complete every recording."""
-        for session in self._sessions.values():
+        for leg, session in self._sessions.items():
+            self._finish_recording(leg)
             session.close()
         self._sessions.clear()
         self._ports.close()
@@ -155,14 +165,30 @@ class Worker:
         session, other = self._sessions.get(command.leg), self._sessions.get(command.other)
         if session is None or other is None or session is other:
             return
-        recording = None
+        self._finish_recording(command.leg)
+        self._finish_recording(command.other)
+        session.bridge(other)
         if command.record is not None:
-            recording = Recording(command.record, self._writer, _monotonic())
-            if previous := self._recordings.get(command.leg):
-                previous.finish(_monotonic())
-            self._recordings[command.leg] = recording
-            self._loop.call_later(FLUSH_SECONDS, self._flush, recording)
-        session.bridge(other, recording)
+            self._record(command.leg, command.other, command.record)
+
+    def _record(self, leg: int, other: int, path: str) -> None:
+        recording = Recording(path, self._writer, _monotonic())
+        taps: dict[int, Tap] = {leg: recording.channel(0), other: recording.channel(1)}
+        for number, tap in taps.items():
+            self._sessions[number].add_tap(tap)
+            self._recorded[number] = Recorded(recording, taps)
+        self._recordings[leg] = recording
+        self._loop.call_later(FLUSH_SECONDS, self._flush, recording)
+
+    def _finish_recording(self, leg: int) -> None:
+        """Complete the recording in which the leg is heard now, if there is one."""
+        recorded = self._recorded.get(leg)
+        if recorded is None:
+            return
+        for number, tap in recorded.taps.items():
+            del self._recorded[number]
+            self._sessions[number].remove_tap(tap)
+        recorded.recording.finish(_monotonic())
 
     def _flush(self, recording: Recording) -> None:
         """Write what is complete, at a moment of its own for each recording."""
@@ -172,10 +198,12 @@ class Worker:
 
     def _unbridge(self, command: control.Unbridge) -> None:
         if session := self._sessions.get(command.leg):
+            self._finish_recording(command.leg)
             session.unbridge()
 
     def _echo(self, command: control.Echo) -> None:
         if session := self._sessions.get(command.leg):
+            self._finish_recording(command.leg)
             session.echo()
 
     def _measure(self, command: control.Measure) -> None:
@@ -184,6 +212,7 @@ class Worker:
 
     def _close(self, command: control.Close) -> None:
         leg = command.leg
+        self._finish_recording(leg)
         session = self._sessions.pop(leg, None)
         if session is None:
             self._post(control.Closed(leg, LegReport()))

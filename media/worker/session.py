@@ -10,11 +10,11 @@ from typing import Final
 from media.api import Digit, LegReport, Lost, MediaEvent, PlayFinished, RtpTimeout
 from media.codecs.g711 import TRANSCODE
 from media.playing.prompts import FRAME_SAMPLES, Playlist
-from media.recording.recorder import Recording
 from media.rtp.account import Account
 from media.rtp.events import DigitReceiver
 from media.rtp.packet import CLOCK_RATE, HEADER, HEADER_SIZE, MARKER, PLAIN, Reception, Sender, payload_range
 from media.rtp.stream import EVENTS, Stream
+from media.rtp.tap import Tap
 from media.worker.poller import Poller
 from media.worker.rtpsocket import LARGEST_PACKET, RtpSocket, packet, view
 from media.worker.ticker import Ticker
@@ -43,18 +43,18 @@ class Session:
     """Receives from one peer, and sends to it what a playlist, another session or the peer itself (echo) feeds.
 
     Relaying is looked up in `routes` by the second header octet: 0..255 is the octet to send in its place with the
-    payload as it is, -1 means that the packet needs a closer look (events, transcoding, recording, nobody to relay
-    to). Whatever changes who hears whom must call `_update_routes`.
+    payload as it is, -1 means that the packet needs a closer look (events, transcoding, taps, nobody to relay to).
+    Whatever changes who hears whom must call `_update_routes`.
     """
 
     __slots__ = (
         "_account",
-        "_channel",
         "_digits",
         "_heard_at",
         "_listener",
         "_playlist",
         "_socket",
+        "_taps",
         "_ticker",
         "_told_at",
         "closed",
@@ -63,7 +63,6 @@ class Session:
         "octets_received",
         "peer",
         "reception",
-        "recording",
         "routes",
         "sender",
         "stream",
@@ -84,7 +83,6 @@ class Session:
         self.stream = stream
         self.sender = sender
         self.reception = Reception()
-        self.recording: Recording | None = None
         self.peer: Session | None = None
         self.routes = _NOT_RELAYED
         self.octets_received = self.digits = self.invalid = self.unsent = 0
@@ -94,7 +92,7 @@ class Session:
         self._listener = listener
         self._digits = DigitReceiver()
         self._playlist: Playlist | None = None
-        self._channel = 0
+        self._taps: tuple[Tap, ...] = ()
         self._told_at = -1.0
         self._socket = RtpSocket(
             sock, poller, on_readable=self._readable, is_valid=self._is_valid, take=self._take_first, is_own=is_own
@@ -136,13 +134,22 @@ class Session:
         if self._playlist is not None:
             self._finish_playing(interrupted=True)
 
-    def bridge(self, other: Session, recording: Recording | None) -> None:
-        """Relay both ways; the recording belongs to this session."""
+    def add_tap(self, tap: Tap) -> None:
+        """Hand what is received to the tap as well."""
+        self._taps = (*self._taps, tap)
+        self._update_routes()
+
+    def remove_tap(self, tap: Tap) -> None:
+        """Hand nothing more to the tap, if it is one."""
+        self._taps = tuple(other for other in self._taps if other is not tap)
+        self._update_routes()
+
+    def bridge(self, other: Session) -> None:
+        """Relay both ways."""
         for session in (self, other):
             session.unbridge()
             session.stop()
-        self.join(other, recording, 0)
-        other.join(self, recording, 1)
+        self.peer, other.peer = other, self
         self._update_routes()
 
     def echo(self) -> None:
@@ -153,23 +160,16 @@ class Session:
         self._update_routes()
 
     def unbridge(self) -> None:
-        """End the bridge at both ends and complete its recording."""
+        """End the bridge at both ends."""
         peer = self.peer
         if peer is not None:
             self.part()
             peer.part()
 
-    def join(self, peer: Session, recording: Recording | None, channel: int) -> None:
-        """Become one end of a bridge (`bridge` does it at both)."""
-        self.peer, self.recording, self._channel = peer, recording, channel
-
     def part(self) -> None:
         """Cease to be an end of a bridge (`unbridge` does it at both)."""
         self.peer = None
         self.routes = _NOT_RELAYED
-        if self.recording is not None:
-            self.recording.finish(_monotonic())
-            self.recording = None
 
     def close(self) -> None:
         """Free the port."""
@@ -300,7 +300,7 @@ class Session:
     def find_routes(self) -> list[int]:
         """Tell which packets can be relayed to the peer as they are."""
         peer = self.peer
-        if peer is None or self.recording is not None or not self._reaches(peer):
+        if peer is None or self._taps or not self._reaches(peer):
             return _NOT_RELAYED
         routes = _NOT_RELAYED.copy()
         send = peer.stream.send
@@ -359,12 +359,14 @@ class Session:
         name = received.name
         if name == EVENTS:
             reception.receive_event(sequence)
+        else:
+            reception.receive(sequence, timestamp, now * CLOCK_RATE)
+        for tap in self._taps:
+            tap.take(received, reception.source, sequence, timestamp, payload, now)
+        if name == EVENTS:
             self._relay_event(payload, marker, sequence, timestamp, now)
             self._receive_event(payload, marker, timestamp)
             return
-        reception.receive(sequence, timestamp, now * CLOCK_RATE)
-        if self.recording is not None and payload:
-            self.recording.write(self._channel, reception.source, timestamp, payload, codec=name, now=now)
         peer = self.peer
         if peer is not None and self._reaches(peer):
             if name != peer.stream.codec:
