@@ -5,10 +5,13 @@ from __future__ import annotations
 from benchmarks import decisions, ims, loads, ours, peers
 from benchmarks.sampling import Figure
 
+STREAMS = (200, 1_000)  # two a call, one each way
+
 
 def comparisons(environment: ours.Environment) -> list[Figure]:
     """Return all comparisons; `environment` is added to that of our servers only."""
     engine, worker = ours.start_engine(environment), ours.start_media_worker(environment)
+    recorder = ours.start_media_worker(environment, recording=True)
     hops, together = (ims.start_core(environment, apart=apart) for apart in (True, False))
 
     return [
@@ -106,22 +109,42 @@ def comparisons(environment: ours.Environment) -> list[Figure]:
             value=lambda sample: sample.cost,
             hops=ims.HOPS,
         ),
-        Figure(
-            name="relay",
-            title="relayed RTP packet, 200 sessions",
-            peer="rtpengine",
-            unit="µs of CPU each",
-            mark=1.0,
-            ours=loads.relayed_packets(worker, 200),
-            theirs=loads.relayed_packets(peers.rtpengine, 200),
-            value=lambda sample: sample.cost,
+        *(
+            Figure(
+                name=f"relay_{streams}{suffix}",
+                title=f"relayed RTP packet, {streams:,} streams{told}",
+                peer="rtpengine",
+                unit="µs of CPU each",
+                mark=0.9,
+                ours=loads.relayed_packets(mine, streams // 2),
+                theirs=loads.relayed_packets(theirs, streams // 2),
+                value=lambda sample: sample.cost,
+            )
+            for mine, theirs, suffix, told in (
+                (worker, peers.rtpengine, "", ""),
+                (recorder, peers.rtpengine_recording, "_recorded", ", recorded"),
+            )
+            for streams in STREAMS
+        ),
+        *(
+            Figure(
+                name=f"delay_{streams}",
+                title=f"delay of a relayed packet, p99, {streams:,} streams",
+                peer="rtpengine",
+                unit="µs",
+                mark=1.0,
+                ours=loads.relayed_packets(worker, streams // 2),
+                theirs=loads.relayed_packets(peers.rtpengine, streams // 2),
+                value=lambda sample: sample.delay_us,
+            )
+            for streams in STREAMS
         ),
         Figure(
             name="calls",
             title="50 two-way G.711 calls",
             peer="rtpengine",
             unit="% of a core",
-            mark=1.0,
+            mark=0.7,
             ours=loads.relayed_packets(worker, 50),
             theirs=loads.relayed_packets(peers.rtpengine, 50),
             value=lambda sample: sample.share_of_a_core,

@@ -1,8 +1,9 @@
 """The media supervisor and its worker as the engine runs them, bridging phones of a measurement without SIP.
 
-Run as ``python -m benchmarks.media_host``. It prints ``ready``. Then each line read is answered by one: a list of
-``[caller's RTP port, callee's]`` by the list of our ports that these send to; ``report`` closes all legs
-and is answered by the number of packets received by those that measured their jitter. It ends when its input does.
+Run as ``python -m benchmarks.media_host [DIRECTORY]``; with a directory every session is recorded there. It prints
+``ready``. Then each line read is answered by one: a list of ``[caller's RTP port, callee's]`` by the list of our ports
+that these send to; ``report`` closes all legs and is answered by the number of packets received by those that measured
+their jitter. It ends when its input does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import json
 import signal
 import sys
+from pathlib import Path
 
 import structlog
 import uvloop
@@ -25,13 +27,15 @@ from media.settings import MediaSettings
 SETTINGS = MediaSettings(port_min=RTP_PORTS.start, port_max=RTP_PORTS.stop - 1, rtp_timeout_seconds=0)
 
 
-async def _bridge(media: MediaSupervisor, sessions: list[tuple[int, int]]) -> tuple[list[WorkerLeg], str]:
+async def _bridge(
+    media: MediaSupervisor, sessions: list[tuple[int, int]], recordings: Path | None
+) -> tuple[list[WorkerLeg], str]:
     legs: list[WorkerLeg] = []
     ports = []
     for number, (caller, callee) in enumerate(sessions):
         first = await media.open(f"caller{number}", _ignore, offer=sdp(caller))
         second = await media.open(f"callee{number}", _ignore, offer=sdp(callee), like=first)
-        first.bridge(second)
+        first.bridge(second, record=str(recordings / f"{number}.wav") if recordings else None)
         assert isinstance(first, WorkerLeg)
         assert isinstance(second, WorkerLeg)
         legs += [first, second]
@@ -43,7 +47,7 @@ def _ignore(_: MediaEvent) -> None:
     """Take an event of a leg that nobody acts on."""
 
 
-async def _serve() -> None:
+async def _serve(recordings: Path | None) -> None:
     media = MediaSupervisor(SETTINGS)
     await media.start()
     task = asyncio.current_task()
@@ -60,7 +64,8 @@ async def _serve() -> None:
                 # Phones never send at perfectly equal intervals: no jitter at all means that it was not measured.
                 answer = str(sum(report.packets_received for report in reports if report.jitter_ms > 0))
             else:
-                opened, answer = await _bridge(media, [(caller, callee) for caller, callee in json.loads(line)])
+                sessions = [(caller, callee) for caller, callee in json.loads(line)]
+                opened, answer = await _bridge(media, sessions, recordings)
                 legs += opened
             print(answer, flush=True)
     finally:
@@ -70,7 +75,7 @@ async def _serve() -> None:
 def main() -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for the answers
     try:
-        uvloop.run(_serve())
+        uvloop.run(_serve(Path(sys.argv[1]) if len(sys.argv) > 1 else None))
     except asyncio.CancelledError:
         sys.exit(0)
 

@@ -83,9 +83,10 @@ def start_queue(environment: Environment) -> StartForwarding:
 
 
 @contextmanager
-def media_worker(directory: Path, environment: Environment) -> Iterator[RelayTarget]:
+def media_worker(directory: Path, environment: Environment, *, recording: bool = False) -> Iterator[RelayTarget]:
     """Run `benchmarks.media_host`: the supervisor and its worker as in the engine, without SIP."""
-    with helper("media_host", directory=directory, environment=environment) as process:
+    arguments = [directory / "recordings"] if recording else []
+    with helper("media_host", *arguments, directory=directory, environment=environment) as process:
         if process.hear(START_SECONDS) != "ready":
             raise BenchmarkError(f"the media worker is not ready: {process.last_lines()}")
 
@@ -100,6 +101,6 @@ def media_worker(directory: Path, environment: Environment) -> Iterator[RelayTar
         yield RelayTarget(process.pid, bridge, counted)
 
 
-def start_media_worker(environment: Environment) -> StartRelay:
+def start_media_worker(environment: Environment, *, recording: bool = False) -> StartRelay:
     """Give a starter of the media worker with additional environment variables."""
-    return lambda directory: media_worker(directory, environment)
+    return lambda directory: media_worker(directory, environment, recording=recording)

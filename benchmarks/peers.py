@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from benchmarks.ng import NgClient
+from benchmarks.ng import NgClient, Value
 from benchmarks.processes import LOOPBACK, RTP_PORTS, Address, BenchmarkError, Process, free_port, program, server
 from benchmarks.targets import RelayTarget, SipTarget, audio_port, sdp
 
@@ -72,8 +72,11 @@ def sippy(directory: Path, next_hop: Address) -> Iterator[SipTarget]:
 
 
 @contextmanager
-def rtpengine(directory: Path) -> Iterator[RelayTarget]:
-    """Run rtpengine without its kernel module, so that every packet passes through user space."""
+def rtpengine(directory: Path, *, recording: bool = False) -> Iterator[RelayTarget]:
+    """Run rtpengine without its kernel module, so that every packet passes through user space.
+
+    With `recording` it writes the packets of each session into a file, as they are.
+    """
     address = (LOOPBACK, free_port())
     command = [
         program("rtpengine"), "--config-file=none", "--table=-1", f"--interface={LOOPBACK}",
@@ -81,6 +84,11 @@ def rtpengine(directory: Path) -> Iterator[RelayTarget]:
         f"--port-min={RTP_PORTS.start}", f"--port-max={RTP_PORTS.stop - 1}",
         f"--pidfile={directory / 'rtpengine.pid'}",
     ]  # fmt: skip
+    if recording:
+        recordings = directory / "recordings"
+        for kind in ("pcaps", "metadata", "tmp"):
+            (recordings / kind).mkdir(parents=True)
+        command += [f"--recording-dir={recordings}", "--recording-method=pcap"]
     client = NgClient(address)
     bridged: dict[int, tuple[int, int]] = {}
 
@@ -92,7 +100,7 @@ def rtpengine(directory: Path) -> Iterator[RelayTarget]:
 
     def bridge(sessions: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         bridged.update(enumerate(sessions))
-        return [_bridge(client, number, *ports) for number, ports in bridged.items()]
+        return [_bridge(client, number, *ports, recording=recording) for number, ports in bridged.items()]
 
     def counted() -> int:
         return sum(_end(client, number) for number in bridged)
@@ -104,10 +112,17 @@ def rtpengine(directory: Path) -> Iterator[RelayTarget]:
         client.close()
 
 
-def _bridge(client: NgClient, number: int, caller: int, callee: int) -> tuple[int, int]:
-    call = {"call_id": f"bench-{number}", "from_tag": "caller"}
-    offered = client.command("offer", **call, sdp=sdp(caller), ICE="remove", replace=["origin"])
-    answered = client.command("answer", **call, to_tag="callee", sdp=sdp(callee), ICE="remove", replace=["origin"])
+def rtpengine_recording(directory: Path) -> AbstractContextManager[RelayTarget]:
+    """Run rtpengine with its recording of packets."""
+    return rtpengine(directory, recording=True)
+
+
+def _bridge(client: NgClient, number: int, caller: int, callee: int, *, recording: bool) -> tuple[int, int]:
+    call: dict[str, Value] = {"call_id": f"bench-{number}", "from_tag": "caller", "ICE": "remove"}
+    call["replace"] = ["origin"]
+    call["record_call"] = "yes" if recording else "no"
+    offered = client.command("offer", **call, sdp=sdp(caller))
+    answered = client.command("answer", **call, to_tag="callee", sdp=sdp(callee))
     # The rewritten offer is what the callee sees, so its port is the callee's; the answer's is the caller's.
     return audio_port(str(answered["sdp"])), audio_port(str(offered["sdp"]))
 

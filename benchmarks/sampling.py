@@ -46,7 +46,8 @@ class Scale:
 class Sample:
     """One measurement: CPU seconds of the server under test for units of work done within `seconds`.
 
-    `by_process` are those of each process that it consists of, in the order in which they were named.
+    `by_process` are those of each process that it consists of, in the order in which they were named. `delay_us` and
+    `jitter_us` are what 99 of 100 relayed packets stay below, 0 where none tells.
     """
 
     cpu_seconds: float = 0.0
@@ -54,6 +55,8 @@ class Sample:
     seconds: float = 0.0
     doubts: list[str] = field(default_factory=list)
     by_process: list[float] = field(default_factory=list)
+    delay_us: float = 0.0
+    jitter_us: float = 0.0
 
     @property
     def cost(self) -> float:
