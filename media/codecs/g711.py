@@ -5,12 +5,17 @@ from __future__ import annotations
 import warnings
 from typing import Final
 
+import numpy as np
+
+from media.codecs.interface import Samples
+from media.codecs.names import PCMA, PCMU
+
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "'audioop' is deprecated", DeprecationWarning)
     import audioop
 
-PCMU: Final = "PCMU"
-PCMA: Final = "PCMA"
+__all__ = ["PCMA", "PCMU", "SAMPLE_RATE", "SILENCE", "TRANSCODE", "G711Decoder", "G711Encoder", "decode", "encode"]
+
 SAMPLE_RATE: Final = 8000
 SILENCE: Final = {PCMU: 0xFF, PCMA: 0xD5}
 
@@ -30,3 +35,37 @@ def encode(linear: bytes, codec: str) -> bytes:
 def decode(payload: bytes, codec: str) -> bytes:
     """Expand companded octets to 16-bit linear samples (native byte order)."""
     return audioop.ulaw2lin(payload, 2) if codec == PCMU else audioop.alaw2lin(payload, 2)
+
+
+class G711Decoder:
+    """Expands one of the laws."""
+
+    sample_rate = SAMPLE_RATE
+    mode_request = None
+
+    def __init__(self, law: str) -> None:
+        self._law = law
+
+    def decode(self, payload: bytes) -> Samples:
+        """Return a sample for each octet."""
+        return np.frombuffer(decode(payload, self._law), np.int16)
+
+    def conceal(self, samples: int, following: bytes | None = None) -> Samples:
+        """Return silence."""
+        return np.zeros(samples, np.int16)
+
+
+class G711Encoder:
+    """Compands by one of the laws."""
+
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, law: str) -> None:
+        self._law = law
+
+    def encode(self, pcm: Samples) -> bytes:
+        """Return an octet for each sample."""
+        return encode(pcm.tobytes(), self._law)
+
+    def follow(self, mode_request: int | None) -> None:
+        """Do nothing: there is one mode."""

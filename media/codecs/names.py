@@ -1,0 +1,14 @@
+"""The encoding names of RTP payloads, spelled as they are registered."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PCMU: Final = "PCMU"
+PCMA: Final = "PCMA"
+G722: Final = "G722"
+OPUS: Final = "opus"
+AMR: Final = "AMR"
+AMR_WB: Final = "AMR-WB"
+CN: Final = "CN"
+EVENTS: Final = "telephone-event"
