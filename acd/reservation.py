@@ -35,13 +35,13 @@ async def until_reserved(call: Call) -> None:
     says that he gets none, or nothing for ``sip.reservation_seconds``.
     """
     assert call.media is not None
-    wanted = call.media.sdp.preconditions
+    wanted = call.media.preconditions
     if wanted is None:
         return
     call.incoming.required = OPTION
     if not call.incoming.offer:  # ours goes first, and his answer says what he wants (RFC 3312 13.3)
         await call.describe()
-        wanted = call.media.sdp.preconditions
+        wanted = call.media.preconditions
     if wanted is None or wanted.met:
         return
     if not call.incoming.takes_reliable:
@@ -61,7 +61,7 @@ async def until_reserved(call: Call) -> None:
         raise
     except TimeoutError:
         how = "unconfirmed"
-        missing = call.media.sdp.preconditions or wanted
+        missing = call.media.preconditions or wanted
         raise precondition_failure("No resources were confirmed", missing.refusal(call.media.local_sdp)) from None
     finally:
         call.reserved = None
@@ -73,7 +73,7 @@ async def until_reserved(call: Call) -> None:
 def reconsider(call: Call) -> None:
     """Let the call go on if what it waits for is there by the caller's latest offer."""
     if call.reserved is not None and not call.reserved.done() and call.media is not None:
-        wanted = call.media.sdp.preconditions
+        wanted = call.media.preconditions
         if wanted is None or wanted.met:
             call.reserved.set_result(None)
 
