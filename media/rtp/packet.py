@@ -8,6 +8,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from media.rtp.losses import LATEST, LossCounts, Losses
+
 HEADER: Final = struct.Struct(">BBHII")
 """First octet (V, P, X, CC), second (M, PT), sequence number, timestamp, SSRC."""
 HEADER_SIZE: Final = HEADER.size
@@ -17,7 +19,7 @@ MARKER: Final = 0x80
 CLOCK_RATE: Final = 8000
 
 MAX_DROPOUT: Final = 3000
-MAX_MISORDER: Final = 100
+MAX_MISORDER: Final = LATEST
 _CLOCK_RESTART: Final = float(CLOCK_RATE)
 
 
@@ -59,6 +61,7 @@ class Reception:
         "_received_before",
         "_transit",
         "jitter",
+        "losses",
         "max_sequence",
         "received_now",
         "source",
@@ -71,6 +74,7 @@ class Reception:
         self.max_sequence = 0
         self.received_now = 0
         self.jitter = 0.0
+        self.losses = Losses()
         self._base_sequence = 0
         self._cycles = 0
         self._bad_sequence = -1
@@ -80,8 +84,9 @@ class Reception:
 
     def start(self, ssrc: int, sequence: int) -> None:
         """Begin a new source with its first sequence number; `receive` that packet next."""
-        self._expected_before += self._expected_now()
+        self._expected_before += self.expected_now
         self._received_before += self.received_now
+        self.losses.restart(self._cycles + self.max_sequence + 1, sequence)
         self.ssrc = ssrc
         self.source = object()
         self._base_sequence = sequence
@@ -92,8 +97,12 @@ class Reception:
         self._transit = None
 
     def receive(self, sequence: int, timestamp: int, arrival: float) -> None:
-        """Count a packet; `arrival` is in timestamp units (seconds x 8000)."""
-        self.receive_event(sequence)
+        """Count a packet; `arrival` is in timestamp units (seconds x clock rate)."""
+        if sequence and (sequence - self.max_sequence) & 0xFFFF == 1:
+            self.max_sequence = sequence
+            self.received_now += 1
+        else:
+            self.receive_event(sequence)
         transit = arrival - timestamp
         if self._transit is not None:
             # "J(i) = J(i-1) + (|D(i-1,i)| - J(i-1))/16"; a step of a second is a restarted clock, not jitter.
@@ -106,6 +115,11 @@ class Reception:
         """Count a packet whose timestamp tells nothing about jitter (all packets of an RFC 4733 event share one)."""
         step = (sequence - self.max_sequence) & 0xFFFF
         if step < MAX_DROPOUT:
+            if step > 1:
+                highest = self._cycles + self.max_sequence
+                self.losses.miss(highest + 1, highest + step)
+            elif not step:
+                self.losses.come_late(self._cycles + sequence)
             if sequence < self.max_sequence:
                 self._cycles += 0x10000
             self.max_sequence = sequence
@@ -117,27 +131,40 @@ class Reception:
             self.start(self.ssrc, sequence)
             self.max_sequence = sequence
             self._cycles = 0
+        else:
+            self.losses.come_late(self._cycles + self.max_sequence + step - 0x10000)
         self.received_now += 1
 
-    def _expected_now(self) -> int:
+    @property
+    def expected_now(self) -> int:
+        """Packets of the present source that should have come."""
         if not self.received_now:
             return 0
         return self._cycles + self.max_sequence - self._base_sequence + 1
 
     @property
+    def highest(self) -> int:
+        """The extended highest sequence number received (RFC 3550 6.4.1)."""
+        return (self._cycles + self.max_sequence) & 0xFFFFFFFF
+
+    @property
     def expected(self) -> int:
         """Packets that should have come, from the sequence numbers."""
-        return self._expected_before + self._expected_now()
+        return self._expected_before + self.expected_now
 
     @property
     def received(self) -> int:
         """Packets that came, duplicates included."""
         return self._received_before + self.received_now
 
+    def loss_counts(self) -> LossCounts:
+        """Return how the losses lie."""
+        return self.losses.counts(self._cycles + self.max_sequence + 1)
+
     @property
     def lost(self) -> int:
-        """Packets lost; never below zero, although duplicates make the difference of A.3 negative."""
-        return max(0, self.expected - self.received)
+        """Packets lost: A.3 with duplicates left out, which would hide losses."""
+        return self.loss_counts().lost
 
     @property
     def jitter_ms(self) -> float:
@@ -148,11 +175,14 @@ class Reception:
 class Sender:
     """What one receiver hears as one unbroken stream: one SSRC, consecutive numbers, advancing timestamps.
 
-    Whatever feeds the stream (prompt, music, another leg) is its `source`. `join` aligns a new source behind what
-    was sent before; relayed packets then keep their own steps, shifted, so that the receiver sees the real losses.
+    Whatever feeds the stream (prompt, music, another leg, a mix) is its `source`. `join` aligns a new source behind
+    what was sent before; relayed packets then keep their own steps, shifted, so that the receiver sees the real losses.
+    `samples` is how long a packet lasts, in units of the RTP clock.
     """
 
     __slots__ = (
+        "_samples",
+        "clock_rate",
         "octets",
         "packets",
         "sent_at",
@@ -168,30 +198,42 @@ class Sender:
         self.ssrc = ssrc
         self.sequence = sequence & 0xFFFF
         self.timestamp = timestamp & 0xFFFFFFFF
+        self.clock_rate = CLOCK_RATE
         self.sequence_shift = 0
         self.timestamp_shift = 0
         self.sent_at: float | None = None
         self.source: object = None
         self.packets = 0
         self.octets = 0
+        self._samples = 0
+
+    def set_clock(self, clock_rate: int) -> None:
+        """Let timestamps advance at this rate from what was sent last (RFC 7160 4.1)."""
+        if clock_rate != self.clock_rate:
+            self._samples = self._samples * clock_rate // self.clock_rate
+            self.clock_rate = clock_rate
+            self.source = None
 
     def join(self, source: object, sequence: int, timestamp: int, now: float, samples: int = 160) -> None:
         """Let `source` feed the stream, whose next packet bears these numbers. `now` is in seconds.
 
-        The timestamp advances by the time passed since the last packet, in whole packets of `samples`.
+        The timestamp advances by the time passed since the last packet, in whole packets of `samples`, and never into
+        what that packet held.
         """
-        steps = 1 if self.sent_at is None else max(1, round((now - self.sent_at) * CLOCK_RATE / samples))
-        next_timestamp = (self.timestamp + steps * samples) & 0xFFFFFFFF
+        passed = 0 if self.sent_at is None else round((now - self.sent_at) * self.clock_rate / samples)
+        next_timestamp = (self.timestamp + max(passed * samples, self._samples or samples)) & 0xFFFFFFFF
         next_sequence = (self.sequence + 1) & 0xFFFF
         self.source = source
         self.sequence_shift = (next_sequence - sequence) & 0xFFFF
         self.timestamp_shift = (next_timestamp - timestamp) & 0xFFFFFFFF
+        self._samples = samples
 
     def advance(self, source: object, now: float, samples: int = 160) -> int:
         """Step to the next packet of our own making; returns MARKER for the first one of a source, else 0."""
         marker = 0
         if source is self.source:
-            self.timestamp = (self.timestamp + samples) & 0xFFFFFFFF
+            self.timestamp = (self.timestamp + self._samples) & 0xFFFFFFFF
+            self._samples = samples
         else:
             self.join(source, 0, 0, now, samples)
             self.timestamp = self.timestamp_shift
