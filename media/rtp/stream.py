@@ -23,11 +23,15 @@ class Format(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Sdes(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """SRTP with keys from the descriptions (RFC 4568). Each key is the master key followed by the master salt."""
+    """SRTP with keys from the descriptions (RFC 4568). Each key is the master key followed by the master salt.
+
+    What is received carries `receive_mki`, the name of its key, unless that is empty; what we send carries none.
+    """
 
     suite: str
     send_key: bytes
     receive_key: bytes
+    receive_mki: bytes = b""
 
 
 class Dtls(msgspec.Struct, frozen=True, array_like=True, tag=2):

@@ -1,0 +1,37 @@
+"""What we bring to offer and answer on one leg."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from media.codecs.names import PCMA, PCMU
+
+PLAIN: Final = "RTP/AVP"
+SECURED: Final = "RTP/SAVP"
+SECURED_BY_DTLS: Final = "UDP/TLS/RTP/SAVPF"
+
+
+class Key(msgspec.Struct, frozen=True, array_like=True):
+    """A key of ours for SDES: the master key followed by the master salt, as long as the suite wants it."""
+
+    suite: str
+    secret: bytes
+
+
+class Local(msgspec.Struct, frozen=True, kw_only=True):
+    """What a leg can do, and by what profile its own offers are made.
+
+    `codecs` are served, and offered in that order. SDES is served where there are `keys`, the suite preferred first,
+    DTLS where there is a `fingerprint` ("sha-256 AB:CD:…"), ICE where there are `ufrag` and `password`. A leg that is
+    `secure_only` takes no stream without SRTP.
+    """
+
+    codecs: tuple[str, ...] = (PCMU, PCMA)
+    profile: str = PLAIN
+    keys: tuple[Key, ...] = ()
+    fingerprint: str = ""
+    ufrag: str = ""
+    password: str = ""
+    secure_only: bool = False
