@@ -32,7 +32,6 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from acd.core.matching import CallerClass
-    from acd.core.policies import Key
     from acd.core.profiles import AgentProfile, Membership
     from acd.core.queues import Caller, Queue
 
@@ -153,12 +152,10 @@ class Agent:
         "entry",
         "id",
         "idle_since",
-        "listed",
         "members",
         "missed",
         "offer",
         "open_seconds",
-        "places",
         "profile",
         "reason",
         "removed",
@@ -166,6 +163,7 @@ class Agent:
         "since",
         "standing",
         "state",
+        "stint",
         "talked_seconds",
         "talks",
         "turn",
@@ -179,13 +177,12 @@ class Agent:
         self.seq = seq
         self.members: dict[Queue, Membership] = {}
         self.classes: dict[CallerClass, Membership] = {}
-        self.places: dict[CallerClass, Key] = {}
         self.since = self.idle_since = now
         self.due: float | None = None
         self.entry = 0
         self.offer: Tie | None = None
         self.talks: list[Tie] = []
-        self.listed = False
+        self.stint = 0  # the number under which he stands in the lines of his classes, 0 while he does not
         self.wrapping: Tie | None = None
         self.removed = False
         self.calls_taken = self.missed = self.turn = 0

@@ -1,4 +1,4 @@
-"""The two ordered collections that the distributor is made of."""
+"""The ordered collections that the distributor is made of."""
 
 from __future__ import annotations
 
@@ -63,6 +63,70 @@ class Line(Generic[K, T]):
     def ahead(self, key: K, seq: int) -> int:
         """How many members stand before this place."""
         return bisect_left(self.entries, (key, seq))
+
+
+class StandsBy(Protocol):
+    """Who can stand by: `stint` is the number, never used twice, under which he does so now; 0: he does not."""
+
+    seq: int
+    stint: int
+
+
+S = TypeVar("S", bound=StandsBy)
+_SLACK = 64
+_TIDIED = 4
+
+
+class StandBy(Generic[K, S]):
+    """Those who stand by, in the order of a key, then of their sequence numbers.
+
+    Who takes a call leaves many such lines at once. So he is not searched for in each of them, but passed over, and let
+    go of, where he would come up. `count` is how many are there; who has them leave counts them out.
+    """
+
+    __slots__ = ("_entries", "count")
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[K, int, int, S]] = []
+        self.count = 0
+
+    def add(self, key: K, member: S) -> None:
+        """Put `member` in his place."""
+        entries = self._entries
+        stale = 0  # a bit of what `foremost` would have to do at once
+        for _, _, stint, other in entries[:_TIDIED]:
+            if other.stint == stint:
+                break
+            stale += 1
+        if stale:
+            del entries[:stale]
+        if len(entries) > 4 * self.count + _SLACK:
+            entries[:] = self.foremost(self.count)
+        entry = (key, member.seq, member.stint, member)
+        if not entries or entries[-1] < entry:  # who comes last mostly stands last
+            entries.append(entry)
+        else:
+            insort(entries, entry)
+        self.count += 1
+
+    def foremost(self, count: int) -> list[tuple[K, int, int, S]]:
+        """The first `count` entries, (key, seq, stint, member), of those who are there; fewer if there are fewer."""
+        found: list[tuple[K, int, int, S]] = []
+        entries = self._entries
+        if not self.count or not count:
+            if not self.count:
+                entries.clear()
+            return found
+        seen = 0
+        for entry in entries:
+            seen += 1
+            if entry[3].stint == entry[2]:
+                found.append(entry)
+                if len(found) == count:
+                    break
+        if seen > len(found):
+            entries[:seen] = found
+        return found
 
 
 class Timed(Protocol):

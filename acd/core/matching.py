@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acd.core.agents import AgentState
-from acd.core.lines import Line
+from acd.core.lines import Line, StandBy
 from acd.core.policies import Key, Strategy
 from acd.core.queues import PREFERRED, Caller, Order, Queue
 
@@ -44,7 +44,7 @@ class CallerClass:
         self.present = 0
         self.members: dict[Agent, Membership] = {}
         self.seeking: Line[Order, Caller] = Line()
-        self.idle: Line[Key, Agent] = Line()
+        self.idle: StandBy[Key, Agent] = StandBy()
         self.strategy = Strategy(queue.strategy, random)
 
     def admits(self, agent: Agent, member: Membership) -> bool:
@@ -70,6 +70,7 @@ class Matcher:
 
     def __init__(self, random: Random) -> None:
         self._random = random
+        self._stints = 0
 
     # Classes
 
@@ -89,7 +90,6 @@ class Matcher:
         del kind.queue.classes[kind.key]
         for agent in kind.members:
             del agent.classes[kind]
-            agent.places.pop(kind, None)
 
     def join(self, agent: Agent, queue: Queue, member: Membership) -> None:
         """Let the agent, who is in no line, serve a queue."""
@@ -126,9 +126,9 @@ class Matcher:
         """Let the queue's strategy of now order its available agents."""
         for kind in queue.classes.values():
             kind.strategy = Strategy(queue.strategy, self._random)
-            there = list(kind.idle)
-            kind.idle = Line()
-            for agent in there:
+            there = kind.idle.foremost(kind.idle.count)
+            kind.idle = StandBy()
+            for _, _, _, agent in there:
                 self._place(kind, agent, kind.members[agent])
 
     def _admit(self, kind: CallerClass, agent: Agent, member: Membership) -> None:
@@ -136,7 +136,7 @@ class Matcher:
             return
         kind.members[agent] = agent.classes[kind] = member
         kind.present += kind.awaits(agent.state)
-        if agent.listed:
+        if agent.stint:
             self._place(kind, agent, member)
 
     def _spare(self, queue: Queue, newest: CallerClass) -> None:
@@ -148,22 +148,22 @@ class Matcher:
 
     def enlist(self, agent: Agent) -> None:
         """Put an agent who became available into the lines of his classes."""
-        agent.listed = True
+        self._stints += 1
+        agent.stint = self._stints
         for kind, member in agent.classes.items():
             self._place(kind, agent, member)
 
-    def delist(self, agent: Agent) -> None:
+    @staticmethod
+    def delist(agent: Agent) -> None:
         """Take an agent out of all lines."""
-        if agent.listed:
-            agent.listed = False
-            for kind, key in agent.places.items():
-                kind.idle.remove(key, agent.seq)
-            agent.places.clear()
+        if agent.stint:
+            agent.stint = 0
+            for kind in agent.classes:
+                kind.idle.count -= 1
 
     @staticmethod
     def _place(kind: CallerClass, agent: Agent, member: Membership) -> None:
-        key = agent.places[kind] = kind.strategy.key(agent, member, kind.needs)
-        kind.idle.add(key, agent.seq, agent)
+        kind.idle.add(kind.strategy.key(agent, member, kind.needs), agent)
 
     @staticmethod
     def heads(agent: Agent, now: float) -> list[tuple[Order, int, Caller]]:

@@ -37,9 +37,11 @@ class Outlook(Ties):
         """Return the rule by which a caller does not begin to wait; what he would wait is 0 with an agent at hand."""
         queue = caller.queue
         rules = queue.rules
-        if not rules or (caller.kind.idle and queue.open):
+        if not rules or (caller.kind.idle.count and queue.open):
             return None
-        length, expected_wait = (0, 0.0) if caller.kind.idle else (len(queue.callers), self._expected_wait(caller))
+        length, expected_wait = (
+            (0, 0.0) if caller.kind.idle.count else (len(queue.callers), self._expected_wait(caller))
+        )
         plight = Plight(self._now, self._now, queue.logged_in > 0, queue.open, length, expected_wait)
         return decide(rules, plight, caller.left)
 

@@ -52,17 +52,17 @@ class Ties:
         kind = caller.kind
         if caller.queue.profile.ring_all:
             self._begin_seeking(caller)
-            available = kind.idle.foremost(len(kind.idle))
-            for key, _, agent in available:
+            available = kind.idle.foremost(kind.idle.count)
+            for key, _, _, agent in available:
                 self._offer(caller, agent, "agent", score_of(key), (), len(available))
             return
         best = kind.idle.foremost(1 + RUNNERS_UP)
         if best:
-            key, _, agent = best[0]
+            key, _, _, agent = best[0]
             if kind.strategy.by_chance:
                 kind.strategy.picked(key)
-            runners_up = tuple([(other.id, score_of(theirs)) for theirs, _, other in best[1:]])
-            self._offer(caller, agent, "agent", score_of(key), runners_up, len(kind.idle))
+            runners_up = tuple([(other.id, score_of(theirs)) for theirs, _, _, other in best[1:]])
+            self._offer(caller, agent, "agent", score_of(key), runners_up, kind.idle.count)
         else:
             self._begin_seeking(caller)
 
@@ -72,7 +72,7 @@ class Ties:
             return
         heads = self._matcher.heads(agent, self._now)
         if not heads:
-            if not agent.listed:
+            if not agent.stint:
                 self._matcher.enlist(agent)
                 for queue in agent.members:
                     if not queue.seeking:
