@@ -164,7 +164,7 @@ class Reception:
     @property
     def lost(self) -> int:
         """Packets lost: A.3 with duplicates left out, which would hide losses."""
-        return self.loss_counts().lost
+        return self.losses.lost
 
     @property
     def jitter_ms(self) -> float:

@@ -27,6 +27,7 @@ from media.settings import MediaSettings
 from media.worker import control
 from media.worker.poller import Poller
 from media.worker.ports import PortPool
+from media.worker.room import Gains, Room
 from media.worker.rtpsocket import bind_socket
 from media.worker.session import TOTALS, Session
 from media.worker.ticker import Ticker
@@ -60,7 +61,7 @@ class Worker:
         self._post = post
         self._random = random.SystemRandom()
         self._poller = Poller(loop)
-        self._ticker = Ticker(loop.call_at, loop.time)
+        self._ticker = Ticker(loop.call_at, loop.time, _now)
         self._ports = PortPool(ports, lambda port: bind_socket(settings.bind, port))
         self._writer = RecordingWriter()
         self._sessions: dict[int, Session] = {}
@@ -167,7 +168,7 @@ class Worker:
             return
         self._finish_recording(command.leg)
         self._finish_recording(command.other)
-        session.bridge(other)
+        self._connect({(session, other): 1.0, (other, session): 1.0})
         if command.record is not None:
             self._record(command.leg, command.other, command.record)
 
@@ -199,12 +200,22 @@ class Worker:
     def _unbridge(self, command: control.Unbridge) -> None:
         if session := self._sessions.get(command.leg):
             self._finish_recording(command.leg)
-            session.unbridge()
+            if session.room is not None:
+                session.room.dissolve()
 
     def _echo(self, command: control.Echo) -> None:
         if session := self._sessions.get(command.leg):
             self._finish_recording(command.leg)
-            session.echo()
+            self._connect({(session, session): 1.0})
+
+    @staticmethod
+    def _connect(gains: Gains) -> None:
+        """Put these legs into a room of their own, where they hear what others say and not what plays."""
+        for session in dict.fromkeys(leg for pair in gains for leg in pair):
+            if session.room is not None:
+                session.room.dissolve()
+            session.stop()
+        Room().connect(gains)
 
     def _measure(self, command: control.Measure) -> None:
         session = self._sessions.get(command.leg)
@@ -242,6 +253,10 @@ class Worker:
                 self._post(control.TimedOut(leg))
             case Lost(reason):
                 self._post(control.Failed(leg, reason))
+
+
+def _now() -> float:
+    return _monotonic()
 
 
 def _sum(rows: list[tuple[int, ...]]) -> tuple[int, ...]:

@@ -12,8 +12,8 @@ MAX_CATCH_UP: Final = 5
 class Ticking(Protocol):
     """Something that plays."""
 
-    def tick(self) -> None:
-        """Give out the next frame."""
+    def tick(self, now: float) -> None:
+        """Give out the next frame; `now` is in seconds."""
 
 
 class _Handle(Protocol):
@@ -23,13 +23,19 @@ class _Handle(Protocol):
 class Ticker:
     """Calls `tick` of every member each 20 ms without drifting, and sleeps while there is none.
 
-    `call_at` and `time` are those of an event loop. After a stall up to five frames are caught up at once; more
-    than that is given up and the clock starts anew.
+    `call_at` and `time` are those of an event loop, `clock` is what the members go by. After a stall up to
+    five frames are caught up at once; more than that is given up and the clock starts anew.
     """
 
-    def __init__(self, call_at: Callable[[float, Callable[[], None]], _Handle], time: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        call_at: Callable[[float, Callable[[], None]], _Handle],
+        time: Callable[[], float],
+        clock: Callable[[], float],
+    ) -> None:
         self._call_at = call_at
         self._time = time
+        self._clock = clock
         self._members: dict[Ticking, None] = {}
         self._due = 0.0
         self._timer: _Handle | None = None
@@ -50,11 +56,12 @@ class Ticker:
 
     def _run(self) -> None:
         now = self._time()
+        clock = self._clock()
         missed = 0
         while True:
             for member in list(self._members):
                 if member in self._members:
-                    member.tick()
+                    member.tick(clock)
             self._due += TICK_SECONDS
             missed += 1
             if self._due > now:

@@ -39,7 +39,7 @@ class Member:
         self.clock = clock
         self.ticks: list[float] = []
 
-    def tick(self) -> None:
+    def tick(self, now: float) -> None:
         self.ticks.append(self.clock.now)
 
 
@@ -50,7 +50,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def ticker(clock: Clock) -> Ticker:
-    return Ticker(clock.call_at, clock.time)
+    return Ticker(clock.call_at, clock.time, clock.time)
 
 
 def test_the_first_tick_comes_at_once(clock: Clock, ticker: Ticker) -> None:
@@ -108,8 +108,8 @@ def test_a_member_may_leave_and_take_another_along_within_a_tick(clock: Clock, t
     other = Member(clock)
 
     class Leaver(Member):
-        def tick(self) -> None:
-            super().tick()
+        def tick(self, now: float) -> None:
+            super().tick(now)
             ticker.discard(self)
             ticker.discard(other)
 
