@@ -105,6 +105,11 @@ class Losses:
                 return
         self.duplicates += 1
 
+    @property
+    def lost(self) -> int:
+        """How many packets are missing."""
+        return self._counts[0] + sum(end - first for first, end in self._holes)
+
     def counts(self, end: int) -> LossCounts:
         """Return the counts of all before position `end`, as if nothing came late any more."""
         so_far = Losses()
