@@ -120,9 +120,8 @@ def offered(codecs: tuple[str, ...], agreed: tuple[Format, ...] = ()) -> tuple[F
     formats = [format_ for format_ in agreed if format_.name in codecs and format_.name != CN]
     taken = {format_.payload for format_ in agreed} | _STATIC.keys()
     names = {format_.name for format_ in formats}
-    for name in codecs:
-        if name not in names and name != CN:
-            formats.append(_numbered(name, _ENCODINGS[name].clock_rates[0], taken))
+    added = (name for name in codecs if name not in names and name != CN)
+    formats.extend(_numbered(name, _ENCODINGS[name].clock_rates[0], taken) for name in added)
     clocks = dict.fromkeys(format_.clock_rate for format_ in formats)
     for name in (CN, EVENTS) if CN in codecs else (EVENTS,):
         theirs = {format_.clock_rate: format_ for format_ in agreed if format_.name == name}

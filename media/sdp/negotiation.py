@@ -1,91 +1,134 @@
-"""Offer and answer (RFC 3264) for one audio stream of G.711 and telephone-events."""
+"""Offer and answer (RFC 3264) for one audio stream."""
 
 from __future__ import annotations
 
-import functools
-import ipaddress
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
 
 from media.api import CannotReserve, NotAcceptable
-from media.codecs.g711 import PCMA, PCMU
-from media.rtp.stream import EVENTS, Format, Stream
-from media.sdp.description import MalformedSdp, MediaDescription, SessionDescription, is_number, parse
+from media.rtp.stream import Format, Ice, Stream
+from media.sdp import ice
+from media.sdp.audio import PACKET_MS, Audio, find_audio, parse_address
+from media.sdp.description import MediaDescription, SessionDescription, attribute_values, parse
+from media.sdp.formats import (
+    chosen_events,
+    chosen_voice,
+    common,
+    describe,
+    is_voice,
+    offered,
+    receiving,
+)
+from media.sdp.local import Local
+from media.sdp.parameters import compatible
 from media.sdp.preconditions import OFFER_LINES, OFFERED, Preconditions, read_peers
+from media.sdp.security import (
+    DTLS_PROFILES,
+    UNPROTECTED,
+    kind_of,
+    protect_answer,
+    protect_offer,
+    read_answer,
+)
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-STATIC_PAYLOADS: Final = {0: PCMU, 8: PCMA}
-PROFILES: Final = ("RTP/AVP", "RTP/AVPF")
-PACKET_MS: Final = 20
 DISCARD_PORT: Final = 9
-DEFAULT_EVENT_PAYLOAD: Final = 101
-_CODECS: Final = {"pcmu": PCMU, "pcma": PCMA, "telephone-event": EVENTS}
 # RFC 3264 6.1: "If a stream is offered as sendonly, the corresponding stream MUST be marked as recvonly or inactive".
 _MIRRORED: Final = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
-# RFC 3264 8.4: c=0.0.0.0 is how RFC 2543 placed a call on hold, "neither RTP nor RTCP should be sent to the peer".
-_NULL_HOLD: Final = {"sendrecv": "sendonly", "sendonly": "sendonly", "recvonly": "inactive", "inactive": "inactive"}
-_NULL_HOSTS: Final = ("0.0.0.0", "::")
 _SENDS: Final = ("sendrecv", "sendonly")
 _RECEIVES: Final = ("sendrecv", "recvonly")
-
-
-DEFAULT_FORMATS: Final = (Format(0, PCMU), Format(8, PCMA), Format(DEFAULT_EVENT_PAYLOAD, EVENTS))
-
-
-class _Audio(NamedTuple):
-    """The peer's audio section, read."""
-
-    place: int
-    media: MediaDescription
-    formats: tuple[Format, ...]
-    direction: str
-    host: str | None
+_BUNDLE: Final = "BUNDLE"
+_PLAIN_LEG: Final = Local()
 
 
 class Negotiation:
     """The state of offer and answer between us and one peer, during the whole dialog.
 
     `take_offer` and `take_answer` judge the peer's text and return the agreed `Stream`, or raise NotAcceptable and
-    change nothing; `answer` and `offer` return our text. `port` must be set before either is called. Where
-    preconditions are heeded they are read and answered, and the session's first offer has some if it is ours.
+    change nothing; `answer` and `offer` return our text. `port` must be set before either is called; it is to be one
+    of the address of `family`, which an offer decides where `addresses` has one of each. `formats` are those of our
+    latest description, `agreed` those that both can use. Where preconditions are heeded they are read and answered,
+    and the session's first offer has some if it is ours.
     """
 
-    def __init__(self, address: str, session_id: int, *, heeds_preconditions: bool = False) -> None:
+    def __init__(
+        self,
+        address: str,
+        session_id: int,
+        *,
+        other_address: str = "",
+        local: Local = _PLAIN_LEG,
+        heeds_preconditions: bool = False,
+    ) -> None:
         self.port = 0
-        self.formats: tuple[Format, ...] = DEFAULT_FORMATS
-        self.stream = Stream(None, 0, DEFAULT_FORMATS[0], _receiving(DEFAULT_FORMATS))
+        self.local = local
+        self.formats: tuple[Format, ...] = offered(local.codecs)
+        self.agreed: tuple[Format, ...] = ()
         self.preconditions: Preconditions | None = None
         self._heeds_preconditions = heeds_preconditions
-        self._address = address
-        self._family = f"IP{_parse_address(address).version}"
+        self._addresses = {f"IP{parse_address(each).version}": each for each in (address, other_address) if each}
+        self.family = next(iter(self._addresses))
         self._session_id = session_id
         self._version = session_id
         self._body: str | None = None
         self._sections: list[MediaDescription] | None = None
-        self._audio_index = 0
-        self._offered: tuple[Format, ...] = DEFAULT_FORMATS
+        self._place = 0
         self._direction = "sendrecv"
-        self._profile = PROFILES[0]
+        self._refused = False
+        self._profile = local.profile
+        by_dtls = local.profile in DTLS_PROFILES
+        self._protection = UNPROTECTED
+        self._mux = by_dtls
+        self._mid = "0" if by_dtls else ""
+        self._bundled = by_dtls
+        self._ice = ice.Credentials(local.ufrag, local.password) if by_dtls and local.ufrag else None
+        self._ice_mismatch = False
+        self._ice_restarts = 0
+        self.stream = self._unanswered()
 
     def prefer(self, other: Negotiation) -> None:
         """Order our next offer after what was agreed with another peer, so that relaying needs no transcoding."""
-        agreed = sorted(DEFAULT_FORMATS[:2], key=lambda f: f.name != other.stream.codec)
-        events = next((f for f in other.formats if f.name == EVENTS), DEFAULT_FORMATS[2])
-        self.formats = (*agreed, events)
-        self.stream = Stream(None, 0, agreed[0], _receiving(self.formats))
+        voice = other.stream.send
+        theirs = sorted(other.agreed or other.formats, key=lambda format_: format_ != voice)
+        self.formats = offered(self.local.codecs, tuple(theirs))
+        self.stream = self._unanswered()
+
+    def follow(self, other: Negotiation) -> bool:
+        """Speak what the peer of `other` speaks if ours takes it too; tells whether that is another codec than before.
+
+        An answer with several codecs lets us (RFC 3264 6.1), and what is relayed need not be transcoded then.
+        """
+        theirs = other.stream.send
+        for format_ in self.agreed:
+            same = (format_.name, format_.clock_rate) == (theirs.name, theirs.clock_rate)
+            if same and compatible(format_, theirs) and format_.name != self.stream.send.name:
+                events = chosen_events(self.agreed, format_)
+                self.stream = msgspec.structs.replace(self.stream, send=format_, send_events=events)
+                return True
+        return False
 
     def take_offer(self, text: str) -> Stream:
-        """Judge the peer's offer (RFC 3264 6): the first audio stream with a codec of ours is served."""
+        """Judge the peer's offer (RFC 3264 6): the first audio stream that we can serve is served."""
         description = parse(text)
-        audio = self._find_audio(description)
-        common = _one_each(audio.formats)
+        if self._sections is not None and _refuses(description, self._place):
+            return self._take_refusal(description)
+        audio = find_audio(description, self.local, self._families(), self._order(description))
+        protection = protect_answer(audio.media.protocol, audio.said, self.local, self.stream.security)
         self.preconditions = self._read_preconditions(description, audio) if self._heeds_preconditions else None
         self._sections = description.media
-        self._audio_index = audio.place
+        self._place = audio.place
+        self._refused = False
         self._profile = audio.media.protocol
-        self.formats = common
+        self.family = audio.family
+        self.formats = audio.formats
         self._direction = _MIRRORED[audio.direction]
-        self.stream = self._agree(audio, common, self._direction)
+        self._protection = protection
+        self._mux = audio.mux
+        self._mid = audio.mid
+        self._bundled = bool(audio.mid) and _bundles(description, audio.mid)
+        self._answer_ice(audio)
+        self.stream = self._agree(audio, audio.formats, self._direction)
         return self.stream
 
     def take_answer(self, text: str) -> Stream:
@@ -94,13 +137,25 @@ class Negotiation:
         count = len(self._sections) if self._sections else 1
         if len(description.media) != count:
             raise NotAcceptable(f"The answer has {len(description.media)} m= lines, the offer had {count}.")
-        audio = self._find_audio(description, only=self._audio_index)
-        names = {f.name for f in self._offered}
-        if not any(f.name in names for f in audio.formats if f.name != EVENTS):
+        audio = find_audio(description, self.local, self._families(), (self._place,))
+        ours = {(format_.name, format_.clock_rate): format_ for format_ in self.formats}
+        agreed = common(
+            tuple(
+                format_
+                for format_ in audio.formats
+                if (mine := ours.get((format_.name, format_.clock_rate))) and compatible(mine, format_)
+            ),
+            self.local.codecs,
+        )
+        if not agreed:
             raise NotAcceptable("The answer names no codec that was offered.")
-        agreed = tuple(f for f in audio.formats if f.name in names)
+        if kind_of(audio.media.protocol) is not kind_of(self._profile):
+            raise NotAcceptable(f"The answer is {audio.media.protocol}, the offer was {self._profile}.")
+        security = read_answer(self._profile, audio.said, self.local, self.stream.security)
         if self.preconditions is not None:
             self.preconditions = self._read_preconditions(description, audio)
+        self._protection = self._protection._replace(security=security)
+        self._mux = self._mux and audio.mux
         self.stream = self._agree(audio, agreed, _MIRRORED[audio.direction])
         return self.stream
 
@@ -110,161 +165,151 @@ class Negotiation:
 
     def offer(self) -> str:
         """Return our offer: the sections so far in their order (RFC 3264 8), ready to speak both ways."""
-        self._offered = self.formats
         self.preconditions = OFFERED if self._heeds_preconditions and self._sections is None else None
+        self._refused = False
+        lines = protect_offer(self._profile, self.local, self.stream.security)
+        self._protection = self._protection._replace(lines=lines)
         return self._describe("sendrecv")
 
-    def _read_preconditions(self, description: SessionDescription, audio: _Audio) -> Preconditions | None:
+    @property
+    def address(self) -> str:
+        """Our address in descriptions."""
+        return self._addresses[self.family]
+
+    def _families(self) -> tuple[str, ...]:
+        """Return the kinds of address that will do: a leg that has its socket cannot change."""
+        return tuple(self._addresses) if self._sections is None and not self.port else (self.family,)
+
+    def _order(self, description: SessionDescription) -> Sequence[int]:
+        """Return the places to look for audio at: a stream keeps its place (RFC 3264 8)."""
+        places = range(len(description.media))
+        if self._sections is None or self._place not in places:
+            return places
+        return (self._place, *(place for place in places if place != self._place))
+
+    def _take_refusal(self, description: SessionDescription) -> Stream:
+        """The peer ends the stream within the session (RFC 3264 8.2), which an offer may begin again."""
+        self._sections = description.media
+        self._refused = True
+        self.preconditions = None
+        before = self.stream
+        self.stream = Stream(None, 0, before.send, before.receive, sends=False, receives=False, held=True)
+        return self.stream
+
+    def _answer_ice(self, audio: Audio) -> None:
+        theirs = ice.read_credentials(audio.said) if self.local.ufrag else None
+        self._ice_mismatch = theirs is not None and ice.mismatches(audio.said, audio.host, audio.media.port)
+        if theirs is None or self._ice_mismatch:
+            self._ice = None
+            return
+        before = self.stream.ice
+        if before is not None and before.remote_ufrag and theirs != (before.remote_ufrag, before.remote_pwd):
+            self._ice_restarts += 1  # RFC 8839 4.4.1.1.1: a restart has new credentials on both sides
+        suffix = str(self._ice_restarts or "")
+        self._ice = ice.Credentials(self.local.ufrag + suffix, self.local.password + suffix)
+
+    def _read_preconditions(self, description: SessionDescription, audio: Audio) -> Preconditions | None:
         try:
             return read_peers(audio.media)
         except CannotReserve as error:
             body = "".join(
                 f"m={media.kind} {DISCARD_PORT} {media.protocol} {' '.join(media.formats)}\r\n{error.lines}"
                 if media is audio.media
-                else _refused(media)
+                else _refuse(media)
                 for media in description.media
             )
-            error.description = f"{self._head()}{body}"
+            error.description = f"{self._head(audio.family)}{body}"
             raise
 
-    def _find_audio(self, description: SessionDescription, only: int | None = None) -> _Audio:
-        reason = "The SDP has no audio stream."
-        for index, media in enumerate(description.media):
-            if media.kind != "audio" or (only is not None and index != only):
-                continue
-            if media.port == 0:
-                reason = "The audio stream is refused (port 0)."
-                continue
-            if media.protocol not in PROFILES:
-                reason = f"The audio stream uses {media.protocol[:40]}, which is not served."
-                continue
-            formats = read_formats(media)
-            if not any(f.name != EVENTS for f in formats):
-                reason = "The audio stream has no codec in common with PCMU and PCMA."
-                continue
-            host = self._host_of(description, media)
-            direction = description.direction(media)
-            if host in _NULL_HOSTS:
-                direction = _NULL_HOLD[direction]
-                host = None
-            return _Audio(index, media, formats, direction, host)
-        raise NotAcceptable(reason)
-
-    def _host_of(self, description: SessionDescription, media: MediaDescription) -> str | None:
-        connection = description.connection(media)
-        if connection is None:
-            raise MalformedSdp("The SDP has no connection line (c=) for the audio stream.")
-        family, text = connection
-        if family != self._family:
-            raise NotAcceptable(f"The audio stream is {family}, but only {self._family} is served.")
-        try:
-            return _read_host(family, text)
-        except ValueError:  # a host name: the first packet tells where the peer is
-            return None
-
-    def _agree(self, audio: _Audio, formats: tuple[Format, ...], direction: str) -> Stream:
+    def _agree(self, audio: Audio, agreed: tuple[Format, ...], direction: str) -> Stream:
+        self.agreed = agreed
+        voice = chosen_voice(agreed)
         return Stream(
             host=audio.host,
             port=audio.media.port,
-            send=next(f for f in formats if f.name != EVENTS),
-            receive=_receiving(self.formats) | _receiving(formats),
-            send_events=next((f for f in formats if f.name == EVENTS), None),
+            send=voice,
+            receive=receiving(agreed) | receiving(self.formats),
+            send_events=chosen_events(agreed, voice),
             sends=direction in _SENDS,
             receives=direction in _RECEIVES,
             held=direction != "sendrecv",
+            packet_ms=audio.packet_ms,
+            rtcp=audio.rtcp(),
+            mux=self._mux,
+            security=self._protection.security,
+            ice=self._agree_on_ice(audio),
         )
 
+    def _agree_on_ice(self, audio: Audio) -> Ice | None:
+        theirs = ice.read_credentials(audio.said)
+        return None if self._ice is None or theirs is None else Ice(*self._ice, *theirs)
+
+    def _unanswered(self) -> Stream:
+        """Return what an offer of ours is open to before its answer comes."""
+        credentials = None if self._ice is None else Ice(*self._ice, "", "")
+        voice = next(format_ for format_ in self.formats if is_voice(format_))
+        return Stream(None, 0, voice, receiving(self.formats), mux=self._mux, ice=credentials)
+
     def _describe(self, direction: str) -> str:
-        sections = self._sections or [MediaDescription("audio", 0, PROFILES[0], [])]
-        body = "".join(
-            self._our_section(direction) if index == self._audio_index else _refused(section)
+        sections = self._sections or [MediaDescription("audio", 0, self._profile, [])]
+        lines = f"a=group:{_BUNDLE} {self._mid}\r\n" if self._bundled and not self._refused else ""
+        if self._ice is not None:
+            lines += ice.LITE
+        body = lines + "".join(
+            self._our_section(direction) if index == self._place and not self._refused else _refuse(section)
             for index, section in enumerate(sections)
         )
+        # RFC 3264 8: "the version in the origin field MUST increment by one from the previous SDP", if that changed.
         if self._body is not None and body != self._body:
             self._version += 1
         self._body = body
-        return f"{self._head()}{body}"
+        return f"{self._head(self.family)}{body}"
 
-    def _head(self) -> str:
+    def _head(self, family: str) -> str:
+        address = self._addresses[family]
         return (
-            f"v=0\r\no=- {self._session_id} {self._version} IN {self._family} {self._address}\r\ns=-\r\n"
-            f"c=IN {self._family} {self._address}\r\nt=0 0\r\n"
+            f"v=0\r\no=- {self._session_id} {self._version} IN {family} {address}\r\ns=-\r\n"
+            f"c=IN {family} {address}\r\nt=0 0\r\n"
         )
 
     def _our_section(self, direction: str) -> str:
-        payloads, attributes = _described(self.formats)
+        payloads, attributes = describe(self.formats)
         status = self.preconditions
         reserved = OFFER_LINES if status is OFFERED else status.lines() if status is not None else ""
-        return f"m=audio {self.port} {self._profile} {payloads}\r\n{attributes}a={direction}\r\n{reserved}"
+        return (
+            f"m=audio {self.port} {self._profile} {payloads}\r\n{attributes}a=ptime:{PACKET_MS}\r\na={direction}\r\n"
+            f"{self._transport_lines()}{reserved}"
+        )
+
+    def _transport_lines(self) -> str:
+        lines = self._protection.lines
+        if self._mid:
+            lines += f"a=mid:{self._mid}\r\n"
+        if self._mux:
+            lines += "a=rtcp-mux\r\n"
+        if self._ice is not None:
+            lines += ice.describe(self._ice, self.address, self.port, mux=self._mux)
+        elif self._ice_mismatch:
+            lines += "a=ice-mismatch\r\n"
+        return lines
 
 
-def read_formats(media: MediaDescription) -> tuple[Format, ...]:
-    """Return the formats of an audio section that we know, in the peer's order.
-
-    Dynamic numbers come from a=rtpmap, whose encoding names are compared without case (RFC 8866 6.6, RFC 4855 3);
-    the static numbers of RFC 3551 need no rtpmap.
-    """
-    return _read_formats(tuple(media.formats), tuple(media.attributes("rtpmap")))
+def _refuses(description: SessionDescription, place: int) -> bool:
+    """Tell whether an offer ends the stream at that place and begins no other audio."""
+    if place >= len(description.media) or description.media[place].kind != "audio":
+        return False
+    return not any(media.port for media in description.media if media.kind == "audio")
 
 
-# Phones of one make all say the same, hence the memories of what was read and written.
-@functools.lru_cache(maxsize=64)
-def _read_formats(formats: tuple[str, ...], rtpmaps: tuple[str, ...]) -> tuple[Format, ...]:
-    names: dict[int, str | None] = dict(STATIC_PAYLOADS)
-    for value in rtpmaps:
-        number, _, encoding = value.partition(" ")
-        if is_number(number, 127):
-            name, _, rate = encoding.strip().lower().partition("/")
-            names[int(number)] = _CODECS.get(name) if rate in ("8000", "8000/1") else None
-    found = []
-    for text in formats:
-        name_known = names.get(int(text)) if is_number(text, 127) else None
-        if name_known is not None and Format(int(text), name_known) not in found:
-            found.append(Format(int(text), name_known))
-    return tuple(found)
+def _bundles(description: SessionDescription, mid: str) -> bool:
+    """Tell whether the section is in a group that shares one address (RFC 9143)."""
+    groups = (value.split() for value in attribute_values(description.lines, "group"))
+    return any(group[:1] == [_BUNDLE] and mid in group[1:] for group in groups)
 
 
-@functools.lru_cache(maxsize=64)
-def _described(formats: tuple[Format, ...]) -> tuple[str, str]:
-    """Return the payload numbers for our m= line, and the attribute lines for the formats."""
-    lines = []
-    for f in formats:
-        lines.append(f"a=rtpmap:{f.payload} {f.name}/{f.clock_rate}\r\n")
-        if f.name == EVENTS:
-            lines.append(f"a=fmtp:{f.payload} 0-15\r\n")
-    lines.append(f"a=ptime:{PACKET_MS}\r\n")
-    return " ".join(str(f.payload) for f in formats), "".join(lines)
-
-
-@functools.lru_cache(maxsize=1024)
-def _read_host(family: str, text: str) -> str:
-    """Return the address of a c= line. Raises ValueError for a host name, NotAcceptable."""
-    address = _parse_address(text.partition("/")[0])
-    if f"IP{address.version}" != family:
-        raise MalformedSdp(f"The SDP has an unusable connection line: c=IN {family} {text[:60]}")
-    if address.is_multicast or "/" in text:
-        raise NotAcceptable("The audio stream is multicast, which is not served.")
-    return str(address)
-
-
-@functools.lru_cache(maxsize=1024)
-def _parse_address(text: str) -> _Address:
-    return ipaddress.ip_address(text)
-
-
-def _one_each(formats: tuple[Format, ...]) -> tuple[Format, ...]:
-    """Keep the first payload number of each codec, in the peer's order."""
-    first: dict[str, Format] = {}
-    for f in formats:
-        first.setdefault(f.name, f)
-    return tuple(first.values())
-
-
-def _receiving(formats: tuple[Format, ...]) -> dict[int, Format]:
-    return {f.payload: f for f in formats}
-
-
-def _refused(section: MediaDescription) -> str:
+def _refuse(section: MediaDescription) -> str:
     # RFC 3264 6: "To reject an offered stream, the port number in the corresponding stream in the answer MUST be
     # set to zero."
-    return f"m={section.kind} 0 {section.protocol} {' '.join(section.formats)}\r\n"
+    mid = next(iter(section.attributes("mid")), "")
+    name = f"a=mid:{mid}\r\n" if mid else ""
+    return f"m={section.kind} 0 {section.protocol} {' '.join(section.formats)}\r\n{name}"

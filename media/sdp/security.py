@@ -36,6 +36,12 @@ _HASHES: Final = {"sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
 _HEXADECIMAL: Final = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2})*")
 _OUR_ROLE: Final = {"active": "passive", "actpass": "passive", "passive": "active"}
 
+
+def kind_of(profile: str) -> tuple[str, ...]:
+    """Return the profiles that protect a stream as this one does; RTCP feedback makes no difference to that."""
+    return next(kind for kind in (PLAIN_PROFILES, SDES_PROFILES, DTLS_PROFILES) if profile in kind)
+
+
 Attributes = Mapping[str, Sequence[str]]
 """The values of a section's attributes by name."""
 
@@ -59,8 +65,19 @@ class Protection(NamedTuple):
 UNPROTECTED: Final = Protection()
 
 
+def can_protect(profile: str, said: Attributes, local: Local) -> bool:
+    """Tell whether a section asks for no protection or one that we can agree to, and brings what that needs."""
+    if profile not in PROFILES:
+        return False
+    if profile not in DTLS_PROFILES and _choose(said, local) is not None:
+        return True
+    if local.fingerprint and read_fingerprints(said):
+        return True
+    return profile in PLAIN_PROFILES and not local.secure_only
+
+
 def protect_answer(profile: str, said: Attributes, local: Local, before: Security | None) -> Protection:
-    """Agree with an offer. Raises NotAcceptable when the profile asks for what cannot be had.
+    """Agree with an offer that `can_protect`. Raises NotAcceptable for a role that cannot be.
 
     An offer of a plain profile with keys in it is answered in kind (RFC 8643 3).
     """
@@ -71,35 +88,36 @@ def protect_answer(profile: str, said: Attributes, local: Local, before: Securit
     if local.fingerprint and (prints := read_fingerprints(said)):
         dtls = Dtls(_role_towards(said, "active", prints, before), prints)
         return Protection(dtls, f"a=fingerprint:{local.fingerprint}\r\na=setup:{dtls.role}\r\n")
-    if profile not in PLAIN_PROFILES:
-        raise NotAcceptable(f"The audio stream uses {profile}, but offers no keys that are served.")
-    if local.secure_only:
-        raise NotAcceptable("The audio stream is not secured, which it has to be.")
     return UNPROTECTED
 
 
-def protect_offer(profile: str, local: Local) -> str:
-    """Return the lines of an offer of ours by that profile."""
-    if profile in SDES_PROFILES:
-        return "".join(_crypto_line(tag, key) for tag, key in enumerate(local.keys, 1))
-    if profile in DTLS_PROFILES:
+def protect_offer(profile: str, local: Local, before: Security | None) -> str:
+    """Return the lines of an offer of ours by that profile, or as the stream was protected before."""
+    if profile in DTLS_PROFILES or isinstance(before, Dtls):
         return f"a=fingerprint:{local.fingerprint}\r\na=setup:actpass\r\n"
+    if profile in SDES_PROFILES or isinstance(before, Sdes):
+        return "".join(_crypto_line(tag, key) for tag, key in enumerate(local.keys, 1))
     return ""
 
 
 def read_answer(profile: str, said: Attributes, local: Local, before: Security | None) -> Security | None:
-    """Return what the peer's answer to our offer agrees to. Raises NotAcceptable."""
-    if profile in SDES_PROFILES:
+    """Return what the peer's answer to our offer agrees to. Raises NotAcceptable.
+
+    Only keys in an offer of a plain profile may be left unanswered (RFC 8643 3.2).
+    """
+    if profile in DTLS_PROFILES or isinstance(before, Dtls):
+        if prints := read_fingerprints(said):
+            return Dtls(_role_towards(said, "active", prints, before), prints)
+        if profile not in PLAIN_PROFILES or local.secure_only:
+            raise NotAcceptable("The answer has no fingerprint that can be used.")
+    elif profile in SDES_PROFILES or isinstance(before, Sdes):
         lines = read_cryptos(said)
         if len(lines) == 1 and 1 <= lines[0].tag <= len(local.keys):
             theirs, key = lines[0], local.keys[lines[0].tag - 1]
             if theirs.suite == key.suite:
                 return Sdes(theirs.suite, key.secret, theirs.key, theirs.mki)
-        raise NotAcceptable("The answer takes none of the keys that were offered.")
-    if profile in DTLS_PROFILES:
-        if prints := read_fingerprints(said):
-            return Dtls(_role_towards(said, "active", prints, before), prints)
-        raise NotAcceptable("The answer has no fingerprint that can be used.")
+        if profile not in PLAIN_PROFILES or local.secure_only:
+            raise NotAcceptable("The answer takes none of the keys that were offered.")
     return None
 
 

@@ -1,0 +1,161 @@
+"""The peer's audio section, read: what RTP needs to know of it."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from media.api import NotAcceptable
+from media.rtp.stream import Format
+from media.sdp import formats
+from media.sdp.description import Line, MalformedSdp, MediaDescription, SessionDescription, is_number
+from media.sdp.local import Local
+from media.sdp.security import can_protect
+
+PACKET_MS: Final = 20
+_LONGEST_PACKET_MS: Final = 60
+_LARGEST_TIME: Final = 99_999
+_LARGEST_PORT: Final = 65_535
+# RFC 3264 8.4: c=0.0.0.0 is how RFC 2543 placed a call on hold, "neither RTP nor RTCP should be sent to the peer".
+_NULL_HOLD: Final = {"sendrecv": "sendonly", "sendonly": "sendonly", "recvonly": "inactive", "inactive": "inactive"}
+_NULL_HOSTS: Final = ("0.0.0.0", "::")
+_RTCP_FIELDS: Final = 4
+# Attributes that hold for a section unless it has its own (RFC 8122 5, RFC 8839 5.4, RFC 4145 4).
+_INHERITED: Final = ("fingerprint", "setup", "ice-ufrag", "ice-pwd")
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Audio(NamedTuple):
+    """An audio section that can be served, as the peer sees it; `formats` are those that both sides can use."""
+
+    place: int
+    media: MediaDescription
+    said: dict[str, list[str]]
+    formats: tuple[Format, ...]
+    family: str
+    host: str | None
+    direction: str
+
+    @property
+    def mid(self) -> str:
+        """The name of the section, "" if it has none (RFC 5888)."""
+        return next(iter(self.said.get("mid", ())), "")
+
+    @property
+    def mux(self) -> bool:
+        """Whether RTCP may come and go on the port of RTP (RFC 5761 5.1.1)."""
+        return "rtcp-mux" in self.said
+
+    @property
+    def packet_ms(self) -> int:
+        """How much audio the peer wants in a packet: whole frames of 20 ms, as many as a=ptime and a=maxptime allow."""
+        wanted = _milliseconds(self.said.get("ptime", ()), PACKET_MS)
+        longest = _milliseconds(self.said.get("maxptime", ()), _LONGEST_PACKET_MS)
+        return max(PACKET_MS, min(wanted, longest, _LONGEST_PACKET_MS) // PACKET_MS * PACKET_MS)
+
+    def rtcp(self) -> tuple[str, int] | None:
+        """Return where RTCP goes: where a=rtcp says (RFC 3605), else the port above, or the same if muxed."""
+        if self.host is None:
+            return None
+        if self.mux:
+            return self.host, self.media.port
+        port, *rest = next(iter(self.said.get("rtcp", ())), "").split()[:_RTCP_FIELDS] or ("",)
+        if not is_number(port, _LARGEST_PORT) or int(port) == 0:
+            return (self.host, self.media.port + 1) if self.media.port < _LARGEST_PORT else None
+        try:
+            host = read_host(rest[1], rest[2]) if len(rest) == _RTCP_FIELDS - 1 else self.host
+        except (ValueError, NotAcceptable):
+            host = self.host
+        return host, int(port)
+
+
+def find_audio(description: SessionDescription, local: Local, families: Iterable[str], places: Iterable[int]) -> Audio:
+    """Return the first section of those places that can be served. Raises NotAcceptable saying what is wrong."""
+    reason = "The SDP has no audio stream."
+    for place in places:
+        media = description.media[place]
+        if media.kind != "audio":
+            continue
+        said = attributes_of(description, media)
+        if media.port == 0:
+            reason = "The audio stream is refused (port 0)."
+        elif not can_protect(media.protocol, said, local):
+            reason = f"The audio stream uses {media.protocol[:40]}, which is not served as it is."
+        elif not (usable := usable_formats(media, said, local.codecs)):
+            reason = f"The audio stream has no codec in common with {' and '.join(local.codecs)}."
+        else:
+            family, host = _host_of(description, media, families)
+            direction = description.direction(media)
+            if host in _NULL_HOSTS:
+                # An address still to be found by ICE is null as well (RFC 8840 4.1.1), which holds nothing.
+                direction = direction if "ice-ufrag" in said else _NULL_HOLD[direction]
+                host = None
+            return Audio(place, media, said, usable, family, host, direction)
+    raise NotAcceptable(reason)
+
+
+def usable_formats(media: MediaDescription, said: dict[str, list[str]], codecs: tuple[str, ...]) -> tuple[Format, ...]:
+    """Return the formats of the section that both sides can use; nothing when there is no voice among them."""
+    rtpmaps, fmtps = said.get("rtpmap", ()), said.get("fmtp", ())
+    return formats.common(formats.read_formats(tuple(media.formats), tuple(rtpmaps), tuple(fmtps)), codecs)
+
+
+def attributes_of(description: SessionDescription, media: MediaDescription) -> dict[str, list[str]]:
+    """Return the values of the section's attributes by name, with those of the session that it inherits."""
+    said = _index(media.lines)
+    if any(name not in said for name in _INHERITED):
+        session = _index(description.lines)
+        for name in _INHERITED:
+            if name in session:
+                said.setdefault(name, session[name])
+    return said
+
+
+def _index(lines: list[Line]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for letter, value in lines:
+        if letter == "a":
+            name, _, rest = value.partition(":")
+            found.setdefault(name, []).append(rest)
+    return found
+
+
+def _milliseconds(values: Iterable[str], default: int) -> int:
+    """Return the time of a=ptime or a=maxptime; "20.0" is seen as well."""
+    whole = next(iter(values), "").strip().partition(".")[0]
+    return int(whole) if is_number(whole, _LARGEST_TIME) and int(whole) else default
+
+
+def _host_of(
+    description: SessionDescription, media: MediaDescription, families: Iterable[str]
+) -> tuple[str, str | None]:
+    connection = description.connection(media)
+    if connection is None:
+        raise MalformedSdp("The SDP has no connection line (c=) for the audio stream.")
+    family, text = connection
+    if family not in families:
+        raise NotAcceptable(f"The audio stream is {family}, but only {' and '.join(families)} is served.")
+    try:
+        return family, read_host(family, text)
+    except ValueError:  # a host name: the first packet tells where the peer is
+        return family, None
+
+
+@functools.lru_cache(maxsize=1024)
+def read_host(family: str, text: str) -> str:
+    """Return the address of a c= line. Raises ValueError for a host name, NotAcceptable."""
+    address = parse_address(text.partition("/")[0])
+    if f"IP{address.version}" != family:
+        raise MalformedSdp(f"The SDP has an unusable connection line: c=IN {family} {text[:60]}")
+    if address.is_multicast or "/" in text:
+        raise NotAcceptable("The audio stream is multicast, which is not served.")
+    return str(address)
+
+
+@functools.lru_cache(maxsize=1024)
+def parse_address(text: str) -> _Address:
+    """Return the address. Raises ValueError."""
+    return ipaddress.ip_address(text)
