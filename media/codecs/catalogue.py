@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from media.codecs.comfort_noise import NoiseDecoder
 from media.codecs.g711 import G711Decoder, G711Encoder
 from media.codecs.interface import CodecError, Decoder, Encoder
-from media.codecs.names import PCMA, PCMU
+from media.codecs.names import CN, PCMA, PCMU
 
 if TYPE_CHECKING:
     from media.rtp.stream import Format
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _DECODERS: Final[dict[str, Callable[[Format], Decoder]]] = {
     PCMU: lambda format_: G711Decoder(PCMU),
     PCMA: lambda format_: G711Decoder(PCMA),
+    CN: lambda format_: NoiseDecoder(format_.clock_rate),
 }
 _ENCODERS: Final[dict[str, Callable[[Format, int], Encoder]]] = {
     PCMU: lambda format_, packet_ms: G711Encoder(PCMU),

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from media.codecs.concealment import Concealer
 from media.codecs.interface import Samples
 from media.codecs.names import PCMA, PCMU
 
@@ -45,14 +46,15 @@ class G711Decoder:
 
     def __init__(self, law: str) -> None:
         self._law = law
+        self._concealer = Concealer(SAMPLE_RATE)
 
     def decode(self, payload: bytes) -> Samples:
         """Return a sample for each octet."""
-        return np.frombuffer(decode(payload, self._law), np.int16)
+        return self._concealer.heard(np.frombuffer(decode(payload, self._law), np.int16))
 
     def conceal(self, samples: int, following: bytes | None = None) -> Samples:
-        """Return silence."""
-        return np.zeros(samples, np.int16)
+        """Return the last pitch periods, fading."""
+        return self._concealer.conceal(samples)
 
 
 class G711Encoder:

@@ -12,3 +12,7 @@ AMR: Final = "AMR"
 AMR_WB: Final = "AMR-WB"
 CN: Final = "CN"
 EVENTS: Final = "telephone-event"
+
+CODECS: Final = (PCMU, PCMA, G722, OPUS, AMR_WB, AMR, CN)
+"""What an operator may choose from: all but telephone-event, which is always served."""
+DEFAULT_CODECS: Final = (PCMU, PCMA)

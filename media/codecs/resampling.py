@@ -48,11 +48,8 @@ class Resampler:
         signal = np.concatenate((self._history, pcm), dtype=np.float32)
         self._history = signal[-len(self._history) :]
         windows = np.lib.stride_tricks.sliding_window_view(signal, len(self._filter))
-        if self._rises:
-            converted = (windows @ self._filter).ravel()
-        else:
-            converted = windows[:: self._factor] @ self._filter
-        rounded: Samples = np.clip(np.rint(converted), _SMALLEST, _LARGEST).astype(np.int16)
+        converted = (windows if self._rises else windows[:: self._factor]) @ self._filter
+        rounded: Samples = np.clip(np.rint(converted.ravel()), _SMALLEST, _LARGEST).astype(np.int16)
         return rounded
 
 
