@@ -42,4 +42,5 @@ def media_settings(config: Config) -> MediaSettings:
         port_max=media.ports.last,
         workers=media.workers,
         rtp_timeout_seconds=media.rtp_timeout_seconds,
+        codecs=media.codecs,
     )

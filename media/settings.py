@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from media.codecs.names import CN, CODECS, DEFAULT_CODECS
+
 PROMPT_DIRECTORY = str(Path(__file__).parent / "prompts")
 _LARGEST_PORT = 65_535
 
@@ -17,6 +19,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     `bind` is the address of the RTP sockets, `advertise` the one put into SDP (default: `bind`). Each leg takes an
     even port of `port_min`..`port_max` and leaves the odd one above it to RTCP (RFC 3550 11). A leg that receives
     nothing for `rtp_timeout_seconds` is told so; 0 turns that off. Prompts are looked up in the directories in order.
+    `codecs` are accepted, and offered in that order.
     """
 
     bind: str = "127.0.0.1"
@@ -26,6 +29,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     rtp_timeout_seconds: float = 30.0
     prompt_directories: tuple[str, ...] = (PROMPT_DIRECTORY,)
+    codecs: tuple[str, ...] = DEFAULT_CODECS
 
     def __post_init__(self) -> None:
         bind = _address("bind", self.bind)
@@ -42,6 +46,8 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("The port range must hold at least one even port and the odd one above it per worker.")
         if self.rtp_timeout_seconds < 0:
             raise ValueError("rtp_timeout_seconds must not be negative.")
+        if not set(self.codecs) <= set(CODECS) or not set(self.codecs) - {CN}:
+            raise ValueError(f"codecs must be some of {', '.join(CODECS)}, and not only {CN}.")
 
     @property
     def advertised(self) -> str:

@@ -129,6 +129,8 @@ def _media(config: Sections, mistakes: Mistakes) -> None:
             f"room for at least {needed} ports, {PORTS_OF_A_CALL} for each of {media.workers} workers",
             str(media.ports),
         )
+    if len(set(media.codecs)) < len(media.codecs) or not set(media.codecs) - {"CN"}:
+        mistakes.report(("media", "codecs"), "each codec once, and one besides CN", str(list(media.codecs)))
     for index, listener in enumerate(config.sip.listen):
         if listener.transport == "udp" and media.ports.first <= listener.port <= media.ports.last:
             mistakes.report(("sip", "listen", index), f"a port outside media.ports {media.ports}", str(listener))

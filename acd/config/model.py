@@ -58,6 +58,7 @@ from ims_core.security.guard import SCANNERS
 from ims_core.trunks.numbers import Form
 
 Role = Literal["subscriber", "agent"]
+Codec = Literal["PCMU", "PCMA", "G722", "opus", "AMR-WB", "AMR", "CN"]
 Algorithm = Literal["MD5", "SHA-256", "SHA-512-256"]
 
 
@@ -205,6 +206,7 @@ class Media(Struct, frozen=True, kw_only=True):
     ports: PortRange = PortRange(20_000, 29_999)
     workers: Workers = 1
     rtp_timeout_seconds: Seconds = 30.0
+    codecs: tuple[Codec, ...] = ("PCMU", "PCMA")
 
 
 class Http(Struct, frozen=True, kw_only=True):

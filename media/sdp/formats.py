@@ -34,9 +34,6 @@ _ENCODINGS: Final = {
     CN: _Encoding(_ANY_CLOCK, static_payload=13),
     EVENTS: _Encoding(_ANY_CLOCK),
 }
-CODECS: Final = (PCMU, PCMA, G722, OPUS, AMR_WB, AMR, CN)
-"""What `codecs` may name: all but telephone-event, which is always served."""
-
 _NAMES: Final = {name.lower(): name for name in _ENCODINGS}
 _STATIC: Final = {
     encoding.static_payload: Format(encoding.static_payload, name, encoding.clock_rates[0], encoding.channels)

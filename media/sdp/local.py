@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from media.codecs.names import PCMA, PCMU
+from media.codecs.names import DEFAULT_CODECS
 
 PLAIN: Final = "RTP/AVP"
 SECURED: Final = "RTP/SAVP"
@@ -28,7 +28,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     `secure_only` takes no stream without SRTP.
     """
 
-    codecs: tuple[str, ...] = (PCMU, PCMA)
+    codecs: tuple[str, ...] = DEFAULT_CODECS
     profile: str = PLAIN
     keys: tuple[Key, ...] = ()
     fingerprint: str = ""
