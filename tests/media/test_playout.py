@@ -124,20 +124,24 @@ def test_what_cannot_be_decoded_is_counted_and_concealed() -> None:
 
 
 def test_a_buffer_that_is_too_deep_is_read_down_without_a_gap() -> None:
-    line = Line(Playout(8000))
-    signal = packets(tone(20 * 8000, 200.0))
-    for n, payload in enumerate(signal[:50]):
-        line.playout.put(PCMU, line.source, n, n * STEP, payload, 10 + n * 0.02 + (0.1 if n % 5 == 1 else 0))
-    now = 11.2
-    for n, payload in enumerate(signal[50:]):
-        line.playout.put(PCMU, line.source, n + 50, (n + 50) * STEP, payload, 11.0 + n * 0.02)
-        heard = line.playout.pull(STEP, now + n * 0.02)
-        if n == 10:
-            deep = line.playout.delay_ms
-        if n > 10:
+    playout = Playout(8000)
+    delays = [0.1 if n < 50 and n % 5 == 1 else 0.0 for n in range(1000)]
+    coming = sorted(
+        (10 + n * 0.02 + delays[n], n, payload) for n, payload in enumerate(packets(tone(20 * 8000, 200.0)))
+    )
+    depths = []
+    for tick in range(995):
+        now = 10.07 + tick * 0.02
+        while coming and coming[0][0] <= now:
+            arrival, n, payload = coming.pop(0)
+            playout.put(PCMU, playout, n, n * STEP, payload, arrival)
+        heard = playout.pull(STEP, now)
+        depths.append(playout.delay_ms)
+        if tick > 50:
             assert rms(heard) == pytest.approx(8000 / np.sqrt(2), rel=0.1)
-    assert deep >= 100
-    assert line.playout.delay_ms < 60
+    assert depths[100] > 100
+    assert depths[-1] < 60
+    assert playout.buffer.discarded == 0
 
 
 def test_events_passed_over_are_no_loss() -> None:
