@@ -24,6 +24,7 @@ from media.api import (
     PlayFinished,
     RtpTimeout,
 )
+from media.sdp.local import Local
 from media.sdp.negotiation import Negotiation
 from media.sdp.preconditions import Preconditions
 from media.settings import MediaSettings
@@ -172,8 +173,13 @@ class WorkerClient(asyncio.Protocol):
         heeds_preconditions: bool = False,
     ) -> WorkerLeg:
         """Open a leg (see `Media.open`)."""
-        address, session_id = self._settings.advertised, secrets.randbits(48)
-        negotiation = Negotiation(address, session_id, heeds_preconditions=heeds_preconditions)
+        settings = self._settings
+        negotiation = Negotiation(
+            settings.advertised,
+            secrets.randbits(48),
+            local=Local(codecs=settings.codecs),
+            heeds_preconditions=heeds_preconditions,
+        )
         if offer is not None:
             negotiation.take_offer(offer)
         elif like is not None:
