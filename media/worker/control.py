@@ -14,6 +14,7 @@ import msgspec
 
 from media.api import LegReport, MediaCounters
 from media.rtp.stream import Stream
+from media.secure.identity import Identity
 from media.settings import MediaSettings
 
 MAX_FRAME: Final = 4 * 1024 * 1024
@@ -21,11 +22,12 @@ _PREFIX: Final = 4
 
 
 class Start(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """The first message: settings and the worker's own part of the port range."""
+    """The first message: settings, the worker's own part of the port range, and who we are to DTLS peers."""
 
     settings: MediaSettings
     first_port: int
     last_port: int
+    identity: Identity | None = None
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -159,6 +161,7 @@ class Complained(msgspec.Struct, frozen=True, array_like=True, tag=29):
 
     leg: int
     text: str
+    event: str = "prompt.missed"
 
 
 class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=28):

@@ -23,6 +23,8 @@ from media.playing.prompts import Playlist, PromptCache, PromptError
 from media.recording.recorder import Recording, RecordingWriter
 from media.rtp.packet import Sender
 from media.rtp.tap import Tap
+from media.secure.identity import Identity
+from media.secure.surroundings import Shared
 from media.settings import MediaSettings
 from media.worker import control
 from media.worker.poller import Poller
@@ -54,8 +56,10 @@ class Worker:
         settings: MediaSettings,
         ports: range,
         post: Callable[[control.Report], None],
+        identity: Identity | None = None,
     ) -> None:
         self.settings = settings
+        self.shared = Shared(identity, loop.call_later)
         self.prompts = PromptCache(settings.prompt_directories)
         self._loop = loop
         self._post = post
@@ -127,6 +131,9 @@ class Worker:
         def listener(event: MediaEvent) -> None:
             self._tell(leg, event)
 
+        def complained(reason: str) -> None:
+            self._post(control.Complained(leg, reason, "media.complained"))
+
         self._sessions[leg] = Session(
             self._ports.take(command.port),
             command.stream,
@@ -134,7 +141,9 @@ class Worker:
             poller=self._poller,
             ticker=self._ticker,
             listener=listener,
+            complained=complained,
             is_own=self.settings.is_own,
+            shared=self.shared,
         )
 
     def _provide(self, command: control.Provide) -> None:
@@ -312,7 +321,7 @@ class ControlConnection(asyncio.Protocol):
 
     def _start(self, start: control.Start) -> None:
         ports = range(start.first_port, start.last_port + 1, 2)
-        self.worker = Worker(self._loop, start.settings, ports, self.post)
+        self.worker = Worker(self._loop, start.settings, ports, self.post, start.identity)
         mistakes = self.worker.prompts.preload()
         gc.collect()
         gc.freeze()

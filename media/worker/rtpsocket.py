@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from media.rtp.stream import Stream
+from media.secure.guard import Guard
+from media.secure.surroundings import Shared
 from media.worker.poller import Poller
 
 LARGEST_PACKET: Final = 2048
@@ -35,90 +39,188 @@ def bind_socket(host: str, port: int) -> socket.socket:
     return sock
 
 
+class Owner(NamedTuple):
+    """What an `RtpSocket` tells the session that it belongs to, and asks it.
+
+    `readable` is called for each packet of the peer, which it reads with `receive_into`. What comes before the peer is
+    known is read into `packet` first, and what of it `is_valid(size)` accepts is handed to `take(size)`. `changed` is
+    called when the peer becomes reachable by other ways than a packet of its own, `failed` when there will never be
+    media, `complained` with what is for the log.
+    """
+
+    readable: Callable[[], None]
+    is_valid: Callable[[int], bool]
+    take: Callable[[int], None]
+    changed: Callable[[], None]
+    failed: Callable[[str], None]
+    complained: Callable[[str], None]
+
+
 class RtpSocket:
     """Symmetric RTP (RFC 4961): the peer is where its first valid packet comes from.
 
     Until then we send to the address of its SDP. From then on the socket is connected, so that the kernel filters
-    everybody else, and `on_readable` is called for each packet, which it reads with `receive_into`. Before that,
-    packets are read here into `packet` and those that `is_valid(size)` accepts are handed to `take(size)`.
-    An address that `is_own(host, port)` is nobody's: two legs that sent to each other would never cease.
+    everybody else. An address that `is_own(host, port)` is nobody's: two legs that sent to each other would not cease.
+
+    Where SDP agreed on SRTP or ICE a `Guard` stands in between: it says who the peer is, nothing is connected, and
+    `receive_into` and `send` go through it. Whoever reads and writes has to do with plain RTP all the same; RTCP comes
+    and goes by the same port where it is multiplexed.
     """
 
     __slots__ = (
+        "_foreign",
+        "_guard",
         "_host",
+        "_invalid",
         "_is_own",
-        "_is_valid",
-        "_on_readable",
+        "_latched_to",
+        "_owner",
         "_poller",
         "_socket",
-        "_take",
-        "foreign",
-        "invalid",
         "latched",
         "port",
         "receive_into",
         "remote",
         "send",
+        "shared",
     )
 
     def __init__(
         self,
         sock: socket.socket,
         poller: Poller,
+        owner: Owner,
         *,
-        on_readable: Callable[[], None],
-        is_valid: Callable[[int], bool],
-        take: Callable[[int], None],
         is_own: Callable[[str, int], bool],
+        shared: Shared,
     ) -> None:
         self._host: str
         self.port: int
         self._host, self.port = sock.getsockname()[:2]
         self._poller = poller
-        self._on_readable = on_readable
-        self._is_valid = is_valid
-        self._take = take
+        self._owner = owner
         self._is_own = is_own
+        self.shared = shared
         self.remote: tuple[str, int] | None = None
-        self.foreign = 0
-        self.invalid = 0
+        self._foreign = self._invalid = 0
+        self._guard: Guard | None = None
+        self.receive_into: Callable[[bytearray], int]
         self.send: Callable[[bytearray | memoryview], int]
         self._listen(sock)
 
     def drop_stale(self) -> None:
         """Pass over what came before this session was there, up to the first packet from the declared peer."""
+        if self._guard is not None:
+            return  # keys tell who it is from
         for _ in range(_LATCH_BACKLOG):
             try:
                 size, address = self._socket.recvfrom_into(packet)
             except OSError:
                 return
-            if address[:2] == self.remote and self._is_valid(size):
+            if address[:2] == self.remote and self._owner.is_valid(size):
                 self._latch(size, address)
                 return
 
     @property
     def reachable(self) -> bool:
-        """Tell whether we know where to send."""
+        """Tell whether we know where to send, and under which keys."""
+        if self._guard is not None:
+            return self._guard.ready
         return self.latched or self.remote is not None
 
-    def declare(self, host: str, port: int) -> None:
-        """Take the peer's address from its SDP; a peer that moved is latched anew. Raises OSError."""
-        if self._is_own(host, port):
-            self.foreign += 1
+    @property
+    def peer(self) -> tuple[str, int] | None:
+        """Where RTP goes."""
+        if self._guard is not None:
+            return self._guard.remote
+        return self._latched_to if self.latched else self.remote
+
+    @property
+    def foreign(self) -> int:
+        """Packets from who is not the peer."""
+        return self._foreign + (self._guard.foreign if self._guard is not None else 0)
+
+    @property
+    def invalid(self) -> int:
+        """Packets that are not what could come here."""
+        return self._invalid + (self._guard.invalid if self._guard is not None else 0)
+
+    @property
+    def guard(self) -> Guard | None:
+        """Who stands between this socket and its session, if anybody does."""
+        return self._guard
+
+    def configure(self, stream: Stream) -> None:
+        """Take the peer's address and keys from what SDP agreed; a peer that moved is latched anew. Raises OSError."""
+        declared = None
+        if stream.host is not None:
+            if self._is_own(stream.host, stream.port):
+                self._foreign += 1
+            else:
+                declared = stream.host, stream.port
+        if stream.security is not None or stream.ice is not None:
+            self._secure(stream, declared)
             return
-        remote = (host, port)
-        moved = self.remote is not None and self.remote != remote
-        self.remote = remote
-        if moved and self.latched:
-            # A connected socket hears only the old peer.
-            self.close()
-            self._listen(bind_socket(self._host, self.port))
+        if self._guard is not None:
+            self._drop_guard()
+        if declared is not None:
+            self._declare(declared)
+
+    def protect_rtcp(self, data: bytes) -> bytes:
+        """Return the datagram for RTCP that leaves by a port of its own. Raises OSError while there are no keys."""
+        return self._guard.protect(data) if self._guard is not None else data
+
+    def unprotect_rtcp(self, data: bytes) -> bytes:
+        """Return the RTCP in a datagram that came to a port of its own. Raises OSError where it is not the peer's."""
+        return self._guard.unprotect_rtcp(data) if self._guard is not None else data
 
     def close(self) -> None:
         """Free the port."""
         if self._socket.fileno() >= 0:
+            if self._guard is not None:
+                self._guard.close()
             self._poller.forget(self._socket.fileno())
             self._socket.close()
+
+    def send_raw(self, data: bytes, address: tuple[str, int]) -> None:
+        """Send a datagram as it is."""
+        with contextlib.suppress(OSError):
+            self._socket.sendto(data, address)
+
+    def changed(self) -> None:
+        """Pass on what the guard tells."""
+        self._owner.changed()
+
+    def failed(self, reason: str) -> None:
+        """Pass on what the guard tells."""
+        self._owner.failed(reason)
+
+    def complain(self, reason: str) -> None:
+        """Pass on what the guard tells."""
+        self._owner.complained(reason)
+
+    def _declare(self, remote: tuple[str, int]) -> None:
+        moved = self.remote is not None and self.remote != remote
+        self.remote = remote
+        if moved and self.latched:
+            self._listen_anew()
+
+    def _secure(self, stream: Stream, declared: tuple[str, int] | None) -> None:
+        if self._guard is None:
+            self._guard = Guard(self)
+            if self.latched:
+                self._listen_anew()
+            self.receive_into = self._receive_guarded
+            self.send = self._send_guarded
+            self._poller.watch(self._socket.fileno(), self._owner.readable)
+        self._guard.configure(stream.security, stream.ice, declared)
+
+    def _drop_guard(self) -> None:
+        assert self._guard is not None
+        self._guard.close()
+        self._foreign, self._invalid = self.foreign, self.invalid
+        self._guard = self.remote = None
+        self._listen(self._socket)
 
     def _listen(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -127,19 +229,42 @@ class RtpSocket:
         self.send = self._send_to_remote
         self._poller.watch(sock.fileno(), self._readable_unlatched)
 
+    def _listen_anew(self) -> None:
+        """Take the port again: a connected socket hears only its old peer."""
+        self._poller.forget(self._socket.fileno())
+        self._socket.close()
+        self._listen(bind_socket(self._host, self.port))
+
     def _send_to_remote(self, data: bytearray | memoryview) -> int:
         return self._socket.sendto(data, self.remote) if self.remote else 0
+
+    def _receive_guarded(self, buffer: bytearray) -> int:
+        """Read what is there; returns the size of a plain packet in the buffer. Raises OSError when it is none."""
+        size, address = self._socket.recvfrom_into(buffer)
+        guard = self._guard
+        plain = guard.receive(bytes(view[:size]), address[:2]) if guard is not None else None
+        if plain is None:
+            raise BlockingIOError
+        size = len(plain)
+        buffer[:size] = plain
+        return size
+
+    def _send_guarded(self, data: bytearray | memoryview) -> int:
+        guard = self._guard
+        if guard is None or guard.remote is None:
+            return 0
+        return self._socket.sendto(guard.protect(bytes(data)), guard.remote)
 
     def _readable_unlatched(self) -> None:
         try:
             size, address = self._socket.recvfrom_into(packet)
         except OSError:
             return
-        if not self._is_valid(size):
-            self.invalid += 1
+        if not self._owner.is_valid(size):
+            self._invalid += 1
             return
         if self._is_own(*address[:2]):
-            self.foreign += 1
+            self._foreign += 1
             return
         self._latch(size, address)
 
@@ -148,12 +273,13 @@ class RtpSocket:
         try:
             self._socket.connect(address)
         except OSError:
-            self.foreign += 1
+            self._foreign += 1
             return
         self.latched = True
+        self._latched_to: tuple[str, int] = address[:2]
         self.send = self._socket.send
-        self._poller.watch(self._socket.fileno(), self._on_readable)
-        self._take(size)
+        self._poller.watch(self._socket.fileno(), self._owner.readable)
+        self._owner.take(size)
         self._drop_foreign_backlog(address)
 
     def _drop_foreign_backlog(self, address: Any) -> None:
@@ -164,6 +290,6 @@ class RtpSocket:
             except OSError:
                 return
             if source == address:
-                self._take(size)
+                self._owner.take(size)
             else:
-                self.foreign += 1
+                self._foreign += 1

@@ -16,11 +16,12 @@ from media.rtp.events import DigitReceiver
 from media.rtp.packet import HEADER, HEADER_SIZE, MARKER, PLAIN, Reception, Sender, payload_range
 from media.rtp.stream import Format, Stream
 from media.rtp.tap import Tap
+from media.secure.surroundings import Shared
 from media.worker.outgoing import Outgoing
 from media.worker.player import Player
 from media.worker.poller import Poller
 from media.worker.room import Room
-from media.worker.rtpsocket import LARGEST_PACKET, RtpSocket, packet, view
+from media.worker.rtpsocket import LARGEST_PACKET, Owner, RtpSocket, packet, view
 from media.worker.ticker import Ticker
 
 _NOT_RELAYED: Final = [-1] * 256
@@ -83,7 +84,9 @@ class Session:
         poller: Poller,
         ticker: Ticker,
         listener: Callable[[MediaEvent], None],
+        complained: Callable[[str], None],
         is_own: Callable[[str, int], bool],
+        shared: Shared,
     ) -> None:
         self.reception = Reception()
         self.room: Room | None = None
@@ -94,9 +97,8 @@ class Session:
         self._digits = DigitReceiver()
         self._taps: tuple[Tap, ...] = ()
         self._told_at = -1.0
-        self._socket = RtpSocket(
-            sock, poller, on_readable=self._readable, is_valid=self._is_valid, take=self._take_first, is_own=is_own
-        )
+        owner = Owner(self._readable, self._is_valid, self._take_first, self._plan, self._fail, complained)
+        self._socket = RtpSocket(sock, poller, owner, is_own=is_own, shared=shared)
         self.outgoing = Outgoing(stream, sender, self._socket)
         self.player = Player(self.outgoing, ticker, listener, self._plan)
         self.route((), ())
@@ -111,13 +113,11 @@ class Session:
         self.spoken = _presumed(stream)
         self._clock_rate = self.spoken.clock_rate
         self._heard_at = _monotonic()
-        if stream.host is not None:
-            try:
-                self._socket.declare(stream.host, stream.port)
-            except OSError as error:
-                self.close()
-                self._listener(Lost(f"RTP port {self.port} could not be bound again: {error.strerror}"))
-                return
+        try:
+            self._socket.configure(stream)
+        except OSError as error:
+            self._fail(f"RTP port {self.port} could not be bound again: {error.strerror}")
+            return
         # What is left out while nobody listens must not look like loss afterwards.
         if not stream.receives:
             for hearer in self._hearers:
@@ -220,6 +220,11 @@ class Session:
             if same_bitstream(received, send):
                 self._routes[payload] = send.payload
                 self._routes[payload | MARKER] = send.payload | MARKER
+
+    def _fail(self, reason: str) -> None:
+        """There is no more to come."""
+        self.close()
+        self._listener(Lost(reason))
 
     def _plan(self) -> None:
         if self.room is not None:

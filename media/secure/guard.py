@@ -1,0 +1,237 @@
+"""What stands between the socket of a secured leg and its session: STUN, DTLS and SRTP on one port (RFC 7983).
+
+Datagrams with their source go in; plain RTP and RTCP come out, and answers go back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from media.rtp.stream import Dtls, Ice, Sdes, Security
+from media.secure.handshakes import Handshakes
+from media.secure.ice import LiteAgent
+from media.secure.srtp import SUITES, Key, Protector, Replayed, Unauthentic, Unprotector
+from media.secure.stun import Malformed
+
+if TYPE_CHECKING:
+    from media.secure.dtls import Keys
+    from media.secure.stun import Address
+    from media.secure.surroundings import Surroundings
+
+_STUN: Final = range(4)  # first octets, RFC 7983 7
+_DTLS: Final = range(20, 64)
+_RTP: Final = range(128, 192)
+_RTCP: Final = range(192, 224)  # second octets of RTCP on the RTP port, RFC 5761 4
+_SHORTEST_RTP: Final = 12
+_SHORTEST_RTCP: Final = 8
+
+
+class NotSecured(OSError):
+    """There are no keys yet to send with. OSError, as what a socket raises."""
+
+
+class Guard:
+    """One leg's keys, and from whom its packets may come.
+
+    With ICE they may come from wherever a check has passed, and ours go to the nominated pair. Otherwise the peer is
+    where the first packet came from that its keys open, and until then where its description says. `remote` is where
+    we send, None while that is unknown.
+
+    What is not the peer's is counted and changes nothing: `foreign` by source, `invalid` in form, `unauthentic` and
+    `replayed` by the keys.
+    """
+
+    __slots__ = (
+        "_agent",
+        "_complaints",
+        "_declared",
+        "_handshakes",
+        "_latched",
+        "_protector",
+        "_security",
+        "_surroundings",
+        "_unprotector",
+        "foreign",
+        "invalid",
+        "remote",
+        "replayed",
+        "unauthentic",
+    )
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.remote: Address | None = None
+        self.foreign = self.invalid = self.replayed = self.unauthentic = 0
+        self._surroundings = surroundings
+        self._declared: Address | None = None
+        self._latched = False
+        self._security: Security | None = None
+        self._agent: LiteAgent | None = None
+        self._handshakes: Handshakes | None = None
+        self._protector: Protector | None = None
+        self._unprotector: Unprotector | None = None
+        self._complaints: set[str] = set()
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether we can send: to whom, and under which key."""
+        return self.remote is not None and (self._protector is not None or self._security is None)
+
+    @property
+    def suite(self) -> str:
+        """How what we send is protected, "" while it is not."""
+        return self._protector.key.suite.name if self._protector is not None else ""
+
+    @property
+    def handshake_failures(self) -> int:
+        """DTLS handshakes that came to nothing."""
+        return self._handshakes.failures if self._handshakes is not None else 0
+
+    @property
+    def checks_refused(self) -> int:
+        """STUN requests that were answered with an error."""
+        return self._agent.refused if self._agent is not None else 0
+
+    def configure(self, security: Security | None, ice: Ice | None, declared: Address | None) -> None:
+        """Take what the latest descriptions agreed; `declared` is the peer's address by its description."""
+        if ice is None:
+            self._agent = None
+        elif self._agent is None:
+            self._agent = LiteAgent(ice)
+            self.remote = None
+        else:
+            self._agent.use(ice)
+        if declared is not None and declared != self._declared:
+            self._declared = declared
+            if self._agent is None:
+                self.remote, self._latched = declared, False
+        before, self._security = self._security, security
+        if not isinstance(security, Dtls):
+            self._end_handshakes()
+        if isinstance(security, Sdes):
+            if security != before:
+                suite = SUITES[security.suite]
+                self._use(Key(suite, security.send_key), Key(suite, security.receive_key, security.receive_mki))
+            return
+        if security is None or isinstance(before, Sdes):
+            self._protector = self._unprotector = None
+        if security is not None:
+            self._expect_handshake(security)
+
+    def receive(self, data: bytes, source: Address) -> bytes | None:
+        """Take a datagram; returns the plain RTP or RTCP packet in it, if it is one of the peer's."""
+        first = data[0] if data else 0xFF
+        if first in _RTP:
+            return self._receive_media(data, source)
+        if first in _STUN and self._agent is not None:
+            self._receive_check(self._agent, data, source)
+        elif first in _DTLS and self._handshakes is not None:
+            self._receive_handshake(self._handshakes, data, source)
+        else:
+            self.invalid += 1
+        return None
+
+    def protect(self, packet: bytes) -> bytes:
+        """Return the datagram for an RTP or RTCP packet. Raises OSError."""
+        protector = self._protector
+        if protector is None:
+            if self._security is not None:
+                raise NotSecured("no keys yet")
+            return packet
+        return protector.protect_rtcp(packet) if packet[1] in _RTCP else protector.protect(packet)
+
+    def unprotect_rtcp(self, data: bytes) -> bytes:
+        """Return the RTCP packet in a datagram that came to a port of its own. Raises OSError."""
+        if self._security is None:
+            return data
+        if self._unprotector is None or len(data) < _SHORTEST_RTCP:
+            raise NotSecured("no keys yet")
+        return self._unprotector.unprotect_rtcp(data)
+
+    def close(self) -> None:
+        """The leg ends."""
+        self._end_handshakes()
+
+    def _receive_media(self, data: bytes, source: Address) -> bytes | None:
+        agent = self._agent
+        if source not in agent.valid if agent is not None else self._latched and source != self.remote:
+            self.foreign += 1
+            return None
+        if len(data) < _SHORTEST_RTP and (len(data) < _SHORTEST_RTCP or data[1] not in _RTCP):
+            self.invalid += 1
+            return None
+        if self._security is not None:
+            unprotector = self._unprotector
+            if unprotector is None:
+                self.unauthentic += 1  # it came before the keys
+                return None
+            try:
+                data = unprotector.unprotect_rtcp(data) if data[1] in _RTCP else unprotector.unprotect(data)
+            except Replayed:
+                self.replayed += 1
+                return None
+            except Unauthentic as error:
+                self.unauthentic += 1
+                self._complain(f"A packet is not protected by the keys agreed: {error}.")
+                return None
+        if agent is None and not self._latched:
+            self._latched = True
+            self.remote = source
+            self._surroundings.changed()
+        return data
+
+    def _receive_check(self, agent: LiteAgent, data: bytes, source: Address) -> None:
+        selected = agent.selected
+        try:
+            answer = agent.receive(data, source)
+        except Malformed:
+            self.invalid += 1
+            return
+        if answer is not None:
+            self._surroundings.send_raw(answer, source)
+        if agent.selected is not None and agent.selected != selected:
+            self.remote = agent.selected
+            if self._handshakes is not None:
+                self._handshakes.moved(agent.selected)
+            self._surroundings.changed()
+
+    def _receive_handshake(self, handshakes: Handshakes, data: bytes, source: Address) -> None:
+        if self._agent is None:
+            handshakes.receive(data, source)
+        elif source in self._agent.valid:
+            handshakes.receive(data, self._agent.selected or source)
+        else:
+            self.foreign += 1
+
+    def _expect_handshake(self, dtls: Dtls) -> None:
+        if self._handshakes is None:
+            self._handshakes = Handshakes(self._surroundings, dtls, self._established)
+        else:
+            self._handshakes.configure(dtls)
+        if self.remote is not None:
+            self._handshakes.begin(self.remote)
+
+    def _end_handshakes(self) -> None:
+        if self._handshakes is not None:
+            self._handshakes.close(tell=True)
+            self._handshakes = None
+
+    def _established(self, keys: Keys, source: Address) -> None:
+        """A handshake with the peer is over, who was at this address."""
+        if self._agent is None:
+            self.remote, self._latched = source, False
+        self._use(keys.ours, keys.theirs)
+
+    def _use(self, ours: Key, theirs: Key) -> None:
+        """Go on under these keys, or begin with them."""
+        if self._protector is None or self._unprotector is None:
+            self._protector, self._unprotector = Protector(ours), Unprotector(theirs)
+        else:
+            self._protector.rekey(ours)
+            self._unprotector.rekey(theirs)
+        self._surroundings.changed()
+
+    def _complain(self, reason: str) -> None:
+        """Have something logged, once."""
+        if reason not in self._complaints:
+            self._complaints.add(reason)
+            self._surroundings.complain(reason)

@@ -1,0 +1,174 @@
+"""The DTLS handshakes of one leg: with whom, how many at once, and which of them counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from media.rtp.stream import Dtls
+from media.secure.dtls import Association, HandshakeFailed, Keys
+from media.secure.identity import is_of
+from media.secure.stun import Address
+
+if TYPE_CHECKING:
+    from media.secure.surroundings import Surroundings, Timer
+
+AT_ONCE: Final = 4
+"""Sources that may be shaking hands with a leg at the same time."""
+MOST: Final = 64
+"""Handshakes that a leg begins for one description of the peer; the declared address may have one more."""
+LIFETIME_SECONDS: Final = 30.0
+MISMATCH: Final = "the peer's certificate is not the one whose fingerprint is in its description"
+
+
+class Handshakes:
+    """Finds the peer among those who shake hands: its certificate has the fingerprint that its description names.
+
+    A source whose certificate is another one is dropped, unless it is the `peer`, whose address is known from its
+    description or from ICE: then the leg has failed (RFC 5763 5). While no description has told a
+    fingerprint yet, handshakes are completed and judged later. `failures` counts those that came to nothing.
+    """
+
+    __slots__ = ("_begun", "_dtls", "_established", "_handshakes", "_surroundings", "failures", "peer")
+
+    def __init__(self, surroundings: Surroundings, dtls: Dtls, established: Callable[[Keys, Address], None]) -> None:
+        self.failures = 0
+        self.peer: Address | None = None
+        self._surroundings = surroundings
+        self._dtls = dtls
+        self._established = established
+        self._handshakes: dict[Address, _Handshake] = {}
+        self._begun = 0
+
+    def configure(self, dtls: Dtls) -> None:
+        """Take what a later description says: of another certificate there has to be another handshake."""
+        before, self._dtls = self._dtls, dtls
+        if dtls == before:
+            return
+        if before.fingerprints or before.role != dtls.role:
+            self.close()
+            self._begun = 0
+        for handshake in list(self._handshakes.values()):
+            if handshake.association.keys is not None:
+                self._judge(handshake, handshake.association.keys)
+
+    def begin(self, address: Address) -> None:
+        """Shake hands with the peer at this address, if it is our part to begin."""
+        self.peer = address
+        if self._dtls.role == "active" and not self._handshakes:
+            self._begin(address)
+
+    def receive(self, data: bytes, source: Address) -> None:
+        """Take a DTLS datagram."""
+        handshake = self._handshakes.get(source)
+        if handshake is None and (self._dtls.role == "active" or (handshake := self._begin(source)) is None):
+            return
+        try:
+            handshake.association.receive(data)
+        except HandshakeFailed as error:
+            self._fail(handshake, str(error))
+        else:
+            self._proceeded(handshake)
+
+    def moved(self, address: Address) -> None:
+        """The peer goes on at another address (ICE)."""
+        self.peer = address
+        if len(self._handshakes) == 1 and address not in self._handshakes:
+            ((_, handshake),) = self._handshakes.items()
+            handshake.address = address
+            self._handshakes = {address: handshake}
+        elif not self._handshakes:
+            self.begin(address)
+
+    def close(self, *, tell: bool = False) -> None:
+        """Forget all handshakes; where it is to be told, the peer gets a close_notify."""
+        for handshake in self._handshakes.values():
+            handshake.stop()
+            if tell:
+                handshake.association.close()
+        self._handshakes.clear()
+
+    def _begin(self, address: Address) -> _Handshake | None:
+        """Begin a handshake, if there may be another; None otherwise."""
+        if self._begun >= MOST and address != self.peer:
+            return None
+        if len(self._handshakes) >= AT_ONCE:
+            oldest = next((each for each in self._handshakes if each != self.peer), None)
+            if oldest is None:
+                return None
+            self._handshakes.pop(oldest).stop()
+        self._begun += 1
+        handshake = self._handshakes[address] = _Handshake(self._surroundings, address, self._dtls.role)
+        if self._dtls.role == "active":
+            handshake.association.start()
+            self._proceeded(handshake)
+        return handshake
+
+    def _proceeded(self, handshake: _Handshake) -> None:
+        keys = handshake.association.keys
+        if keys is None:
+            self._wait(handshake)
+        elif not handshake.done:
+            self._judge(handshake, keys)
+
+    def _judge(self, handshake: _Handshake, keys: Keys) -> None:
+        if not self._dtls.fingerprints:
+            return
+        handshake.stop()
+        if is_of(keys.certificate, self._dtls.fingerprints):
+            handshake.done = True
+            for address in [address for address, other in self._handshakes.items() if other is not handshake]:
+                self._handshakes.pop(address).stop()
+            self._established(keys, handshake.address)
+        else:
+            self._fail(handshake, MISMATCH)
+            if handshake.address == self.peer:
+                self._surroundings.failed(MISMATCH)
+
+    def _wait(self, handshake: _Handshake) -> None:
+        """Have the last flight sent again when it is time to."""
+        handshake.stop()
+        seconds = handshake.association.deadline()
+        if seconds is not None:
+            handshake.timer = self._surroundings.shared.call_later(seconds, lambda: self._expired(handshake, seconds))
+
+    def _expired(self, handshake: _Handshake, waited: float) -> None:
+        handshake.waited += waited
+        if handshake.waited >= LIFETIME_SECONDS:
+            self._fail(handshake, "the peer does not go on with it")
+            return
+        try:
+            handshake.association.expire()
+        except HandshakeFailed as error:
+            self._fail(handshake, str(error))
+        else:
+            self._wait(handshake)
+
+    def _fail(self, handshake: _Handshake, reason: str) -> None:
+        if self._handshakes.get(handshake.address) is handshake:
+            del self._handshakes[handshake.address]
+        handshake.stop()
+        self.failures += 1
+        self._surroundings.complain(f"A DTLS handshake failed: {reason}.")
+
+
+class _Handshake:
+    __slots__ = ("address", "association", "done", "timer", "waited")
+
+    def __init__(self, surroundings: Surroundings, address: Address, role: str) -> None:
+        self.address = address
+        self.association = Association(
+            surroundings.shared.dtls_context(), self._send_by(surroundings), active=role == "active"
+        )
+        self.timer: Timer | None = None
+        self.waited = 0.0
+        self.done = False
+
+    def _send_by(self, surroundings: Surroundings) -> Callable[[bytes], object]:
+        return lambda data: surroundings.send_raw(data, self.address)
+
+    def stop(self) -> None:
+        """Wait no longer."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
