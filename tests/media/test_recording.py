@@ -1,247 +1,368 @@
-"""Stereo recordings: aligned, padded, never shortened, playable at any moment."""
+"""Recordings on disk: complete after every flush, never shortened, and told about."""
 
+import json
 import os
 import threading
 import wave
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import soundfile
 from numpy.typing import NDArray
 
-from media.codecs.g711 import PCMA, PCMU, encode
-from media.recording.recorder import HOLD_BACK, Recording, RecordingWriter, StereoTimeline, wav_header
+from media.codecs.g711 import PCMU, encode
+from media.recording.keys import RecordingKey
+from media.recording.recorder import MOST_PACKETS, Recording, RecordingWriter
+from media.recording.report import Gap, Recorded
+from media.recording.sealed import Opener, Truncated
+from media.recording.settings import RecordingSettings
+from media.recording.wav import UNKNOWN, wav_header, with_sizes
+from media.rtp.stream import EVENTS, Format
 
-LOUD = {law: encode((8031).to_bytes(2, "little", signed=True), law) for law in (PCMU, PCMA)}
-PACKET = LOUD[PCMU] * 160
+MU = Format(0, PCMU)
+PACKET = encode((8031).to_bytes(2, "little", signed=True), PCMU) * 160
+KEY = RecordingKey("k1", bytes(range(32)))
 
 
-def samples(data: bytes) -> NDArray[np.int16]:
-    return np.frombuffer(data, dtype="<i2").reshape(-1, 2)
+def read(path: Path, channels: int = 2) -> NDArray[np.int16]:
+    with wave.open(str(path), "rb") as file:
+        assert (file.getnchannels(), file.getframerate(), file.getsampwidth()) == (channels, 8000, 2)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, channels)
 
 
 def loud(channel: NDArray[np.int16]) -> list[tuple[int, int]]:
-    """Return the stretches (first sample, one past the last) that are not silent."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], (np.abs(channel) > 100).astype(int), [0]))))
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], (np.abs(channel) > 400).astype(int), [0]))))
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
-class Speaker:
-    """Sends 20 ms packets into a timeline, arriving when they are complete plus some delay."""
-
-    def __init__(self, timeline: StereoTimeline, channel: int, began: float = 0.0, timestamp: int = 7) -> None:
-        self.timeline = timeline
-        self.channel = channel
-        self.now = began
-        self.timestamp = timestamp
-        self.source: object = "first"
-
-    def speak(self, packets: int = 1, *, delay: float = 0.0, speed: float = 1.0) -> None:
-        for _ in range(packets):
-            self.now += 0.020 * speed
-            self.timeline.write(self.channel, self.source, self.timestamp, PACKET, codec=PCMU, now=self.now + delay)
-            self.timestamp = (self.timestamp + 160) & 0xFFFFFFFF
-
-    def pause(self, seconds: float, *, clock_runs: bool = True) -> None:
-        self.now += seconds
-        if clock_runs:
-            self.timestamp += round(seconds * 8000)
+def tone(hertz: float, first: int, count: int = 160) -> bytes:
+    linear = 8000 * np.sin(2 * np.pi * hertz / 8000 * (first + np.arange(count)))
+    return encode(linear.astype("<i2").tobytes(), PCMU)
 
 
-def drained(timeline: StereoTimeline, until: float) -> NDArray[np.int16]:
-    return samples(timeline.drain(until, 0))
+def peak(channel: NDArray[Any], rate: int) -> float:
+    spectrum = np.abs(np.fft.rfft(channel * np.hanning(len(channel))))
+    return float(np.argmax(spectrum) * rate / len(channel))
 
 
-def test_both_channels_lie_where_the_clock_puts_them() -> None:
-    timeline = StereoTimeline(0.0)
-    Speaker(timeline, 0, began=0.100).speak(10)
-    Speaker(timeline, 1, began=0.200).speak(5)
-    audio = drained(timeline, 1.0)
-    assert len(audio) == 8000
-    assert loud(audio[:, 0]) == [(800, 2400)]
-    assert loud(audio[:, 1]) == [(1600, 2400)]
+class Made:
+    """A recording with its writer; `told` is what was complained about."""
+
+    def __init__(self, path: Path, limit: int = 1_000_000, began: float = 0.0, **settings: Any) -> None:
+        self.path = path
+        self.told: list[tuple[str, str]] = []
+        self.writer = RecordingWriter(limit, lambda *told: self.told.append(told))
+        self.recording = Recording(str(path), self.writer, 0.0, settings=RecordingSettings(**settings), began=began)
+        self.taps = [self.recording.channel(0), self.recording.channel(1)]
+        self.numbers = [0, 0]
+        self.recorded: Recorded | None = None
+
+    def speak(self, channel: int, begin: float, end: float, payload: Callable[[int], bytes] | None = None) -> None:
+        """Send 20 ms packets, each arriving when it is complete."""
+        for number in range(round(begin * 50), round(end * 50)):
+            data = payload(number * 160) if payload else PACKET
+            now = (number + 1) / 50
+            self.taps[channel].take(MU, self, number & 0xFFFF, number * 160, data, now)
+
+    def wait(self) -> None:
+        done = threading.Event()
+        self.writer.call(done.set)
+        assert done.wait(5)
+
+    def finish(self, now: float) -> Recorded:
+        self.recording.finish(now, lambda recorded: setattr(self, "recorded", recorded))
+        self.wait()
+        assert self.recorded is not None
+        return self.recorded
+
+    def side_car(self) -> dict[str, Any]:
+        return dict(json.loads(Path(f"{self.path}.json").read_bytes()))
 
 
-def test_loss_is_silence_of_the_same_length() -> None:
-    timeline = StereoTimeline(0.0)
-    speaker = Speaker(timeline, 0)
-    speaker.speak(2)
-    speaker.pause(0.060)
-    speaker.speak(2)
-    assert loud(drained(timeline, 0.2)[:, 0]) == [(0, 320), (800, 1120)]
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Made]]:
+    made: list[Made] = []
+
+    def build(name: str = "day/call.wav", **changes: Any) -> Made:
+        made.append(Made(tmp_path / name, **changes))
+        return made[-1]
+
+    yield build
+    for each in made:
+        each.writer.close()
 
 
-@given(st.lists(st.floats(0, 0.5), min_size=3, max_size=40))
-def test_jitter_and_reordering_leave_no_trace(delays: list[float]) -> None:
-    timeline = StereoTimeline(0.0)
-    arrivals = [(0.020, 0)] + [(0.020 * (n + 1) + delay, n) for n, delay in enumerate(delays, 1)]
-    for arrival, number in sorted(arrivals):
-        timeline.write(0, "x", 160 * number, PACKET, codec=PCMU, now=arrival)
-    assert loud(drained(timeline, 2.0)[:, 0]) == [(0, 160 * (len(delays) + 1))]
-
-
-@pytest.mark.parametrize("clock_runs", [True, False], ids=["timestamps go on", "timestamps stand still"])
-def test_hold_does_not_shorten(clock_runs: bool) -> None:
-    timeline = StereoTimeline(0.0)
-    speaker = Speaker(timeline, 0)
-    speaker.speak(10)
-    out = [drained(timeline, speaker.now)]
-    speaker.pause(5.0, clock_runs=clock_runs)
-    out.append(samples(timeline.drain(speaker.now)))
-    speaker.speak(10)
-    out.append(drained(timeline, speaker.now))
-    audio = np.concatenate(out)
-    assert len(audio) == round(speaker.now * 8000)
-    assert loud(audio[:, 0]) == [(0, 1600), (41_600, 43_200)]
-
-
-def test_a_source_that_starts_anew_is_placed_by_the_clock() -> None:
-    timeline = StereoTimeline(0.0)
-    speaker = Speaker(timeline, 0, timestamp=2**32 - 160)
-    speaker.speak(5)
-    speaker.source, speaker.timestamp = "second", 12345
-    speaker.speak(5)
-    assert loud(drained(timeline, 0.2)[:, 0]) == [(0, 1600)]
-
-
-@pytest.mark.parametrize("speed", [1.0005, 0.9995], ids=["slow clock", "fast clock"])
-def test_channels_do_not_drift_apart(speed: float) -> None:
-    timeline = StereoTimeline(0.0)
-    speaker = Speaker(timeline, 0)
-    audio = []
-    while speaker.now < 240:
-        speaker.speak(50, speed=speed)
-        audio.append(samples(timeline.drain(speaker.now)))
-    audio.append(drained(timeline, speaker.now))
-    whole = np.concatenate(audio)
-    # 0.05 % would add up to 120 ms.
-    end_of_speech = loud(whole[:, 0])[-1][1]
-    assert len(whole) == round(speaker.now * 8000)
-    assert abs(end_of_speech - len(whole)) <= 240
-
-
-def test_another_law_on_a_channel_is_translated() -> None:
-    timeline = StereoTimeline(0.0)
-    timeline.write(0, "x", 0, LOUD[PCMU] * 160, codec=PCMU, now=0.020)
-    timeline.write(0, "x", 160, LOUD[PCMA] * 160, codec=PCMA, now=0.040)
-    timeline.write(1, "y", 0, LOUD[PCMA] * 160, codec=PCMA, now=0.020)
-    audio = drained(timeline, 0.040)
-    assert np.abs(audio[:, 0] - 8031).max() < 300
-    assert loud(audio[:, 1]) == [(0, 160)]
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 1), st.integers(0, 2**32 - 1), st.integers(0, 400), st.floats(0, 3), st.booleans()),
-        max_size=30,
-    )
-)
-def test_any_timestamps_leave_the_length_right(packets: list[tuple[int, int, int, float, bool]]) -> None:
-    timeline = StereoTimeline(0.0)
-    now, total = 0.0, 0
-    for channel, timestamp, length, pause, drain in packets:
-        now += pause
-        timeline.write(channel, "x", timestamp, b"\x55" * length, codec=PCMU, now=now)
-        if drain:
-            total += len(samples(timeline.drain(now)))
-            assert total == max(0, round(now * 8000) - HOLD_BACK)
-    total += len(drained(timeline, now))
-    assert total == round(now * 8000)
-
-
-def read(path: Path) -> NDArray[np.int16]:
-    with wave.open(str(path), "rb") as file:
-        assert (file.getnchannels(), file.getframerate(), file.getsampwidth()) == (2, 8000, 2)
-        return samples(file.readframes(file.getnframes()))
-
-
-def wait(writer: RecordingWriter) -> None:
-    done = threading.Event()
-    writer.call(done.set)
-    assert done.wait(5)
-
-
-def test_the_file_is_playable_after_every_flush(tmp_path: Path) -> None:
-    path = tmp_path / "day" / "call.wav"
-    writer = RecordingWriter()
-    recording = Recording(str(path), writer, 0.0)
-    for second in range(1, 4):
-        recording.write(0, "x", 8000 * second, PACKET, codec=PCMU, now=second - 0.5)
-        recording.flush(float(second))
-        wait(writer)
-        assert (len(read(path)) if second > 1 else 0) == 8000 * (second - 1)
+def test_the_file_is_playable_after_every_flush(make: Callable[..., Made]) -> None:
+    made = make()
+    for second in range(1, 5):
+        made.speak(0, second - 1, second)
+        made.recording.flush(float(second))
+        made.wait()
         if second > 1:
-            assert path.stat().st_size == 44 + 32_000 * (second - 1)
-    recording.finish(3.0)
-    wait(writer)
-    assert len(read(path)) == 24_000
-    assert (recording.exists, writer.errors) == (True, 0)
-    assert path.stat().st_mode & 0o777 == 0o600
-    writer.close()
+            assert len(read(made.path)) == 8000 * (second - 1)
+            assert made.path.stat().st_size == 44 + 32_000 * (second - 1)
+            assert made.writer.octets == made.path.stat().st_size
+    recorded = made.finish(4.0)
+    assert recorded == Recorded((str(made.path),), 4.0)
+    assert loud(read(made.path)[:, 0]) == [(0, 32_000)]
+    assert (made.recording.exists, made.writer.errors, made.told) == (True, 0, [])
+    assert made.path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_exists_is_not_overwritten(tmp_path: Path) -> None:
-    path = tmp_path / "call.wav"
-    path.write_bytes(b"precious")
-    writer = RecordingWriter()
-    recording = Recording(str(path), writer, 0.0)
-    recording.flush(2.0)
-    recording.flush(3.0)
-    recording.finish(4.0)
-    wait(writer)
-    assert path.read_bytes() == b"precious"
-    assert (recording.exists, writer.errors) == (False, 1)
-    writer.close()
+def test_an_independent_decoder_finds_each_tone_on_its_channel(make: Callable[..., Made]) -> None:
+    for format_ in ("wav", "opus"):
+        made = make(f"call.{format_}", format=format_, mixed=True)
+        made.speak(0, 0.5, 3.5, lambda first: tone(440, first))
+        made.speak(1, 1.0, 3.0, lambda first: tone(1000, first))
+        made.recording.flush(4.0)
+        recorded = made.finish(5.0)
+        assert [Path(file).name for file in recorded.files] == [f"call.{format_}", f"call.mixed.{format_}"]
+        stereo, rate = soundfile.read(recorded.files[0])
+        mixed, _ = soundfile.read(recorded.files[1])
+        assert (len(stereo), len(mixed)) == (5 * rate, 5 * rate)
+        middle = slice(rate * 3 // 2, rate * 5 // 2)
+        assert peak(stereo[middle, 0], rate) == pytest.approx(440, abs=1)
+        assert peak(stereo[middle, 1], rate) == pytest.approx(1000, abs=1)
+        assert peak(mixed[middle] - stereo[middle, 0], rate) == pytest.approx(1000, abs=1)
+        for channel, begin, end in ((0, 0.5, 3.5), (1, 1.0, 3.0)):
+            heard = np.flatnonzero(np.abs(stereo[:, channel]) > 0.05)
+            assert heard[0] / rate == pytest.approx(begin, abs=0.01)
+            assert heard[-1] / rate == pytest.approx(end, abs=0.01)
+        # What one says is not heard from the other side.
+        alone = stereo[rate * 6 // 10 : rate * 9 // 10]
+        assert np.sqrt(np.mean(alone[:, 1] ** 2)) < 0.001 * np.sqrt(np.mean(alone[:, 0] ** 2))
 
 
-def test_a_slow_disk_costs_silence_but_no_length_and_no_memory(tmp_path: Path) -> None:
-    path = tmp_path / "call.wav"
-    writer = RecordingWriter(limit=70_000)
-    recording = Recording(str(path), writer, 0.0)
+def test_opus_is_playable_after_every_flush(make: Callable[..., Made]) -> None:
+    made = make("call.opus", format="opus")
+    for second in range(1, 5):
+        made.speak(0, second - 1, second, lambda first: tone(440, first))
+        made.recording.flush(float(second))
+        made.wait()
+        if second > 1:
+            audio, rate = soundfile.read(made.path)
+            assert len(audio) > (second - 1 - 0.07) * rate
+            assert peak(audio[rate // 4 : rate // 2, 0], rate) == pytest.approx(440, abs=4)
+
+
+def test_an_encrypted_recording_opens_up_to_its_last_chunk(make: Callable[..., Made]) -> None:
+    made = make("call.wav.sealed", key=KEY, mixed=True)
+    for second in range(1, 4):
+        made.speak(0, second - 1, second)
+        made.recording.flush(float(second))
+    made.wait()
+    with made.path.open("rb") as file:
+        chunks = Opener(file).read({"k1": KEY})
+        data = b"".join(next(chunks) for _ in range(3))  # the header and two seconds
+        with pytest.raises(Truncated):
+            next(chunks)
+    assert len(data) == 44 + 2 * 32_000
+    recorded = made.finish(3.0)
+    assert [Path(file).name for file in recorded.files] == ["call.wav.sealed", "call.mixed.wav.sealed"]
+    for file_name, frame in zip(recorded.files, (4, 2), strict=True):
+        with Path(file_name).open("rb") as file:
+            data = b"".join(Opener(file).read({"k1": KEY}))
+        assert len(data) == 44 + 3 * 8000 * frame
+    assert PACKET[:16] * 4 not in made.path.read_bytes()
+    assert made.side_car()["key"] == "k1"
+
+
+def test_a_pause_keeps_what_is_said_out_of_the_file(make: Callable[..., Made]) -> None:
+    made = make()
+    made.speak(0, 0, 2)
+    made.recording.pause(2.0)
+    made.recording.pause(2.1)
+    made.speak(0, 2, 5)
+    made.recording.flush(3.0)
+    made.recording.flush(4.0)
+    made.recording.resume(5.0)
+    made.speak(0, 5, 6)
+    recorded = made.finish(6.0)
+    assert recorded.gaps == (Gap(2.0, 5.0, "paused"),)
+    audio = read(made.path)
+    assert len(audio) == 48_000
+    assert loud(audio[:, 0]) == [(0, 16_000), (40_000, 48_000)]
+    assert 0 < np.abs(audio[16_000:40_000]).max() <= 328
+    assert made.side_car()["gaps"] == [{"begin": 2.0, "end": 5.0, "reason": "paused"}]
+    assert made.writer.left_out == 0
+
+
+def test_a_recording_goes_on_when_its_leg_is_connected_to_another(make: Callable[..., Made]) -> None:
+    made = make()
+    made.speak(0, 0, 2)
+    made.speak(1, 0, 2)
+    made.recording.part(2.0)
+    made.recording.flush(3.0)
+    made.wait()
+    assert len(read(made.path)) == 16_000
+    made.recording.meet(10.0)
+    made.taps[1] = made.recording.channel(1)
+    made.numbers[1] = 0
+    made.speak(0, 10, 11)
+    made.speak(1, 10, 11)
+    recorded = made.finish(11.0)
+    audio = read(made.path)
+    assert len(audio) == 88_000
+    for channel in (0, 1):
+        assert loud(audio[:, channel]) == [(0, 16_000), (80_000, 88_000)]
+    assert recorded.gaps == (Gap(2.0, 10.0, "apart"),)
+
+
+def test_a_recording_ends_where_its_leg_was_left_alone(make: Callable[..., Made]) -> None:
+    made = make()
+    made.speak(0, 0, 2)
+    made.recording.pause(1.5)
+    made.recording.part(2.0)
+    recorded = made.finish(60.0)
+    assert recorded.seconds == 2.0
+    assert recorded.gaps == (Gap(1.5, 2.0, "paused"),)
+    assert len(read(made.path)) == 16_000
+
+
+def test_the_side_car_tells_what_is_known(make: Callable[..., Made]) -> None:
+    made = make(began=1_700_000_000.25, mixed=True)
+    made.speak(0, 0, 2)
+    made.recording.flush(2.0)
+    made.wait()
+    told = made.side_car()
+    assert (told["complete"], told["began"], told["rate"]) == (False, "2023-11-14T22:13:20.250000Z", 8000)
+    made.finish(3.0)
+    told = made.side_car()
+    assert (told["complete"], told["seconds"]) == (True, 3.0)
+    assert told["files"] == ["call.wav", "call.mixed.wav"]
+    assert Path(f"{made.path}.json").stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in made.path.parent.iterdir()) == ["call.mixed.wav", "call.wav", "call.wav.json"]
+
+
+def test_a_call_in_which_nothing_was_recorded_leaves_no_file(make: Callable[..., Made]) -> None:
+    made = make()
+    assert made.finish(0.0) == Recorded()
+    assert not made.path.parent.exists()
+
+
+def test_digits_and_noise_are_not_sound(make: Callable[..., Made]) -> None:
+    made = make()
+    for name in (EVENTS, "CN"):
+        made.taps[0].take(Format(101, name), self_source := object(), 1, 0, b"\x01\x8a\x00\xa0", 0.02)
+        assert self_source is not None
+    made.finish(1.0)
+    assert not read(made.path).any()
+    assert made.told == []
+
+
+def test_a_file_that_exists_is_not_overwritten(make: Callable[..., Made]) -> None:
+    made = make("call.wav")
+    made.path.write_bytes(b"precious")
+    for second in (2, 3):
+        made.recording.flush(float(second))
+    assert made.finish(4.0) == Recorded((), 4.0, (), 4.0)
+    assert made.path.read_bytes() == b"precious"
+    assert (made.recording.exists, made.writer.errors) == (False, 1)
+    assert made.told == [(str(made.path), "File exists")]
+
+
+def test_a_slow_disk_costs_silence_but_no_length_and_no_memory(make: Callable[..., Made]) -> None:
+    made = make(limit=20_000)
     gate = threading.Event()
-
-    def stall() -> None:
-        assert gate.wait(5)
-
-    writer.call(stall)
+    made.writer.call(lambda: None if gate.wait(5) else pytest.fail("the gate stayed shut"))
     for second in range(1, 8):
-        recording.write(0, "x", 8000 * second, PACKET, codec=PCMU, now=second - 0.5)
-        recording.flush(float(second))
-    assert writer.errors == 4
-    recording.finish(8.0)
+        made.speak(0, second - 1, second)
+        made.recording.flush(float(second))
+    assert (made.writer.errors, made.writer.left_out) == (5, 250)
     gate.set()
-    wait(writer)
-    audio = read(path)
+    made.wait()
+    made.speak(0, 7, 8)
+    made.finish(8.0)
+    audio = read(made.path)
     assert len(audio) == 64_000
-    assert loud(audio[:, 0]) == [(3840, 4000), (11_840, 12_000)]
-    assert writer.errors == 5
-    writer.close()
+    assert loud(audio[:, 0]) == [(0, 16_000), (56_000, 64_000)]
+    assert made.side_car()["left_out"] == 250
 
 
-def test_a_full_disk_is_counted_once_and_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = RecordingWriter()
-    recording = Recording(str(tmp_path / "call.wav"), writer, 0.0)
-    recording.flush(2.0)
-    wait(writer)
+def test_a_flood_of_packets_is_not_kept(make: Callable[..., Made]) -> None:
+    made = make()
+    for number in range(MOST_PACKETS + 10):
+        made.taps[0].take(MU, made, number, number * 160, PACKET, 0.5)
+    assert made.writer.left_out == 10
 
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
+
+@pytest.mark.parametrize("format_", ["wav", "opus"])
+@pytest.mark.parametrize("key", [None, KEY], ids=["open", "sealed"])
+def test_a_full_disk_costs_silence_until_there_is_room(
+    make: Callable[..., Made], monkeypatch: pytest.MonkeyPatch, format_: str, key: RecordingKey | None
+) -> None:
+    made = make(f"call.{format_}", format=format_, key=key)
+    made.speak(0, 0, 2, lambda first: tone(440, first))
+    made.recording.flush(2.0)
+    made.wait()
+    pwrite, room = os.pwrite, [100]
+
+    def full(descriptor: int, data: bytes, offset: int) -> int:
+        if not room[0]:
+            raise OSError(28, "No space left on device")
+        taken, room[0] = data[: room[0]], 0
+        return pwrite(descriptor, taken, offset)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", full)
-        recording.flush(3.0)
-        recording.flush(4.0)
-        wait(writer)
-    recording.finish(5.0)
-    wait(writer)
-    assert writer.errors == 1
-    assert len(read(tmp_path / "call.wav")) == 8000
-    writer.close()
+        for second in (3, 4, 5, 6):
+            made.speak(0, second - 1, second, lambda first: tone(440, first))
+            made.recording.flush(float(second))
+            made.wait()
+    assert made.writer.errors >= 4
+    assert made.told == [(str(made.path), "No space left on device")]
+    made.speak(0, 6, 10, lambda first: tone(440, first))
+    made.recording.flush(10.0)
+    recorded = made.finish(11.0)
+    assert recorded.lost_seconds == pytest.approx(3.0, abs=0.1)
+    path = made.path
+    if key is not None:
+        path = made.path.with_name("opened")
+        with made.path.open("rb") as file:
+            data = b"".join(Opener(file).read({key.id: key}))
+        path.write_bytes(with_sizes(data[:44], len(data)) + data[44:])
+    audio, rate = soundfile.read(path)
+    assert len(audio) == 11 * rate
+    assert peak(audio[rate // 2 : rate, 0], rate) == pytest.approx(440, abs=2)
+    assert np.abs(audio[rate * 3 : rate * 4]).max() < 0.01
+    assert peak(audio[8 * rate : 9 * rate, 0], rate) == pytest.approx(440, abs=2)
+
+
+def test_a_fault_of_one_recording_does_not_end_the_thread(make: Callable[..., Made]) -> None:
+    made = make()
+    made.writer.call(lambda: (_ for _ in ()).throw(ValueError("odd")))
+    made.wait()
+    assert made.writer.errors == 1
+    assert made.told == [("", "A recording failed: ValueError('odd').")]
 
 
 def test_the_header_of_an_endless_recording_stays_valid() -> None:
-    header = wav_header(2**33)
-    assert int.from_bytes(header[4:8], "little") <= 0xFFFFFFFF
-    assert len(header) == 44
+    for octets in (2**33, UNKNOWN):
+        header = wav_header(octets, 2, 8000)
+        assert int.from_bytes(header[4:8], "little") <= 0xFFFFFFFF
+        assert len(header) == 44
+    assert with_sizes(wav_header(UNKNOWN, 2, 8000), 44 + 400) == wav_header(400, 2, 8000)
+    assert with_sizes(b"OggS" + bytes(60), 1000) == b"OggS" + bytes(60)
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "mixed"),
+    [
+        ({}, "a/b.wav", "a/b.mixed.wav"),
+        ({"format": "opus"}, "b.opus", "b.mixed.opus"),
+        ({"key": KEY}, "b.wav.sealed", "b.mixed.wav.sealed"),
+        ({}, "odd", "odd.mixed.wav"),
+    ],
+)
+def test_the_mixed_file_lies_beside(settings: dict[str, Any], path: str, mixed: str) -> None:
+    assert RecordingSettings(**settings).mixed_path(path) == mixed
+
+
+def test_settings_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="format must be one of wav, opus"):
+        RecordingSettings(format="mp3")
+    assert "00" not in repr(msgspec.structs.replace(RecordingSettings(), key=RecordingKey("id", bytes(32))))

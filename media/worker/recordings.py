@@ -1,0 +1,136 @@
+"""Which legs of a worker are recorded, and by which recording each is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol
+
+from media.codecs import sample_rate_of
+from media.recording.recorder import Channel, Recording, RecordingWriter
+from media.recording.report import Recorded
+from media.recording.settings import RecordingSettings
+from media.rtp.stream import Stream
+from media.rtp.tap import Tap
+
+FLUSH_SECONDS: Final = 1.0
+_NARROW, _WIDE = 8000, 16_000
+
+
+class Tapped(Protocol):
+    """A session, as far as recordings mind."""
+
+    stream: Stream
+
+    def add_tap(self, tap: Tap) -> None:
+        """Hand what is received to the tap as well."""
+
+    def remove_tap(self, tap: Tap) -> None:
+        """Hand nothing more to the tap."""
+
+
+class _Kept:
+    """A recording, and what taps each leg that is heard in it."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.taps: dict[int, Channel] = {}
+
+
+class Recordings:
+    """A recording belongs to one leg, which is heard left; whom it is connected to is heard right.
+
+    When they part the recording waits for the leg to be connected again: the same path goes on in the same file. It is
+    completed when its leg is closed or recorded to another path.
+    """
+
+    def __init__(
+        self,
+        settings: RecordingSettings,
+        sessions: Mapping[int, Tapped],
+        *,
+        call_later: Callable[..., object],
+        now: Callable[[], float],
+        unix: Callable[[], float],
+        complain: Callable[[str, str], None],
+    ) -> None:
+        self.writer = RecordingWriter(complain=complain)
+        self._settings = settings
+        self._sessions = sessions
+        self._call_later = call_later
+        self._now = now
+        self._unix = unix
+        self._kept: dict[int, _Kept] = {}
+
+    def __len__(self) -> int:
+        return sum(not kept.recording.apart for kept in self._kept.values())
+
+    @property
+    def paused(self) -> int:
+        """How many have a gap now."""
+        return sum(kept.recording.paused for kept in self._kept.values())
+
+    def begin(self, leg: int, others: Iterable[int], path: str) -> None:
+        """Record the leg and those it is connected to."""
+        now = self._now()
+        kept = self._kept.get(leg)
+        if kept is not None and kept.recording.path != path:
+            self._untap(kept)
+            kept.recording.finish(now)
+            kept = None
+        others = tuple(others)
+        if kept is None:
+            rates = [sample_rate_of(self._sessions[number].stream.send) for number in (leg, *others)]
+            rate = _NARROW if max(rates) == _NARROW else _WIDE
+            recording = Recording(path, self.writer, now, settings=self._settings, rate=rate, began=self._unix())
+            kept = self._kept[leg] = _Kept(recording)
+            self._call_later(FLUSH_SECONDS, self._flush, recording)
+        self._untap(kept)
+        kept.recording.part(now)
+        kept.recording.meet(now)
+        for number, channel in ((leg, 0), *((other, 1) for other in others)):
+            tap = kept.taps[number] = kept.recording.channel(channel)
+            self._sessions[number].add_tap(tap)
+
+    def part(self, leg: int) -> None:
+        """The leg is connected to nobody any more: neither its own recording hears it nor anybody else's."""
+        for owner, kept in self._kept.items():
+            if leg == owner or set(kept.taps) == {owner, leg}:
+                self._untap(kept)
+                kept.recording.part(self._now())
+            elif leg in kept.taps:
+                self._sessions[leg].remove_tap(kept.taps.pop(leg))
+
+    def pause(self, leg: int) -> None:
+        """Keep nothing that is said from here on."""
+        if kept := self._kept.get(leg):
+            kept.recording.pause(self._now())
+
+    def resume(self, leg: int) -> None:
+        """Go on recording."""
+        if kept := self._kept.get(leg):
+            kept.recording.resume(self._now())
+
+    def finish(self, leg: int, done: Callable[[Recorded], None]) -> bool:
+        """Complete the leg's recording; `done` is then called, in another thread. False if it has none."""
+        self.part(leg)
+        kept = self._kept.pop(leg, None)
+        if kept is not None:
+            kept.recording.finish(self._now(), done)
+        return kept is not None
+
+    def close(self) -> None:
+        """Complete all."""
+        for leg in list(self._kept):
+            self.finish(leg, lambda _: None)
+        self.writer.close()
+
+    def _untap(self, kept: _Kept) -> None:
+        for number, tap in kept.taps.items():
+            self._sessions[number].remove_tap(tap)
+        kept.taps.clear()
+
+    def _flush(self, recording: Recording) -> None:
+        """Write what is complete, at a moment of its own for each recording."""
+        if not recording.finished:
+            recording.flush(self._now())
+            self._call_later(FLUSH_SECONDS, self._flush, recording)
