@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from media.recording.report import Recorded
+
 if TYPE_CHECKING:
     from media.sdp.preconditions import Preconditions
 
@@ -116,6 +118,7 @@ class LegReport(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     mos: float | None = None
     basis: str = "nothing received"
     recording: str | None = None
+    recorded: Recorded | None = None
 
 
 class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,12 +135,15 @@ class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
     digits: int = 0
     prompts_missing: int = 0
     recording_errors: int = 0
+    recording_octets: int = 0
+    recording_left_out: int = 0
     rtp_timeouts: int = 0
     worker_restarts: int = 0
 
     legs: int = 0
     playing: int = 0
     recordings: int = 0
+    recordings_paused: int = 0
     ports_in_use: int = 0
     ports_total: int = 0
     workers: int = 0
@@ -180,7 +186,13 @@ class MediaLeg(Protocol):
         """
 
     def unbridge(self) -> None:
-        """End the bridge of this leg and the one at its other end; its recording is completed."""
+        """End the bridge of this leg and the one at its other end; its recording is complete unless it goes on."""
+
+    def pause_recording(self) -> None:
+        """Keep nothing that is said from here on; the recording has a marked gap. Raises Unsupported."""
+
+    def resume_recording(self) -> None:
+        """End the gap of the leg's recording, if there is one. Raises Unsupported."""
 
     def echo(self) -> None:
         """Send the peer's own audio back."""

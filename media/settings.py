@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from media.codecs.names import CN, CODECS, DEFAULT_CODECS
+from media.recording.settings import RecordingSettings
 
 PROMPT_DIRECTORY = str(Path(__file__).parent / "prompts")
 _LARGEST_PORT = 65_535
@@ -30,6 +31,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     rtp_timeout_seconds: float = 30.0
     prompt_directories: tuple[str, ...] = (PROMPT_DIRECTORY,)
     codecs: tuple[str, ...] = DEFAULT_CODECS
+    recording: RecordingSettings = RecordingSettings()
 
     def __post_init__(self) -> None:
         bind = _address("bind", self.bind)

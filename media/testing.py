@@ -130,6 +130,14 @@ class FakeLeg:
             self.part()
             self.echoing = True
 
+    def pause_recording(self) -> None:
+        """Remember the gap."""
+        self.calls.append(Call("pause_recording"))
+
+    def resume_recording(self) -> None:
+        """Remember its end."""
+        self.calls.append(Call("resume_recording"))
+
     def measure(self) -> asyncio.Future[LegReport]:
         """Report what a test put there."""
         self.calls.append(Call("measure"))

@@ -98,6 +98,14 @@ class WorkerLeg:
         """Send the peer's own audio back."""
         self.worker.send(control.Echo(self.number))
 
+    def pause_recording(self) -> None:
+        """Keep nothing that is said from here on."""
+        self.worker.send(control.PauseRecording(self.number, paused=True))
+
+    def resume_recording(self) -> None:
+        """Go on recording."""
+        self.worker.send(control.PauseRecording(self.number, paused=False))
+
     def measure(self) -> asyncio.Future[LegReport]:
         """Report since the last time, and begin anew."""
         return self._closing or self.worker.measure(self)

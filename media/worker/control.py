@@ -99,6 +99,13 @@ class Measure(msgspec.Struct, frozen=True, array_like=True, tag=11):
     leg: int
 
 
+class PauseRecording(msgspec.Struct, frozen=True, array_like=True, tag=50):
+    """Begin or end a gap in the leg's recording."""
+
+    leg: int
+    paused: bool
+
+
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=20):
     """The worker serves; `mistakes` are prompts that cannot be played."""
 
@@ -170,7 +177,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=28):
     counters: MediaCounters
 
 
-Command = Start | Open | Configure | Play | Stop | Bridge | Unbridge | Echo | Close | Provide | Measure
+Command = Start | Open | Configure | Play | Stop | Bridge | Unbridge | Echo | Close | Provide | Measure | PauseRecording
 Report = Ready | Provided | Measured | Closed | Pressed | Finished | TimedOut | Failed | Heartbeat | Complained
 
 _encoder = msgspec.msgpack.Encoder()

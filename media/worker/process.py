@@ -14,37 +14,30 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
+import msgspec
 import uvloop
 
 from media.api import Digit, LegReport, Lost, MediaCounters, MediaEvent, PlayFinished, RtpTimeout
 from media.playing.prompts import Playlist, PromptCache, PromptError
-from media.recording.recorder import Recording, RecordingWriter
+from media.recording.report import Recorded
 from media.rtp.packet import Sender
-from media.rtp.tap import Tap
 from media.secure.identity import Identity
 from media.secure.surroundings import Shared
 from media.settings import MediaSettings
 from media.worker import control
 from media.worker.poller import Poller
 from media.worker.ports import PortPool
+from media.worker.recordings import Recordings
 from media.worker.room import Gains, Room
 from media.worker.rtpsocket import bind_socket
 from media.worker.session import TOTALS, Session
 from media.worker.ticker import Ticker
 
 HEARTBEAT_SECONDS: Final = 1.0
-FLUSH_SECONDS: Final = 1.0
 _MAX_UNSENT_REPORTS: Final = 16 * 1024 * 1024
 _monotonic = time.monotonic
-
-
-class Recorded(NamedTuple):
-    """A recording that goes on, and what taps each leg for it."""
-
-    recording: Recording
-    taps: dict[int, Tap]
 
 
 class Worker:
@@ -67,10 +60,15 @@ class Worker:
         self._poller = Poller(loop)
         self._ticker = Ticker(loop.call_at, loop.time, _now)
         self._ports = PortPool(ports, lambda port: bind_socket(settings.bind, port))
-        self._writer = RecordingWriter()
         self._sessions: dict[int, Session] = {}
-        self._recordings: dict[int, Recording] = {}  # by the leg that owns it
-        self._recorded: dict[int, Recorded] = {}  # what goes on now, by each of its legs
+        self._recordings = Recordings(
+            settings.recording,
+            self._sessions,
+            call_later=loop.call_later,
+            now=_now,
+            unix=time.time,
+            complain=self._recording_failed,
+        )
         self._prompts_missing = 0
         self._timeouts = 0
         self._closed_totals: tuple[int, ...] = (0,) * len(TOTALS)
@@ -85,6 +83,7 @@ class Worker:
             control.Close: self._close,
             control.Provide: self._provide,
             control.Measure: self._measure,
+            control.PauseRecording: self._pause_recording,
         }
 
     def handle(self, command: control.Command) -> None:
@@ -104,23 +103,25 @@ class Worker:
         return MediaCounters(
             **dict(zip(TOTALS, totals, strict=True)),
             prompts_missing=self._prompts_missing,
-            recording_errors=self._writer.errors,
+            recording_errors=self._recordings.writer.errors,
+            recording_octets=self._recordings.writer.octets,
+            recording_left_out=self._recordings.writer.left_out,
             rtp_timeouts=self._timeouts,
             legs=len(self._sessions),
             playing=len(self._ticker),
-            recordings=sum(not recording.finished for recording in self._recordings.values()),
+            recordings=len(self._recordings),
+            recordings_paused=self._recordings.paused,
             ports_in_use=self._ports.in_use,
             ports_total=self._ports.total,
         )
 
     def close(self) -> None:
         """Close every leg and complete every recording."""
-        for leg, session in self._sessions.items():
-            self._finish_recording(leg)
+        self._recordings.close()
+        for session in self._sessions.values():
             session.close()
         self._sessions.clear()
         self._ports.close()
-        self._writer.close()
         self._poller.close()
 
     def _open(self, command: control.Open) -> None:
@@ -175,46 +176,32 @@ class Worker:
         session, other = self._sessions.get(command.leg), self._sessions.get(command.other)
         if session is None or other is None or session is other:
             return
-        self._finish_recording(command.leg)
-        self._finish_recording(command.other)
+        self._recordings.part(command.leg)
+        self._recordings.part(command.other)
         self._connect({(session, other): 1.0, (other, session): 1.0})
         if command.record is not None:
-            self._record(command.leg, command.other, command.record)
+            self._recordings.begin(command.leg, [command.other], command.record)
 
-    def _record(self, leg: int, other: int, path: str) -> None:
-        recording = Recording(path, self._writer, _monotonic())
-        taps: dict[int, Tap] = {leg: recording.channel(0), other: recording.channel(1)}
-        for number, tap in taps.items():
-            self._sessions[number].add_tap(tap)
-            self._recorded[number] = Recorded(recording, taps)
-        self._recordings[leg] = recording
-        self._loop.call_later(FLUSH_SECONDS, self._flush, recording)
+    def _pause_recording(self, command: control.PauseRecording) -> None:
+        if command.paused:
+            self._recordings.pause(command.leg)
+        else:
+            self._recordings.resume(command.leg)
 
-    def _finish_recording(self, leg: int) -> None:
-        """Complete the recording in which the leg is heard now, if there is one."""
-        recorded = self._recorded.get(leg)
-        if recorded is None:
-            return
-        for number, tap in recorded.taps.items():
-            del self._recorded[number]
-            self._sessions[number].remove_tap(tap)
-        recorded.recording.finish(_monotonic())
-
-    def _flush(self, recording: Recording) -> None:
-        """Write what is complete, at a moment of its own for each recording."""
-        if not recording.finished:
-            recording.flush(_monotonic())
-            self._loop.call_later(FLUSH_SECONDS, self._flush, recording)
+    def _recording_failed(self, path: str, text: str) -> None:
+        """Have the engine log what the thread of the recordings complains about."""
+        complaint = control.Complained(0, f"{path}: {text}" if path else text, "recording.failed")
+        self._loop.call_soon_threadsafe(self._post, complaint)
 
     def _unbridge(self, command: control.Unbridge) -> None:
         if session := self._sessions.get(command.leg):
-            self._finish_recording(command.leg)
+            self._recordings.part(command.leg)
             if session.room is not None:
                 session.room.dissolve()
 
     def _echo(self, command: control.Echo) -> None:
         if session := self._sessions.get(command.leg):
-            self._finish_recording(command.leg)
+            self._recordings.part(command.leg)
             self._connect({(session, session): 1.0})
 
     @staticmethod
@@ -232,25 +219,23 @@ class Worker:
 
     def _close(self, command: control.Close) -> None:
         leg = command.leg
-        self._finish_recording(leg)
-        session = self._sessions.pop(leg, None)
+        session = self._sessions.get(leg)
         if session is None:
             self._post(control.Closed(leg, LegReport()))
             return
         session.close()
         self._ports.give_back(session.port)
         self._closed_totals = _sum([self._closed_totals, session.totals()])
-        recording = self._recordings.pop(leg, None)
-        if recording is None:
-            self._post(control.Closed(leg, session.report()))
-            return
+        report = session.report()
 
-        def written() -> None:
-            path = recording.path if recording.exists else None
-            report = control.Closed(leg, session.report(path))
-            self._loop.call_soon_threadsafe(self._post, report)
+        def written(recorded: Recorded) -> None:
+            first = recorded.files[0] if recorded.files else None
+            told = msgspec.structs.replace(report, recording=first, recorded=recorded)
+            self._loop.call_soon_threadsafe(self._post, control.Closed(leg, told))
 
-        self._writer.call(written)
+        if not self._recordings.finish(leg, written):
+            self._post(control.Closed(leg, report))
+        del self._sessions[leg]
 
     def _tell(self, leg: int, event: MediaEvent) -> None:
         match event:
