@@ -207,6 +207,15 @@ class MediaLeg(Protocol):
         """Free the port and report; calling it again returns the same report."""
 
 
+class Protection(StrEnum):
+    """How an offer of ours is protected; an answer is as the offer was."""
+
+    NONE = "none"
+    OPPORTUNISTIC = "opportunistic"  # with keys in the description that the peer may ignore (RFC 8643)
+    SDES = "sdes"  # with keys in the description (RFC 4568)
+    DTLS = "dtls"  # with keys from a handshake, and ICE: as browsers want it (RFC 5763, RFC 8827)
+
+
 class Media(Protocol):
     """A media backend."""
 
@@ -218,11 +227,13 @@ class Media(Protocol):
         offer: str | None = None,
         like: MediaLeg | None = None,
         heeds_preconditions: bool = False,
+        protection: Protection = Protection.NONE,
     ) -> MediaLeg:
         """Open an RTP session. With `offer`, `local_sdp` is the answer, otherwise it is an offer.
 
         `like` places the leg so that it can be bridged to that one and offers its codec and payload numbers first,
-        so that relaying needs no transcoding. Unless it `heeds_preconditions` the leg takes no notice of those in the
+        so that relaying needs no transcoding. Without `offer`, `protection` says how ours is protected, as far as the
+        backend's settings let it. Unless it `heeds_preconditions` the leg takes no notice of those in the
         peer's offers (RFC 3312). Raises NotAcceptable, CannotReserve, MediaUnavailable.
         """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -21,6 +22,9 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     even port of `port_min`..`port_max` and leaves the odd one above it to RTCP (RFC 3550 11). A leg that receives
     nothing for `rtp_timeout_seconds` is told so; 0 turns that off. Prompts are looked up in the directories in order.
     `codecs` are accepted, and offered in that order.
+
+    `srtp`: "off" takes no SRTP, "optional" what peers offer, "required" nothing but SRTP. `dtls` tells whether its
+    keys may come of DTLS handshakes, `ice` whether ICE is answered, as a lite agent.
     """
 
     bind: str = "127.0.0.1"
@@ -31,6 +35,9 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     rtp_timeout_seconds: float = 30.0
     prompt_directories: tuple[str, ...] = (PROMPT_DIRECTORY,)
     codecs: tuple[str, ...] = DEFAULT_CODECS
+    srtp: Literal["off", "optional", "required"] = "optional"
+    dtls: bool = True
+    ice: bool = True
     recording: RecordingSettings = RecordingSettings()
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from media.api import (
     MediaLeg,
     MediaUnavailable,
     PlayFinished,
+    Protection,
     RtpTimeout,
 )
 from media.sdp.negotiation import Negotiation
@@ -60,6 +61,7 @@ class FakeLeg:
         self.playing: tuple[str, ...] = ()
         self.bridged_to: FakeLeg | None = None
         self.echoing = False
+        self.protection = Protection.NONE
         self.recording: str | None = None
         self.closed = False
         self.lost = False
@@ -237,6 +239,7 @@ class FakeMedia:
         offer: str | None = None,
         like: MediaLeg | None = None,
         heeds_preconditions: bool = False,
+        protection: Protection = Protection.NONE,
     ) -> FakeLeg:
         """Open a fake leg. Raises NotAcceptable, MediaUnavailable."""
         negotiation = Negotiation(self.address, len(self.opened) + 1, heeds_preconditions=heeds_preconditions)
@@ -251,6 +254,7 @@ class FakeMedia:
             raise MediaError(f"Leg {leg_id!r} is open already.")
         negotiation.port = next(self._ports)
         leg = FakeLeg(self, leg_id, negotiation, on_event)
+        leg.protection = protection
         leg.local_sdp = negotiation.offer() if offer is None else negotiation.answer()
         self.legs[leg_id] = leg
         self.opened.append(leg)

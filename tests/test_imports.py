@@ -31,6 +31,7 @@ SHELLS = {
     "ims_core.transport.stack": "the SIP sockets",
     "ims_core.transport.streams": "a connection",
     "ims_core.transport.tls": "OpenSSL, on memory, and the files of certificates",
+    "media.builtin.credentials": "the chance in keys",
     "media.builtin.client": "the socket to a media worker",
     "media.worker.poller": "the readiness of the RTP sockets",
     "media.worker.ports": "a probe of which RTP ports are free",

@@ -22,9 +22,10 @@ from media.api import (
     MediaLeg,
     MediaUnavailable,
     PlayFinished,
+    Protection,
     RtpTimeout,
 )
-from media.sdp.local import Local
+from media.builtin.credentials import Credentials
 from media.sdp.negotiation import Negotiation
 from media.sdp.preconditions import Preconditions
 from media.settings import MediaSettings
@@ -126,12 +127,15 @@ class WorkerLeg:
 class WorkerClient(asyncio.Protocol):
     """One control connection. `on_closed` is called once when it ends, after every leg was told `Lost`."""
 
-    def __init__(self, settings: MediaSettings, ports: range, on_closed: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: MediaSettings, credentials: Credentials, ports: range, on_closed: Callable[[], None]
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = self.loop.create_future()
         self.counters = MediaCounters(ports_total=len(ports))
         self.legs: dict[int, WorkerLeg] = {}
         self._settings = settings
+        self._credentials = credentials
         self._ports = ports
         self._on_closed = on_closed
         self._numbers = itertools.count(1)
@@ -159,7 +163,8 @@ class WorkerClient(asyncio.Protocol):
     async def connect(self, sock: socket.socket) -> None:
         """Begin on a connected unix socket; `ready` is done when the worker serves."""
         await self.loop.create_unix_connection(lambda: self, sock=sock)
-        self.send(control.Start(self._settings, self._ports.start, self._ports[-1]))
+        identity = self._credentials.identity
+        self.send(control.Start(self._settings, self._ports.start, self._ports[-1], identity))
         self._ask_for_ports()
 
     def healthy(self) -> bool:
@@ -179,13 +184,14 @@ class WorkerClient(asyncio.Protocol):
         offer: str | None,
         like: WorkerLeg | None,
         heeds_preconditions: bool = False,
+        protection: Protection = Protection.NONE,
     ) -> WorkerLeg:
         """Open a leg (see `Media.open`)."""
         settings = self._settings
         negotiation = Negotiation(
             settings.advertised,
             secrets.randbits(48),
-            local=Local(codecs=settings.codecs),
+            local=self._credentials.draw(protection),
             heeds_preconditions=heeds_preconditions,
         )
         if offer is not None:
@@ -350,7 +356,7 @@ class WorkerClient(asyncio.Protocol):
 
     def _complained(self, report: control.Complained) -> None:
         leg = self.legs.get(report.leg)
-        log.warning("prompt.missed", leg_id=leg.leg_id if leg else None, reason=report.text)
+        log.warning(report.event, leg_id=leg.leg_id if leg else None, reason=report.text)
 
     def _readied(self, report: control.Ready) -> None:
         for mistake in report.mistakes:

@@ -12,8 +12,9 @@ from typing import Final
 
 import structlog
 
-from media.api import Capability, MediaCounters, MediaError, MediaEvent, MediaLeg, MediaUnavailable
+from media.api import Capability, MediaCounters, MediaError, MediaEvent, MediaLeg, MediaUnavailable, Protection
 from media.builtin.client import WorkerClient, WorkerLeg
+from media.builtin.credentials import Credentials
 from media.settings import MediaSettings
 from media.worker.rtpsocket import bind_socket
 
@@ -41,7 +42,8 @@ class MediaSupervisor:
 
     def __init__(self, settings: MediaSettings) -> None:
         self._settings = settings
-        self._slots = [_Slot(settings, index) for index in range(settings.workers)]
+        credentials = Credentials(settings)
+        self._slots = [_Slot(settings, credentials, index) for index in range(settings.workers)]
 
     async def start(self) -> None:
         """Start the workers and wait until all serve. Raises MediaUnavailable."""
@@ -69,20 +71,26 @@ class MediaSupervisor:
         offer: str | None = None,
         like: MediaLeg | None = None,
         heeds_preconditions: bool = False,
+        protection: Protection = Protection.NONE,
     ) -> MediaLeg:
         """Open a leg in the worker of `like`, else in the healthy one with the most free ports."""
         if like is not None:
             if not isinstance(like, WorkerLeg):
                 raise MediaError("like must be a leg of this media backend.")
             worker: WorkerClient = like.worker
-            return await like.worker.open(
-                leg_id, on_event, offer=offer, like=like, heeds_preconditions=heeds_preconditions
-            )
-        workers = [slot.worker for slot in self._slots if slot.worker is not None and slot.worker.healthy()]
-        if not workers:
-            raise MediaUnavailable("No media worker is healthy.")
-        worker = min(workers, key=lambda candidate: len(candidate.legs))
-        return await worker.open(leg_id, on_event, offer=offer, like=None, heeds_preconditions=heeds_preconditions)
+        else:
+            workers = [slot.worker for slot in self._slots if slot.worker is not None and slot.worker.healthy()]
+            if not workers:
+                raise MediaUnavailable("No media worker is healthy.")
+            worker = min(workers, key=lambda candidate: len(candidate.legs))
+        return await worker.open(
+            leg_id,
+            on_event,
+            offer=offer,
+            like=like,
+            heeds_preconditions=heeds_preconditions,
+            protection=protection,
+        )
 
     def capabilities(self) -> frozenset[Capability]:
         """Tell what the workers can do."""
@@ -112,12 +120,13 @@ class MediaSupervisor:
 class _Slot:
     """One place for a worker: at most one process at a time, replaced with growing pauses."""
 
-    def __init__(self, settings: MediaSettings, index: int) -> None:
+    def __init__(self, settings: MediaSettings, credentials: Credentials, index: int) -> None:
         self.worker: WorkerClient | None = None
         self.process: Process | None = None
         self.restarts = 0
         self.buried = MediaCounters()
         self._settings = settings
+        self._credentials = credentials
         self._ports = settings.share(index)
         self._log = log.bind(worker=index)
         self._task: asyncio.Task[None] | None = None
@@ -161,7 +170,7 @@ class _Slot:
         """Run a worker from its start to its end."""
         closed = asyncio.Event()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        worker = WorkerClient(self._settings, self._ports, closed.set)
+        worker = WorkerClient(self._settings, self._credentials, self._ports, closed.set)
         try:
             with theirs:
                 self.process = await asyncio.create_subprocess_exec(

@@ -24,13 +24,15 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     """What a leg can do, and by what profile its own offers are made.
 
     `codecs` are served, and offered in that order. SDES is served where there are `keys`, the suite preferred first,
-    DTLS where there is a `fingerprint` ("sha-256 AB:CD:…"), ICE where there are `ufrag` and `password`. A leg that is
+    DTLS where there is a `fingerprint` ("sha-256 AB:CD:…"), ICE where there are `ufrag` and `password`. A leg that
+    `offers_keys` puts them into offers of a plain profile as well, which peers may ignore (RFC 8643); one that is
     `secure_only` takes no stream without SRTP.
     """
 
     codecs: tuple[str, ...] = DEFAULT_CODECS
     profile: str = PLAIN
     keys: tuple[Key, ...] = ()
+    offers_keys: bool = False
     fingerprint: str = ""
     ufrag: str = ""
     password: str = ""

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from media.api import CannotReserve, NotAcceptable
-from media.rtp.stream import Format, Ice, Stream
+from media.rtp.stream import Dtls, Format, Ice, Stream
 from media.sdp import ice
 from media.sdp.audio import PACKET_MS, Audio, find_audio, parse_address
 from media.sdp.description import MediaDescription, SessionDescription, attribute_values, parse
@@ -248,7 +248,9 @@ class Negotiation:
         """Return what an offer of ours is open to before its answer comes."""
         credentials = None if self._ice is None else Ice(*self._ice, "", "")
         voice = next(format_ for format_ in self.formats if is_voice(format_))
-        return Stream(None, 0, voice, receiving(self.formats), mux=self._mux, ice=credentials)
+        # RFC 5763 5: an offerer has to be ready for the handshake before the answer comes.
+        security = Dtls("passive", ()) if self._profile in DTLS_PROFILES else None
+        return Stream(None, 0, voice, receiving(self.formats), mux=self._mux, security=security, ice=credentials)
 
     def _describe(self, direction: str) -> str:
         sections = self._sections or [MediaDescription("audio", 0, self._profile, [])]

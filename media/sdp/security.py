@@ -95,7 +95,7 @@ def protect_offer(profile: str, local: Local, before: Security | None) -> str:
     """Return the lines of an offer of ours by that profile, or as the stream was protected before."""
     if profile in DTLS_PROFILES or isinstance(before, Dtls):
         return f"a=fingerprint:{local.fingerprint}\r\na=setup:actpass\r\n"
-    if profile in SDES_PROFILES or isinstance(before, Sdes):
+    if profile in SDES_PROFILES or isinstance(before, Sdes) or local.offers_keys:
         return "".join(_crypto_line(tag, key) for tag, key in enumerate(local.keys, 1))
     return ""
 
@@ -110,7 +110,7 @@ def read_answer(profile: str, said: Attributes, local: Local, before: Security |
             return Dtls(_role_towards(said, "active", prints, before), prints)
         if profile not in PLAIN_PROFILES or local.secure_only:
             raise NotAcceptable("The answer has no fingerprint that can be used.")
-    elif profile in SDES_PROFILES or isinstance(before, Sdes):
+    elif profile in SDES_PROFILES or isinstance(before, Sdes) or local.offers_keys:
         lines = read_cryptos(said)
         if len(lines) == 1 and 1 <= lines[0].tag <= len(local.keys):
             theirs, key = lines[0], local.keys[lines[0].tag - 1]

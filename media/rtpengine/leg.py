@@ -1,0 +1,415 @@
+"""A leg that rtpengine serves.
+
+What its owner asks for is put down at once; one task at a time has rtpengine follow, command by command, until it
+does what is wanted now. So commands never overtake each other, and what was wanted only for a moment is not sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from media.api import (
+    Digit,
+    LegReport,
+    Lost,
+    MediaError,
+    MediaEvent,
+    MediaLeg,
+    PlayFinished,
+    RtpTimeout,
+    Unsupported,
+)
+from media.rtpengine import report as reports
+from media.rtpengine.bencode import Writable
+from media.rtpengine.description import LINK, PEER, Place, Told, codec_between, describe, offer_to_peer, place_in
+from media.rtpengine.ng import Answer, Refused, Silent
+from media.rtpengine.spool import Sound, Spool
+from media.sdp.negotiation import Negotiation
+from media.sdp.preconditions import Preconditions
+
+EVER: Final = 1_000_000  # times that a loop is played
+PACKETS_A_SECOND: Final = 50
+_ALWAYS: Final[dict[str, Writable]] = {
+    "ICE": "remove",
+    "rtcp-mux": ["accept", "demux"],
+    # The peer keeps the port it was given, and nobody else is listened to once it has been heard.
+    "flags": ["port latching", "strict source"],
+}
+
+log = structlog.get_logger()
+
+
+class Server(Protocol):
+    """The rtpengine that serves a leg."""
+
+    spool: Spool
+
+    async def ask(self, command: str, **arguments: Writable) -> Answer:
+        """Ask it. Raises Refused, Silent."""
+
+    def forget(self, leg: RtpengineLeg) -> None:
+        """The leg is closed."""
+
+    def missed(self, reason: str) -> None:
+        """A prompt could not be played."""
+
+
+class _Play:
+    """What is to be heard in place of the other leg."""
+
+    def __init__(self, names: tuple[str, ...], token: int, *, loop: bool, interruptible: bool) -> None:
+        self.names = names
+        self.token = token
+        self.loop = loop
+        self.interruptible = interruptible
+        self.sound: Sound | None = None
+        self.began: float | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class RtpengineLeg:
+    """A `MediaLeg` of an rtpengine."""
+
+    def __init__(
+        self,
+        server: Server,
+        leg_id: str,
+        call_id: str,
+        negotiation: Negotiation,
+        on_event: Callable[[MediaEvent], None],
+    ) -> None:
+        self.leg_id = leg_id
+        self.call_id = call_id
+        self.negotiation = negotiation
+        self.local_sdp = ""
+        self.is_lost = False
+        self.tally = reports.Tally()
+        self.link: Place | None = None  # where our link receives
+        self.other: RtpengineLeg | None = None  # whom we are bridged to, which may be ourselves
+        self._loop = asyncio.get_running_loop()
+        self._server = server
+        self._on_event = on_event
+        self._told: Told | None = None
+        self._play: _Play | None = None
+        self._playing: _Play | None = None  # as rtpengine knows
+        self._is_blocked = False
+        self._hides = self._is_hiding = False
+        self._task: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[LegReport] | None = None
+        self._settled = reports.Tally()
+        self._played_seconds = 0.0
+        self._heard_at = self._loop.time()
+        self._told_at = -1.0
+
+    async def begin(self, *, offered: bool) -> None:
+        """Get a port for the peer, whose offer the negotiation has taken if it `offered`. Raises Refused, Silent."""
+        negotiation = self.negotiation
+        if offered:
+            await self._describe()
+            self.local_sdp = negotiation.answer()
+        else:
+            sdp = offer_to_peer(negotiation.address, negotiation.formats)
+            answer = await self._ask("offer", sdp=sdp, from_tag=LINK, **_ALWAYS)
+            negotiation.port = place_in(str(answer.get("sdp", ""))).port
+            self.local_sdp = negotiation.offer()
+
+    @property
+    def preconditions(self) -> Preconditions | None:
+        """What the peer's latest offer wants reserved first."""
+        return self.negotiation.preconditions
+
+    def accept(self, answer: str) -> None:
+        """Take the peer's answer to our offer. Raises NotAcceptable."""
+        self.negotiation.take_answer(answer)
+        self._heard_at = self._loop.time()
+        self.follow()
+
+    async def reoffer(self, offer: str | None) -> str:
+        """Answer a new offer, or make our current one again. Raises NotAcceptable."""
+        if offer is None:
+            self.local_sdp = self.negotiation.offer()
+        else:
+            self.negotiation.take_offer(offer)
+            self.local_sdp = self.negotiation.answer()
+            self._heard_at = self._loop.time()
+            self.follow()
+        return self.local_sdp
+
+    def play(self, prompts: Sequence[str], *, loop: bool = False, interruptible: bool = False, token: int = 0) -> None:
+        """Play prompts in place of what plays now."""
+        if self.is_over:
+            return
+        self._end_play(interrupted=True)
+        self._play = _Play(tuple(prompts), token, loop=loop, interruptible=interruptible)
+        self.follow()
+
+    def stop(self) -> None:
+        """End what plays."""
+        self._end_play(interrupted=True)
+        self.follow()
+
+    def bridge(self, other: MediaLeg, *, record: str | None = None) -> None:
+        """Have the links of both send to each other. Raises MediaError, Unsupported for a recording."""
+        if not isinstance(other, RtpengineLeg) or other is self:
+            raise MediaError("Only two different legs of one backend can be bridged.")
+        if record is not None:
+            raise Unsupported("rtpengine does not record for us.")
+        if self.is_over or other.is_over:
+            return
+        for leg in (self, other):
+            leg.part()
+        if self.negotiation.stream.codec != other.negotiation.stream.codec and not other.negotiation.follow(
+            self.negotiation
+        ):
+            self.negotiation.follow(other.negotiation)
+        self.other, other.other = other, self
+        self.follow()
+        other.follow()
+
+    def unbridge(self) -> None:
+        """End the bridge or echo."""
+        other = self.other
+        if other is not None:
+            self.other = other.other = None
+            for leg in (self, other):
+                leg.follow()
+
+    def echo(self) -> None:
+        """Have our link send to itself."""
+        if not self.is_over:
+            self.part()
+            self.other = self
+            self.follow()
+
+    def adjust(self, *, heard: float = 1.0, spoken: float = 1.0) -> None:
+        """Refuse another volume. Raises Unsupported."""
+        if (heard, spoken) != (1.0, 1.0):
+            raise Unsupported("rtpengine does not change volume.")
+
+    def hide_digits(self, hidden: bool) -> None:
+        """Keep the peer's digits from the other leg, or do so no more."""
+        self._hides = hidden
+        self.follow()
+
+    def measure(self) -> asyncio.Task[LegReport]:
+        """Report since the last time, and begin anew."""
+        return self._closing or self._loop.create_task(self._measure(), name=f"measure {self.leg_id}")
+
+    def close(self) -> asyncio.Task[LegReport]:
+        """Free the port and report."""
+        if self._closing is None:
+            self.unbridge()
+            self._end_play(interrupted=True)
+            self._on_event = _forget
+            self._closing = self._loop.create_task(self._close(), name=f"close {self.leg_id}")
+        return self._closing
+
+    # What the rtpengine, and the other leg, tell ------------------------------------------------------------------
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the leg is closed or lost."""
+        return self.is_lost or self._closing is not None
+
+    def pressed(self, digit: str) -> None:
+        """The peer pressed a key."""
+        self._on_event(Digit(digit))
+        if self._play is not None and self._play.interruptible:
+            self.stop()
+
+    def lose(self, reason: str) -> None:
+        """The leg is no more."""
+        if not self.is_over:
+            self.is_lost = True
+            self.unbridge()
+            self._drop_play()
+            self._on_event(Lost(reason))
+
+    async def look(self, limit: float) -> bool:
+        """See whether the leg is still there; tell whether nothing was received for `limit` seconds, once."""
+        try:
+            tally = reports.tally(await self._ask("query"))
+        except Refused:
+            self.lose("rtpengine knows the leg no more")
+            return False
+        except Silent:
+            return False
+        stream, now = self.negotiation.stream, self._loop.time()
+        if tally.received != self.tally.received or stream.held or not stream.port:
+            self._heard_at = now
+        self.tally = tally
+        if not limit or self.is_over or now - self._heard_at <= limit or self._told_at >= self._heard_at:
+            return False
+        self._told_at = now
+        self._on_event(RtpTimeout())
+        return True
+
+    # Inside -------------------------------------------------------------------------------------------------------
+
+    def part(self) -> None:
+        """Leave the bridge and end what plays."""
+        self.unbridge()
+        self._end_play(interrupted=True)
+
+    def follow(self) -> None:
+        """Have rtpengine do what is wanted now."""
+        if self._task is None and not self.is_over:
+            self._task = self._loop.create_task(self._settle(), name=f"settle {self.leg_id}")
+
+    async def _settle(self) -> None:
+        try:
+            while not self.is_over and await self._step():
+                pass
+        except MediaError as error:
+            self.lose(str(error))
+        finally:
+            self._task = None
+
+    async def _step(self) -> bool:
+        """Change one thing that is not as wanted; tell whether there may be more."""
+        stream = self.negotiation.stream
+        if not stream.port:  # our offer is not answered
+            return False
+        if self._wanted() != self._told:
+            await self._describe()
+            return True
+        play = self._play if stream.sends else None
+        blocks = play is not None and self.other is not None
+        if blocks != self._is_blocked:
+            self._is_blocked = blocks
+            await self._ask("block media" if blocks else "unblock media", from_tag=LINK)
+            return True
+        if self._hides != self._is_hiding:
+            self._is_hiding = self._hides
+            await self._ask("block DTMF" if self._hides else "unblock DTMF", from_tag=PEER)
+            return True
+        if self._play is not None and self._play.sound is None:
+            await self._find_sound(self._play)
+            return True
+        if play is not self._playing:
+            self._playing = play
+            await self._send_play(play)
+            return True
+        return False
+
+    def _wanted(self) -> Told:
+        stream, other = self.negotiation.stream, self.other
+        speaking = None if other is None else stream.send if other is self else None
+        if other is not None and other is not self:
+            speaking = codec_between(stream, other.negotiation.stream)
+        return describe(stream, self.negotiation.address, other.link if other is not None else None, speaking)
+
+    async def _describe(self) -> None:
+        """Tell rtpengine of both sides, as if the peer offered and the link answered."""
+        wanted = self._wanted()
+        more: dict[str, Writable] = {"codec": {"transcode": wanted.transcode}} if wanted.transcode else {}
+        offered = await self._ask("offer", sdp=wanted.peer, from_tag=PEER, to_tag=LINK, **_ALWAYS, **more)
+        answered = await self._ask("answer", sdp=wanted.link, from_tag=PEER, to_tag=LINK, **_ALWAYS)
+        self._told = wanted
+        if self.link is None:
+            self.link = place_in(str(offered.get("sdp", "")))
+            self.negotiation.port = self.negotiation.port or place_in(str(answered.get("sdp", ""))).port
+            if self.other is not None and self.other is not self:
+                self.other.follow()
+
+    async def _find_sound(self, play: _Play) -> None:
+        sound, mistakes = self._server.spool.known(play.names), list[str]()
+        if sound is None:
+            sound, mistakes = await asyncio.to_thread(self._server.spool.sound, play.names)
+        for mistake in mistakes:
+            self._server.missed(mistake)
+            log.warning("prompt.missed", leg_id=self.leg_id, reason=mistake)
+        if self._play is not play:
+            return
+        play.sound = sound
+        if sound is None:
+            self._end_play(interrupted=False)
+        else:
+            self._time(play, sound)
+
+    def _time(self, play: _Play, sound: Sound) -> None:
+        """Count from now what is heard."""
+        play.began = self._loop.time()
+        if play.timer is not None:
+            play.timer.cancel()
+        if not play.loop:
+            play.timer = self._loop.call_later(sound.milliseconds / 1000, self._play_ran_out)
+
+    async def _send_play(self, play: _Play | None) -> None:
+        if play is None or play.sound is None:
+            await self._ask("stop media", from_tag=PEER)
+            return
+        more: dict[str, Writable] = {"repeat-times": EVER} if play.loop else {}
+        try:
+            await self._ask("play media", from_tag=PEER, file=play.sound.path, **more)
+        except Refused as error:
+            self._server.missed(str(error))
+            log.warning("prompt.missed", leg_id=self.leg_id, reason=str(error))
+            if self._play is play:
+                self._end_play(interrupted=False)
+        else:
+            if self._play is play:
+                self._time(play, play.sound)
+
+    def _play_ran_out(self) -> None:
+        self._playing = None  # rtpengine has come to the end as well
+        self._end_play(interrupted=False)
+        self.follow()
+
+    def _end_play(self, *, interrupted: bool) -> None:
+        play = self._play
+        if play is not None:
+            heard = self._drop_play()
+            self._on_event(PlayFinished(play.token, heard, interrupted))
+
+    def _drop_play(self) -> int:
+        """Forget what plays; returns how many milliseconds of it were heard."""
+        play, self._play = self._play, None
+        if play is None or play.began is None or play.sound is None:
+            return 0
+        if play.timer is not None:
+            play.timer.cancel()
+        seconds = self._loop.time() - play.began
+        if not play.loop:
+            seconds = min(seconds, play.sound.milliseconds / 1000)
+        self._played_seconds += seconds
+        return round(seconds * 1000)
+
+    async def _close(self) -> LegReport:
+        if self._task is not None:
+            self._task.cancel()
+        codec = self.negotiation.stream.codec
+        try:
+            if self.is_lost:
+                return LegReport(codec=codec, basis=reports.LOST)
+            answer = await self._server.ask("delete", call_id=self.call_id, from_tag=PEER, delete_delay=0)
+            self.tally = reports.tally(answer)
+            return self._report()
+        except MediaError:
+            return LegReport(codec=codec, basis=reports.LOST)
+        finally:
+            self._server.forget(self)
+
+    async def _measure(self) -> LegReport:
+        try:
+            self.tally = reports.tally(await self._ask("query"))
+        except MediaError:
+            return LegReport(basis=reports.LOST)
+        report = self._report()
+        self._settled, self._played_seconds = self.tally, 0.0
+        return report
+
+    def _report(self) -> LegReport:
+        codec, played = self.negotiation.stream.codec, round(self._played_seconds * PACKETS_A_SECOND)
+        return reports.report(codec, self._settled, self.tally, played)
+
+    def _ask(self, command: str, **arguments: Writable) -> Awaitable[Answer]:
+        return self._server.ask(command, call_id=self.call_id, **arguments)
+
+
+def _forget(_: MediaEvent) -> None:
+    """Take an event that nobody wants."""
