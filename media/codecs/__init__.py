@@ -1,6 +1,14 @@
 """What turns payloads into samples and back."""
 
-from media.codecs.catalogue import DECODABLE, ENCODABLE, make_decoder, make_encoder, same_bitstream, sample_rate_of
+from media.codecs.catalogue import (
+    DECODABLE,
+    ENCODABLE,
+    fitting_packet_ms,
+    make_decoder,
+    make_encoder,
+    same_bitstream,
+    sample_rate_of,
+)
 from media.codecs.interface import CodecError, Decoder, Encoder, Samples
 from media.codecs.resampling import Resampler
 
@@ -12,6 +20,7 @@ __all__ = [
     "Encoder",
     "Resampler",
     "Samples",
+    "fitting_packet_ms",
     "make_decoder",
     "make_encoder",
     "same_bitstream",
