@@ -32,9 +32,14 @@ class RecordingSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def suffix(self) -> str:
         """What the names of the files end with."""
-        return f".{self.format}{SEALED if self.key is not None else ''}"
+        return suffix_of(self.format, is_sealed=self.key is not None)
 
     def mixed_path(self, path: str) -> str:
         """Return where the mixed file of the recording at `path` goes."""
         stem = path.removesuffix(self.suffix)
         return f"{stem}{MIXED}{path[len(stem) :] or self.suffix}"
+
+
+def suffix_of(format_: str, *, is_sealed: bool) -> str:
+    """Return what the names of such files end with."""
+    return f".{format_}{SEALED if is_sealed else ''}"
