@@ -261,8 +261,8 @@ class Engine:
 
     def recording_path(self, record: CallRecord) -> str:
         """Return where to record a call: a folder for each day, in UTC."""
-        arrived = record.arrived
-        return str(self.config.storage.recordings_path / f"{arrived:%Y-%m-%d}" / f"{arrived:%H%M%S}-{record.id}.wav")
+        arrived, suffix = record.arrived, self.config.recording.suffix
+        return str(self.config.storage.recordings_path / f"{arrived:%Y-%m-%d}" / f"{arrived:%H%M%S}-{record.id}{suffix}")
 
     @property
     def numbers(self) -> set[str]:

@@ -9,6 +9,7 @@ import structlog
 from acd.starting import CannotStart
 from media.api import Capability, MediaUnavailable
 from media.builtin.supervisor import MediaSupervisor
+from media.recording.keys import KeyringError
 from media.settings import MediaSettings
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ log = structlog.get_logger()
 
 async def start_media(config: Config, cleanup: AsyncExitStack) -> MediaSupervisor:
     """Start the media backend, to be stopped by ``cleanup``. Raises ``CannotStart``."""
-    media = MediaSupervisor(media_settings(config))
     try:
+        media = MediaSupervisor(media_settings(config))
         await media.start()
+    except KeyringError as error:
+        raise CannotStart(f"recording keys: {error}") from None
     except MediaUnavailable as error:
         raise CannotStart(f"media: {error}") from None
     cleanup.push_async_callback(media.stop)
@@ -43,4 +46,5 @@ def media_settings(config: Config) -> MediaSettings:
         workers=media.workers,
         rtp_timeout_seconds=media.rtp_timeout_seconds,
         codecs=media.codecs,
+        recording=config.recording.settings(),
     )

@@ -9,6 +9,7 @@ from acd.config.hops import check_ims
 from acd.config.mistakes import Mistakes
 from acd.config.model import Config, Sections, ToAnnouncement, ToFlow, ToQueue
 from acd.config.reader import Path
+from acd.config.recordings import check_recording
 from acd.config.routing import Agent
 from acd.config.subscribers import check_subscribers
 from acd.config.talk import check_prompts, check_talk
@@ -25,6 +26,7 @@ def check(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> Non
     _addresses(config, mistakes)
     _http(config, mistakes)
     _media(config, mistakes)
+    check_recording(config.recording, mistakes)
     _registrar(config, mistakes)
     _cdr_upload(config, mistakes)
     check_ims(config, mistakes)

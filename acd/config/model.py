@@ -14,6 +14,7 @@ from acd.config.addresses import Address, Advertised, HostPort, Listener, Namese
 from acd.config.emergency import Emergency, Fallback
 from acd.config.ims import Ims, SubscriberTable
 from acd.config.profiles import ProfileTable
+from acd.config.recordings import Recording
 from acd.config.routing import Agent, AgentTable, Calendar, Callers, Needs, Queue, TalkTime
 from acd.config.values import (
     AreaCode,
@@ -391,6 +392,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     media: Media = field(default_factory=Media)
     http: Http = field(default_factory=Http)
     storage: Storage = field(default_factory=Storage)
+    recording: Recording = field(default_factory=Recording)
     cdr_upload: CdrUpload = field(default_factory=CdrUpload)
     journal: Journal = field(default_factory=Journal)
     log: Log = field(default_factory=Log)

@@ -158,7 +158,15 @@ def _media(media: MediaCounters) -> Iterator[Metric]:
     yield counter(
         "acd_prompts_missing", "Prompts that were to be played and are not there.", {(): media.prompts_missing}
     )
-    yield counter("acd_recording_errors", "Recordings that could not be written in full.", {(): media.recording_errors})
+    yield counter(
+        "acd_recording_errors", "Failures to write or to take what was to be recorded.", {(): media.recording_errors}
+    )
+    yield counter("acd_recording_bytes", "Bytes of recordings written.", {(): media.recording_octets})
+    yield counter(
+        "acd_recording_left_out_packets",
+        "Packets that are silence in a recording because too many waited to be written.",
+        {(): media.recording_left_out},
+    )
     yield counter(
         "acd_media_worker_restarts", "Media workers that went away and were replaced.", {(): media.worker_restarts}
     )
@@ -166,5 +174,6 @@ def _media(media: MediaCounters) -> Iterator[Metric]:
     yield gauge("acd_media_workers_healthy", "Media workers that answer in time.", media.workers_healthy)
     yield gauge("acd_media_legs", "RTP sessions open.", media.legs)
     yield gauge("acd_media_recordings", "Recordings being written.", media.recordings)
+    yield gauge("acd_media_recordings_paused", "Recordings that have a gap now.", media.recordings_paused)
     yield gauge("acd_media_ports_in_use", "UDP ports in use for RTP and RTCP.", media.ports_in_use)
     yield gauge("acd_media_ports", "UDP ports that there are for RTP and RTCP.", media.ports_total)

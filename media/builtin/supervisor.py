@@ -25,7 +25,7 @@ BACK_OFF_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 STEADY_SECONDS: Final = 30.0
 _WATCH_SECONDS: Final = 1.0
 _SECOND_LOOK_SECONDS: Final = 0.2
-_GAUGES: Final = frozenset({"legs", "playing", "recordings", "ports_in_use", "ports_total"})
+_GAUGES: Final = frozenset({"legs", "playing", "recordings", "recordings_paused", "ports_in_use", "ports_total"})
 
 # A member is added here with what it names.
 CAPABILITIES: Final = frozenset((Capability.ECHO, Capability.RECORDING))
