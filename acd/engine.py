@@ -261,8 +261,9 @@ class Engine:
 
     def recording_path(self, record: CallRecord) -> str:
         """Return where to record a call: a folder for each day, in UTC."""
-        arrived, suffix = record.arrived, self.config.recording.suffix
-        return str(self.config.storage.recordings_path / f"{arrived:%Y-%m-%d}" / f"{arrived:%H%M%S}-{record.id}{suffix}")
+        arrived, config = record.arrived, self.config
+        name = f"{arrived:%H%M%S}-{record.id}{config.recording.suffix}"
+        return str(config.storage.recordings_path / f"{arrived:%Y-%m-%d}" / name)
 
     @property
     def numbers(self) -> set[str]:
