@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
 from media.recording.report import Recorded
 
 if TYPE_CHECKING:
+    from media.conference import Gains
     from media.sdp.preconditions import Preconditions
 
 
@@ -71,6 +72,16 @@ class Capability(StrEnum):
     ICE = "ice"  # RFC 8445, as far as a server needs it
     RTCP = "rtcp"  # reports sent and heard: round trip, what the far end receives
     ANALYSIS = "analysis"  # dead air, talk-over, talk ratio
+
+
+LOUDEST: Final = 8.0
+
+
+def check_gain(gain: float) -> float:
+    """Return a gain that can be had. Raises MediaError."""
+    if not 0 <= gain <= LOUDEST:
+        raise MediaError(f"A gain lies between 0 and {LOUDEST:g}, not at {gain:g}.")
+    return gain
 
 
 class Digit(msgspec.Struct, frozen=True):
@@ -180,7 +191,9 @@ class MediaLeg(Protocol):
         """End what plays; `PlayFinished(…, interrupted=True)` follows if something did."""
 
     def bridge(self, other: MediaLeg, *, record: str | None = None) -> None:
-        """Relay audio and digits both ways. `record` is the path of a stereo WAV: this leg left, `other` right.
+        """Connect audio and digits both ways, and end what plays on either leg.
+
+        `record` is the path of a stereo WAV: this leg left, `other` right.
 
         Both legs must come from the same worker (`open(like=…)`), else MediaError.
         """
@@ -196,6 +209,12 @@ class MediaLeg(Protocol):
 
     def echo(self) -> None:
         """Send the peer's own audio back."""
+
+    def adjust(self, *, heard: float = 1.0, spoken: float = 1.0) -> None:
+        """Set how loud the peer hears what is sent to it, prompts included, and how loud others hear it.
+
+        Factors of amplitude, 0 (mute) to `LOUDEST`, else MediaError. A mute peer's digits are heard all the same.
+        """
 
     def measure(self) -> Awaitable[LegReport]:
         """Report on the time since this was called last, or since the leg was opened; what `close` reports begins here.
@@ -235,6 +254,14 @@ class Media(Protocol):
         so that relaying needs no transcoding. Without `offer`, `protection` says how ours is protected, as far as the
         backend's settings let it. Unless it `heeds_preconditions` the leg takes no notice of those in the
         peer's offers (RFC 3312). Raises NotAcceptable, CannotReserve, MediaUnavailable.
+        """
+
+    def connect(self, gains: Gains) -> None:
+        """Have these legs hear each other exactly so, and nobody else; `media.conference` has the usual matrices.
+
+        A gain belongs to a speaker and a hearer, in this order; who is not named is not heard. Each leg leaves whomever
+        it was connected to before; those it leaves go on among themselves. What plays, and recordings, go on. All legs
+        must come from the same worker (`open(like=…)`), else MediaError.
         """
 
     def capabilities(self) -> frozenset[Capability]:

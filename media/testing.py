@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from media.api import (
     Capability,
@@ -20,7 +21,9 @@ from media.api import (
     PlayFinished,
     Protection,
     RtpTimeout,
+    check_gain,
 )
+from media.conference import Gains
 from media.sdp.negotiation import Negotiation
 from media.sdp.preconditions import Preconditions
 
@@ -47,7 +50,8 @@ class _Playing:
 class FakeLeg:
     """A `MediaLeg` that negotiates like a real one and remembers what was asked of it.
 
-    `calls` lists every call, `playing` the prompt names that play now, `bridged_to` the other leg of the bridge.
+    `calls` lists every call, `playing` the prompt names that play now, `bridged_to` the other leg of the bridge,
+    `hears` whom it hears by `connect` and at which gain.
     A test plays the peer with `press`, `time_out` and `lose`.
     """
 
@@ -60,6 +64,8 @@ class FakeLeg:
         self.calls: list[Call] = []
         self.playing: tuple[str, ...] = ()
         self.bridged_to: FakeLeg | None = None
+        self.hears: dict[FakeLeg, float] = {}
+        self.heard = self.spoken = 1.0
         self.echoing = False
         self.protection = Protection.NONE
         self.recording: str | None = None
@@ -140,6 +146,11 @@ class FakeLeg:
         """Remember its end."""
         self.calls.append(Call("resume_recording"))
 
+    def adjust(self, *, heard: float = 1.0, spoken: float = 1.0) -> None:
+        """Remember the gains. Raises MediaError."""
+        self.calls.append(Call("adjust", (heard, spoken)))
+        self.heard, self.spoken = check_gain(heard), check_gain(spoken)
+
     def measure(self) -> asyncio.Future[LegReport]:
         """Report what a test put there."""
         self.calls.append(Call("measure"))
@@ -187,6 +198,10 @@ class FakeLeg:
         self._unbridge()
         self._end_play(interrupted=True)
 
+    def disconnect(self) -> None:
+        """Hear and be heard no more."""
+        self._unbridge()
+
     def _play_ran_out(self) -> None:
         self._end_play(interrupted=False)
 
@@ -205,6 +220,9 @@ class FakeLeg:
 
     def _unbridge(self) -> None:
         self.echoing = False
+        for leg in list(self._media.legs.values()):
+            leg.hears.pop(self, None)
+        self.hears.clear()
         other, self.bridged_to = self.bridged_to, None
         if other is not None:
             other.bridged_to = None
@@ -260,6 +278,20 @@ class FakeMedia:
         self.opened.append(leg)
         return leg
 
+    def connect(self, gains: Gains) -> None:
+        """Remember at each leg whom it hears. Raises MediaError."""
+        for pair, gain in gains.items():
+            check_gain(gain)
+            if not all(isinstance(leg, FakeLeg) for leg in pair):
+                raise MediaError("Only legs of one media backend can be connected.")
+        pairs = {pair: gain for pair, gain in gains.items() if not any(leg.inactive for leg in _fakes(pair))}
+        for leg in dict.fromkeys(leg for pair in pairs for leg in _fakes(pair)):
+            leg.disconnect()
+        for pair, gain in pairs.items():
+            speaker, hearer = _fakes(pair)
+            if gain > 0:
+                hearer.hears[speaker] = gain
+
     def capabilities(self) -> frozenset[Capability]:
         """Return `able`."""
         return self.able
@@ -279,6 +311,10 @@ class FakeMedia:
     def forget(self, leg: FakeLeg) -> None:
         """Drop a closed leg."""
         self.legs.pop(leg.leg_id, None)
+
+
+def _fakes(pair: tuple[MediaLeg, MediaLeg]) -> tuple[FakeLeg, FakeLeg]:
+    return cast("tuple[FakeLeg, FakeLeg]", pair)
 
 
 def _forget(_: MediaEvent) -> None:

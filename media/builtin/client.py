@@ -24,8 +24,10 @@ from media.api import (
     PlayFinished,
     Protection,
     RtpTimeout,
+    check_gain,
 )
 from media.builtin.credentials import Credentials
+from media.conference import Gains
 from media.sdp.negotiation import Negotiation
 from media.sdp.preconditions import Preconditions
 from media.settings import MediaSettings
@@ -107,6 +109,10 @@ class WorkerLeg:
         """Go on recording."""
         self.worker.send(control.PauseRecording(self.number, paused=False))
 
+    def adjust(self, *, heard: float = 1.0, spoken: float = 1.0) -> None:
+        """Set how loud the peer hears, and is heard. Raises MediaError."""
+        self.worker.send(control.Adjust(self.number, check_gain(heard), check_gain(spoken)))
+
     def measure(self) -> asyncio.Future[LegReport]:
         """Report since the last time, and begin anew."""
         return self._closing or self.worker.measure(self)
@@ -122,6 +128,24 @@ class WorkerLeg:
         """Hand an event to the owner, unless it has closed the leg."""
         if self._closing is None:
             self._on_event(event)
+
+
+def connect(gains: Gains) -> None:
+    """Have legs hear each other exactly so. Raises MediaError when they do not live in one worker."""
+    legs = [leg for pair in gains for leg in pair]
+    if not legs:
+        return
+    numbers: list[tuple[int, int, float]] = []
+    workers: set[WorkerClient] = set()
+    for (speaker, hearer), gain in gains.items():
+        if not isinstance(speaker, WorkerLeg) or not isinstance(hearer, WorkerLeg):
+            raise MediaError("Only legs of one media backend can be connected.")
+        workers |= {speaker.worker, hearer.worker}
+        numbers.append((speaker.number, hearer.number, check_gain(gain)))
+    if len(workers) > 1:
+        raise MediaError("Only legs of one worker can be connected: open each with like=first.")
+    for worker in workers:
+        worker.send(control.Mix(tuple(numbers)))
 
 
 class WorkerClient(asyncio.Protocol):

@@ -13,8 +13,9 @@ from typing import Final
 import structlog
 
 from media.api import Capability, MediaCounters, MediaError, MediaEvent, MediaLeg, MediaUnavailable, Protection
-from media.builtin.client import WorkerClient, WorkerLeg
+from media.builtin.client import WorkerClient, WorkerLeg, connect
 from media.builtin.credentials import Credentials
+from media.conference import Gains
 from media.settings import MediaSettings
 from media.worker.rtpsocket import bind_socket
 
@@ -91,6 +92,10 @@ class MediaSupervisor:
             heeds_preconditions=heeds_preconditions,
             protection=protection,
         )
+
+    def connect(self, gains: Gains) -> None:
+        """Have legs hear each other exactly so. Raises MediaError."""
+        connect(gains)
 
     def capabilities(self) -> frozenset[Capability]:
         """Tell what the workers can do."""

@@ -241,3 +241,19 @@ class Sender:
         self.sequence = (self.sequence + 1) & 0xFFFF
         self.sent_at = now
         return marker
+
+    def pause(self, source: object, samples: int) -> None:
+        """Let time pass without a packet: `source` has nothing to say for that long."""
+        if source is self.source:
+            self._samples += samples
+
+    def insert(self) -> int:
+        """Take the next number for a packet beside those of the source, which go on; returns it."""
+        self.sequence = (self.sequence + 1) & 0xFFFF
+        return self.sequence
+
+    def upcoming(self, now: float) -> int:
+        """Return the timestamp of what happens `now`: not before what was sent last is over."""
+        samples = self.clock_rate // 50
+        passed = 0 if self.sent_at is None else round((now - self.sent_at) * self.clock_rate / samples) * samples
+        return (self.timestamp + max(passed, self._samples or samples)) & 0xFFFFFFFF

@@ -81,6 +81,20 @@ class Echo(msgspec.Struct, frozen=True, array_like=True, tag=8):
     leg: int
 
 
+class Mix(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """Have legs hear each other exactly so: each gain with its speaker and its hearer."""
+
+    gains: tuple[tuple[int, int, float], ...]
+
+
+class Adjust(msgspec.Struct, frozen=True, array_like=True, tag=13):
+    """Set how loud the leg hears, and is heard."""
+
+    leg: int
+    heard: float
+    spoken: float
+
+
 class Close(msgspec.Struct, frozen=True, array_like=True, tag=9):
     """Free the port; answered by Closed."""
 
@@ -177,7 +191,22 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=28):
     counters: MediaCounters
 
 
-Command = Start | Open | Configure | Play | Stop | Bridge | Unbridge | Echo | Close | Provide | Measure | PauseRecording
+Command = (
+    Start
+    | Open
+    | Configure
+    | Play
+    | Stop
+    | Bridge
+    | Unbridge
+    | Echo
+    | Mix
+    | Adjust
+    | Close
+    | Provide
+    | Measure
+    | PauseRecording
+)
 Report = Ready | Provided | Measured | Closed | Pressed | Finished | TimedOut | Failed | Heartbeat | Complained
 
 _encoder = msgspec.msgpack.Encoder()

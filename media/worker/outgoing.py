@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from media.codecs import same_bitstream
 from media.codecs.g711 import TRANSCODE
@@ -15,6 +15,16 @@ _OCTET_A_SAMPLE: Final = frozenset({PCMU, PCMA, G722})  # at the RTP clock, RFC 
 _frame = bytearray(LARGEST_PACKET)
 _frame_view = memoryview(_frame)
 _pack_header = HEADER.pack_into
+_EVENT_SIZE: Final = 4
+_LONGEST_EVENT: Final = 0xFFFF
+_MOST_EVENTS: Final = 16
+
+
+class _Event(NamedTuple):
+    """A key that is pressed: the timestamp of its packets as they come, and as they are sent on."""
+
+    theirs: int
+    ours: int
 
 
 class Outgoing:
@@ -23,7 +33,15 @@ class Outgoing:
     `stream` is what SDP agreed, `noise` the format of comfort noise if the peer takes it.
     """
 
-    __slots__ = ("_octet_a_sample", "_socket", "noise", "sender", "stream", "unsent")
+    __slots__ = (
+        "_events",
+        "_octet_a_sample",
+        "_socket",
+        "noise",
+        "sender",
+        "stream",
+        "unsent",
+    )
 
     def __init__(self, stream: Stream, sender: Sender, sock: RtpSocket) -> None:
         self.sender = sender
@@ -35,6 +53,7 @@ class Outgoing:
         """Take what the latest SDP agreed."""
         self.stream = stream
         send = stream.send
+        self._events: dict[object, _Event] = {}
         self.sender.set_clock(send.clock_rate)
         self._octet_a_sample = send.name in _OCTET_A_SAMPLE
         noises = (heard for heard in stream.receive.values() if heard.name == CN)
@@ -103,11 +122,33 @@ class Outgoing:
         if self.sender.source is source:
             self.sender.sequence_shift -= 1
 
-    def send(self, source: object, payload: bytes, samples: int, now: float) -> None:
+    def insert_event(  # noqa: PLR0917
+        self, source: object, received: Format, payload: bytes, marker: int, timestamp: int, now: float
+    ) -> None:
+        """Send on an event beside what is said, at the time that it has in this stream (RFC 4733 2.5.1.2)."""
+        events = self.stream.send_events
+        if events is None or len(payload) < _EVENT_SIZE:
+            return
+        sender = self.sender
+        event = self._events.get(source)
+        if event is None or event.theirs != timestamp:
+            if len(self._events) >= _MOST_EVENTS:
+                self._events.clear()
+            event = self._events[source] = _Event(timestamp, sender.upcoming(now))
+        if events.clock_rate != received.clock_rate:
+            duration = int.from_bytes(payload[2:4], "big") * events.clock_rate // received.clock_rate
+            payload = payload[:2] + min(duration, _LONGEST_EVENT).to_bytes(2, "big")
+        _pack_header(_frame, 0, PLAIN, events.payload | marker, sender.insert(), event.ours, sender.ssrc)
+        self._transmit(payload)
+
+    def send(self, source: object, second: int, payload: bytes, samples: int, now: float) -> None:
         """Send a packet of our own making that lasts `samples` of the RTP clock."""
         sender = self.sender
-        second = self.stream.send.payload | sender.advance(source, now, samples)
+        second |= sender.advance(source, now, samples)
         _pack_header(_frame, 0, PLAIN, second, sender.sequence, sender.timestamp, sender.ssrc)
+        self._transmit(payload)
+
+    def _transmit(self, payload: bytes) -> None:
         size = HEADER_SIZE + len(payload)
         _frame[HEADER_SIZE:size] = payload
         try:
@@ -115,8 +156,8 @@ class Outgoing:
         except OSError:
             self.unsent += 1
         else:
-            sender.packets += 1
-            sender.octets += size
+            self.sender.packets += 1
+            self.sender.octets += size
 
     def _relay(  # noqa: PLR0917
         self, source: object, payload: bytes, second: int, sequence: int, timestamp: int, now: float

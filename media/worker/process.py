@@ -80,6 +80,8 @@ class Worker:
             control.Bridge: self._bridge,
             control.Unbridge: self._unbridge,
             control.Echo: self._echo,
+            control.Mix: self._mix,
+            control.Adjust: self._adjust,
             control.Close: self._close,
             control.Provide: self._provide,
             control.Measure: self._measure,
@@ -204,14 +206,26 @@ class Worker:
             self._recordings.part(command.leg)
             self._connect({(session, session): 1.0})
 
-    @staticmethod
-    def _connect(gains: Gains) -> None:
+    def _mix(self, command: control.Mix) -> None:
+        gains = {
+            (speaking, hearing): gain
+            for speaker, hearer, gain in command.gains
+            if (speaking := self._sessions.get(speaker)) and (hearing := self._sessions.get(hearer))
+        }
+        rooms = [leg.room for pair in gains for leg in pair if leg.room is not None]
+        (rooms[0] if rooms else Room(self._ticker)).rearrange(gains)
+
+    def _adjust(self, command: control.Adjust) -> None:
+        if session := self._sessions.get(command.leg):
+            session.adjust(command.heard, command.spoken)
+
+    def _connect(self, gains: Gains) -> None:
         """Put these legs into a room of their own, where they hear what others say and not what plays."""
         for session in dict.fromkeys(leg for pair in gains for leg in pair):
             if session.room is not None:
                 session.room.dissolve()
             session.stop()
-        Room().connect(gains)
+        Room(self._ticker).connect(gains)
 
     def _measure(self, command: control.Measure) -> None:
         session = self._sessions.get(command.leg)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from media.worker.mixing import Mixing, Part, arrange
+from media.worker.outgoing import can_relay
+from media.worker.ticker import Ticker
+
 if TYPE_CHECKING:
+    from media.worker.decoding import Decoding
     from media.worker.outgoing import Outgoing
     from media.worker.session import Session
 
@@ -16,15 +21,20 @@ Gains = Mapping[tuple["Session", "Session"], float]
 class Room:
     """Legs connected by a matrix of gains: a bridge has two ones, an echo is a leg that hears itself.
 
-    A hearer with exactly one audible speaker, at gain 1 and of the same bitstream, is relayed to packet by packet.
-    Whatever changes that (the matrix, volume, SDP, what plays, the codec that a speaker changes to) calls `plan`.
+    A hearer with exactly one audible speaker, at gain 1 and of the same bitstream, is relayed to packet by packet; what
+    others hear is mixed each 20 ms. Whatever changes that (the matrix, volume, SDP, what plays, the codec that a
+    speaker changes to) calls `plan`.
     """
 
-    __slots__ = ("_gains", "_members")
+    __slots__ = ("_decodings", "_gains", "_members", "_mixed", "_mixings", "_ticker")
 
-    def __init__(self) -> None:
+    def __init__(self, ticker: Ticker) -> None:
+        self._ticker = ticker
         self._members: tuple[Session, ...] = ()
         self._gains: Gains = {}
+        self._mixed: list[Session] = []
+        self._decodings: list[Decoding] = []
+        self._mixings: list[Mixing] = []
 
     def connect(self, gains: Gains) -> None:
         """Connect these legs exactly so: each leaves the room it was in, and who is not named leaves this one."""
@@ -41,6 +51,14 @@ class Room:
         self._gains = dict(gains)
         self.plan()
 
+    def rearrange(self, gains: Gains) -> None:
+        """Connect these legs exactly so; those of this room that are not named go on among themselves, in another."""
+        named = {leg for pair in gains for leg in pair}
+        others = {pair: gain for pair, gain in self._gains.items() if named.isdisjoint(pair)}
+        self.connect(gains)
+        if others:
+            Room(self._ticker).connect(others)
+
     def leave(self, leg: Session) -> None:
         """Take one leg out; the others stay as they are."""
         self.connect({pair: gain for pair, gain in self._gains.items() if leg not in pair})
@@ -51,11 +69,50 @@ class Room:
 
     def plan(self) -> None:
         """Find anew how each leg's packets reach those who hear it."""
-        heard: dict[Session, list[Outgoing]] = {leg: [] for leg in self._members}
+        hearers: dict[Session, list[Outgoing]] = {leg: [] for leg in self._members}
+        relays: dict[Session, list[Outgoing]] = {leg: [] for leg in self._members}
+        mixed: dict[Session, dict[Session, float]] = {}
         for hearer in self._members:
-            if hearer.listens:
-                for speaker in self._members:
-                    if self._gains.get((speaker, hearer), 0.0) > 0 and speaker.stream.receives:
-                        heard[speaker].append(hearer.outgoing)
+            speakers = self._speakers(hearer) if hearer.listens else {}
+            for speaker in speakers:
+                hearers[speaker].append(hearer.outgoing)
+            audible = {speaker: gain for speaker, gain in speakers.items() if gain > 0}
+            if len(audible) == 1:
+                ((speaker, gain),) = audible.items()
+                if gain == 1 and can_relay(speaker.spoken, hearer.stream.send):
+                    relays[speaker].append(hearer.outgoing)
+                    continue
+            if speakers:
+                mixed[hearer] = audible
+        decoded = {speaker for audible in mixed.values() for speaker in audible}
         for leg in self._members:
-            leg.route(tuple(heard[leg]), tuple(heard[leg]))
+            leg.route(tuple(relays[leg]), tuple(hearers[leg]), decoded=leg in decoded)
+        self._mixed = list(mixed)
+        self._decodings = [leg.decoding for leg in decoded if leg.decoding is not None]
+        self._mixings = arrange(
+            Part(leg.speech, {speaker.decoding: gain for speaker, gain in audible.items() if speaker.decoding})
+            for leg, audible in mixed.items()
+        )
+        if self._mixings:
+            self._ticker.add(self)
+        else:
+            self._ticker.discard(self)
+
+    def tick(self, now: float) -> None:
+        """Mix 20 ms."""
+        for decoding in self._decodings:
+            decoding.tick(now)
+        for leg in self._mixed:
+            if leg.decoding is not None:
+                leg.speech.follow(leg.decoding.mode_request)
+        for mixing in self._mixings:
+            mixing.tick(self, now)
+
+    def _speakers(self, hearer: Session) -> dict[Session, float]:
+        """Return who is connected to the hearer, at which gain; 0 where somebody is mute or deaf."""
+        volume = hearer.speech.volume
+        return {
+            speaker: gain * speaker.gain * volume
+            for (speaker, who), gain in self._gains.items()
+            if who is hearer and gain > 0 and speaker.stream.receives
+        }

@@ -17,11 +17,13 @@ from media.rtp.packet import HEADER, HEADER_SIZE, MARKER, PLAIN, Reception, Send
 from media.rtp.stream import Format, Stream
 from media.rtp.tap import Tap
 from media.secure.surroundings import Shared
+from media.worker.decoding import Decoding
 from media.worker.outgoing import Outgoing
 from media.worker.player import Player
 from media.worker.poller import Poller
 from media.worker.room import Room
 from media.worker.rtpsocket import LARGEST_PACKET, Owner, RtpSocket, packet, view
+from media.worker.speech import Speech
 from media.worker.ticker import Ticker
 
 _NOT_RELAYED: Final = [-1] * 256
@@ -64,13 +66,16 @@ class Session:
         "_taps",
         "_told_at",
         "closed",
+        "decoding",
         "digits",
+        "gain",
         "invalid",
         "octets_received",
         "outgoing",
         "player",
         "reception",
         "room",
+        "speech",
         "spoken",
         "stream",
     )
@@ -90,6 +95,8 @@ class Session:
     ) -> None:
         self.reception = Reception()
         self.room: Room | None = None
+        self.decoding: Decoding | None = None
+        self.gain = 1.0
         self.octets_received = self.digits = self.invalid = 0
         self.closed = False
         self._account = Account()
@@ -100,7 +107,9 @@ class Session:
         owner = Owner(self._readable, self._is_valid, self._take_first, self._plan, self._fail, complained)
         self._socket = RtpSocket(sock, poller, owner, is_own=is_own, shared=shared)
         self.outgoing = Outgoing(stream, sender, self._socket)
-        self.player = Player(self.outgoing, ticker, listener, self._plan)
+        self.speech = Speech(self.outgoing)
+        self.player = Player(self.outgoing, self.speech, ticker, listener, self._plan)
+        self.stream = stream
         self.route((), ())
         self.configure(stream)
         self._socket.drop_stale()
@@ -109,6 +118,8 @@ class Session:
         """Take what the latest SDP agreed. A peer that moved is latched anew."""
         if self.closed:
             return
+        if stream.receive != self.stream.receive:
+            self.decoding = None
         self.stream = stream
         self.spoken = _presumed(stream)
         self._clock_rate = self.spoken.clock_rate
@@ -123,6 +134,7 @@ class Session:
             for hearer in self._hearers:
                 hearer.break_off()
         self.outgoing.configure(stream)
+        self.speech.configure()
         self._plan()
 
     def play(self, playlist: Playlist) -> None:
@@ -133,6 +145,11 @@ class Session:
     def stop(self) -> None:
         """End what plays, as an interruption."""
         self.player.stop()
+
+    def adjust(self, heard: float, spoken: float) -> None:
+        """Set the gains at which the peer hears, and is heard."""
+        self.speech.volume, self.gain = heard, spoken
+        self._plan()
 
     def add_tap(self, tap: Tap) -> None:
         """Hand what is received to the tap as well."""
@@ -203,15 +220,19 @@ class Session:
         self._account.settle(self.reception, self.outgoing.sender)
         return report
 
-    def route(self, relays: tuple[Outgoing, ...], hearers: tuple[Outgoing, ...]) -> None:
-        """Take from the room who hears this leg, and to which of them its packets are relayed."""
+    def route(self, relays: tuple[Outgoing, ...], hearers: tuple[Outgoing, ...], *, decoded: bool = False) -> None:
+        """Take from the room who hears this leg, to which of them it is relayed, whether for others it is decoded."""
         self._relays, self._hearers = relays, hearers
+        if not decoded:
+            self.decoding = None
+        elif self.decoding is None:
+            self.decoding = Decoding()
         self._find_routes()
 
     def _find_routes(self) -> None:
         """Tell which packets can be relayed as they are, to exactly one peer."""
         self._routes = _NOT_RELAYED
-        if self._taps or len(self._relays) != 1:
+        if self._taps or self.decoding is not None or len(self._relays) != 1:
             return
         (self._relay,) = self._relays
         send = self._relay.stream.send
@@ -283,12 +304,16 @@ class Session:
         source = reception.source
         for tap in self._taps:
             tap.take(received, source, sequence, timestamp, payload, now)
+        if self.decoding is not None:
+            self.decoding.take(received, source, sequence, timestamp, payload, now)
         if is_event:
             for hearer in self._hearers:
                 if hearer is self.outgoing:
                     hearer.leave_out(source)
-                else:
+                elif hearer in self._relays:
                     hearer.relay_event(source, payload, marker, sequence, timestamp, now)
+                else:
+                    hearer.insert_event(source, received, payload, marker, timestamp, now)
             self._receive_event(payload, marker, timestamp)
             return
         for hearer in self._relays:
