@@ -1,23 +1,45 @@
-"""Digits carried as telephone-events (RFC 4733): many packets, one key press."""
+"""Telephone-events (RFC 4733): many packets, one press of a key; read, and written for the clock of any stream."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 DIGITS: Final = "0123456789*#ABCD"
+"""The key of each event number that is one (3.2)."""
+VOLUME: Final = 10
+"""Of the tones that an event stands for: -10 dBm0."""
 _EVENT_SIZE: Final = 4
+_END: Final = 0x80
+_VOLUME_BITS: Final = 0x3F
 _LONGEST_SEGMENT: Final = 0xFFFF
-_BACKWARD: Final = 0x80000000
+_NEWEST: Final = 0x80000000
+# Of two timestamps, the lower belongs to a late packet; one that is lower by more, to a peer that counts anew.
+_LATEST: Final = 4 * _LONGEST_SEGMENT
 
 
-class DigitReceiver:
-    """Reports each key press once, at the first packet of it that arrives, whichever that is.
+class Progress(NamedTuple):
+    """What a packet tells of an event: whether it `began` with this packet, and how long it has lasted since.
 
-    An event is named by its code and its RTP timestamp, which all its packets share (2.5.1.2), so that lost first
-    packets and the three copies of the last one change nothing.
+    `duration` is in units of the event's clock, over all segments. `ended` is told by each copy of the last packet.
     """
 
-    __slots__ = ("_duration", "_ended", "_event", "_timestamp")
+    event: int
+    volume: int
+    duration: int
+    began: bool
+    ended: bool
+
+
+class EventReceiver:
+    """Follows the events of one source and one clock, and tells of each one once that it began.
+
+    That is at the first packet of it that arrives, whichever it is. An event is named by its code and its RTP
+    timestamp, which all its packets share (2.5.1.2), so that lost first packets and the three copies of the last one
+    change nothing.
+    """
+
+    __slots__ = ("_duration", "_ended", "_event", "_passed", "_timestamp")
 
     def __init__(self) -> None:
         self.reset()
@@ -27,25 +49,29 @@ class DigitReceiver:
         self._timestamp = -1
         self._event = -1
         self._duration = 0
+        self._passed = 0  # in earlier segments
         self._ended = True
 
-    def receive(self, payload: bytes, timestamp: int, *, marker: bool) -> str | None:
-        """Take one packet's payload; returns the digit if a press begins with it, else None."""
+    def receive(self, payload: bytes, timestamp: int, *, marker: bool) -> Progress | None:
+        """Take one packet's payload; None when it is no event, or a late packet of an event before the last one."""
         if len(payload) < _EVENT_SIZE:
             return None
         event = payload[0]
-        ended = bool(payload[1] & 0x80)
+        ended = bool(payload[1] & _END)
         duration = int.from_bytes(payload[2:4], "big")
         step = (timestamp - self._timestamp) & 0xFFFFFFFF if self._timestamp >= 0 else 0
-        if self._timestamp >= 0 and step >= _BACKWARD:
+        if self._timestamp >= 0 and step >= _NEWEST and 0x100000000 - step <= _LATEST:
             return None
-        if event == self._event and self._continues(step, duration, marker=marker):
-            self._duration = duration if step == _LONGEST_SEGMENT else max(duration, self._duration)
+        continues = self._timestamp >= 0 and event == self._event and self._continues(step, duration, marker=marker)
+        if continues:
+            is_next_segment = step > 0 and step % _LONGEST_SEGMENT == 0
+            self._passed += step if is_next_segment else 0
+            self._duration = duration if is_next_segment else max(duration, self._duration)
             self._ended = self._ended or ended
-            self._timestamp = timestamp
-            return None
-        self._timestamp, self._event, self._duration, self._ended = timestamp, event, duration, ended
-        return DIGITS[event] if event < len(DIGITS) else None
+        else:
+            self._event, self._duration, self._passed, self._ended = event, duration, 0, ended
+        self._timestamp = timestamp
+        return Progress(event, payload[1] & _VOLUME_BITS, self._passed + self._duration, not continues, self._ended)
 
     def _continues(self, step: int, duration: int, *, marker: bool) -> bool:
         if step == 0:
@@ -56,4 +82,58 @@ class DigitReceiver:
         if step < self._duration or (not self._ended and step == duration - self._duration):
             return True
         # 2.5.1.3: a long event goes on in a new segment, its timestamp advanced by the longest duration.
-        return not self._ended and step == _LONGEST_SEGMENT == self._duration
+        return not self._ended and step % _LONGEST_SEGMENT == 0 and step <= _LATEST
+
+
+class EventWriter:
+    """Writes one event into a stream: payloads and timestamps at the stream's clock.
+
+    The event begins at `timestamp`. What lasts longer than a packet can say is cut into segments (2.5.1.3).
+    """
+
+    __slots__ = ("_duration", "_head", "_segment", "_timestamp")
+
+    def __init__(self, event: int, timestamp: int, volume: int = VOLUME) -> None:
+        self._head = event << 8 | volume
+        self._timestamp = timestamp
+        self._segment = 0
+        self._duration = 0
+
+    def write(self, duration: int, *, ended: bool = False) -> Iterator[tuple[bytes, int, bool]]:
+        """Yield payload, timestamp and marker of each packet that tells of this duration, which never decreases.
+
+        There is one, but where a segment is full: "a packet with the maximum duration" closes it first.
+        """
+        began = self._duration == 0
+        self._duration = duration = max(duration, self._duration)
+        segment = max(0, duration - 1) // _LONGEST_SEGMENT
+        while self._segment < segment:
+            yield self._packet(_LONGEST_SEGMENT, 0), self._begin, began
+            began = False
+            self._segment += 1
+        yield self._packet(duration - segment * _LONGEST_SEGMENT, _END if ended else 0), self._begin, began
+
+    @property
+    def _begin(self) -> int:
+        return (self._timestamp + self._segment * _LONGEST_SEGMENT) & 0xFFFFFFFF
+
+    def _packet(self, duration: int, end: int) -> bytes:
+        return (self._head | end).to_bytes(2, "big") + duration.to_bytes(2, "big")
+
+
+class DigitReceiver:
+    """Reports each key press once."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self) -> None:
+        self._events = EventReceiver()
+
+    def reset(self) -> None:
+        """Forget the last event: the source is a new one."""
+        self._events.reset()
+
+    def receive(self, payload: bytes, timestamp: int, *, marker: bool) -> str | None:
+        """Take one packet's payload; returns the digit if a press begins with it, else None."""
+        progress = self._events.receive(payload, timestamp, marker=marker)
+        return DIGITS[progress.event] if progress and progress.began and progress.event < len(DIGITS) else None

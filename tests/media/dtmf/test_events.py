@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.rtp.events import DIGITS, DigitReceiver
+from media.rtp.events import DIGITS, EventReceiver, EventWriter, Progress
 
 Packet = tuple[bytes, int, bool]
 
@@ -19,9 +19,15 @@ def press(event: int, timestamp: int, frames: int = 5) -> list[Packet]:
     return packets + [packet(event, timestamp, 160 * (frames + 1), end=True)] * 3
 
 
-def digits(packets: list[Packet], receiver: DigitReceiver | None = None) -> str:
-    receiver = receiver or DigitReceiver()
-    return "".join(receiver.receive(data, timestamp, marker=marker) or "" for data, timestamp, marker in packets)
+def follow(packets: list[Packet], receiver: EventReceiver | None = None) -> list[Progress]:
+    receiver = receiver or EventReceiver()
+    told = [receiver.receive(data, timestamp, marker=marker) for data, timestamp, marker in packets]
+    return [progress for progress in told if progress is not None]
+
+
+def digits(packets: list[Packet], receiver: EventReceiver | None = None) -> str:
+    began = [progress.event for progress in follow(packets, receiver) if progress.began]
+    return "".join(DIGITS[event] for event in began if event < len(DIGITS))
 
 
 @pytest.mark.rfc("4733-2.5.1.4")
@@ -75,6 +81,48 @@ def test_a_key_held_beyond_the_longest_duration_is_one_digit() -> None:
     assert digits(first + second) == "1"
 
 
+@pytest.mark.rfc("4733-2.5.1.3")
+@given(st.integers(1, 5 * 0xFFFF), st.integers(0, 2**32 - 1), st.sets(st.integers(1, 2000)))
+def test_a_press_of_any_length_is_one_with_its_length_whatever_is_lost(
+    length: int, timestamp: int, lost: set[int]
+) -> None:
+    """Written in segments by us, and understood as long as its first and its last packet arrive."""
+    writer = EventWriter(8, timestamp)
+    packets = [packet for n in range(320, length, 320) for packet in writer.write(n)]
+    packets += list(writer.write(length, ended=True)) * 3
+    kept = [p for index, p in enumerate(packets) if index not in lost or index == len(packets) - 1]
+    told = follow(kept)
+    assert [progress.began for progress in told] == [True] + [False] * (len(told) - 1)
+    assert (told[-1].event, told[-1].duration, told[-1].ended) == (8, length, True)
+
+
+@pytest.mark.rfc("4733-2.5.1.3")
+def test_segments_are_closed_before_the_next_begins() -> None:
+    writer = EventWriter(5, 1000)
+    packets = [packet for n in (0xFFFF - 100, 0xFFFF + 60) for packet in writer.write(n)]
+    packets += list(writer.write(0xFFFF + 380, ended=True))
+    read = [(int.from_bytes(data[2:], "big"), bool(data[1] & 0x80), at, marker) for data, at, marker in packets]
+    assert read == [
+        (0xFFFF - 100, False, 1000, True),
+        (0xFFFF, False, 1000, False),
+        (60, False, 1000 + 0xFFFF, False),
+        (380, True, 1000 + 0xFFFF, False),
+    ]
+
+
+@pytest.mark.rfc("4733-2.5.1.2")
+def test_an_event_that_is_written_has_one_marker_one_timestamp_and_a_rising_duration() -> None:
+    writer = EventWriter(11, 0xFFFF_FFF0)
+    packets = [packet for n in (160, 320, 240, 480) for packet in writer.write(n)] + list(writer.write(480, ended=True))
+    assert [marker for _, _, marker in packets] == [True, False, False, False, False]
+    assert {at for _, at, _ in packets} == {0xFFFF_FFF0}
+    assert [data.hex() for data, _, _ in packets] == ["0b0a00a0", "0b0a0140", "0b0a0140", "0b0a01e0", "0b8a01e0"]
+
+
+def test_a_peer_that_counts_its_timestamps_anew_is_heard() -> None:
+    assert digits(press(5, 3_000_000_000) + press(6, 1_000_000_000)) == "56"
+
+
 def test_a_sender_that_advances_the_timestamp_within_a_press_is_understood() -> None:
     held = [packet(4, 8000 + 160 * n, 160 * (n + 1), marker=n == 0) for n in range(6)]
     ends = [packet(4, 8000 + 160 * n, 160 * 7, end=True) for n in (6, 7, 8)]
@@ -82,7 +130,7 @@ def test_a_sender_that_advances_the_timestamp_within_a_press_is_understood() -> 
 
 
 def test_a_reset_forgets_the_source() -> None:
-    receiver = DigitReceiver()
+    receiver = EventReceiver()
     assert digits(press(3, 2**31 + 8000), receiver) == "3"
     receiver.reset()
     assert digits(press(3, 10), receiver) == "3"
