@@ -14,38 +14,14 @@ from __future__ import annotations
 
 from math import ceil, floor
 
-import msgspec
-
 from acd.core.estimators import Window
+from acd.core.foretold import Accuracy, Guess
 from acd.core.traffic import Mean
 
 OUTSIDE = 0.1  # on either side: the range holds for 80 %
 LAST_ERRORS = 199
 STEP = 0.005  # how much less is left outside after a wait that was outside
 ENOUGH = 9  # fewer errors have no tenth
-
-
-class Guess(msgspec.Struct, frozen=True, gc=False):
-    """A wait foretold, in seconds; `ranged` is false while `low` and `high` are mere repetitions of `expected`."""
-
-    low: float
-    expected: float
-    high: float
-    spread: float
-    ranged: bool
-
-
-class Accuracy(msgspec.Struct, frozen=True):
-    """How good an estimator has been of late, in the mean over the last hundred callers or so; None before the first.
-
-    `error_seconds` is the mean absolute error, `bias_seconds` the mean of what was expected less what was waited,
-    `coverage` the share of waits within the range. `scored` counts all callers since the start.
-    """
-
-    scored: int
-    error_seconds: float | None
-    bias_seconds: float | None
-    coverage: float | None
 
 
 class Judge:

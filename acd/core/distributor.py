@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mypy_extensions import mypyc_attr
+
 from acd import facts
 from acd.core import events, floor
 from acd.core.actions import Action, Refused, Withdraw, WithdrawCause
@@ -31,7 +33,7 @@ from acd.core.staff import TRIGGERS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from acd.core.expected_wait import Estimate
+    from acd.core.foretold import Estimate
     from acd.core.lines import Timed
     from acd.core.policies import Random
     from acd.core.profiles import AgentProfile, QueueProfile
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Distributor", "Ignored", "UnknownQueueError"]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Distributor(Installing):
     """The queues, the agents and the calls between them.
 

@@ -16,21 +16,9 @@ from collections import deque
 from math import log
 from typing import TYPE_CHECKING, ClassVar
 
-import msgspec
-
 if TYPE_CHECKING:
+    from acd.core.foretold import Place
     from acd.core.traffic import Traffic
-
-
-class Place(msgspec.Struct, frozen=True, gc=False):
-    """Where a caller stands among the `length` callers whom no agent is offered to yet, himself included.
-
-    `position` counts from 1. `head_waited` is how long the foremost has waited so far.
-    """
-
-    position: int
-    length: int
-    head_waited: float
 
 
 class Estimator:

@@ -13,10 +13,11 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from math import sqrt
 
-import msgspec
+from mypy_extensions import mypyc_attr
 
-from acd.core.backtest import Accuracy, Guess, Judge
-from acd.core.estimators import Place, all_estimators
+from acd.core.backtest import Judge
+from acd.core.estimators import all_estimators
+from acd.core.foretold import Accuracy, Estimate, Guess, Place
 from acd.core.traffic import Traffic
 
 TOLD = "told"
@@ -24,15 +25,6 @@ MOST_ABSENTEES = 1000
 LEAST_SPREAD = 0.1  # seconds
 
 Order = tuple[float, ...]
-
-
-class Estimate(msgspec.Struct, frozen=True, gc=False):
-    """A wait from now on, in seconds: `low` to `high` in four cases of five; 0 <= low <= expected <= high."""
-
-    low: float
-    expected: float
-    high: float
-    estimator: str
 
 
 class Waiting:
@@ -50,6 +42,7 @@ class Waiting:
         self.told = told
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ExpectedWait:
     """The expected wait in one queue, told of all that happens there.
 

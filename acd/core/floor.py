@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from acd.core.agents import AgentState
-from acd.core.backtest import Accuracy
 from acd.core.events import LeftCause
-from acd.core.expected_wait import Estimate
+from acd.core.foretold import Accuracy, Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

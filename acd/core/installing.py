@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mypy_extensions import mypyc_attr
+
 from acd.core.actions import Action, WithdrawCause
 from acd.core.agents import Agent, AgentState
 from acd.core.policies import BY_CHANCE
@@ -25,6 +27,7 @@ class UnknownQueueError(LookupError):
     """A queue id that the configuration does not have."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Installing(Staff):
     """The part of the distributor that takes new profiles."""
 

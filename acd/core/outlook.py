@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mypy_extensions import mypyc_attr
+
 from acd import facts
 from acd.core.overflow import OverflowRule, Plight, Target, When, decide, next_look
 from acd.core.ties import Ties
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from acd.core.queues import Caller, Queue
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Outlook(Ties):
     """The part of the distributor that knows how a caller's wait looks; `_to_unix` makes unix seconds of its clock."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acd.core.agents import AWAY
-from acd.core.estimators import Place
 from acd.core.events import LeftCause
 from acd.core.expected_wait import ExpectedWait
+from acd.core.foretold import Place
 from acd.core.lines import Line
 
 if TYPE_CHECKING:

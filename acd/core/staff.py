@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mypy_extensions import mypyc_attr
+
 from acd.core import events
 from acd.core.actions import WithdrawCause
 from acd.core.agents import Agent, AgentState, Tie, Trigger
@@ -45,6 +47,7 @@ _WITHDRAW_CAUSES = {
 _SPARES_WRAP_UP = frozenset((Trigger.BOUND, Trigger.OCCUPIED, Trigger.VACATED, Trigger.HINDERED, Trigger.UNHINDERED))
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Staff(Waiting):
     """The part of the distributor that knows the agents by name. `counters` are inputs that changed nothing."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mypy_extensions import mypyc_attr
+
 from acd import facts
 from acd.core.actions import Action, AgentChanged, Connected, Offer, Withdraw, WithdrawCause
 from acd.core.agents import AWAY, MISSED, Agent, AgentState, Tie, Trigger
@@ -26,6 +28,7 @@ _LOGGED_OUT, _PAUSED = AgentState.LOGGED_OUT, AgentState.PAUSED
 _UNANSWERED = frozenset((FailCause.NO_ANSWER, FailCause.UNREACHABLE))
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Ties:
     """The part of the distributor that makes and ends ties; it decides nothing about callers but who is next.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mypy_extensions import mypyc_attr
+
 from acd import facts
 from acd.core.actions import Divert, WithdrawCause
 from acd.core.events import LeftCause
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 _NOBODY_SERVES = frozenset((When.NO_AGENT, When.CLOSED))
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Waiting(Outlook):
     """The part of the distributor that knows where each caller waits and for whom. `_callers` are all, by call id."""
 

@@ -7,9 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from acd.cdr import Cdr, EndedBy, Outcome
 from acd.core.agents import AgentState
-from acd.core.backtest import Accuracy
-from acd.core.expected_wait import Estimate
 from acd.core.floor import AgentSnapshot, FloorSnapshot, QueueSnapshot
+from acd.core.foretold import Accuracy, Estimate
 from acd.kpi.policy import Policy
 from acd.kpi.report import Query, items
 from acd.kpi.tally import Calls, Interval

@@ -1,6 +1,6 @@
 """The expected wait as a caller hears it."""
 
-from acd.core.estimators import Place
+from acd.core.foretold import Place
 from tests.acd.house import House
 
 

@@ -13,7 +13,6 @@ from acd.core.estimators import (
     Departures,
     HeadOfLine,
     LastToEnterService,
-    Place,
     QueueLength,
     QueueLengthWithPatience,
     RecentWaits,
@@ -21,6 +20,7 @@ from acd.core.estimators import (
     all_estimators,
     drain_seconds,
 )
+from acd.core.foretold import Place
 from acd.core.traffic import Mean, Traffic
 
 

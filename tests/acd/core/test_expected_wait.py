@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acd.core.estimators import Place
-from acd.core.expected_wait import MOST_ABSENTEES, TOLD, Estimate, ExpectedWait
+from acd.core.expected_wait import MOST_ABSENTEES, TOLD, ExpectedWait
+from acd.core.foretold import Estimate, Place
 from tests.acd.core.waiting_room import WaitingRoom
 
 SERVICE = 180.0

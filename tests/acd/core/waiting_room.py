@@ -8,9 +8,8 @@ from heapq import heappop, heappush
 from itertools import count
 from random import Random
 
-from acd.core.backtest import Guess
-from acd.core.estimators import Place
 from acd.core.expected_wait import TOLD, ExpectedWait, Waiting
+from acd.core.foretold import Guess, Place
 
 
 class Watched(ExpectedWait):
