@@ -108,28 +108,96 @@ class Lost(msgspec.Struct, frozen=True):
     reason: str
 
 
-MediaEvent = Digit | PlayFinished | RtpTimeout | Lost
+class Trouble(StrEnum):
+    """What can be wrong with the voice of a leg; `media.rtp.troubles` says what it means and what to check."""
+
+    NO_RTP = "no-rtp"
+    ONE_WAY_AUDIO = "one-way-audio"
+    SILENCE = "silence"
+    HIGH_LOSS = "high-loss"
+    HIGH_JITTER = "high-jitter"
+    WRONG_PAYLOAD = "wrong-payload"
+
+
+class Troubled(msgspec.Struct, frozen=True):
+    """A threshold is passed: told once, until `Recovered` is told. `detail` gives the figures in a few words."""
+
+    trouble: Trouble
+    detail: str
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """A trouble is over, `seconds` after it was told."""
+
+    trouble: Trouble
+    seconds: float
+
+
+MediaEvent = Digit | PlayFinished | RtpTimeout | Lost | Troubled | Recovered
+
+
+class FarEnd(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What the peer told by RTCP of the stream that it hears: the other direction of the leg.
+
+    R and MOS are ours from its figures, as those of `LegReport` are from what we received; `told_mos` is its own, from
+    VoIP metrics (RFC 3611 4.7).
+    """
+
+    lost: int = 0
+    loss_percent: float = 0.0
+    jitter_ms: float = 0.0
+    r_factor: float | None = None
+    mos: float | None = None
+    scale: str | None = None
+    basis: str = "nothing received"
+    told_mos: float | None = None
+
+
+class Talk(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Who spoke while the leg was connected to others, in seconds.
+
+    `spoken` is the leg's own speech, `heard` that of at least one other leg, `both` the two at a time (talk-over).
+    `dead` is when nobody spoke for longer than a pause of talking lasts (dead air), `longest_dead` the longest such
+    time.
+    """
+
+    connected: float = 0.0
+    spoken: float = 0.0
+    heard: float = 0.0
+    both: float = 0.0
+    dead: float = 0.0
+    longest_dead: float = 0.0
 
 
 class LegReport(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """How a leg fared, seen from our receiving side.
+    """How a leg fared, seen from our receiving side; `far_end` is what the peer told of the other direction.
 
-    `lost` and `loss_percent` follow RFC 3550 A.3, `jitter_ms` A.8; `r_factor` and `mos` are None when nothing was
-    received or no planning value is published for the codec, and `basis` says what they rest on.
-    `recording` is the path of the recording that this leg owned, if one was written.
+    `lost` counts packets that never came, `jitter_ms` follows RFC 3550 A.8. `burst_ratio` is the mean length of a run
+    of losses over that of random loss (ITU-T G.107 BurstR), None without losses. `round_trip_ms` is the mean of what
+    RTCP measured, None without RTCP. `r_factor` and `mos` are None when nothing was received or no planning value is
+    published for the codec; `scale` is "narrowband" or "wideband", and `basis` says what they rest on. `talk` is None
+    where it cannot be told who spoke. `troubles` are those that were told. `recording` is the path of the recording
+    that this leg owned, if one was written.
     """
 
     codec: str | None = None
     packets_sent: int = 0
     packets_received: int = 0
     lost: int = 0
+    duplicates: int = 0
     jitter_ms: float = 0.0
     loss_percent: float = 0.0
+    burst_ratio: float | None = None
+    round_trip_ms: float | None = None
     r_factor: float | None = None
     mos: float | None = None
+    scale: str | None = None
     basis: str = "nothing received"
     recording: str | None = None
     recorded: Recorded | None = None
+    far_end: FarEnd | None = None
+    talk: Talk | None = None
+    troubles: tuple[Trouble, ...] = ()
 
 
 class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +212,9 @@ class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
     packets_foreign: int = 0
     packets_unsent: int = 0
     digits: int = 0
+    rtcp_received: int = 0
+    rtcp_sent: int = 0
+    rtcp_refused: int = 0
     prompts_missing: int = 0
     recording_errors: int = 0
     recording_octets: int = 0

@@ -10,6 +10,7 @@ import msgspec
 
 from media.codecs.names import CN, CODECS, DEFAULT_CODECS
 from media.recording.settings import RecordingSettings
+from media.rtp.troubles import Thresholds
 
 PROMPT_DIRECTORY = str(Path(__file__).parent / "prompts")
 _LARGEST_PORT = 65_535
@@ -21,6 +22,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     `bind` is the address of the RTP sockets, `advertise` the one put into SDP (default: `bind`). Each leg takes an
     even port of `port_min`..`port_max` and leaves the odd one above it to RTCP (RFC 3550 11). A leg that receives
     nothing for `rtp_timeout_seconds` is told so; 0 turns that off. Prompts are looked up in the directories in order.
+    `quality` says from where on the voice of a leg is in trouble.
     `codecs` are accepted, and offered in that order.
 
     `srtp`: "off" takes no SRTP, "optional" what peers offer, "required" nothing but SRTP. `dtls` tells whether its
@@ -34,6 +36,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     rtp_timeout_seconds: float = 30.0
     prompt_directories: tuple[str, ...] = (PROMPT_DIRECTORY,)
+    quality: Thresholds = Thresholds()
     codecs: tuple[str, ...] = DEFAULT_CODECS
     srtp: Literal["off", "optional", "required"] = "optional"
     dtls: bool = True

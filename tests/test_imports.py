@@ -37,6 +37,7 @@ SHELLS = {
     "media.worker.ports": "a probe of which RTP ports are free",
     "media.recording.output": "the files of recordings, and the chance in their keys",
     "media.recording.recorder": "a thread that works on recordings",
+    "media.worker.rtcp": "the socket of RTCP, and when a report came",
     "media.worker.rtpsocket": "how an RTP socket is opened",
     "media.worker.session": "the sockets of one RTP session, and when a packet came",
     "media.builtin.supervisor": "the worker processes",

@@ -23,7 +23,9 @@ from media.api import (
     MediaUnavailable,
     PlayFinished,
     Protection,
+    Recovered,
     RtpTimeout,
+    Troubled,
     check_gain,
 )
 from media.builtin.credentials import Credentials
@@ -402,4 +404,6 @@ _EVENTS: Final[dict[type[control.Report], Callable[..., MediaEvent]]] = {
     control.Finished: lambda report: PlayFinished(report.token, report.heard_ms, report.interrupted),
     control.TimedOut: lambda _: RtpTimeout(),
     control.Failed: lambda report: Lost(report.reason),
+    control.Worsened: lambda report: Troubled(report.trouble, report.detail),
+    control.Bettered: lambda report: Recovered(report.trouble, report.seconds),
 }

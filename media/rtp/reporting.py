@@ -33,6 +33,7 @@ _PROBABLE_SIZE: Final = 160.0 + _LOWER_LAYERS
 _UNIX_EPOCH: Final = 2_208_988_800  # in NTP time, which begins in 1900
 _MASK: Final = 0xFFFFFFFF
 _KEPT: Final = 8
+_LOOP: Final = 500  # ten seconds of packets
 
 
 def interval(
@@ -59,8 +60,9 @@ class Reporter:
     The owner must call `handle_timer` at `deadline`, and send what `compose` returns if that says so; hand each
     datagram of RTCP to `receive`; and send what `end` returns when the session or its SSRC ends.
 
-    `far` is the peer's latest report on the stream that it hears, `far_metrics` its VoIP metrics of that,
-    `far_seen` counts such reports. `round_trips` counts measurements whose sum is `round_trip_sum` in seconds.
+    `reports` counts the peer's reports. `far` is the latest on the stream that it hears, `far_seen` counts those,
+    `far_at` is when it last heard anything new, and `far_metrics` are its VoIP metrics of it. `round_trips` counts
+    measurements whose sum is `round_trip_sum` in seconds.
     """
 
     __slots__ = (
@@ -75,21 +77,23 @@ class Reporter:
         "_peer_reference",
         "_peer_report",
         "_received_before",
-        "_reception",
         "_reported_at",
-        "_sender",
         "_sent",
         "_source",
         "cname",
         "deadline",
         "far",
+        "far_at",
         "far_metrics",
         "far_seen",
         "peer",
         "peer_cname",
+        "reception",
+        "reports",
         "round_trip",
         "round_trip_sum",
         "round_trips",
+        "sender",
     )
 
     def __init__(
@@ -107,12 +111,13 @@ class Reporter:
         self.peer_cname: str | None = None
         self.far: ReportBlock | None = None
         self.far_metrics: VoipMetrics | None = None
-        self.far_seen = 0
+        self.far_seen = self.reports = 0
+        self.far_at = now
         self.round_trip: float | None = None
         self.round_trip_sum = 0.0
         self.round_trips = 0
-        self._sender = sender
-        self._reception = reception
+        self.sender = sender
+        self.reception = reception
         self._chance = chance
         self._ntp_offset = unix_offset
         self._began_at = sender.sequence
@@ -154,7 +159,7 @@ class Reporter:
             blocks.append(Delays(self.peer, reference, _fraction(now - came_at)))
         if metrics is not None:
             blocks.append(metrics)
-        ssrc = self._sender.ssrc
+        ssrc = self.sender.ssrc
         packets = [self._report(now), Description(ssrc, self.cname), ExtendedReport(ssrc, tuple(blocks))]
         data = self._packed(packets, now)
         self._initial = False
@@ -165,15 +170,28 @@ class Reporter:
 
     def end(self, now: float, reason: str = "") -> bytes:
         """Return the goodbye of our SSRC (6.3.7): of less than 50 members everybody may leave at once."""
-        ssrc = self._sender.ssrc
+        ssrc = self.sender.ssrc
         return self._packed([self._report(now), Description(ssrc, self.cname), Bye((ssrc,), reason)], now)
 
-    def restart(self) -> None:
-        """Our SSRC is another one: nobody has reported on it yet."""
+    def take_other_ssrc(self, now: float) -> bytes:
+        """Have another SSRC from now on, since somebody else has ours (8.2); returns the goodbye of the old one."""
+        data = self.end(now, "SSRC collision")
+        sender = self.sender
+        sender.ssrc = int(self._chance() * (1 << 32)) & _MASK
         self.far = self.far_metrics = None
-        self._began_at = self._sender.sequence
-        self._packets_before = (self._sender.packets, self._sender.packets)
+        self._began_at = sender.sequence
+        self._packets_before = (sender.packets, sender.packets)
         self._sent.clear()
+        return data
+
+    def is_looped(self, sequence: int) -> bool:
+        """Tell whether a packet with our SSRC is our own, as somebody sends it back (8.2)."""
+        return (self.sender.sequence - sequence) & 0xFFFF < _LOOP
+
+    @property
+    def has_sent(self) -> bool:
+        """Tell whether the peer may know of us: who never sent anything says no goodbye (6.3.7)."""
+        return self.sender.packets > 0 or bool(self._sent)
 
     def receive(self, data: bytes, now: float) -> None:
         """Take a compound packet of the peer's. Raises MalformedRtcp."""
@@ -182,12 +200,9 @@ class Reporter:
         for packet in packets:
             match packet:
                 case SenderReport() | ReceiverReport():
-                    self.peer = packet.ssrc
-                    if isinstance(packet, SenderReport):
-                        self._peer_report = (packet.ntp >> 16 & _MASK, now)
-                    for block in packet.blocks:
-                        if block.ssrc == self._sender.ssrc:
-                            self._take_block(block, now)
+                    if packet.ssrc == self.sender.ssrc:
+                        return  # our own, sent back
+                    self._take_report(packet, now)
                 case Description(ssrc, cname):
                     if ssrc == self.peer and cname is not None:
                         self.peer_cname = cname
@@ -204,7 +219,7 @@ class Reporter:
         return ntp_time(now + self._ntp_offset)
 
     def _report(self, now: float) -> Packet:
-        sender = self._sender
+        sender = self.sender
         blocks = self._blocks(now)
         before, self._packets_before = self._packets_before, (self._packets_before[1], sender.packets)
         if sender.packets == before[0] or sender.sent_at is None:  # nothing since the report before the last (6.4)
@@ -218,7 +233,7 @@ class Reporter:
 
     def _blocks(self, now: float) -> tuple[ReportBlock, ...]:
         """Report on the peer's stream if anything of it came since the last report (6.4)."""
-        reception = self._reception
+        reception = self.reception
         if reception.source is not self._source:
             self._source = reception.source
             self._expected_before = self._received_before = 0
@@ -249,8 +264,8 @@ class Reporter:
         return data
 
     def _interval(self) -> float:
-        we_sent = self._sender.packets != self._packets_before[0]
-        peer_sent = self.peer is not None and self._reception.received_now > self._received_before
+        we_sent = self.sender.packets != self._packets_before[0]
+        peer_sent = self.peer is not None and self.reception.received_now > self._received_before
         return interval(
             members=self.members,
             senders=we_sent + peer_sent,
@@ -261,10 +276,18 @@ class Reporter:
             chance=self._chance(),
         )
 
-    def _take_block(self, block: ReportBlock, now: float) -> None:
-        self.far = block
-        self.far_seen += 1
-        self._measure(block.last_report, block.delay, now)
+    def _take_report(self, report: SenderReport | ReceiverReport, now: float) -> None:
+        self.peer = report.ssrc
+        self.reports += 1
+        if isinstance(report, SenderReport):
+            self._peer_report = (report.ntp >> 16 & _MASK, now)
+        for block in report.blocks:
+            if block.ssrc == self.sender.ssrc:
+                if self.far is None or block.highest != self.far.highest:
+                    self.far_at = now
+                self.far = block
+                self.far_seen += 1
+                self._measure(block.last_report, block.delay, now)
 
     def _take_blocks(self, blocks: tuple[XrBlock, ...], now: float) -> None:
         for block in blocks:
@@ -273,10 +296,10 @@ class Reporter:
                     self._peer_reference = (ntp >> 16 & _MASK, now)
                 case Delays(ssrc, last_reference, delay):
                     # Where the peer answers our sender reports as well, this is the same round trip.
-                    if ssrc == self._sender.ssrc and (self.far is None or not self.far.last_report):
+                    if ssrc == self.sender.ssrc and (self.far is None or not self.far.last_report):
                         self._measure(last_reference, delay, now)
                 case VoipMetrics():
-                    if block.ssrc == self._sender.ssrc:
+                    if block.ssrc == self.sender.ssrc:
                         self.far_metrics = block
 
     def _measure(self, sent: int, delay: int, now: float) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from media.api import LegReport, MediaCounters
+from media.api import LegReport, MediaCounters, Trouble
 from media.rtp.stream import Stream
 from media.secure.identity import Identity
 from media.settings import MediaSettings
@@ -177,6 +177,22 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag=27):
     reason: str
 
 
+class Worsened(msgspec.Struct, frozen=True, array_like=True, tag=40):
+    """The voice of a leg is in trouble."""
+
+    leg: int
+    trouble: Trouble
+    detail: str
+
+
+class Bettered(msgspec.Struct, frozen=True, array_like=True, tag=41):
+    """A trouble is over, after so many seconds."""
+
+    leg: int
+    trouble: Trouble
+    seconds: float
+
+
 class Complained(msgspec.Struct, frozen=True, array_like=True, tag=29):
     """Something about a leg for the engine's log, which its owner need not know."""
 
@@ -207,7 +223,7 @@ Command = (
     | Measure
     | PauseRecording
 )
-Report = Ready | Provided | Measured | Closed | Pressed | Finished | TimedOut | Failed | Heartbeat | Complained
+Report = Ready | Provided | Measured | Closed | Pressed | Finished | TimedOut | Failed | Heartbeat | Complained | Worsened | Bettered
 
 _encoder = msgspec.msgpack.Encoder()
 command_decoder: Final[msgspec.msgpack.Decoder[Command]] = msgspec.msgpack.Decoder(Command)

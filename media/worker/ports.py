@@ -5,14 +5,27 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+
+class Pair(NamedTuple):
+    """The sockets of one leg: RTP on an even port, RTCP on the one above it (RFC 3550 11)."""
+
+    rtp: socket.socket
+    rtcp: socket.socket
+
+    def close(self) -> None:
+        """Free both ports."""
+        self.rtp.close()
+        self.rtcp.close()
 
 
 class PortPool:
-    """Binds ports oldest first, so that late packets of an ended call do not meet a new one."""
+    """Binds pairs of ports, named by the even one, oldest first: late packets of an ended call meet no new one."""
 
     def __init__(self, ports: Iterable[int], bind: Callable[[int], socket.socket]) -> None:
         self._free = deque(ports)
-        self._bound: dict[int, socket.socket] = {}
+        self._bound: dict[int, Pair] = {}
         self._bind = bind
         self.total = len(self._free)
 
@@ -33,7 +46,7 @@ class PortPool:
                 break
             port = self._free.popleft()
             try:
-                self._bound[port] = self._bind(port)
+                self._bound[port] = self._bind_pair(port)
             except OSError as error:
                 self._free.append(port)
                 reason = f"No RTP port can be bound: {error.strerror or error}."
@@ -41,17 +54,26 @@ class PortPool:
                 provided.append(port)
         return provided, "" if len(provided) == count else reason
 
-    def take(self, port: int) -> socket.socket:
-        """Return the socket of a port that was provided. What came meanwhile is still to be read from it."""
+    def take(self, port: int) -> Pair:
+        """Return the sockets of a port that was provided. What came meanwhile is still to be read from them."""
         return self._bound.pop(port)
 
     def give_back(self, port: int) -> None:
-        """Return a port whose socket is closed."""
+        """Return a port whose sockets are closed."""
         self._free.append(port)
 
     def close(self) -> None:
         """Free the ports that no leg has taken."""
-        for port, sock in self._bound.items():
-            sock.close()
+        for port, pair in self._bound.items():
+            pair.close()
             self._free.append(port)
         self._bound.clear()
+
+    def _bind_pair(self, port: int) -> Pair:
+        """Bind both ports or none. Raises OSError."""
+        rtp = self._bind(port)
+        try:
+            return Pair(rtp, self._bind(port + 1))
+        except OSError:
+            rtp.close()
+            raise

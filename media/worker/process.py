@@ -7,8 +7,10 @@ ends when that connection does, never before: signals meant for the engine are i
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
 import random
+import resource
 import signal
 import socket
 import sys
@@ -19,10 +21,21 @@ from typing import Final, cast
 import msgspec
 import uvloop
 
-from media.api import Digit, LegReport, Lost, MediaCounters, MediaEvent, PlayFinished, RtpTimeout
+from media.api import (
+    Digit,
+    LegReport,
+    Lost,
+    MediaCounters,
+    MediaEvent,
+    PlayFinished,
+    Recovered,
+    RtpTimeout,
+    Troubled,
+)
 from media.playing.prompts import Playlist, PromptCache, PromptError
 from media.recording.report import Recorded
-from media.rtp.packet import Sender
+from media.rtp.packet import Reception, Sender
+from media.rtp.reporting import Reporter
 from media.secure.identity import Identity
 from media.secure.surroundings import Shared
 from media.settings import MediaSettings
@@ -31,6 +44,7 @@ from media.worker.poller import Poller
 from media.worker.ports import PortPool
 from media.worker.recordings import Recordings
 from media.worker.room import Gains, Room
+from media.worker.rtcp import Rtcp
 from media.worker.rtpsocket import bind_socket
 from media.worker.session import TOTALS, Session
 from media.worker.ticker import Ticker
@@ -57,6 +71,7 @@ class Worker:
         self._loop = loop
         self._post = post
         self._random = random.SystemRandom()
+        self._unix_offset = time.time() - time.monotonic()
         self._poller = Poller(loop)
         self._ticker = Ticker(loop.call_at, loop.time, _now)
         self._ports = PortPool(ports, lambda port: bind_socket(settings.bind, port))
@@ -93,7 +108,10 @@ class Worker:
         self._perform[type(command)](command)
 
     def heartbeat(self) -> None:
-        """Once a second: time-outs and totals."""
+        """Once a second: what troubles legs, time-outs, and totals."""
+        now = _monotonic()
+        for session in list(self._sessions.values()):
+            session.health.look(now)
         if self.settings.rtp_timeout_seconds:
             for session in list(self._sessions.values()):
                 self._timeouts += session.check_timeout(self.settings.rtp_timeout_seconds)
@@ -128,8 +146,7 @@ class Worker:
 
     def _open(self, command: control.Open) -> None:
         leg = command.leg
-        bits = self._random.getrandbits(80)
-        sender = Sender(bits & 0xFFFFFFFF, (bits >> 32) & 0xFFFF, bits >> 48)
+        sockets = self._ports.take(command.port)
 
         def listener(event: MediaEvent) -> None:
             self._tell(leg, event)
@@ -138,16 +155,29 @@ class Worker:
             self._post(control.Complained(leg, reason, "media.complained"))
 
         self._sessions[leg] = Session(
-            self._ports.take(command.port),
+            sockets.rtp,
             command.stream,
-            sender,
+            self._make_rtcp(sockets.rtcp),
             poller=self._poller,
             ticker=self._ticker,
             listener=listener,
             complained=complained,
             is_own=self.settings.is_own,
             shared=self.shared,
+            thresholds=self.settings.quality,
         )
+
+    def _make_rtcp(self, sock: socket.socket) -> Rtcp:
+        bits = self._random.getrandbits(80)
+        reporter = Reporter(
+            Sender(bits & 0xFFFFFFFF, (bits >> 32) & 0xFFFF, bits >> 48),
+            Reception(),
+            base64.b64encode(self._random.randbytes(12)).decode(),  # RFC 7022 4.2
+            now=_monotonic(),
+            unix_offset=self._unix_offset,
+            chance=self._random.random,
+        )
+        return Rtcp(sock, reporter, poller=self._poller, call_later=self._loop.call_later, is_own=self.settings.is_own)
 
     def _provide(self, command: control.Provide) -> None:
         ports, reason = self._ports.provide(command.count)
@@ -229,7 +259,7 @@ class Worker:
 
     def _measure(self, command: control.Measure) -> None:
         session = self._sessions.get(command.leg)
-        self._post(control.Measured(command.leg, session.measure() if session is not None else LegReport()))
+        self._post(control.Measured(command.leg, session.health.measure() if session is not None else LegReport()))
 
     def _close(self, command: control.Close) -> None:
         leg = command.leg
@@ -240,7 +270,7 @@ class Worker:
         session.close()
         self._ports.give_back(session.port)
         self._closed_totals = _sum([self._closed_totals, session.totals()])
-        report = session.report()
+        report = session.health.report()
 
         def written(recorded: Recorded) -> None:
             first = recorded.files[0] if recorded.files else None
@@ -261,6 +291,10 @@ class Worker:
                 self._post(control.TimedOut(leg))
             case Lost(reason):
                 self._post(control.Failed(leg, reason))
+            case Troubled(trouble, detail):
+                self._post(control.Worsened(leg, trouble, detail))
+            case Recovered(trouble, seconds):
+                self._post(control.Bettered(leg, trouble, seconds))
 
 
 def _now() -> float:
@@ -348,6 +382,8 @@ async def serve(sock: socket.socket) -> None:
 
 def main() -> None:
     """Run the worker on the socket whose descriptor is the first argument."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a leg has two sockets
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sock = socket.socket(fileno=int(sys.argv[1]))

@@ -7,21 +7,24 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from media.api import Digit, LegReport, Lost, MediaEvent, RtpTimeout
+from media.api import Digit, Lost, MediaEvent, RtpTimeout
 from media.codecs import same_bitstream
 from media.codecs.names import CN, EVENTS
 from media.playing.prompts import Playlist
-from media.rtp.account import Account
 from media.rtp.events import DigitReceiver
-from media.rtp.packet import HEADER, HEADER_SIZE, MARKER, PLAIN, Reception, Sender, payload_range
+from media.rtp.packet import HEADER, HEADER_SIZE, MARKER, PLAIN, payload_range
+from media.rtp.rtcp import FIRST_TYPE, LAST_TYPE
 from media.rtp.stream import Format, Stream
 from media.rtp.tap import Tap
+from media.rtp.troubles import Thresholds
 from media.secure.surroundings import Shared
 from media.worker.decoding import Decoding
+from media.worker.health import Health
 from media.worker.outgoing import Outgoing
 from media.worker.player import Player
 from media.worker.poller import Poller
 from media.worker.room import Room
+from media.worker.rtcp import Rtcp
 from media.worker.rtpsocket import LARGEST_PACKET, Owner, RtpSocket, packet, view
 from media.worker.speech import Speech
 from media.worker.ticker import Ticker
@@ -37,6 +40,9 @@ TOTALS: Final = (
     "packets_foreign",
     "packets_unsent",
     "digits",
+    "rtcp_received",
+    "rtcp_sent",
+    "rtcp_refused",
 )
 """The names of what `Session.totals` returns, as in `MediaCounters`."""
 
@@ -53,15 +59,14 @@ class Session:
     """
 
     __slots__ = (
-        "_account",
         "_clock_rate",
         "_digits",
-        "_heard_at",
         "_hearers",
         "_listener",
         "_relay",
         "_relays",
         "_routes",
+        "_rtcp",
         "_socket",
         "_taps",
         "_told_at",
@@ -69,22 +74,27 @@ class Session:
         "decoding",
         "digits",
         "gain",
+        "health",
+        "heard_at",
         "invalid",
         "octets_received",
         "outgoing",
         "player",
         "reception",
+        "rests",
         "room",
         "speech",
         "spoken",
         "stream",
+        "wrong",
+        "wrong_payload",
     )
 
     def __init__(
         self,
         sock: socket.socket,
         stream: Stream,
-        sender: Sender,
+        rtcp: Rtcp,
         *,
         poller: Poller,
         ticker: Ticker,
@@ -92,25 +102,29 @@ class Session:
         complained: Callable[[str], None],
         is_own: Callable[[str, int], bool],
         shared: Shared,
+        thresholds: Thresholds,
     ) -> None:
-        self.reception = Reception()
+        self.reception = rtcp.reporter.reception
         self.room: Room | None = None
         self.decoding: Decoding | None = None
         self.gain = 1.0
         self.octets_received = self.digits = self.invalid = 0
-        self.closed = False
-        self._account = Account()
+        self.wrong, self.wrong_payload = 0, -1
+        self.closed = self.rests = False
+        self.health = Health(self, rtcp.reporter, thresholds)
+        self._rtcp = rtcp
         self._listener = listener
         self._digits = DigitReceiver()
         self._taps: tuple[Tap, ...] = ()
         self._told_at = -1.0
         owner = Owner(self._readable, self._is_valid, self._take_first, self._plan, self._fail, complained)
         self._socket = RtpSocket(sock, poller, owner, is_own=is_own, shared=shared)
-        self.outgoing = Outgoing(stream, sender, self._socket)
+        self.outgoing = Outgoing(stream, rtcp.reporter.sender, self._socket)
         self.speech = Speech(self.outgoing)
         self.player = Player(self.outgoing, self.speech, ticker, listener, self._plan)
         self.stream = stream
         self.route((), ())
+        rtcp.begin(self._socket, stream, self.health.metrics)
         self.configure(stream)
         self._socket.drop_stale()
 
@@ -122,8 +136,8 @@ class Session:
             self.decoding = None
         self.stream = stream
         self.spoken = _presumed(stream)
-        self._clock_rate = self.spoken.clock_rate
-        self._heard_at = _monotonic()
+        self._set_clock()
+        self.heard_at = _monotonic()
         try:
             self._socket.configure(stream)
         except OSError as error:
@@ -134,6 +148,7 @@ class Session:
             for hearer in self._hearers:
                 hearer.break_off()
         self.outgoing.configure(stream)
+        self._rtcp.configure(stream)
         self.speech.configure()
         self._plan()
 
@@ -173,6 +188,7 @@ class Session:
         self.leave()
         self.closed = True
         self.player.close()
+        self._rtcp.close()
         self._socket.close()
 
     @property
@@ -187,10 +203,10 @@ class Session:
 
     def check_timeout(self, limit: float) -> bool:
         """Tell once when nothing was received for `limit` seconds, unless the peer holds the call."""
-        if self.stream.held or not self.stream.port or self._told_at >= self._heard_at:
+        if self.stream.held or not self.stream.port or self._told_at >= self.heard_at:
             return False
         now = _monotonic()
-        if now - self._heard_at <= limit:
+        if now - self.heard_at <= limit:
             return False
         self._told_at = now
         self._listener(RtpTimeout())
@@ -208,17 +224,14 @@ class Session:
             self._socket.foreign,
             self.outgoing.unsent,
             self.digits,
+            self._rtcp.received,
+            self._rtcp.sent,
+            self._rtcp.invalid + self._rtcp.foreign,
         )
 
-    def report(self, recording: str | None = None) -> LegReport:
-        """Tell how the leg fared since it was measured last, or opened."""
-        return self._account.report(self.stream.codec, self.reception, self.outgoing.sender, recording)
-
-    def measure(self) -> LegReport:
-        """Return the report up to now, and begin a new one."""
-        report = self.report()
-        self._account.settle(self.reception, self.outgoing.sender)
-        return report
+    def tell(self, event: MediaEvent) -> None:
+        """Tell whoever owns the leg."""
+        self._listener(event)
 
     def route(self, relays: tuple[Outgoing, ...], hearers: tuple[Outgoing, ...], *, decoded: bool = False) -> None:
         """Take from the room who hears this leg, to which of them it is relayed, whether for others it is decoded."""
@@ -266,7 +279,7 @@ class Session:
             return
         reception.receive(sequence, timestamp, now * self._clock_rate)
         self.octets_received += size
-        self._heard_at = now
+        self.heard_at = now
         self._relay.relay(reception.source, route, sequence, timestamp, size, now)
 
     def _is_valid(self, size: int) -> bool:
@@ -284,20 +297,22 @@ class Session:
         _, second, sequence, timestamp, ssrc = _unpack_header(packet)
         received = self.stream.receive.get(second & 0x7F)
         if span is None or received is None:
-            self.invalid += 1
+            self._take_other(second, size, known=span is None)
             return
         reception = self.reception
         if ssrc != reception.ssrc:
+            self._rtcp.avoid_collision(ssrc, sequence)
             reception.start(ssrc, sequence)
             self._digits.reset()
         self.octets_received += size
-        self._heard_at = now
+        self.heard_at = now
         payload = bytes(view[span[0] : span[1]])
         marker = second & MARKER
         is_event = received.name == EVENTS
         if is_event:
             reception.receive_event(sequence)
         else:
+            self.rests = received.name == CN
             reception.receive(sequence, timestamp, now * self._clock_rate)
             if received is not self.spoken and received.name != CN:
                 self._change_codec(received)
@@ -322,8 +337,22 @@ class Session:
     def _change_codec(self, spoken: Format) -> None:
         """The peer speaks another of the codecs that were agreed."""
         self.spoken = spoken
-        self._clock_rate = spoken.clock_rate
+        self._set_clock()
         self._plan()
+
+    def _set_clock(self) -> None:
+        self._clock_rate = self.spoken.clock_rate
+        self.reception.set_clock(self._clock_rate)
+
+    def _take_other(self, second: int, size: int, *, known: bool) -> None:
+        """Handle what is no RTP that was agreed: RTCP on the same port, or something wrong."""
+        if self.stream.mux and FIRST_TYPE <= second <= LAST_TYPE:
+            self._rtcp.take(bytes(view[:size]))
+            return
+        self.invalid += 1
+        if not known:
+            self.wrong += 1
+            self.wrong_payload = second & 0x7F
 
     def _receive_event(self, payload: bytes, marker: int, timestamp: int) -> None:
         digit = self._digits.receive(payload, timestamp, marker=bool(marker))

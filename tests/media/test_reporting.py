@@ -228,8 +228,9 @@ def test_another_ssrc_of_ours_begins_unreported() -> None:
     one, other = End(1), End(2)
     now = one.talk(other, 100.0, packets=10)
     one.reporter.receive(other.reporter.compose(now), now)
-    one.sender.ssrc = 5
-    one.reporter.restart()
+    bye = read(one.reporter.take_other_ssrc(now))[-1]
+    assert bye == Bye((1,), "SSRC collision")
+    assert one.sender.ssrc == 1 << 31
     assert one.reporter.far_expected == 0
     now = one.talk(other, now, packets=7)
     one.reporter.receive(other.reporter.compose(now), now)

@@ -1,0 +1,154 @@
+"""The RTCP of one session, on the port above that of RTP or, where that was agreed, on the same (RFC 5761)."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from media.rtp.reporting import Reporter
+from media.rtp.stream import Stream
+from media.rtp.xr import MalformedRtcp, VoipMetrics
+from media.worker.poller import Poller
+from media.worker.rtpsocket import LARGEST_PACKET, RtpSocket
+
+_READ_AT_ONCE: Final = 16
+_monotonic = time.monotonic
+
+
+class _Handle(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Rtcp:
+    """Sends reports when they are due, and takes the peer's.
+
+    Reports on a port of their own are taken from the peer's host only, and answered where they come from: the ports of
+    a NAT are not those of the SDP. `received`, `sent`, `invalid` and `foreign` count datagrams.
+    """
+
+    __slots__ = (
+        "_call_later",
+        "_is_own",
+        "_learned",
+        "_metrics",
+        "_poller",
+        "_rtp",
+        "_socket",
+        "_stream",
+        "_timer",
+        "foreign",
+        "invalid",
+        "received",
+        "reporter",
+        "sent",
+    )
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        reporter: Reporter,
+        *,
+        poller: Poller,
+        call_later: Callable[[float, Callable[[], None]], _Handle],
+        is_own: Callable[[str, int], bool],
+    ) -> None:
+        self.reporter = reporter
+        self.received = self.sent = self.invalid = self.foreign = 0
+        self._socket = sock
+        self._poller = poller
+        self._call_later = call_later
+        self._is_own = is_own
+        self._learned: tuple[str, int] | None = None
+        self._timer: _Handle | None = None
+
+    def begin(self, rtp: RtpSocket, stream: Stream, metrics: Callable[[], VoipMetrics | None]) -> None:
+        """Report from now on; `metrics` tells how what is received is heard."""
+        self._rtp = rtp
+        self._stream = stream
+        self._metrics = metrics
+        self._poller.watch(self._socket.fileno(), self._readable)
+        self._schedule(_monotonic())
+
+    def configure(self, stream: Stream) -> None:
+        """Take what the latest SDP agreed."""
+        if stream.rtcp != self._stream.rtcp:
+            self._learned = None
+        self._stream = stream
+
+    def close(self) -> None:
+        """Say goodbye, if the peer knows of us, and free the port (RFC 3550 6.3.7)."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.sent or self.reporter.has_sent:
+            self._send(self.reporter.end(_monotonic()))
+        self._poller.forget(self._socket.fileno())
+        self._socket.close()
+
+    def take(self, data: bytes) -> None:
+        """Take a datagram of the peer's."""
+        try:
+            self.reporter.receive(data, _monotonic())
+        except MalformedRtcp:
+            self.invalid += 1
+        else:
+            self.received += 1
+
+    def avoid_collision(self, ssrc: int, sequence: int) -> None:
+        """Take another SSRC if the peer's first packet bears ours (RFC 3550 8.2), unless it is our own come back."""
+        reporter = self.reporter
+        if ssrc == reporter.sender.ssrc and not reporter.is_looped(sequence):
+            self._send(reporter.take_other_ssrc(_monotonic()))
+
+    def _readable(self) -> None:
+        for _ in range(_READ_AT_ONCE):
+            try:
+                data, source = self._socket.recvfrom(LARGEST_PACKET)
+            except OSError:
+                return
+            peer = self._rtp.peer
+            if peer is None or source[0] != peer[0]:
+                self.foreign += 1
+                continue
+            invalid, guard = self.invalid, self._rtp.guard
+            try:
+                self.take(data if guard is None else guard.unprotect_rtcp(data))
+            except OSError:
+                self.invalid += 1
+            if self.invalid == invalid:
+                self._learned = source[:2]
+
+    def _schedule(self, now: float) -> None:
+        self._timer = self._call_later(max(0.0, self.reporter.deadline - now), self._due)
+
+    def _due(self) -> None:
+        now = _monotonic()
+        if self.reporter.handle_timer(now):
+            self._send(self.reporter.compose(now, self._metrics()))
+        self._schedule(now)
+
+    def _send(self, data: bytes) -> None:
+        """Send, if it is known whereto; what cannot be sent is told in the next report."""
+        try:
+            if self._stream.mux:
+                if not self._rtp.reachable:
+                    return
+                self._rtp.send(bytearray(data))
+            else:
+                address = self._learned or self._told()
+                if address is None:
+                    return
+                guard = self._rtp.guard
+                self._socket.sendto(data if guard is None else guard.protect(data), address)
+        except OSError:
+            return
+        self.sent += 1
+
+    def _told(self) -> tuple[str, int] | None:
+        """Return where RTCP goes by the SDP, or next to where RTP came from if that was elsewhere."""
+        peer, told = self._rtp.peer, self._stream.rtcp
+        at_home = peer is None or (told is not None and told[0] == peer[0])
+        address = told if peer is None or at_home else (peer[0], peer[1] + 1)
+        return None if address is None or not self._stream.port or self._is_own(*address) else address
