@@ -38,10 +38,10 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     prompt_directories: tuple[str, ...] = (PROMPT_DIRECTORY,)
     quality: Thresholds = Thresholds()
     codecs: tuple[str, ...] = DEFAULT_CODECS
+    recording: RecordingSettings = RecordingSettings()
     srtp: Literal["off", "optional", "required"] = "optional"
     dtls: bool = True
     ice: bool = True
-    recording: RecordingSettings = RecordingSettings()
 
     def __post_init__(self) -> None:
         bind = _address("bind", self.bind)

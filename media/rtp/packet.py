@@ -20,7 +20,6 @@ CLOCK_RATE: Final = 8000
 
 MAX_DROPOUT: Final = 3000
 MAX_MISORDER: Final = LATEST
-_CLOCK_RESTART: Final = float(CLOCK_RATE)
 
 
 def payload_range(packet: bytes | bytearray, size: int) -> tuple[int, int] | None:
@@ -60,6 +59,7 @@ class Reception:
         "_expected_before",
         "_received_before",
         "_transit",
+        "clock_rate",
         "jitter",
         "losses",
         "max_sequence",
@@ -73,6 +73,7 @@ class Reception:
         self.source: object = None
         self.max_sequence = 0
         self.received_now = 0
+        self.clock_rate = CLOCK_RATE
         self.jitter = 0.0
         self.losses = Losses()
         self._base_sequence = 0
@@ -107,7 +108,7 @@ class Reception:
         if self._transit is not None:
             # "J(i) = J(i-1) + (|D(i-1,i)| - J(i-1))/16"; a step of a second is a restarted clock, not jitter.
             difference = abs(transit - self._transit)
-            if difference < _CLOCK_RESTART:
+            if difference < self.clock_rate:
                 self.jitter += (difference - self.jitter) * 0.0625
         self._transit = transit
 
@@ -169,7 +170,14 @@ class Reception:
     @property
     def jitter_ms(self) -> float:
         """Interarrival jitter in milliseconds."""
-        return self.jitter * 1000 / CLOCK_RATE
+        return self.jitter * 1000 / self.clock_rate
+
+    def set_clock(self, clock_rate: int) -> None:
+        """Count timestamps of another clock from the next packet on."""
+        if clock_rate != self.clock_rate:
+            self.jitter *= clock_rate / self.clock_rate
+            self.clock_rate = clock_rate
+            self._transit = None
 
 
 class Sender:
