@@ -255,10 +255,6 @@ def test_a_tone_keeps_its_place_and_pitch_at_any_rate(coding: Format, steps: int
 
 
 def test_a_codec_of_another_rate_in_mid_call_changes_neither_place_nor_length() -> None:
-    wide = Format(96, "L16", 16_000)
-    if "G722" not in DECODABLE:
-        pytest.skip(f"no codec of another rate than {wide.clock_rate}")
-
     encoder = make_encoder(Format(9, "G722"), 20)
     timeline = Timeline(0.0, RATE)
     speaker = Speaker(timeline)
@@ -267,7 +263,7 @@ def test_a_codec_of_another_rate_in_mid_call_changes_neither_place_nor_length() 
         speaker.now += 0.020
         speaker.say(encoder.encode(tone(700, 320, number * 320, 16_000)), Format(9, "G722"))
     speaker.speak(50)
-    audio = drained(timeline, 3.0)[:, 0]
+    audio = drained(timeline, speaker.now)[:, 0]
     assert len(audio) == 24_000
     assert peak(audio[9000:15_000]) == pytest.approx(700, abs=2)
     assert np.all(np.abs(audio[100:7800] - 8031) < 300)
