@@ -223,7 +223,20 @@ Command = (
     | Measure
     | PauseRecording
 )
-Report = Ready | Provided | Measured | Closed | Pressed | Finished | TimedOut | Failed | Heartbeat | Complained | Worsened | Bettered
+Report = (
+    Ready
+    | Provided
+    | Measured
+    | Closed
+    | Pressed
+    | Finished
+    | TimedOut
+    | Failed
+    | Heartbeat
+    | Complained
+    | Worsened
+    | Bettered
+)
 
 _encoder = msgspec.msgpack.Encoder()
 command_decoder: Final[msgspec.msgpack.Decoder[Command]] = msgspec.msgpack.Decoder(Command)
