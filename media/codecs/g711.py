@@ -1,41 +1,92 @@
-"""G.711 µ-law (PCMU) and A-law (PCMA), RFC 3551 4.5.14: companded octets at 8,000 a second."""
+"""G.711 µ-law (PCMU) and A-law (PCMA), RFC 3551 4.5.14: companded octets at 8,000 a second.
+
+Samples have 16 bits here, of which G.711 knows the upper 14 (µ-law) or 13 (A-law). A negative sample is companded as
+its one's complement with the sign bit, as by ITU-T's tool library (G.191), so that the two halves mirror each other.
+"""
 
 from __future__ import annotations
 
-import warnings
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from media.codecs.concealment import Concealer
 from media.codecs.interface import Samples
 from media.codecs.names import PCMA, PCMU
-
-with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", "'audioop' is deprecated", DeprecationWarning)
-    import audioop
 
 __all__ = ["PCMA", "PCMU", "SAMPLE_RATE", "SILENCE", "TRANSCODE", "G711Decoder", "G711Encoder", "decode", "encode"]
 
 SAMPLE_RATE: Final = 8000
 SILENCE: Final = {PCMU: 0xFF, PCMA: 0xD5}
 
-_EVERY_OCTET = bytes(range(256))
-TRANSCODE: Final[dict[tuple[str, str], bytes]] = {
-    (PCMU, PCMA): audioop.lin2alaw(audioop.ulaw2lin(_EVERY_OCTET, 2), 2),
-    (PCMA, PCMU): audioop.lin2ulaw(audioop.alaw2lin(_EVERY_OCTET, 2), 2),
-}
-"""Tables for `bytes.translate`: from the first law to the second."""
+_ULAW_BIAS: Final = 33
+_ULAW_GREATEST: Final = 8158 + _ULAW_BIAS
+_ALAW_INVERTED: Final = 0x55
+_SIGN: Final = 0x80
+
+_Octets = NDArray[np.uint8]
+
+
+def _expanded_ulaw() -> Samples:
+    """Table 2: segment s and interval q stand for (2q + 33) 2^s - 33, in steps of 4; all bits are sent inverted."""
+    code = ~np.arange(256, dtype=np.uint8)
+    segment, interval = (code >> 4 & 7).astype(np.int32), (code & 15).astype(np.int32)
+    value = ((2 * interval + _ULAW_BIAS << segment) - _ULAW_BIAS) * 4
+    return np.where(code & _SIGN, -value, value).astype(np.int16)
+
+
+def _expanded_alaw() -> Samples:
+    """Table 1: 2q + 1 in the lowest segment, (2q + 33) 2^(s-1) above, in steps of 8; even bits are sent inverted."""
+    code = np.arange(256, dtype=np.uint8) ^ _ALAW_INVERTED
+    segment, interval = (code >> 4 & 7).astype(np.int32), (code & 15).astype(np.int32)
+    value = np.where(segment == 0, 2 * interval + 1, 2 * interval + 33 << np.maximum(segment - 1, 0)) * 8
+    return np.where(code & _SIGN, value, -value).astype(np.int16)
+
+
+def _magnitudes() -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
+    """Return the sign and the magnitude of each sample, by its bits as an unsigned number."""
+    sample = np.arange(1 << 16, dtype=np.uint16).view(np.int16).astype(np.int32)
+    return sample < 0, np.where(sample < 0, ~sample, sample)
+
+
+def _companded_ulaw() -> _Octets:
+    negative, magnitude = _magnitudes()
+    value = np.minimum((magnitude >> 2) + _ULAW_BIAS, _ULAW_GREATEST)
+    segment = np.frexp(value)[1] - 6
+    code = segment << 4 | value >> segment + 1 & 15
+    octets: _Octets = (~np.where(negative, code | _SIGN, code)).astype(np.uint8)
+    return octets
+
+
+def _companded_alaw() -> _Octets:
+    negative, magnitude = _magnitudes()
+    value = magnitude >> 4
+    segment = np.maximum(np.frexp(value)[1] - 4, 0)
+    code = segment << 4 | np.where(segment == 0, value, value >> np.maximum(segment - 1, 0)) & 15
+    octets: _Octets = (np.where(negative, code, code | _SIGN) ^ _ALAW_INVERTED).astype(np.uint8)
+    return octets
+
+
+_EXPANDED: Final = {PCMU: _expanded_ulaw(), PCMA: _expanded_alaw()}
+_COMPANDED: Final = {PCMU: _companded_ulaw(), PCMA: _companded_alaw()}
 
 
 def encode(linear: bytes, codec: str) -> bytes:
     """Compand 16-bit linear samples (native byte order)."""
-    return audioop.lin2ulaw(linear, 2) if codec == PCMU else audioop.lin2alaw(linear, 2)
+    return _COMPANDED[codec][np.frombuffer(linear, np.uint16)].tobytes()
 
 
 def decode(payload: bytes, codec: str) -> bytes:
     """Expand companded octets to 16-bit linear samples (native byte order)."""
-    return audioop.ulaw2lin(payload, 2) if codec == PCMU else audioop.alaw2lin(payload, 2)
+    return _EXPANDED[codec][np.frombuffer(payload, np.uint8)].tobytes()
+
+
+TRANSCODE: Final[dict[tuple[str, str], bytes]] = {
+    (PCMU, PCMA): _COMPANDED[PCMA][_EXPANDED[PCMU].view(np.uint16)].tobytes(),
+    (PCMA, PCMU): _COMPANDED[PCMU][_EXPANDED[PCMA].view(np.uint16)].tobytes(),
+}
+"""Tables for `bytes.translate`: from the first law to the second."""
 
 
 class G711Decoder:
@@ -45,12 +96,12 @@ class G711Decoder:
     mode_request = None
 
     def __init__(self, law: str) -> None:
-        self._law = law
+        self._expanded = _EXPANDED[law]
         self._concealer = Concealer(SAMPLE_RATE)
 
     def decode(self, payload: bytes) -> Samples:
         """Return a sample for each octet."""
-        return self._concealer.heard(np.frombuffer(decode(payload, self._law), np.int16))
+        return self._concealer.heard(self._expanded[np.frombuffer(payload, np.uint8)])
 
     def conceal(self, samples: int, following: bytes | None = None) -> Samples:
         """Return the last pitch periods, fading."""
@@ -63,11 +114,11 @@ class G711Encoder:
     sample_rate = SAMPLE_RATE
 
     def __init__(self, law: str) -> None:
-        self._law = law
+        self._companded = _COMPANDED[law]
 
     def encode(self, pcm: Samples) -> bytes:
         """Return an octet for each sample."""
-        return encode(pcm.tobytes(), self._law)
+        return self._companded[pcm.view(np.uint16)].tobytes()
 
     def follow(self, mode_request: int | None) -> None:
         """Do nothing: there is one mode."""
