@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Callable, Iterable
 from typing import Final
 
 import structlog
 
-from media.api import Capability, MediaCounters, MediaError, MediaEvent, MediaLeg, MediaUnavailable, Member
+from media.api import (
+    Capability,
+    MediaCounters,
+    MediaError,
+    MediaEvent,
+    MediaLeg,
+    MediaUnavailable,
+    Member,
+    Unsupported,
+)
 from media.codecs.names import G722, PCMA, PCMU
 from media.conference import Gains
 from media.rtpengine.digits import DigitListener
@@ -22,6 +32,8 @@ from media.sdp.local import Local
 from media.sdp.negotiation import Negotiation
 
 LOCAL: Final = Local(codecs=(PCMU, PCMA, G722))
+
+START_SECONDS: Final = 5.0
 
 log = structlog.get_logger()
 
@@ -36,14 +48,20 @@ class RtpengineMedia:
     def __init__(self, settings: RtpengineSettings) -> None:
         self._settings = settings
         self._spool = Spool(settings.prompt_directories, settings.spool)
+        self._joined = asyncio.Event()
         self._digits = DigitListener(self._pressed)
-        self._nodes = {node.name: RtpengineNode(node, settings, self._spool) for node in settings.nodes}
+        self._nodes = {
+            node.name: RtpengineNode(node, settings, self._spool, self._joined.set) for node in settings.nodes
+        }
         self._gone = Tally()  # what those counted that were taken away
         self._gone_counts = [0, 0, 0, 0]
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Try each rtpengine; those that fail are tried again later. Raises MediaUnavailable when none serves."""
+        """Try each rtpengine; those that fail are tried again later, as they may be starting as well.
+
+        Raises MediaUnavailable when none serves in time.
+        """
         try:
             await self._digits.listen(self._settings.digits)
         except OSError as error:
@@ -52,6 +70,9 @@ class RtpengineMedia:
         for node in self._nodes.values():
             node.start()
         await asyncio.gather(*(node.first_verdict for node in self._nodes.values()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                await self._joined.wait()
         if not self.healthy():
             reasons = " ".join(f"{member.name}: {member.reason}" for member in self.members())
             await self.stop()
@@ -134,7 +155,7 @@ class RtpengineMedia:
         """Use another rtpengine too, as soon as it has been tried; one that drains is used again."""
         present = self._nodes.get(node.name)
         if present is None:
-            present = self._nodes[node.name] = RtpengineNode(node, self._settings, self._spool)
+            present = self._nodes[node.name] = RtpengineNode(node, self._settings, self._spool, self._joined.set)
             present.start()
             log.info("rtpengine.added", rtpengine=node.name, weight=node.weight)
         present.node = node

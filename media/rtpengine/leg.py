@@ -96,7 +96,7 @@ class RtpengineLeg:
         self._told: Told | None = None
         self._play: _Play | None = None
         self._playing: _Play | None = None  # as rtpengine knows
-        self._is_blocked = False
+        self._blocked: set[str] = set()  # whose audio goes no further
         self._hides = self._is_hiding = False
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[LegReport] | None = None
@@ -190,6 +190,14 @@ class RtpengineLeg:
         if (heard, spoken) != (1.0, 1.0):
             raise Unsupported("rtpengine does not change volume.")
 
+    def pause_recording(self) -> None:
+        """Refuse. Raises Unsupported."""
+        raise Unsupported("rtpengine does not record for us.")
+
+    def resume_recording(self) -> None:
+        """Refuse. Raises Unsupported."""
+        raise Unsupported("rtpengine does not record for us.")
+
     def hide_digits(self, hidden: bool) -> None:
         """Keep the peer's digits from the other leg, or do so no more."""
         self._hides = hidden
@@ -202,9 +210,8 @@ class RtpengineLeg:
     def close(self) -> asyncio.Task[LegReport]:
         """Free the port and report."""
         if self._closing is None:
-            self.unbridge()
-            self._end_play(interrupted=True)
-            self._on_event = _forget
+            self._on_event = _forget  # the owner is to be freed as soon as it lets go of this leg
+            self.part()
             self._closing = self._loop.create_task(self._close(), name=f"close {self.leg_id}")
         return self._closing
 
@@ -278,11 +285,15 @@ class RtpengineLeg:
             await self._describe()
             return True
         play = self._play if stream.sends else None
-        blocks = play is not None and self.other is not None
-        if blocks != self._is_blocked:
-            self._is_blocked = blocks
-            await self._ask("block media" if blocks else "unblock media", from_tag=LINK)
-            return True
+        # rtpengine forwards what comes, whatever the descriptions say of who may speak.
+        for side, blocks in (
+            (LINK, self.other is None or play is not None or not stream.sends),
+            (PEER, self.other is None or not stream.receives),
+        ):
+            if blocks != (side in self._blocked):
+                self._blocked ^= {side}
+                await self._ask("block media" if blocks else "unblock media", from_tag=side)
+                return True
         if self._hides != self._is_hiding:
             self._is_hiding = self._hides
             await self._ask("block DTMF" if self._hides else "unblock DTMF", from_tag=PEER)
@@ -395,6 +406,8 @@ class RtpengineLeg:
             self._server.forget(self)
 
     async def _measure(self) -> LegReport:
+        if self._task is not None:
+            await asyncio.wait((self._task,))
         try:
             self.tally = reports.tally(await self._ask("query"))
         except MediaError:

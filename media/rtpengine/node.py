@@ -37,7 +37,7 @@ class Restarted(MediaError):
 class RtpengineNode:
     """An rtpengine and our legs on it; `start` and `stop` are to be called."""
 
-    def __init__(self, node: Node, settings: RtpengineSettings, spool: Spool) -> None:
+    def __init__(self, node: Node, settings: RtpengineSettings, spool: Spool, on_joined: Callable[[], None]) -> None:
         self.node = node
         self.spool = spool
         self.address = ""  # where it receives RTP
@@ -47,6 +47,7 @@ class RtpengineNode:
         self.closed = Tally()  # the sums of legs that have ended
         self.client = NgClient()
         self._settings = settings
+        self._on_joined = on_joined
         self._serves = False
         self._reason = ""
         self._up_seconds = 0.0
@@ -167,6 +168,7 @@ class RtpengineNode:
         self._up_seconds = await self._uptime()
         self._serves, self._silent, self._reason = True, 0, ""
         self._log.info("rtpengine.joined", address=self.address, weight=self.node.weight)
+        self._on_joined()
 
     async def _watch(self) -> None:
         """See that it is there, and still the same. Raises MediaError."""

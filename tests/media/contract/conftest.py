@@ -158,18 +158,13 @@ async def rtpengines(ports: Any, directories: tuple[str, ...], tmp_path: Path) -
     )
     media = RtpengineMedia(settings)
     try:
-        await begun(media)
+        await media.start()
         await until(lambda: all(member.state == "serving" for member in media.members()), "rtpengines")
         yield Rtpengines(media, engines)
     finally:
         await media.stop()
         for engine in engines:
             engine.kill()
-
-
-async def begun(media: RtpengineMedia) -> None:
-    """Start, however long the processes take to listen."""
-    await media.start()
 
 
 BACKENDS: dict[str, Callable[[Any, tuple[str, ...], Path], AsyncIterator[Backend]]] = {

@@ -22,6 +22,7 @@ class Rtpengine:
         command = [
             "rtpengine", "--config-file=none", "--table=-1", f"--interface={LOOPBACK}",
             f"--listen-ng={self.node.name}", "--foreground", "--log-stderr", "--log-level=6",
+            "--endpoint-learning=immediate",
             f"--port-min={self.rtp.start}", f"--port-max={self.rtp.stop - 1}",
             f"--dtmf-log-dest={LOOPBACK}:{self._digits}", f"--pidfile={self._log.with_suffix('.pid')}", *more,
         ]  # fmt: skip
