@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import msgspec
 
@@ -232,6 +232,21 @@ class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
     workers_healthy: int = 0
 
 
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One of those that a backend spreads its legs over: a worker process, or an rtpengine.
+
+    `reason` says why one that has `failed` does not serve. One that is `draining` takes no new legs, and goes when its
+    last one has ended.
+    """
+
+    name: str
+    state: Literal["starting", "serving", "failed", "draining"]
+    legs: int
+    weight: int = 1
+    restarts: int = 0
+    reason: str = ""
+
+
 class MediaLeg(Protocol):
     """One RTP session towards one peer. The owner must call `close`, also after `Lost`."""
 
@@ -340,6 +355,9 @@ class Media(Protocol):
 
     def healthy(self) -> bool:
         """Tell whether new legs can be opened."""
+
+    def members(self) -> list[Member]:
+        """Return those that the legs are spread over."""
 
     def counters(self) -> MediaCounters:
         """Return totals and gauges as of the latest heartbeats."""

@@ -18,6 +18,7 @@ from media.api import (
     MediaEvent,
     MediaLeg,
     MediaUnavailable,
+    Member,
     PlayFinished,
     Protection,
     RtpTimeout,
@@ -299,6 +300,10 @@ class FakeMedia:
     def healthy(self) -> bool:
         """Return `available`."""
         return self.available
+
+    def members(self) -> list[Member]:
+        """Return the one that there is."""
+        return [Member(name="0", state="serving" if self.available else "failed", legs=len(self.legs))]
 
     def counters(self) -> MediaCounters:
         """Return the gauges that a fake can know."""

@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from media.api import Capability, MediaCounters, MediaError, MediaEvent, MediaLeg, MediaUnavailable, Protection
+from media.api import Capability, MediaCounters, MediaError, MediaEvent, MediaLeg, MediaUnavailable, Member, Protection
 from media.builtin.client import WorkerClient, WorkerLeg, connect
 from media.builtin.credentials import Credentials
 from media.conference import Gains
@@ -117,6 +117,17 @@ class MediaSupervisor:
         total["workers_healthy"] = sum(slot.healthy() for slot in self._slots)
         return MediaCounters(**total)
 
+    def members(self) -> list[Member]:
+        """Return the workers."""
+        return [slot.member() for slot in self._slots]
+
+    def pid_of(self, leg: WorkerLeg) -> int:
+        """Return the process id of the worker that serves the leg. Raises MediaError when it is gone."""
+        for slot in self._slots:
+            if slot.process is not None and slot.worker is leg.worker:
+                return slot.process.pid
+        raise MediaError("The worker of this leg is gone.")
+
     def worker_pids(self) -> list[int]:
         """Return the process ids of the workers that run."""
         return [slot.process.pid for slot in self._slots if slot.process is not None]
@@ -132,6 +143,7 @@ class _Slot:
         self.buried = MediaCounters()
         self._settings = settings
         self._credentials = credentials
+        self.name = str(index)
         self._ports = settings.share(index)
         self._log = log.bind(worker=index)
         self._task: asyncio.Task[None] | None = None
@@ -149,6 +161,16 @@ class _Slot:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+
+    def member(self) -> Member:
+        """Tell how it is."""
+        worker = self.worker
+        return Member(
+            name=self.name,
+            state="serving" if self.healthy() else "starting" if worker is None else "failed",
+            legs=len(worker.legs) if worker is not None else 0,
+            restarts=self.restarts,
+        )
 
     def healthy(self) -> bool:
         """Tell whether the worker serves."""
