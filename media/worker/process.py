@@ -244,6 +244,11 @@ class Worker:
         }
         rooms = [leg.room for pair in gains for leg in pair if leg.room is not None]
         (rooms[0] if rooms else Room(self._ticker)).rearrange(gains)
+        audible: dict[int, set[int]] = {leg: set() for speaker, hearer, _ in command.gains for leg in (speaker, hearer)}
+        for speaker, hearer, gain in command.gains:
+            if gain > 0 and speaker != hearer and speaker in self._sessions:
+                audible[hearer].add(speaker)
+        self._recordings.follow(audible)
 
     def _adjust(self, command: control.Adjust) -> None:
         if session := self._sessions.get(command.leg):

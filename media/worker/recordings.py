@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, Protocol
 
 from media.codecs import sample_rate_of
@@ -86,19 +87,22 @@ class Recordings:
             self._call_later(FLUSH_SECONDS, self._flush, recording)
         self._untap(kept)
         kept.recording.part(now)
-        kept.recording.meet(now)
-        for number, channel in ((leg, 0), *((other, 1) for other in others)):
-            tap = kept.taps[number] = kept.recording.channel(channel)
-            self._sessions[number].add_tap(tap)
+        self._hear(leg, kept, frozenset(others))
+
+    def follow(self, audible: Mapping[int, AbstractSet[int]]) -> None:
+        """Legs were connected anew: each of these hears just those. What its leg hears is what a recording has right."""
+        for leg, kept in self._kept.items():
+            heard = kept.taps.keys() - {leg}
+            wanted = audible[leg] if leg in audible else heard - audible.keys()
+            if wanted != heard:
+                self._hear(leg, kept, wanted)
 
     def part(self, leg: int) -> None:
         """The leg is connected to nobody any more: neither its own recording hears it nor anybody else's."""
         for owner, kept in self._kept.items():
-            if leg == owner or set(kept.taps) == {owner, leg}:
-                self._untap(kept)
-                kept.recording.part(self._now())
-            elif leg in kept.taps:
-                self._sessions[leg].remove_tap(kept.taps.pop(leg))
+            heard = kept.taps.keys() - {owner}
+            if owner == leg or leg in heard:
+                self._hear(owner, kept, frozenset() if owner == leg else heard - {leg})
 
     def pause(self, leg: int) -> None:
         """Keep nothing that is said from here on."""
@@ -123,6 +127,19 @@ class Recordings:
         for leg in list(self._kept):
             self.finish(leg, lambda _: None)
         self.writer.close()
+
+    def _hear(self, leg: int, kept: _Kept, speakers: AbstractSet[int]) -> None:
+        """Record the leg and these, or nobody."""
+        if not speakers:
+            self._untap(kept)
+            kept.recording.part(self._now())
+            return
+        kept.recording.meet(self._now())
+        for number in kept.taps.keys() - speakers - {leg}:
+            self._sessions[number].remove_tap(kept.taps.pop(number))
+        for number in (speakers | {leg}) - kept.taps.keys():
+            tap = kept.taps[number] = kept.recording.channel(0 if number == leg else 1)
+            self._sessions[number].add_tap(tap)
 
     def _untap(self, kept: _Kept) -> None:
         for number, tap in kept.taps.items():

@@ -477,7 +477,7 @@ async def test_a_bridge_is_recorded_left_and_right(bench: Bench, tmp_path: Path,
 async def test_a_recording_is_playable_while_the_call_lasts(
     bench: Bench, tmp_path: Path, clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media.worker.process.FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr("media.worker.recordings.FLUSH_SECONDS", 0.01)
     path = tmp_path / "call.wav"
     (_, first, _), (_, second, _) = bench.leg(), bench.leg()
     bench.handle(control.Bridge(first, second, str(path)))
