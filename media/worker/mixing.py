@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.codecs import Samples
-from media.worker.decoding import Decoding
-from media.worker.speech import TICKS_PER_SECOND, Speech
+from media.worker.decoding import TICKS_PER_SECOND, Decoding
+from media.worker.speech import Speech
 
 _SMALLEST, _LARGEST = -32768, 32767
 
@@ -25,33 +25,30 @@ class Part(NamedTuple):
 class Mixing:
     """Hearers of one sample rate, and whoever any of them hears: one product of a matrix with 20 ms of samples."""
 
-    __slots__ = ("_gains", "_parts", "_plain", "_rate", "_silence", "_speakers")
+    __slots__ = ("_alike", "_gains", "_rate", "_silence", "_speakers", "_speeches")
 
     def __init__(self, rate: int, parts: list[Part]) -> None:
         self._rate = rate
-        self._parts = parts
+        self._speeches = [part.speech for part in parts]
         self._speakers = list(dict.fromkeys(speaker for part in parts for speaker in part.speakers))
         rows = [[part.speakers.get(speaker, 0.0) for speaker in self._speakers] for part in parts]
         self._gains: Final[NDArray[np.float32]] = np.array(rows, np.float32)
-        self._plain = len(self._speakers) == 1 and bool((self._gains == 1).all())
+        self._alike = len(self._speakers) == 1 and bool((self._gains == 1).all())
         self._silence = np.zeros(rate // TICKS_PER_SECOND, np.int16)
 
     def tick(self, source: object, now: float) -> None:
-        """Send each hearer what it hears of what the speakers' `frame`s hold."""
-        frames = [speaker.at(self._rate) for speaker in self._speakers]
-        heard = [self._silence if frame is None else frame for frame in frames]
-        if not heard:
-            mixed: Sequence[Samples] = [self._silence] * len(self._parts)
-        elif self._plain:
-            mixed = heard * len(self._parts)
+        """Say to each hearer the 20 ms of the speakers that it hears, no louder than can be."""
+        said = [speaker.at(self._rate) for speaker in self._speakers]
+        mixed: Sequence[Samples]
+        if not said:
+            mixed = [self._silence] * len(self._speeches)
+        elif self._alike:
+            mixed = said * len(self._speeches)
         else:
-            sums = self._gains @ np.array(heard, np.float32)
+            sums = self._gains @ np.array(said, np.float32)
             mixed = list(np.clip(sums, _SMALLEST, _LARGEST, out=sums).astype(np.int16))
-        for (speech, speakers), pcm in zip(self._parts, mixed, strict=True):
-            if speech.takes_noise and all(speaker.frame is None or speaker.resting for speaker in speakers):
-                speech.rest(source, max((speaker.resting for speaker in speakers), default=b""), now)
-            else:
-                speech.say(source, pcm, now)
+        for speech, pcm in zip(self._speeches, mixed, strict=True):
+            speech.say(source, pcm, now)
 
 
 def arrange(parts: Iterable[Part]) -> list[Mixing]:

@@ -9,7 +9,7 @@ import numpy as np
 from media.api import MediaEvent, PlayFinished
 from media.codecs import Resampler, Samples
 from media.codecs.g711 import PCMA, SAMPLE_RATE, SILENCE, decode
-from media.playing.prompts import FRAME_SAMPLES, Playlist
+from media.playing.prompts import FRAME_MS, FRAME_SAMPLES, Playlist
 from media.worker.outgoing import Outgoing
 from media.worker.speech import Speech, amplify
 from media.worker.ticker import Ticker
@@ -80,7 +80,7 @@ class Player:
             return
         outgoing, speech = self._outgoing, self._speech
         send = outgoing.stream.send
-        as_is = send.name in SILENCE and speech.in_frames
+        as_is = send.name in SILENCE and speech.packet_ms == FRAME_MS and speech.volume == 1
         frame = playlist.next_frame(send.name if as_is else PCMA)
         if frame is None:
             speech.finish(playlist, now)

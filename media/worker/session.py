@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from media.api import Digit, Lost, MediaEvent, RtpTimeout
-from media.codecs import same_bitstream
+from media.codecs import same_bitstream, sample_rate_of
 from media.codecs.names import CN, EVENTS
 from media.playing.prompts import Playlist
 from media.rtp.events import DigitReceiver
@@ -238,8 +238,8 @@ class Session:
         self._relays, self._hearers = relays, hearers
         if not decoded:
             self.decoding = None
-        elif self.decoding is None:
-            self.decoding = Decoding()
+        elif self.decoding is None or self.decoding.playout.sample_rate != sample_rate_of(self.spoken):
+            self.decoding = Decoding(sample_rate_of(self.spoken))
         self._find_routes()
 
     def _find_routes(self) -> None:

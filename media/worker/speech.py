@@ -6,66 +6,59 @@ from typing import Final
 
 import numpy as np
 
-from media.codecs import CodecError, Encoder, Samples, make_encoder, sample_rate_of
+from media.codecs import CodecError, Encoder, Samples, fitting_packet_ms, make_encoder, sample_rate_of
+from media.codecs.comfort_noise import NoiseSender
 from media.rtp.packet import MARKER
 from media.worker.outgoing import Outgoing
 
-TICKS_PER_SECOND: Final = 50
-_NOISE_TICKS: Final = 25
-_USUAL_NOISE: Final = bytes([70])  # -70 dBov, RFC 3389 3.1
 _NOTHING: Final = np.zeros(0, np.int16)
+_SMALLEST, _LARGEST = -32768, 32767
 
 
 class Speech:
     """Takes 20 ms of samples at `sample_rate` each tick; a packet leaves when it is full, of whatever length SDP wants.
 
     One encoder serves all that is said in turn. `volume` is the gain at which the peer wants to hear what it hears.
+    To a peer that takes comfort noise silence is only described (RFC 3389).
     """
 
     __slots__ = (
         "_encoder",
         "_format",
+        "_noise",
         "_outgoing",
-        "_packet_ms",
         "_packet_samples",
         "_pending",
-        "_rested",
+        "_rests",
         "_source",
+        "_timestamps",
+        "packet_ms",
         "sample_rate",
         "volume",
     )
 
     def __init__(self, outgoing: Outgoing) -> None:
         self.volume = 1.0
+        self.packet_ms = 0
         self._outgoing = outgoing
         self._format = outgoing.stream.send
-        self._packet_ms = 0
-        self._encoder: Encoder | None = None
-        self._pending = _NOTHING
-        self._rested = 0
         self._source: object = None
         self.configure()
 
     def configure(self) -> None:
         """Speak the codec that SDP has agreed by now."""
         stream = self._outgoing.stream
-        if (stream.send, stream.packet_ms) == (self._format, self._packet_ms):
+        self._noise = NoiseSender() if self._outgoing.noise is not None else None
+        packet_ms = fitting_packet_ms(stream.send, stream.packet_ms)
+        if (stream.send, packet_ms) == (self._format, self.packet_ms):
             return
-        self._format, self._packet_ms = stream.send, stream.packet_ms
-        self._encoder = None
+        self._format, self.packet_ms = stream.send, packet_ms
+        self._encoder: Encoder | None = None
         self._pending = _NOTHING
+        self._rests = False
         self.sample_rate = sample_rate_of(stream.send)
-        self._packet_samples = self.sample_rate * stream.packet_ms // 1000
-
-    @property
-    def takes_noise(self) -> bool:
-        """Tell whether the peer takes descriptions of noise in place of silence."""
-        return self._outgoing.noise is not None
-
-    @property
-    def in_frames(self) -> bool:
-        """Tell whether frames of 20 ms may be sent as they are, made for the codec by others."""
-        return self._packet_ms * TICKS_PER_SECOND == 1000 and self.volume == 1.0
+        self._packet_samples = self.sample_rate * packet_ms // 1000
+        self._timestamps = self._format.clock_rate * packet_ms // 1000
 
     def follow(self, mode_request: int | None) -> None:
         """Speak in the mode that the peer asks for (RFC 4867 4.3.1)."""
@@ -73,7 +66,7 @@ class Speech:
             self._encoder.follow(mode_request)
 
     def say(self, source: object, pcm: Samples, now: float) -> None:
-        """Say 20 ms that follow what `source` has said before."""
+        """Say samples that follow those that `source` has said before."""
         encoder = self._encoder or self._make_encoder()
         if encoder is None:
             self._outgoing.unsent += 1
@@ -89,43 +82,37 @@ class Speech:
         self._pending = pcm
 
     def finish(self, source: object, now: float) -> None:
-        """Say what does not fill a packet."""
+        """Say what does not fill a packet, with silence behind it."""
         if source is self._source and len(self._pending):
             self.say(source, np.zeros(self._packet_samples - len(self._pending), np.int16), now)
 
-    def rest(self, source: object, noise: bytes, now: float) -> None:
-        """Say nothing for 20 ms but what noise there is (RFC 3389), when that begins and from time to time."""
-        self.finish(source, now)
-        self._source = source
-        samples = self._format.clock_rate // TICKS_PER_SECOND
-        if self._rested % _NOISE_TICKS:
-            self._outgoing.sender.pause(source, samples)
-        elif self._outgoing.noise is not None:
-            self._outgoing.send(source, self._outgoing.noise.payload, noise or _USUAL_NOISE, samples, now)
-        self._rested += 1
-
     def _send(self, encoder: Encoder, pcm: Samples, now: float) -> None:
-        samples = self._format.clock_rate * self._packet_ms // 1000
-        payload = encoder.encode(pcm)
-        if payload:
-            second = self._format.payload | (MARKER if self._rested else 0)
-            self._rested = 0
-            self._outgoing.send(self._source, second, payload, samples, now)
+        payload, number = None, self._format.payload
+        if self._noise is not None and self._outgoing.noise is not None:
+            payload, number = self._noise.take(pcm), self._outgoing.noise.payload
+        if payload is None:
+            # RFC 3551 4.1: the marker distinguishes "the first packet of a talkspurt".
+            number = self._format.payload | (MARKER if self._rests else 0)
+            payload = encoder.encode(pcm)
+            self._rests = not payload
         else:
-            self._rested += 1
-            self._outgoing.sender.pause(self._source, samples)
+            self._rests = True
+        if payload:
+            self._outgoing.send(self._source, number, payload, self._timestamps, now)
+        else:
+            self._outgoing.sender.pause(self._source, self._timestamps)
 
     def _make_encoder(self) -> Encoder | None:
         try:
-            self._encoder = make_encoder(self._format, self._packet_ms)
+            self._encoder = make_encoder(self._format, self.packet_ms)
         except CodecError:
             return None
         return self._encoder
 
 
 def amplify(pcm: Samples, gain: float) -> Samples:
-    """Return the samples at another volume, as loud as they can be."""
+    """Return the samples at another volume, no louder than can be."""
     if gain == 1:
         return pcm
-    amplified: Samples = np.clip(pcm * gain, -32768, 32767).astype(np.int16)
+    amplified: Samples = np.clip(pcm * gain, _SMALLEST, _LARGEST).astype(np.int16)
     return amplified
