@@ -104,7 +104,7 @@ class Room:
             decoding.tick(now)
         for leg in self._mixed:
             if leg.decoding is not None:
-                leg.speech.follow(leg.decoding.mode_request)
+                leg.speech.follow(leg.decoding.playout.mode_request)
         for mixing in self._mixings:
             mixing.tick(self, now)
 

@@ -11,6 +11,7 @@ from media.codecs.comfort_noise import NoiseSender
 from media.rtp.packet import MARKER
 from media.worker.outgoing import Outgoing
 
+FRAME_MS: Final = 20
 _NOTHING: Final = np.zeros(0, np.int16)
 _SMALLEST, _LARGEST = -32768, 32767
 
@@ -59,6 +60,11 @@ class Speech:
         self.sample_rate = sample_rate_of(stream.send)
         self._packet_samples = self.sample_rate * packet_ms // 1000
         self._timestamps = self._format.clock_rate * packet_ms // 1000
+
+    @property
+    def in_frames(self) -> bool:
+        """Tell whether frames of 20 ms may be sent as they are, made for the codec by others."""
+        return self.packet_ms == FRAME_MS and self.volume == 1
 
     def follow(self, mode_request: int | None) -> None:
         """Speak in the mode that the peer asks for (RFC 4867 4.3.1)."""
