@@ -8,6 +8,7 @@
     ims-acd explain CALL --config FILE                          why a call was offered to whom
     ims-acd profile check --profile FILE                        say whether a service profile can be used
     ims-acd profile explain --profile FILE --request FILE       which application servers see a request, and why
+    ims-acd recording decrypt FILE --config FILE                make an encrypted recording playable; also info
     ims-acd subscribers put --config FILE --from FILE           enter subscribers into the database; also list, remove
     ims-acd queue-log --config FILE [--since TIME] [...]        the event log in the form of Asterisk's queue_log
     ims-acd version
@@ -32,6 +33,7 @@ _OWN = {
     "demo": "acd.demo",
     "kpis": "acd.kpi.command",
     "profile": "acd.profilecommand",
+    "recording": "acd.recordingcommand",
     "simulate": "acd.simulation.command",
     "subscribers": "acd.subscribercommand",
 }
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("kpis", help="print key figures from the event log", add_help=False)
     commands.add_parser("demo", help="show a few calls on this host", add_help=False)
     commands.add_parser("profile", help="check or explain a service profile", add_help=False)
+    commands.add_parser("recording", help="tell of recordings, or decrypt one", add_help=False)
     commands.add_parser("simulate", help="run the engine on a virtual clock", add_help=False)
     commands.add_parser("subscribers", help="change the database of subscribers", add_help=False)
     for name, purpose in _JOURNAL.items():

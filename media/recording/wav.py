@@ -12,6 +12,7 @@ from media.codecs import Samples
 _HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _SIZES: Final = (4, 40)  # where the sizes of RIFF and of its data are
 _LARGEST_SIZE: Final = 0xFFFFFFFF
+HEADER_OCTETS: Final = _HEADER.size
 UNKNOWN: Final = -1
 
 
