@@ -44,9 +44,13 @@ def read_key_file(file: str) -> dict[str, RecordingKey]:
     """Return the keys in a file, in their order. Raises KeyringError."""
     try:
         return dict(read_keys(Path(file).read_text("ascii")))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text of ASCII"
-        raise KeyringError(f"{file}: {reason}") from None
+    except UnicodeDecodeError:
+        reason = "not a text of ASCII"
+    except OSError as error:
+        reason = error.strerror or repr(error)
+    except KeyringError as error:
+        reason = str(error)
+    raise KeyringError(f"{file}: {reason}")
 
 
 def check_recording(recording: Recording, mistakes: Mistakes) -> None:

@@ -134,7 +134,7 @@ def test_keys_that_cannot_be_read_are_told(tmp_path: Path, sealed: Path, capsys:
     for where in (("--keys", bad), ("--keys", tmp_path / "none"), ("--config", tmp_path / "none")):
         assert run("decrypt", sealed, *where) == WRONG
     assert capsys.readouterr().err.splitlines()[:2] == [
-        "line 1 is not of the form <id>:<64 hexadecimal digits>",
+        f"{bad}: line 1 is not of the form <id>:<64 hexadecimal digits>",
         f"{tmp_path / 'none'}: No such file or directory",
     ]
 
