@@ -176,7 +176,8 @@ class LegReport(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     of losses over that of random loss (ITU-T G.107 BurstR), None without losses. `round_trip_ms` is the mean of what
     RTCP measured, None without RTCP. `r_factor` and `mos` are None when nothing was received or no planning value is
     published for the codec; `scale` is "narrowband" or "wideband", and `basis` says what they rest on. `talk` is None
-    where it cannot be told who spoke. `troubles` are those that were told. `recording` is the path of the recording
+    where it cannot be told who spoke. `troubles` are those that were told. `security` says how what we sent was protected,
+    "SDES AES_CM_128_HMAC_SHA1_80" for example, None: not at all. `recording` is the path of the recording
     that this leg owned, if one was written.
     """
 
@@ -198,6 +199,7 @@ class LegReport(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     far_end: FarEnd | None = None
     talk: Talk | None = None
     troubles: tuple[Trouble, ...] = ()
+    security: str | None = None
 
 
 class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,6 +213,10 @@ class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
     packets_invalid: int = 0
     packets_foreign: int = 0
     packets_unsent: int = 0
+    packets_unauthentic: int = 0
+    packets_replayed: int = 0
+    handshakes_failed: int = 0
+    checks_refused: int = 0
     digits: int = 0
     rtcp_received: int = 0
     rtcp_sent: int = 0

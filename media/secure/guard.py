@@ -37,30 +37,33 @@ class Guard:
     where the first packet came from that its keys open, and until then where its description says. `remote` is where
     we send, None while that is unknown.
 
-    What is not the peer's is counted and changes nothing: `foreign` by source, `invalid` in form, `unauthentic` and
-    `replayed` by the keys.
+    What is not the peer's is counted and changes nothing: `foreign` by source, `invalid` in form, the rest in `totals`,
+    which begin with those of the guard `before`.
     """
 
     __slots__ = (
         "_agent",
+        "_checks_refused",
         "_complaints",
         "_declared",
         "_handshakes",
+        "_handshakes_failed",
         "_latched",
         "_protector",
+        "_replayed",
         "_security",
         "_surroundings",
+        "_unauthentic",
         "_unprotector",
         "foreign",
         "invalid",
         "remote",
-        "replayed",
-        "unauthentic",
     )
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, before: tuple[int, ...]) -> None:
         self.remote: Address | None = None
-        self.foreign = self.invalid = self.replayed = self.unauthentic = 0
+        self.foreign = self.invalid = 0
+        self._unauthentic, self._replayed, self._handshakes_failed, self._checks_refused = before
         self._surroundings = surroundings
         self._declared: Address | None = None
         self._latched = False
@@ -77,23 +80,24 @@ class Guard:
         return self.remote is not None and (self._protector is not None or self._security is None)
 
     @property
-    def suite(self) -> str:
-        """How what we send is protected, "" while it is not."""
-        return self._protector.key.suite.name if self._protector is not None else ""
+    def protection(self) -> str | None:
+        """How what we send is protected: where the keys are from, and the suite; None: not at all, or not yet."""
+        if self._protector is None:
+            return None
+        return f"{'DTLS' if isinstance(self._security, Dtls) else 'SDES'} {self._protector.key.suite.name}"
 
-    @property
-    def handshake_failures(self) -> int:
-        """DTLS handshakes that came to nothing."""
-        return self._handshakes.failures if self._handshakes is not None else 0
-
-    @property
-    def checks_refused(self) -> int:
-        """STUN requests that were answered with an error."""
-        return self._agent.refused if self._agent is not None else 0
+    def totals(self) -> tuple[int, ...]:
+        """Return packets unauthentic and replayed, handshakes that came to nothing, and checks refused."""
+        agent, handshakes = self._agent, self._handshakes
+        failed = self._handshakes_failed + (handshakes.failures if handshakes is not None else 0)
+        refused = self._checks_refused + (agent.refused if agent is not None else 0)
+        return self._unauthentic, self._replayed, failed, refused
 
     def configure(self, security: Security | None, ice: Ice | None, declared: Address | None) -> None:
         """Take what the latest descriptions agreed; `declared` is the peer's address by its description."""
         if ice is None:
+            if self._agent is not None:
+                self._checks_refused += self._agent.refused
             self._agent = None
         elif self._agent is None:
             self._agent = LiteAgent(ice)
@@ -162,15 +166,15 @@ class Guard:
         if self._security is not None:
             unprotector = self._unprotector
             if unprotector is None:
-                self.unauthentic += 1  # it came before the keys
+                self._unauthentic += 1  # it came before the keys
                 return None
             try:
                 data = unprotector.unprotect_rtcp(data) if data[1] in _RTCP else unprotector.unprotect(data)
             except Replayed:
-                self.replayed += 1
+                self._replayed += 1
                 return None
             except Unauthentic as error:
-                self.unauthentic += 1
+                self._unauthentic += 1
                 self._complain(f"A packet is not protected by the keys agreed: {error}.")
                 return None
         if agent is None and not self._latched:
@@ -213,6 +217,7 @@ class Guard:
     def _end_handshakes(self) -> None:
         if self._handshakes is not None:
             self._handshakes.close(tell=True)
+            self._handshakes_failed += self._handshakes.failures
             self._handshakes = None
 
     def _established(self, keys: Keys, source: Address) -> None:

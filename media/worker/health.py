@@ -54,7 +54,9 @@ class Health:
     def report(self, recording: str | None = None) -> LegReport:
         """Tell how the leg fared since it was measured last, or opened."""
         report = self._account.report(self._hearing(), self._session.stream.codec)
-        return msgspec.structs.replace(report, recording=recording, troubles=tuple(self._watch.told))
+        return msgspec.structs.replace(
+            report, recording=recording, troubles=tuple(self._watch.told), security=self._session.protection
+        )
 
     def measure(self) -> LegReport:
         """Return the report up to now, and begin a new one."""

@@ -16,6 +16,8 @@ LARGEST_PACKET: Final = 2048
 RECEIVE_BUFFER: Final = 512 * 1024
 _EXPEDITED_FORWARDING: Final = 46 << 2
 _LATCH_BACKLOG: Final = 1024
+GUARDED_TOTALS: Final = ("packets_unauthentic", "packets_replayed", "handshakes_failed", "checks_refused")
+"""The names of what `RtpSocket.guarded_totals` returns, as in `MediaCounters`."""
 
 # Shared by all sessions: a worker has one thread and finishes with a packet before it reads the next.
 packet: Final = bytearray(LARGEST_PACKET)
@@ -68,6 +70,7 @@ class RtpSocket:
     """
 
     __slots__ = (
+        "_before",
         "_foreign",
         "_guard",
         "_host",
@@ -104,6 +107,7 @@ class RtpSocket:
         self.remote: tuple[str, int] | None = None
         self._foreign = self._invalid = 0
         self._guard: Guard | None = None
+        self._before = (0,) * len(GUARDED_TOTALS)
         self.receive_into: Callable[[bytearray], int]
         self.send: Callable[[bytearray | memoryview], int]
         self._listen(sock)
@@ -150,6 +154,15 @@ class RtpSocket:
         """Who stands between this socket and its session, if anybody does."""
         return self._guard
 
+    @property
+    def protection(self) -> str | None:
+        """How what we send is protected, None: not at all."""
+        return self._guard.protection if self._guard is not None else None
+
+    def guarded_totals(self) -> tuple[int, ...]:
+        """Return the counts in the order of GUARDED_TOTALS."""
+        return self._guard.totals() if self._guard is not None else self._before
+
     def configure(self, stream: Stream) -> None:
         """Take the peer's address and keys from what SDP agreed; a peer that moved is latched anew. Raises OSError."""
         declared = None
@@ -165,14 +178,6 @@ class RtpSocket:
             self._drop_guard()
         if declared is not None:
             self._declare(declared)
-
-    def protect_rtcp(self, data: bytes) -> bytes:
-        """Return the datagram for RTCP that leaves by a port of its own. Raises OSError while there are no keys."""
-        return self._guard.protect(data) if self._guard is not None else data
-
-    def unprotect_rtcp(self, data: bytes) -> bytes:
-        """Return the RTCP in a datagram that came to a port of its own. Raises OSError where it is not the peer's."""
-        return self._guard.unprotect_rtcp(data) if self._guard is not None else data
 
     def close(self) -> None:
         """Free the port."""
@@ -207,7 +212,7 @@ class RtpSocket:
 
     def _secure(self, stream: Stream, declared: tuple[str, int] | None) -> None:
         if self._guard is None:
-            self._guard = Guard(self)
+            self._guard = Guard(self, self._before)
             if self.latched:
                 self._listen_anew()
             self.receive_into = self._receive_guarded
@@ -219,6 +224,7 @@ class RtpSocket:
         assert self._guard is not None
         self._guard.close()
         self._foreign, self._invalid = self.foreign, self.invalid
+        self._before = self._guard.totals()
         self._guard = self.remote = None
         self._listen(self._socket)
 

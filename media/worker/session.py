@@ -25,7 +25,7 @@ from media.worker.player import Player
 from media.worker.poller import Poller
 from media.worker.room import Room
 from media.worker.rtcp import Rtcp
-from media.worker.rtpsocket import LARGEST_PACKET, Owner, RtpSocket, packet, view
+from media.worker.rtpsocket import GUARDED_TOTALS, LARGEST_PACKET, Owner, RtpSocket, packet, view
 from media.worker.speech import Speech
 from media.worker.ticker import Ticker
 
@@ -43,6 +43,7 @@ TOTALS: Final = (
     "rtcp_received",
     "rtcp_sent",
     "rtcp_refused",
+    *GUARDED_TOTALS,
 )
 """The names of what `Session.totals` returns, as in `MediaCounters`."""
 
@@ -197,6 +198,11 @@ class Session:
         return self._socket.port
 
     @property
+    def protection(self) -> str | None:
+        """How what we send is protected: by which keys and suite; None: not at all."""
+        return self._socket.protection
+
+    @property
     def listens(self) -> bool:
         """Tell whether what the room says can be heard: the peer is known, listens, hears no prompt."""
         return self.outgoing.open and not self.player.playing
@@ -227,6 +233,7 @@ class Session:
             self._rtcp.received,
             self._rtcp.sent,
             self._rtcp.invalid + self._rtcp.foreign,
+            *self._socket.guarded_totals(),
         )
 
     def tell(self, event: MediaEvent) -> None:

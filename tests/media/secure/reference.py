@@ -54,8 +54,8 @@ class Reference:
         header, payload = packet[:12], packet[12:]
         sequence, ssrc = int.from_bytes(packet[2:4], "big"), int.from_bytes(packet[8:12], "big")
         if self.gcm:
-            iv = gcm_iv(self.keys[RTP_SALT], ssrc, rollovers, sequence)
-            return header + AESGCM(self.keys[RTP_CIPHER]).encrypt(iv, payload, header) + mki
+            nonce = gcm_iv(self.keys[RTP_SALT], ssrc, rollovers, sequence)
+            return header + AESGCM(self.keys[RTP_CIPHER]).encrypt(nonce, payload, header) + mki
         iv = counter_iv(self.keys[RTP_SALT], ssrc, rollovers << 16 | sequence)
         body = header + xor(payload, keystream(self.keys[RTP_CIPHER], iv, len(payload)))
         return body + mki + self.sign(RTP_AUTH, body + rollovers.to_bytes(4, "big"))[: self.tag]
@@ -64,8 +64,8 @@ class Reference:
         header, payload, ssrc = packet[:8], packet[8:], int.from_bytes(packet[4:8], "big")
         trailer = (ENCRYPTED | index).to_bytes(4, "big")
         if self.gcm:
-            iv = gcm_iv(self.keys[RTCP_SALT], ssrc, 0, index)
-            return header + AESGCM(self.keys[RTCP_CIPHER]).encrypt(iv, payload, header + trailer) + trailer + mki
+            nonce = gcm_iv(self.keys[RTCP_SALT], ssrc, 0, index)
+            return header + AESGCM(self.keys[RTCP_CIPHER]).encrypt(nonce, payload, header + trailer) + trailer + mki
         iv = counter_iv(self.keys[RTCP_SALT], ssrc, index)
         body = header + xor(payload, keystream(self.keys[RTCP_CIPHER], iv, len(payload))) + trailer
         return body + mki + self.sign(RTCP_AUTH, body)[:10]
