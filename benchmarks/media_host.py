@@ -1,9 +1,9 @@
 """The media supervisor and its worker as the engine runs them, bridging phones of a measurement without SIP.
 
-Run as ``python -m benchmarks.media_host [DIRECTORY]``; with a directory every session is recorded there. It prints
-``ready``. Then each line read is answered by one: a list of ``[caller's RTP port, callee's]`` by the list of our ports
-that these send to; ``report`` closes all legs and is answered by the number of packets received by those that measured
-their jitter. It ends when its input does.
+Run as ``python -m benchmarks.media_host [DIRECTORY]``; with a directory every bridge is recorded there. It prints
+``ready``. Then each line read is answered by one: an `Order` by the list of our ports that the phones of each session
+send to; ``report`` closes all legs and is answered by the number of packets received by those that measured their
+jitter. It ends when its input does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import json
 import signal
 import sys
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import structlog
 import uvloop
 
@@ -22,25 +24,49 @@ from benchmarks.targets import audio_port, sdp
 from media.api import MediaEvent
 from media.builtin.client import WorkerLeg
 from media.builtin.supervisor import MediaSupervisor
+from media.conference import together
 from media.settings import MediaSettings
 
-SETTINGS = MediaSettings(port_min=RTP_PORTS.start, port_max=RTP_PORTS.stop - 1, rtp_timeout_seconds=0)
+SETTINGS = MediaSettings(
+    port_min=RTP_PORTS.start,
+    port_max=RTP_PORTS.stop - 1,
+    rtp_timeout_seconds=0,
+    codecs=("PCMU", "PCMA", "G722", "opus", "AMR"),
+)
+MUSIC = "music/hold"
 
 
-async def _bridge(
-    media: MediaSupervisor, sessions: list[tuple[int, int]], recordings: Path | None
-) -> tuple[list[WorkerLeg], str]:
-    legs: list[WorkerLeg] = []
-    ports = []
-    for number, (caller, callee) in enumerate(sessions):
-        first = await media.open(f"caller{number}", _ignore, offer=sdp(caller))
-        second = await media.open(f"callee{number}", _ignore, offer=sdp(callee), like=first)
-        first.bridge(second, record=str(recordings / f"{number}.wav") if recordings else None)
-        assert isinstance(first, WorkerLeg)
-        assert isinstance(second, WorkerLeg)
-        legs += [first, second]
-        ports.append((audio_port(first.local_sdp), audio_port(second.local_sdp)))
-    return legs, json.dumps(ports)
+class Order(msgspec.Struct, frozen=True):
+    """What to do for sessions, each given by the RTP ports of its phones.
+
+    "bridge" relays between two, "play" plays music to one, "mix" lets three hear each other. The second phone of each
+    session speaks `codec`, the others G.711.
+    """
+
+    work: Literal["bridge", "play", "mix"]
+    sessions: tuple[tuple[int, ...], ...]
+    codec: str = "0 PCMU/8000"
+
+
+async def _perform(media: MediaSupervisor, order: Order, recordings: Path | None) -> list[list[WorkerLeg]]:
+    """Open the legs of each session and connect them."""
+    sessions = []
+    for number, ports in enumerate(order.sessions):
+        legs: list[WorkerLeg] = []
+        for place, port in enumerate(ports):
+            offer = sdp(port, order.codec) if place == 1 else sdp(port)
+            leg = await media.open(f"{number}/{place}", _ignore, offer=offer, like=legs[0] if legs else None)
+            assert isinstance(leg, WorkerLeg)
+            legs.append(leg)
+        match order.work:
+            case "bridge":
+                legs[0].bridge(legs[1], record=str(recordings / f"{number}.wav") if recordings else None)
+            case "play":
+                legs[0].play([MUSIC], loop=True)
+            case "mix":
+                media.connect(together(*legs))
+        sessions.append(legs)
+    return sessions
 
 
 def _ignore(_: MediaEvent) -> None:
@@ -64,9 +90,9 @@ async def _serve(recordings: Path | None) -> None:
                 # Phones never send at perfectly equal intervals: no jitter at all means that it was not measured.
                 answer = str(sum(report.packets_received for report in reports if report.jitter_ms > 0))
             else:
-                sessions = [(caller, callee) for caller, callee in json.loads(line)]
-                opened, answer = await _bridge(media, sessions, recordings)
-                legs += opened
+                opened = await _perform(media, msgspec.json.decode(line, type=Order), recordings)
+                legs += [leg for session in opened for leg in session]
+                answer = json.dumps([[audio_port(leg.local_sdp) for leg in session] for session in opened])
             print(answer, flush=True)
     finally:
         await media.stop()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+from benchmarks.media_host import Order
 from benchmarks.processes import (
     LOOPBACK,
     REPOSITORY,
@@ -82,23 +85,33 @@ def start_queue(environment: Environment) -> StartForwarding:
     return lambda directory, agents: engine(directory, environment, agents)
 
 
+@dataclass(frozen=True, slots=True)
+class MediaTarget(RelayTarget):
+    """The media worker: `perform` takes an order and returns the ports that the phones of each session send to."""
+
+    perform: Callable[[Order], list[list[int]]]
+
+
 @contextmanager
-def media_worker(directory: Path, environment: Environment, *, recording: bool = False) -> Iterator[RelayTarget]:
+def media_worker(directory: Path, environment: Environment, *, recording: bool = False) -> Iterator[MediaTarget]:
     """Run `benchmarks.media_host`: the supervisor and its worker as in the engine, without SIP."""
     arguments = [directory / "recordings"] if recording else []
     with helper("media_host", *arguments, directory=directory, environment=environment) as process:
         if process.hear(START_SECONDS) != "ready":
             raise BenchmarkError(f"the media worker is not ready: {process.last_lines()}")
 
+        def perform(order: Order) -> list[list[int]]:
+            process.say(msgspec.json.encode(order).decode())
+            return msgspec.json.decode(process.hear(START_SECONDS), type=list[list[int]])
+
         def bridge(sessions: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-            process.say(json.dumps(sessions))
-            return [(caller, callee) for caller, callee in json.loads(process.hear(START_SECONDS))]
+            return [(caller, callee) for caller, callee in perform(Order("bridge", tuple(sessions)))]
 
         def counted() -> int:
             process.say("report")
             return int(process.hear(START_SECONDS))
 
-        yield RelayTarget(process.pid, bridge, counted)
+        yield MediaTarget(process.pid, bridge, counted, perform)
 
 
 def start_media_worker(environment: Environment, *, recording: bool = False) -> StartRelay:

@@ -37,11 +37,12 @@ StartForwarding = Callable[[Path, Address], AbstractContextManager[SipTarget]]  
 StartRelay = Callable[[Path], AbstractContextManager[RelayTarget]]
 
 
-def sdp(port: int) -> str:
-    """Return the session description of a phone with G.711 and telephone-event at `port`."""
+def sdp(port: int, codec: str = "0 PCMU/8000") -> str:
+    """Return the session description of a phone with one codec, as in a=rtpmap, and telephone-event at `port`."""
+    payload = codec.partition(" ")[0]
     return (
         f"v=0\r\no=bench 1 1 IN IP4 {LOOPBACK}\r\ns=-\r\nc=IN IP4 {LOOPBACK}\r\nt=0 0\r\n"
-        f"m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+        f"m=audio {port} RTP/AVP {payload} 101\r\na=rtpmap:{codec}\r\na=rtpmap:101 telephone-event/8000\r\n"
         "a=fmtp:101 0-15\r\na=ptime:20\r\n"
     )
 
