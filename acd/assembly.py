@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from acd.journal.port import Journal
     from acd.journal.store import JournalCounters
     from acd.kpi.live import LiveFigures
+    from acd.mediaside import Backend
     from acd.store import CdrStore
     from acd.uploader import Uploader
     from ims_core.transport.stack import Stack
-    from media.builtin.supervisor import MediaSupervisor
 
 log = structlog.get_logger()
 
@@ -48,7 +48,7 @@ def put_together(
     cleanup: AsyncExitStack,
     *,
     stack: Stack,
-    media: MediaSupervisor,
+    media: Backend,
     store: CdrStore,
     journal: Journal,
     figures: LiveFigures,

@@ -4,39 +4,59 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
 from acd.starting import CannotStart
-from media.api import Capability, MediaUnavailable
+from media.api import Capability, MediaError
 from media.builtin.supervisor import MediaSupervisor
 from media.recording.keys import KeyringError
+from media.rtp.troubles import Thresholds
+from media.rtpengine.backend import RtpengineMedia
+from media.rtpengine.settings import Node, RtpengineSettings
 from media.settings import MediaSettings
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
-    from acd.config import Config
+    from acd.config import Config, Rtpengine
+
+Backend = MediaSupervisor | RtpengineMedia
+SPOOL = "prompts"  # under storage.dir: prompts put together for rtpengine
 
 log = structlog.get_logger()
 
 
-async def start_media(config: Config, cleanup: AsyncExitStack) -> MediaSupervisor:
+async def start_media(config: Config, cleanup: AsyncExitStack) -> Backend:
     """Start the media backend, to be stopped by ``cleanup``. Raises ``CannotStart``."""
     try:
-        media = MediaSupervisor(media_settings(config))
+        media = make_backend(config)
         await media.start()
     except KeyringError as error:
         raise CannotStart(f"recording keys: {error}") from None
-    except MediaUnavailable as error:
+    except MediaError as error:
         raise CannotStart(f"media: {error}") from None
     cleanup.push_async_callback(media.stop)
     able = media.capabilities()
-    log.info("media.started", backend="builtin", able=sorted(able), unable=sorted(set(Capability) - able))
+    log.info("media.started", backend=config.media.backend, able=sorted(able), unable=sorted(set(Capability) - able))
     return media
 
 
+def follow(media: Backend, config: Config) -> None:
+    """Have legs spread over what the configuration names now."""
+    if isinstance(media, RtpengineMedia):
+        media.follow(node_of(each) for each in config.media.rtpengine)
+
+
+def make_backend(config: Config) -> Backend:
+    """Return the backend that the configuration names, not yet started. Raises KeyringError."""
+    if config.media.backend == "rtpengine":
+        return RtpengineMedia(rtpengine_settings(config))
+    return MediaSupervisor(media_settings(config))
+
+
 def media_settings(config: Config) -> MediaSettings:
-    """Return the settings of the media workers."""
+    """Return the settings of the media workers. Raises KeyringError."""
     media = config.media
     return MediaSettings(
         bind=media.listen.host,
@@ -45,6 +65,25 @@ def media_settings(config: Config) -> MediaSettings:
         port_max=media.ports.last,
         workers=media.workers,
         rtp_timeout_seconds=media.rtp_timeout_seconds,
+        quality=Thresholds(**msgspec.structs.asdict(media.quality)),
         codecs=media.codecs,
         recording=config.recording.settings(),
     )
+
+
+def rtpengine_settings(config: Config) -> RtpengineSettings:
+    """Return the settings of the backend of rtpengines; the configuration was checked to have what it needs."""
+    media = config.media
+    assert media.digits is not None
+    return RtpengineSettings(
+        nodes=tuple(node_of(each) for each in media.rtpengine),
+        digits=(media.digits.host, media.digits.port),
+        spool=str(config.storage.path / SPOOL),
+        rtp_timeout_seconds=media.rtp_timeout_seconds,
+        codecs=media.codecs,
+    )
+
+
+def node_of(each: Rtpengine) -> Node:
+    """Return an rtpengine as the media side knows it."""
+    return Node(host=each.address.host, port=each.address.port, weight=each.weight)

@@ -2,6 +2,7 @@
 
 from acd.config.addresses import Address, Advertised, HostPort, Listener, Network, PortRange
 from acd.config.load import ConfigError, load, loads
+from acd.config.media import Media, Rtpengine
 from acd.config.model import (
     Account,
     CdrUpload,
@@ -12,7 +13,6 @@ from acd.config.model import (
     Http,
     Limits,
     Log,
-    Media,
     Number,
     Outbound,
     Registrar,
@@ -79,6 +79,7 @@ __all__ = [
     "Registrar",
     "Ring",
     "Role",
+    "Rtpengine",
     "Secret",
     "Server",
     "Sip",

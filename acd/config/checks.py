@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from acd.config.fitting import check_reachable, check_routing, refers
 from acd.config.hops import check_ims
+from acd.config.mediachecks import check_media
 from acd.config.mistakes import Mistakes
 from acd.config.model import Config, Sections, ToAnnouncement, ToFlow, ToQueue
 from acd.config.reader import Path
@@ -15,8 +16,6 @@ from acd.config.subscribers import check_subscribers
 from acd.config.talk import check_prompts, check_talk
 from acd.config.trunking import check_emergency, check_outside, check_trunks
 
-PORTS_OF_A_CALL = 4  # RTP and RTCP of the caller's and of the agent's leg
-
 
 def check(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> None:
     """Report every place where the sections contradict each other.
@@ -25,7 +24,7 @@ def check(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> Non
     """
     _addresses(config, mistakes)
     _http(config, mistakes)
-    _media(config, mistakes)
+    check_media(config, mistakes)
     check_recording(config.recording, mistakes)
     _registrar(config, mistakes)
     _cdr_upload(config, mistakes)
@@ -120,22 +119,6 @@ def _http(config: Sections, mistakes: Mistakes) -> None:
     listen = config.http.listen
     if listen is not None and not listen.is_loopback and not config.http.token:
         mistakes.report(("http", "token"), f"a token, because http.listen is {listen}, which other hosts can reach")
-
-
-def _media(config: Sections, mistakes: Mistakes) -> None:
-    media = config.media
-    needed = media.workers * PORTS_OF_A_CALL
-    if media.ports.legs * 2 < needed:
-        mistakes.report(
-            ("media", "ports"),
-            f"room for at least {needed} ports, {PORTS_OF_A_CALL} for each of {media.workers} workers",
-            str(media.ports),
-        )
-    if len(set(media.codecs)) < len(media.codecs) or not set(media.codecs) - {"CN"}:
-        mistakes.report(("media", "codecs"), "each codec once, and one besides CN", str(list(media.codecs)))
-    for index, listener in enumerate(config.sip.listen):
-        if listener.transport == "udp" and media.ports.first <= listener.port <= media.ports.last:
-            mistakes.report(("sip", "listen", index), f"a port outside media.ports {media.ports}", str(listener))
 
 
 def _registrar(config: Sections, mistakes: Mistakes) -> None:

@@ -10,9 +10,10 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from acd.config.addresses import Address, Advertised, HostPort, Listener, Nameserver, Network, PortRange
+from acd.config.addresses import Advertised, HostPort, Listener, Nameserver, Network
 from acd.config.emergency import Emergency, Fallback
 from acd.config.ims import Ims, SubscriberTable
+from acd.config.media import Media
 from acd.config.profiles import ProfileTable
 from acd.config.recordings import Recording
 from acd.config.routing import Agent, AgentTable, Calendar, Callers, Needs, Queue, TalkTime
@@ -52,14 +53,12 @@ from acd.config.values import (
     UrlPath,
     UserName,
     Users,
-    Workers,
 )
 from ims_core.profiles.model import ServiceProfile
 from ims_core.security.guard import SCANNERS
 from ims_core.trunks.numbers import Form
 
 Role = Literal["subscriber", "agent"]
-Codec = Literal["PCMU", "PCMA", "G722", "opus", "AMR-WB", "AMR", "CN"]
 Algorithm = Literal["MD5", "SHA-256", "SHA-512-256"]
 
 
@@ -197,17 +196,6 @@ class Account(Struct, frozen=True, kw_only=True):
     algorithms: tuple[Algorithm, ...] = ()
     may_call_outside: bool = False
     talk: TalkTime = TalkTime()
-
-
-class Media(Struct, frozen=True, kw_only=True):
-    """Where RTP is sent and received, and by how many processes."""
-
-    listen: Address = Address("127.0.0.1")
-    advertise: Advertised | None = None
-    ports: PortRange = PortRange(20_000, 29_999)
-    workers: Workers = 1
-    rtp_timeout_seconds: Seconds = 30.0
-    codecs: tuple[Codec, ...] = ("PCMU", "PCMA")
 
 
 class Http(Struct, frozen=True, kw_only=True):

@@ -18,9 +18,9 @@ from media.api import (
     MediaLeg,
     MediaUnavailable,
     Member,
+    Protection,
     Unsupported,
 )
-from media.codecs.names import G722, PCMA, PCMU
 from media.conference import Gains
 from media.rtpengine.digits import DigitListener
 from media.rtpengine.leg import RtpengineLeg
@@ -30,8 +30,6 @@ from media.rtpengine.settings import CAPABILITIES, Node, RtpengineSettings
 from media.rtpengine.spool import Spool
 from media.sdp.local import Local
 from media.sdp.negotiation import Negotiation
-
-LOCAL: Final = Local(codecs=(PCMU, PCMA, G722))
 
 START_SECONDS: Final = 5.0
 
@@ -47,6 +45,7 @@ class RtpengineMedia:
 
     def __init__(self, settings: RtpengineSettings) -> None:
         self._settings = settings
+        self._local = Local(codecs=settings.codecs)
         self._spool = Spool(settings.prompt_directories, settings.spool)
         self._joined = asyncio.Event()
         self._digits = DigitListener(self._pressed)
@@ -91,16 +90,19 @@ class RtpengineMedia:
         offer: str | None = None,
         like: MediaLeg | None = None,
         heeds_preconditions: bool = False,
+        protection: Protection = Protection.NONE,
     ) -> MediaLeg:
         """Open a leg where `like` is, else where there are the fewest for the weight; if that fails, somewhere else.
 
-        Raises NotAcceptable, CannotReserve, MediaUnavailable.
+        Raises NotAcceptable, CannotReserve, MediaUnavailable, and Unsupported for an offer that must be protected.
         """
+        if protection in {Protection.SDES, Protection.DTLS}:
+            raise Unsupported(f"rtpengine's legs are not protected by {protection}.")
         if like is not None and not isinstance(like, RtpengineLeg):
             raise MediaError("like must be a leg of this media backend.")
         for node in self._candidates(like):
             negotiation = Negotiation(
-                node.address, secrets.randbits(48), local=LOCAL, heeds_preconditions=heeds_preconditions
+                node.address, secrets.randbits(48), local=self._local, heeds_preconditions=heeds_preconditions
             )
             if offer is not None:
                 negotiation.take_offer(offer)

@@ -14,6 +14,7 @@ import structlog
 
 from media.api import (
     Digit,
+    DigitSource,
     LegReport,
     Lost,
     MediaError,
@@ -22,7 +23,9 @@ from media.api import (
     PlayFinished,
     RtpTimeout,
     Unsupported,
+    check_digits,
 )
+from media.dtmf.merging import Merging
 from media.rtpengine import report as reports
 from media.rtpengine.bencode import Writable
 from media.rtpengine.description import LINK, PEER, Place, Told, codec_between, describe, offer_to_peer, place_in
@@ -97,6 +100,7 @@ class RtpengineLeg:
         self._play: _Play | None = None
         self._playing: _Play | None = None  # as rtpengine knows
         self._blocked: set[str] = set()  # whose audio goes no further
+        self._merging = Merging()
         self._hides = self._is_hiding = False
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[LegReport] | None = None
@@ -198,6 +202,14 @@ class RtpengineLeg:
         """Refuse. Raises Unsupported."""
         raise Unsupported("rtpengine does not record for us.")
 
+    def send_digits(self, digits: str, *, ms: int = 100) -> None:
+        """Refuse. Raises Unsupported."""
+        raise Unsupported("rtpengine presses keys only where every packet is decoded.")
+
+    def receive_digit(self, digit: str, *, ms: int = 100) -> None:
+        """Take a key that came by other means than RTP; the other leg does not hear of it. Raises MediaError."""
+        self.pressed(check_digits(digit, ms), "info")
+
     def hide_digits(self, hidden: bool) -> None:
         """Keep the peer's digits from the other leg, or do so no more."""
         self._hides = hidden
@@ -222,9 +234,11 @@ class RtpengineLeg:
         """Whether the leg is closed or lost."""
         return self.is_lost or self._closing is not None
 
-    def pressed(self, digit: str) -> None:
+    def pressed(self, digit: str, source: DigitSource = "rfc4733") -> None:
         """The peer pressed a key."""
-        self._on_event(Digit(digit))
+        if self.is_over or not self._merging.is_new(digit, source, self._loop.time()):
+            return
+        self._on_event(Digit(digit, source))
         if self._play is not None and self._play.interruptible:
             self.stop()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from media.api import Capability
+from media.codecs.names import DEFAULT_CODECS, G722, PCMA, PCMU
 from media.settings import PROMPT_DIRECTORY
 
 CAPABILITIES = frozenset((Capability.ECHO, Capability.TRANSCODING, Capability.HIDDEN_DIGITS))
@@ -14,6 +15,10 @@ Its recorder writes packets, or needs a daemon and a kernel module of its own: t
 is spoken by several goes to each apart: nothing is mixed. Volume, tones in the audio and digits of ours would have
 every packet decoded.
 """
+
+
+CODECS = (PCMU, PCMA, G722)
+"""What is negotiated: what rtpengine converts from and to, with digits by the clock of the audio."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,3 +48,4 @@ class RtpengineSettings(msgspec.Struct, frozen=True, kw_only=True):
     spool: str
     prompt_directories: tuple[str, ...] = (PROMPT_DIRECTORY,)
     rtp_timeout_seconds: float = 30.0
+    codecs: tuple[str, ...] = DEFAULT_CODECS

@@ -1,0 +1,33 @@
+"""Who handles RTP, and where: `[media]`."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from acd.config.addresses import Address, Advertised, HostPort, PortRange
+from acd.config.quality import VoiceQuality
+from acd.config.values import Seconds, Share, Workers
+
+Codec = Literal["PCMU", "PCMA", "G722", "opus", "AMR-WB", "AMR", "CN"]
+
+
+class Rtpengine(Struct, frozen=True, kw_only=True):
+    """Where an rtpengine takes commands (ng), and its share of the legs."""
+
+    address: HostPort
+    weight: Share = 1
+
+
+class Media(Struct, frozen=True, kw_only=True):
+    """Where RTP is sent and received, and by whom: processes of ours, or rtpengines."""
+
+    backend: Literal["builtin", "rtpengine"] = "builtin"
+    rtpengine: tuple[Rtpengine, ...] = ()
+    digits: HostPort | None = None
+    listen: Address = Address("127.0.0.1")
+    advertise: Advertised | None = None
+    ports: PortRange = PortRange(20_000, 29_999)
+    workers: Workers = 1
+    rtp_timeout_seconds: Seconds = 30.0
+    quality: VoiceQuality = VoiceQuality()
+    codecs: tuple[Codec, ...] = ("PCMU", "PCMA")
