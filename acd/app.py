@@ -38,7 +38,7 @@ from acd.journal.schema import JournalError
 from acd.journal.store import SqliteJournal
 from acd.kpi.api import kpis
 from acd.kpi.live import LiveFigures
-from acd.mediaside import start_media
+from acd.mediaside import follow, start_media
 from acd.outbox import Outbox
 from acd.policy import agent_profiles, queue_profiles
 from acd.protection import ban_routes
@@ -214,7 +214,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         engine.dispatcher.begin(queue_profiles(config), agent_profiles(config), left.wishes)
         engine.begin()
         review = _reviewer(engine, stack, serving)
-        control = Control(engine, source, [*(hop.follow for hop in hops), review])
+        control = Control(engine, source, [*(hop.follow for hop in hops), review, partial(follow, media)])
         stack.attach(engine.node)
         engine.node.handle_timer()  # reports the bindings restored
         review(config)

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from media.api import Capability, MediaCounters, MediaError, MediaEvent, MediaLeg, MediaUnavailable, Member, Protection
+from media.builtin.capabilities import CAPABILITIES
 from media.builtin.client import WorkerClient, WorkerLeg, connect
 from media.builtin.credentials import Credentials
 from media.conference import Gains
