@@ -19,6 +19,7 @@ from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
 from acd.refusals import as_refusal
 from acd.reservation import give_up, reconsider, until_reserved
+from acd.voice import note_trouble
 from acd.within import answer_reoffer, digit_of_info, send_message, take_answer
 from ims_core.errors import ServiceUnavailable, SipError
 from ims_core.ua.incoming import IncomingCall
@@ -42,8 +43,10 @@ from media.api import (
     MediaUnavailable,
     NotAcceptable,
     PlayFinished,
+    Recovered,
     ReservationFailed,
     RtpTimeout,
+    Troubled,
 )
 
 if TYPE_CHECKING:
@@ -324,6 +327,8 @@ class Call:
                 self.end(EndedBy.SYSTEM, Outcome.PEER_LOST, "no RTP from the caller")
             case Lost(reason):
                 self.end(EndedBy.SYSTEM, Outcome.MEDIA_LOST, reason)
+            case Troubled() | Recovered():
+                note_trouble(event, "caller", self.context.metrics, self.record, self.record.caller)
 
     def _press(self, digit: str) -> None:
         self.record.tell(facts.CallerPressed(self.id, digit))

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import msgspec
-
-if TYPE_CHECKING:
-    from media.api import LegReport
 
 
 class EndedBy(StrEnum):
@@ -44,7 +40,12 @@ class Outcome(StrEnum):
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
-    """The voice received from one side; `mos` None: not known, `basis` says why or what it rests on."""
+    """The voice received from one side; `mos` None: not known, `basis` says why or what it rests on.
+
+    `r_factor` and `mos` are on the scale ("narrowband" or "wideband") of the E-model. `burst_ratio` is 1 for random
+    loss. `far_…` is what that side reported of the voice that it received, None where it reported nothing. `troubles`
+    are the thresholds that were passed (`media.quality` in the configuration), in that order.
+    """
 
     codec: str | None = None
     packets: int = 0
@@ -53,19 +54,30 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     jitter_ms: float = 0.0
     mos: float | None = None
     basis: str = "nothing received"
+    r_factor: float | None = None
+    scale: str | None = None
+    burst_ratio: float | None = None
+    round_trip_ms: float | None = None
+    far_loss_percent: float | None = None
+    far_jitter_ms: float | None = None
+    far_mos: float | None = None
+    troubles: tuple[str, ...] = ()
 
-    @classmethod
-    def of(cls, report: LegReport) -> Quality:
-        """Take from a leg's report what concerns the voice received."""
-        return cls(
-            codec=report.codec,
-            packets=report.packets_received,
-            lost=report.lost,
-            loss_percent=report.loss_percent,
-            jitter_ms=report.jitter_ms,
-            mos=report.mos,
-            basis=report.basis,
-        )
+
+class Speech(msgspec.Struct, frozen=True, kw_only=True):
+    """Who spoke while the caller was connected to somebody, in seconds; `agent` is whoever that was.
+
+    `talk_over` is when both spoke, `dead_air` when nobody did for longer than a pause of talking. `agent_share` is the
+    agent's part of all that was spoken, from 0 to 1; None: nobody spoke.
+    """
+
+    connected_seconds: float = 0.0
+    caller_seconds: float = 0.0
+    agent_seconds: float = 0.0
+    talk_over_seconds: float = 0.0
+    dead_air_seconds: float = 0.0
+    longest_dead_air_seconds: float = 0.0
+    agent_share: float | None = None
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -83,7 +95,8 @@ class Cdr(msgspec.Struct, frozen=True, kw_only=True):
     `agent` the one who answered, or the last one tried. `waited_seconds` counts from `queued` to `connected`, or to
     `ended`; `talked_seconds` from `connected` to `ended`; both are derived. `reason` is the SIP status or cause in
     words. `trunk` is the one that the call came by, `trunk_out` the one by which it was last sent on to a number
-    outside; None: no trunk. `quality_caller` is what we received from the caller, `quality_agent` from the agent.
+    outside; None: no trunk. `quality_caller` is what we received from the caller, `quality_agent` from the agent;
+    `speech` is None where it could not be told who spoke.
 
     What the caller's INVITE said for charging (RFC 7315), None where it did not: `icid`, `orig_ioi` and `term_ioi` of
     P-Charging-Vector, the URIs of P-Asserted-Identity, P-Served-User and P-Called-Party-ID (or, with any of these, the
@@ -120,6 +133,7 @@ class Cdr(msgspec.Struct, frozen=True, kw_only=True):
     served_user: str | None = None
     access_network: str | None = None
     called_party: str | None = None
+    speech: Speech | None = None
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "waited_seconds", _seconds(self.queued, self.connected or self.ended))

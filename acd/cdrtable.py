@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import sqlalchemy as sa
 
-from acd.cdr import Cdr, EndedBy, Outcome, Quality, Step
+from acd.cdr import Cdr, EndedBy, Outcome, Quality, Speech, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.engine import Connection, Dialect
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # By the version that they came with: columns which may be NULL.
 ADDED = {
     2: ("trunk", "trunk_out"),
     3: ("icid", "orig_ioi", "term_ioi", "asserted_identity", "served_user", "access_network", "called_party"),
+    4: ("speech",),
 }
 
 
@@ -94,6 +95,7 @@ cdrs = sa.Table(
     sa.Column("trunk", sa.Text),
     sa.Column("trunk_out", sa.Text),
     *(sa.Column(name, sa.Text) for name in ADDED[3]),
+    sa.Column("speech", _Json(Speech)),
     sa.Index("cdr_by_end", "ended", "id"),
 )
 outbox = sa.Table(  # what is to be sent elsewhere (`acd.outbox`)

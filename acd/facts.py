@@ -173,7 +173,10 @@ class TalkReminded(Fact, frozen=True, gc=False):
 
 
 class VoiceMeasured(Fact, frozen=True, gc=False):
-    """How the voice from one side (`leg` "caller" or "agent") was received; `mos` None: not known, `basis` says why."""
+    """How the voice from one side (`leg` "caller" or "agent") was received; `mos` None: not known, `basis` says why.
+
+    `far_…` is what that side told of the voice that it received from us, None where it told nothing.
+    """
 
     KIND: ClassVar[str] = "voice.measured"
     call: str
@@ -185,6 +188,50 @@ class VoiceMeasured(Fact, frozen=True, gc=False):
     jitter_ms: float
     mos: float | None
     basis: str
+    r_factor: float | None = None
+    scale: str | None = None
+    burst_ratio: float | None = None
+    round_trip_ms: float | None = None
+    far_loss_percent: float | None = None
+    far_jitter_ms: float | None = None
+    far_mos: float | None = None
+    troubles: tuple[str, ...] = ()
+
+
+class VoiceTroubled(Fact, frozen=True, gc=False):
+    """The voice of one side (`leg`) passed a threshold; `trouble` is a `media.api.Trouble`, `detail` its figures."""
+
+    KIND: ClassVar[str] = "voice.troubled"
+    call: str
+    leg: str
+    trouble: str
+    detail: str = ""
+
+
+class VoiceRecovered(Fact, frozen=True, gc=False):
+    """That trouble is over; it lasted for `seconds` from when it was told."""
+
+    KIND: ClassVar[str] = "voice.recovered"
+    call: str
+    leg: str
+    trouble: str
+    seconds: float
+
+
+class SpeechMeasured(Fact, frozen=True, gc=False):
+    """Who spoke while the caller was connected for so many seconds: the caller, whom he heard, both at a time, nobody.
+
+    `dead` counts times of silence longer than a pause of talking, `longest_dead` is the longest of them.
+    """
+
+    KIND: ClassVar[str] = "speech.measured"
+    call: str
+    connected: float
+    caller: float
+    other: float
+    both: float
+    dead: float
+    longest_dead: float
 
 
 class CallEnded(Fact, frozen=True, gc=False):

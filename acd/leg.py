@@ -11,6 +11,7 @@ import structlog
 
 from acd import facts
 from acd.cdr import EndedBy, Outcome
+from acd.voice import note_trouble
 from acd.within import send_message
 from ims_core.errors import SipError
 from ims_core.messages.headers import quote_string
@@ -30,7 +31,7 @@ from ims_core.ua.session_events import (
     Ringing,
     SessionEvent,
 )
-from media.api import Lost, MediaError, MediaEvent, MediaLeg, RtpTimeout
+from media.api import Lost, MediaError, MediaEvent, MediaLeg, Recovered, RtpTimeout, Troubled
 
 if TYPE_CHECKING:
     from acd.context import Context, Way
@@ -205,6 +206,10 @@ class Leg:
         """The leg is of no more use: no RTP, no media worker."""
         raise NotImplementedError
 
+    def troubled(self, event: Troubled | Recovered) -> None:
+        """The voice of the leg is in trouble, or no more."""
+        raise NotImplementedError
+
     # Inside -------------------------------------------------------------------------------------------------
 
     async def _ring(self) -> None:
@@ -297,6 +302,8 @@ class Leg:
                 self.lost(Outcome.PEER_LOST, f"no RTP from {self.who}")
             case Lost(reason):
                 self.lost(Outcome.MEDIA_LOST, reason)
+            case Troubled() | Recovered():
+                self.troubled(event)
 
 
 class CallLeg(Leg):
@@ -358,6 +365,10 @@ class CallLeg(Leg):
     def lost(self, outcome: Outcome, reason: str) -> None:
         """There is nobody to talk to any more."""
         self._ended(EndedBy.SYSTEM, outcome, reason)
+
+    def troubled(self, event: Troubled | Recovered) -> None:
+        """Note it with the call."""
+        note_trouble(event, "agent", self._context.metrics, self.call.record, self.called())
 
     def _ended(self, ended_by: EndedBy, outcome: Outcome, reason: str) -> None:
         """The leg is gone: the end of the call if it was connected, else nobody answered."""

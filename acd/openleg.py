@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallHeld, CallRetrieved, FailCause, OfferAnswered, OfferFailed
 from acd.leg import Headers, Leg
+from acd.voice import note_trouble
 from acd.within import answer_reoffer, take_answer
 from ims_core.messages.headers import quote_string
-from media.api import LegReport, MediaEvent, MediaLeg, PlayFinished
+from media.api import LegReport, MediaEvent, MediaLeg, PlayFinished, Recovered, Troubled
 
 if TYPE_CHECKING:
     from acd.context import Context, Way
@@ -112,6 +113,11 @@ class OpenLeg(Leg):
     def lost(self, outcome: Outcome, reason: str) -> None:
         """The leg is of no more use to the talk, nor to those to come."""
         self._over(EndedBy.SYSTEM, outcome, reason)
+
+    def troubled(self, event: Troubled | Recovered) -> None:
+        """Note it with the call that has the turn."""
+        record = self.turn.call.record if self.turn is not None and self.turn.is_talk else None
+        note_trouble(event, "agent", self._context.metrics, record, self.agent_id)
 
     def reoffered(self, session: Session, sdp: bytes) -> None:
         """Answer, whoever has the turn."""

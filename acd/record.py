@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from acd import facts
 from acd.cdr import EndedBy, Outcome
 from acd.journal.calls import CallFold
+from acd.voice import measured, spoken
 
 if TYPE_CHECKING:
     from acd.journal.port import Journal
@@ -60,19 +61,10 @@ class CallRecord(CallFold):
         """Note how the voice was and where it was recorded: all is released, and this is the last word."""
         for leg, report in (("caller", caller), ("agent", agent)):
             if report is not None:
-                self.tell(
-                    facts.VoiceMeasured(
-                        self.id,
-                        leg,
-                        report.codec,
-                        report.packets_received,
-                        report.lost,
-                        report.loss_percent,
-                        report.jitter_ms,
-                        report.mos,
-                        report.basis,
-                    )
-                )
+                self.tell(measured(self.id, leg, report))
+        speech = spoken(self.id, caller)
+        if speech is not None:
+            self.tell(speech)
         self.end(EndedBy.SYSTEM, Outcome.FAILED)
         ended = facts.CallEnded(
             self.id,

@@ -21,7 +21,10 @@ from media.api import (
     Member,
     PlayFinished,
     Protection,
+    Recovered,
     RtpTimeout,
+    Trouble,
+    Troubled,
     check_gain,
 )
 from media.conference import Gains
@@ -181,6 +184,14 @@ class FakeLeg:
     def time_out(self) -> None:
         """The peer's RTP has stopped."""
         self._tell(RtpTimeout())
+
+    def worsen(self, trouble: Trouble, detail: str = "") -> None:
+        """The voice of the leg passes a threshold."""
+        self._tell(Troubled(trouble, detail))
+
+    def better(self, trouble: Trouble, seconds: float = 0.0) -> None:
+        """A trouble is over."""
+        self._tell(Recovered(trouble, seconds))
 
     def lose(self, reason: str = "the media worker was lost") -> None:
         """The worker dies."""

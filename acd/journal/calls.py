@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from acd import facts
-from acd.cdr import Cdr, EndedBy, Outcome, Quality, Step
+from acd.cdr import Cdr, EndedBy, Outcome, Quality, Speech, Step
 from acd.journal.port import Entry
 
 
@@ -30,6 +30,7 @@ class CallFold:
         self.ended: facts.CallEnded | None = None
         self.charging: facts.ChargingKnown | None = None
         self._quality: dict[str, Quality] = {}
+        self._speech: Speech | None = None
         self._instants: dict[str, float] = {}
         self._steps: list[tuple[float, str, str]] = []
         self._step(at, "call.arrived", self.dialled)
@@ -93,6 +94,7 @@ class CallFold:
             served_user=charging.served_user or None,
             access_network=charging.access_network or None,
             called_party=charging.called_party or None,
+            speech=self._speech,
             timeline=tuple(Step(_instant(when), event, detail) for when, event, detail in sorted(self._steps, key=_at)),
         )
 
@@ -172,6 +174,32 @@ class CallFold:
             jitter_ms=fact.jitter_ms,
             mos=fact.mos,
             basis=fact.basis,
+            r_factor=fact.r_factor,
+            scale=fact.scale,
+            burst_ratio=fact.burst_ratio,
+            round_trip_ms=fact.round_trip_ms,
+            far_loss_percent=fact.far_loss_percent,
+            far_jitter_ms=fact.far_jitter_ms,
+            far_mos=fact.far_mos,
+            troubles=fact.troubles,
+        )
+
+    def _troubled(self, fact: facts.VoiceTroubled, at: float) -> None:
+        self._step(at, "voice.troubled", f"{fact.leg} {fact.trouble}: {fact.detail}")
+
+    def _recovered(self, fact: facts.VoiceRecovered, at: float) -> None:
+        self._step(at, "voice.recovered", f"{fact.leg} {fact.trouble}: {fact.seconds:.0f} s")
+
+    def _spoken(self, fact: facts.SpeechMeasured, _: float) -> None:
+        words = fact.caller + fact.other
+        self._speech = Speech(
+            connected_seconds=fact.connected,
+            caller_seconds=fact.caller,
+            agent_seconds=fact.other,
+            talk_over_seconds=fact.both,
+            dead_air_seconds=fact.dead,
+            longest_dead_air_seconds=fact.longest_dead,
+            agent_share=round(fact.other / words, 3) if words else None,
         )
 
     def _ended(self, fact: facts.CallEnded, at: float) -> None:
@@ -198,6 +226,9 @@ _CHANGES: dict[type[facts.Fact], Callable[[CallFold, Any, float], None]] = {
     facts.CallBridged: CallFold._bridged,  # noqa: SLF001
     facts.TalkReminded: CallFold._reminded,  # noqa: SLF001
     facts.VoiceMeasured: CallFold._measured,  # noqa: SLF001
+    facts.VoiceTroubled: CallFold._troubled,  # noqa: SLF001
+    facts.VoiceRecovered: CallFold._recovered,  # noqa: SLF001
+    facts.SpeechMeasured: CallFold._spoken,  # noqa: SLF001
     facts.CallEnded: CallFold._ended,  # noqa: SLF001
 }
 

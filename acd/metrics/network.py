@@ -153,6 +153,10 @@ def _media(media: MediaCounters) -> Iterator[Metric]:
         },
         "reason",
     )
+    rtcp = {("in",): media.rtcp_received, ("out",): media.rtcp_sent}
+    yield counter("acd_rtcp_packets", "Compound RTCP packets.", rtcp, "direction")
+    refused = {(): media.rtcp_refused}
+    yield counter("acd_rtcp_discarded_packets", "RTCP that was malformed or from a stranger.", refused)
     yield counter("acd_rtp_timeouts", "Legs whose peer stopped sending RTP for too long.", {(): media.rtp_timeouts})
     yield counter("acd_dtmf_digits", "Keys pressed, by RFC 4733.", {(): media.digits})
     yield counter(

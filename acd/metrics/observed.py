@@ -18,6 +18,7 @@ from acd.metrics.network import of_network
 from acd.metrics.records import of_records
 from acd.metrics.setup import SetUpTimes
 from acd.reservation import Wait
+from media.api import Trouble
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 TALK_BUCKETS = (5, 10, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
+MOS_BUCKETS = (1.5, 2.0, 2.5, 2.8, 3.1, 3.4, 3.6, 3.8, 4.0, 4.2, 4.3, 4.4)
+SCALES = ("narrowband", "wideband")
 RESERVATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30)
 # The outcomes of a caller's wait in a queue, for the histogram of waits.
 ANSWERED, ABANDONED, OTHER = "answered", "abandoned", "other"
@@ -67,6 +70,14 @@ class Metrics:
             buckets=RESERVATION_BUCKETS,
             registry=self.registry,
         )
+        mos = Histogram(
+            "acd_voice_mos",
+            "Mean opinion score (E-model) of the voice received from each side of a call, by its scale.",
+            ("leg", "scale"),
+            buckets=MOS_BUCKETS,
+            registry=self.registry,
+        )
+        self._mos = {(leg, scale): mos.labels(leg, scale) for leg in ("caller", "agent") for scale in SCALES}
         self._reserved = {how: reserved.labels(how) for how in get_args(Wait)}
         self._set_up = SetUpTimes()
         self.registry.register(self._set_up)
@@ -79,6 +90,9 @@ class Metrics:
         self._moved: Tally[tuple[str, str]] = Tally()
         self._forced: Tally[str] = Tally(dict.fromkeys(Forced, 0))
         self._refused_changes = 0
+        self._troubles: Tally[tuple[str, str]] = Tally(
+            dict.fromkeys(((leg, trouble.value) for leg in ("caller", "agent") for trouble in Trouble), 0)
+        )
         self._outcomes: Tally[Outcome] = Tally(dict.fromkeys(Outcome, 0))
         self._arrived = 0
 
@@ -126,6 +140,9 @@ class Metrics:
     def call_ended(self, cdr: Cdr) -> None:
         """Count the end of a call and observe how long it waited and talked."""
         self._outcomes[cdr.outcome] += 1
+        for leg, quality in (("caller", cdr.quality_caller), ("agent", cdr.quality_agent)):
+            if quality is not None and quality.mos is not None and quality.scale is not None:
+                self._mos[leg, quality.scale].observe(quality.mos)
         if cdr.queue in self._talked and cdr.queued is not None:
             if cdr.connected is not None:
                 how = ANSWERED
@@ -133,6 +150,10 @@ class Metrics:
             else:
                 how = ABANDONED if cdr.outcome in (Outcome.ABANDONED, Outcome.CANCELLED) else OTHER
             self._waited[cdr.queue, how].observe(cdr.waited_seconds)
+
+    def voice_troubled(self, leg: str, trouble: str) -> None:
+        """Count that the voice of a leg passed a threshold."""
+        self._troubles[leg, trouble] += 1
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """Return the page for a scrape, and its content type, in the form that the Accept header asks for."""
@@ -174,6 +195,13 @@ class Metrics:
         )
         forced = {(state,): count for state, count in self._forced.items()}
         yield counter("acd_agents_forced", "States that supervisors forced upon agents.", forced, "state")
+        yield counter(
+            "acd_voice_troubles",
+            "Times that the voice of a leg passed a threshold of media.quality, by side and trouble.",
+            self._troubles,
+            "leg",
+            "trouble",
+        )
         yield counter(
             "acd_config_refused", "Configurations with mistakes, not followed at run time.", {(): self._refused_changes}
         )

@@ -4,7 +4,6 @@ import msgspec
 import pytest
 
 from acd.cdr import Cdr, EndedBy, Outcome, Quality, Step
-from media.api import LegReport
 
 NOON = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -50,13 +49,3 @@ def test_a_record_goes_through_json_unchanged() -> None:
     assert msgspec.json.decode(text, type=Cdr) == record
     assert b'"arrived":"2025-03-01T12:00:00Z"' in text
     assert b'"outcome":"answered"' in text
-
-
-def test_quality_is_taken_from_the_report_of_a_leg() -> None:
-    report = LegReport(
-        codec="PCMU", packets_received=98, lost=2, loss_percent=2.0, jitter_ms=1.5, mos=4.1, basis="G.107"
-    )
-    assert Quality.of(report) == Quality(
-        codec="PCMU", packets=98, lost=2, loss_percent=2.0, jitter_ms=1.5, mos=4.1, basis="G.107"
-    )
-    assert Quality.of(LegReport()) == Quality()

@@ -224,16 +224,16 @@ def test_a_database_of_another_version_is_refused(store: CdrStore, file: Path) -
     with sqlite3.connect(file) as connection:
         connection.execute("UPDATE schema_version SET version = 99")
     connection.close()
-    with pytest.raises(StoreError, match=rf"^sqlite:///{file}: expected schema version 3, found 99$"):
+    with pytest.raises(StoreError, match=rf"^sqlite:///{file}: expected schema version 4, found 99$"):
         CdrStore(f"sqlite:///{file}").open()
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_database_of_an_earlier_version_gets_the_new_columns(store: CdrStore, file: Path, version: int) -> None:
     store.submit(cdr(1))
     assert store.close()
     with sqlite3.connect(file) as connection:
-        for column in [column for newer in range(version + 1, 4) for column in ADDED[newer]]:
+        for column in [column for newer in range(version + 1, 5) for column in ADDED[newer]]:
             connection.execute(f"ALTER TABLE cdr DROP COLUMN {column}")
         connection.execute("DROP TABLE cdr_outbox")
         connection.execute("UPDATE schema_version SET version = ?", (version,))
