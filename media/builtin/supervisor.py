@@ -29,9 +29,6 @@ _WATCH_SECONDS: Final = 1.0
 _SECOND_LOOK_SECONDS: Final = 0.2
 _GAUGES: Final = frozenset({"legs", "playing", "recordings", "recordings_paused", "ports_in_use", "ports_total"})
 
-# A member is added here with what it names.
-CAPABILITIES: Final = frozenset((Capability.ECHO, Capability.RECORDING))
-
 log = structlog.get_logger()
 
 
