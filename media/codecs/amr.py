@@ -112,7 +112,7 @@ class AmrEncoder:
         """Return the payload."""
         if len(pcm) != self._frames * self._frame_samples:
             raise ValueError(f"{len(pcm)} samples were given for {self._frames} frames of {self._frame_samples}.")
-        pcm = np.ascontiguousarray(pcm)
+        pcm = pcm.copy()  # the encoders filter in place
         frames = tuple(
             self._encode(pcm[start : start + self._frame_samples]) for start in range(0, len(pcm), self._frame_samples)
         )
