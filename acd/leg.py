@@ -11,6 +11,7 @@ import structlog
 
 from acd import facts
 from acd.cdr import EndedBy, Outcome
+from acd.secrecy import protection_towards
 from acd.voice import note_trouble
 from acd.within import send_message
 from ims_core.errors import SipError
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from acd.record import CallRecord
     from ims_core.ua.incoming import IncomingCall
     from ims_core.ua.session import Session
-    from media.api import LegReport
+    from media.api import LegReport, Protection
 
 Headers = tuple[tuple[str, str], ...]
 WITHHELD = frozenset(("id", "user"))  # of Privacy: who calls (RFC 3325 section 9.3, RFC 3323 section 4.2)
@@ -149,6 +150,11 @@ class Leg:
         self._context.flush()
         if self.media is not None:
             await self.media.close()
+
+    @property
+    def protection(self) -> Protection:
+        """How what the INVITE offers is protected, by the first way that it takes."""
+        return protection_towards(self._ways[0])
 
     # What each kind of leg says -----------------------------------------------------------------------------
 
@@ -332,7 +338,9 @@ class CallLeg(Leg):
 
     async def open_media(self) -> MediaLeg:
         """Offer what the caller's leg speaks."""
-        return await self._context.media.open(f"{self.call.id}/{self.name}", self._on_media, like=self.call.media)
+        return await self._context.media.open(
+            f"{self.call.id}/{self.name}", self._on_media, like=self.call.media, protection=self.protection
+        )
 
     def told(self, target: str) -> Headers:
         """Tell where the call was before, if the caller's INVITE does."""

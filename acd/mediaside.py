@@ -67,6 +67,9 @@ def media_settings(config: Config) -> MediaSettings:
         rtp_timeout_seconds=media.rtp_timeout_seconds,
         quality=Thresholds(**msgspec.structs.asdict(media.quality)),
         codecs=media.codecs,
+        srtp=media.srtp,
+        dtls=media.dtls,
+        ice=media.ice,
         recording=config.recording.settings(),
     )
 

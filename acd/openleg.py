@@ -93,7 +93,7 @@ class OpenLeg(Leg):
 
     async def open_media(self) -> MediaLeg:
         """Offer what we speak: the callers to come are not known."""
-        return await self._context.media.open(self.name, self._on_media)
+        return await self._context.media.open(self.name, self._on_media, protection=self.protection)
 
     def answered(self) -> None:
         """Be quiet until a call comes."""

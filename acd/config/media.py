@@ -31,3 +31,6 @@ class Media(Struct, frozen=True, kw_only=True):
     rtp_timeout_seconds: Seconds = 30.0
     quality: VoiceQuality = VoiceQuality()
     codecs: tuple[Codec, ...] = ("PCMU", "PCMA")
+    srtp: Literal["off", "optional", "required"] = "optional"
+    dtls: bool = True
+    ice: bool = True

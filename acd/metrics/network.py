@@ -145,10 +145,13 @@ def _media(media: MediaCounters) -> Iterator[Metric]:
     )
     yield counter(
         "acd_rtp_discarded_packets",
-        "Packets not used: no RTP, from a stranger, or not accepted by the system on sending.",
+        "Packets not used: no RTP, from a stranger, not made with the keys agreed, received before, or not accepted by "
+        "the system on sending.",
         {
             ("invalid",): media.packets_invalid,
             ("foreign",): media.packets_foreign,
+            ("unauthentic",): media.packets_unauthentic,
+            ("replayed",): media.packets_replayed,
             ("unsent",): media.packets_unsent,
         },
         "reason",
@@ -157,6 +160,10 @@ def _media(media: MediaCounters) -> Iterator[Metric]:
     yield counter("acd_rtcp_packets", "Compound RTCP packets.", rtcp, "direction")
     refused = {(): media.rtcp_refused}
     yield counter("acd_rtcp_discarded_packets", "RTCP that was malformed or from a stranger.", refused)
+    yield counter("acd_dtls_failures", "DTLS handshakes for SRTP that came to nothing.", {(): media.handshakes_failed})
+    yield counter(
+        "acd_ice_refused_checks", "Connectivity checks with wrong credentials, or none.", {(): media.checks_refused}
+    )
     yield counter("acd_rtp_timeouts", "Legs whose peer stopped sending RTP for too long.", {(): media.rtp_timeouts})
     yield counter("acd_dtmf_digits", "Keys pressed, by RFC 4733.", {(): media.digits})
     yield counter(

@@ -1,0 +1,40 @@
+"""How the media of a leg of ours are protected, by the way that its INVITE takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ims_core.errors import SipError
+from ims_core.flow import Flow
+from ims_core.locate.courier import Several
+from ims_core.messages.uri import parse_uri
+from media.api import Protection
+
+if TYPE_CHECKING:
+    from acd.context import Way
+
+_BY_TRANSPORT = {"WS": Protection.DTLS, "WSS": Protection.DTLS, "TLS": Protection.OPPORTUNISTIC}
+
+
+def protection_towards(way: Way) -> Protection:
+    """Return what the offer brings: to a web page, which is registered over WebSocket, nothing but DTLS will do.
+
+    Where the INVITE goes over TLS the offer has keys in it, which a phone without SRTP passes over (RFC 8643). Over
+    anything else they could be read on the way, so there are none unless the configuration requires SRTP.
+    """
+    hop = way.hop
+    if isinstance(hop, Flow):
+        hop_transport = hop.transport
+    else:
+        hop_transport = _transport_of(
+            hop.uris[0] if isinstance(hop, Several) else hop if isinstance(hop, str) else hop.uri
+        )
+    transport = _transport_of(way.target)
+    return _BY_TRANSPORT.get(transport if transport in {"WS", "WSS"} else hop_transport, Protection.NONE)
+
+
+def _transport_of(uri: str) -> str:
+    try:
+        return parse_uri(uri).transport
+    except SipError:
+        return ""

@@ -1,0 +1,36 @@
+"""How the media of a leg are protected, by the way that its INVITE takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from acd.context import Way
+from acd.secrecy import protection_towards
+from ims_core.flow import Flow
+from ims_core.locate.courier import Hop, Peer, Several
+from media.api import Protection
+
+
+def flow(transport: str) -> Flow:
+    return Flow(transport, ("192.0.2.1", 5060), ("192.0.2.2", 5060), 1)
+
+
+@pytest.mark.rfc("8643-3.1", "5763-5")
+@pytest.mark.parametrize(
+    ("target", "hop", "protection"),
+    [
+        ("sip:7001@192.0.2.2", flow("UDP"), Protection.NONE),
+        ("sip:7001@192.0.2.2;transport=tcp", flow("TCP"), Protection.NONE),
+        ("sip:7001@192.0.2.2;transport=tls", flow("TLS"), Protection.OPPORTUNISTIC),
+        ("sip:7001@x.invalid;transport=ws", flow("WS"), Protection.DTLS),
+        ("sip:7001@x.invalid;transport=ws", flow("WSS"), Protection.DTLS),
+        ("sip:7001@x.invalid;transport=ws", "sip:pcscf.example", Protection.DTLS),
+        ("sip:7001@192.0.2.2", "sip:pcscf.example;transport=tls", Protection.OPPORTUNISTIC),
+        ("sip:7001@192.0.2.2", "sips:pcscf.example", Protection.OPPORTUNISTIC),
+        ("sip:7001@192.0.2.2", Several(("sip:a.example;transport=tls", "sip:b.example")), Protection.OPPORTUNISTIC),
+        ("sip:7001@192.0.2.2", Peer("sip:a.example", flow("UDP")), Protection.NONE),
+        ("tel:+862012345", "sip:a.example", Protection.NONE),
+    ],
+)
+def test_the_way_says_how_an_offer_is_protected(target: str, hop: Hop, protection: Protection) -> None:
+    assert protection_towards(Way(target, hop)) is protection
