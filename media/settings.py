@@ -10,6 +10,7 @@ import msgspec
 
 from media.codecs.names import CN, CODECS, DEFAULT_CODECS
 from media.recording.settings import RecordingSettings
+from media.rtp.latching import Latching
 from media.rtp.troubles import Thresholds
 
 PROMPT_DIRECTORY = str(Path(__file__).parent / "prompts")
@@ -22,6 +23,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     `bind` is the address of the RTP sockets, `advertise` the one put into SDP (default: `bind`). Each leg takes an
     even port of `port_min`..`port_max` and leaves the odd one above it to RTCP (RFC 3550 11). A leg that receives
     nothing for `rtp_timeout_seconds` is told so; 0 turns that off. Prompts are looked up in the directories in order.
+    `latching` says whose packets are heard where they do not come from where the SDP says.
     `quality` says from where on the voice of a leg is in trouble.
     `codecs` are accepted, and offered in that order.
 
@@ -40,6 +42,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     codecs: tuple[str, ...] = DEFAULT_CODECS
     recording: RecordingSettings = RecordingSettings()
     srtp: Literal["off", "optional", "required"] = "optional"
+    latching: Latching = Latching()
     dtls: bool = True
     ice: bool = True
 

@@ -112,6 +112,10 @@ class Worker:
         now = _monotonic()
         for session in list(self._sessions.values()):
             session.health.look(now)
+        latching = self.settings.latching
+        if latching.relatch == "silence":
+            for session in list(self._sessions.values()):
+                session.seek_peer(latching.silence_seconds)
         if self.settings.rtp_timeout_seconds:
             for session in list(self._sessions.values()):
                 self._timeouts += session.check_timeout(self.settings.rtp_timeout_seconds)
@@ -128,7 +132,7 @@ class Worker:
             recording_left_out=self._recordings.writer.left_out,
             rtp_timeouts=self._timeouts,
             legs=len(self._sessions),
-            playing=len(self._ticker),
+            playing=sum(session.player.playing for session in self._sessions.values()),
             recordings=len(self._recordings),
             recordings_paused=self._recordings.paused,
             ports_in_use=self._ports.in_use,
@@ -164,6 +168,7 @@ class Worker:
             complained=complained,
             is_own=self.settings.is_own,
             shared=self.shared,
+            latching=self.settings.latching,
             thresholds=self.settings.quality,
         )
 

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from media.rtp.latching import Address, Latching, Probation
 from media.rtp.stream import Stream
 from media.secure.guard import Guard
 from media.secure.surroundings import Shared
@@ -59,7 +60,7 @@ class Owner(NamedTuple):
 
 
 class RtpSocket:
-    """Symmetric RTP (RFC 4961): the peer is where its first valid packet comes from.
+    """Symmetric RTP (RFC 4961): the peer is where its first valid packets come from, as `Probation` judges.
 
     Until then we send to the address of its SDP. From then on the socket is connected, so that the kernel filters
     everybody else. An address that `is_own(host, port)` is nobody's: two legs that sent to each other would not cease.
@@ -77,8 +78,10 @@ class RtpSocket:
         "_invalid",
         "_is_own",
         "_latched_to",
+        "_latching",
         "_owner",
         "_poller",
+        "_probation",
         "_socket",
         "latched",
         "port",
@@ -96,7 +99,11 @@ class RtpSocket:
         *,
         is_own: Callable[[str, int], bool],
         shared: Shared,
+        latching: Latching,
     ) -> None:
+        self._latching = latching
+        self._probation = Probation(latching)
+        self._latched_to: Address | None = None
         self._host: str
         self.port: int
         self._host, self.port = sock.getsockname()[:2]
@@ -121,8 +128,8 @@ class RtpSocket:
                 size, address = self._socket.recvfrom_into(packet)
             except OSError:
                 return
-            if address[:2] == self.remote and self._owner.is_valid(size):
-                self._latch(size, address)
+            if address[:2] == self.remote and self._owner.is_valid(size) and self._connect(address):
+                self._take([bytes(view[:size])], address)
                 return
 
     @property
@@ -137,7 +144,7 @@ class RtpSocket:
         """Where RTP goes."""
         if self._guard is not None:
             return self._guard.remote
-        return self._latched_to if self.latched else self.remote
+        return self._latched_to or self.remote
 
     @property
     def foreign(self) -> int:
@@ -204,11 +211,23 @@ class RtpSocket:
         """Pass on what the guard tells."""
         self._owner.complained(reason)
 
+    def seek_anew(self) -> None:
+        """Listen to others, too: the peer may be where it was, or have moved without a word. Raises OSError."""
+        if self.latched:
+            self._listen_anew()
+
     def _declare(self, remote: tuple[str, int]) -> None:
         moved = self.remote is not None and self.remote != remote
         self.remote = remote
-        if moved and self.latched:
+        if not moved:
+            self._probation.begin(remote, self._latched_to)
+            return
+        known, self._latched_to = self._latched_to, None
+        if self.latched:
             self._listen_anew()
+        self._probation.begin(remote)
+        if known is not None and self._latching.relatch == "never":
+            self._connect(remote)
 
     def _secure(self, stream: Stream, declared: tuple[str, int] | None) -> None:
         if self._guard is None:
@@ -231,6 +250,7 @@ class RtpSocket:
     def _listen(self, sock: socket.socket) -> None:
         self._socket = sock
         self.latched = False
+        self._probation.begin(self.remote, self._latched_to)
         self.receive_into = sock.recv_into
         self.send = self._send_to_remote
         self._poller.watch(sock.fileno(), self._readable_unlatched)
@@ -242,7 +262,8 @@ class RtpSocket:
         self._listen(bind_socket(self._host, self.port))
 
     def _send_to_remote(self, data: bytearray | memoryview) -> int:
-        return self._socket.sendto(data, self.remote) if self.remote else 0
+        remote = self._latched_to or self.remote
+        return self._socket.sendto(data, remote) if remote else 0
 
     def _receive_guarded(self, buffer: bytearray) -> int:
         """Read what is there; returns the size of a plain packet in the buffer. Raises OSError when it is none."""
@@ -272,20 +293,30 @@ class RtpSocket:
         if self._is_own(*address[:2]):
             self._foreign += 1
             return
-        self._latch(size, address)
+        heard = self._probation.judge(bytes(view[:size]), address[:2])
+        if heard and self._connect(address):
+            self._take(heard, address)
+        else:
+            self._foreign += 1
 
-    def _latch(self, size: int, address: Any) -> None:
-        """Connect to whom the packet in the shared buffer came from, and take it."""
+    def _connect(self, address: Any) -> bool:
+        """Hear and send to nobody else."""
         try:
             self._socket.connect(address)
         except OSError:
-            self._foreign += 1
-            return
+            return False
         self.latched = True
-        self._latched_to: tuple[str, int] = address[:2]
+        self._latched_to = address[:2]
         self.send = self._socket.send
         self._poller.watch(self._socket.fileno(), self._owner.readable)
-        self._owner.take(size)
+        return True
+
+    def _take(self, heard: list[bytes], address: Any) -> None:
+        """Have the packets of the peer heard that came before it was known."""
+        self._foreign -= len(heard) - 1
+        for data in heard:
+            packet[: len(data)] = data
+            self._owner.take(len(data))
         self._drop_foreign_backlog(address)
 
     def _drop_foreign_backlog(self, address: Any) -> None:

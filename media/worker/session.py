@@ -12,6 +12,7 @@ from media.codecs import same_bitstream, sample_rate_of
 from media.codecs.names import CN, EVENTS
 from media.playing.prompts import Playlist
 from media.rtp.events import DigitReceiver
+from media.rtp.latching import Latching
 from media.rtp.packet import HEADER, HEADER_SIZE, MARKER, PLAIN, payload_range
 from media.rtp.rtcp import FIRST_TYPE, LAST_TYPE
 from media.rtp.stream import Format, Stream
@@ -103,6 +104,7 @@ class Session:
         complained: Callable[[str], None],
         is_own: Callable[[str, int], bool],
         shared: Shared,
+        latching: Latching,
         thresholds: Thresholds,
     ) -> None:
         self.reception = rtcp.reporter.reception
@@ -119,7 +121,7 @@ class Session:
         self._taps: tuple[Tap, ...] = ()
         self._told_at = -1.0
         owner = Owner(self._readable, self._is_valid, self._take_first, self._plan, self._fail, complained)
-        self._socket = RtpSocket(sock, poller, owner, is_own=is_own, shared=shared)
+        self._socket = RtpSocket(sock, poller, owner, is_own=is_own, shared=shared, latching=latching)
         self.outgoing = Outgoing(stream, rtcp.reporter.sender, self._socket)
         self.speech = Speech(self.outgoing)
         self.player = Player(self.outgoing, self.speech, ticker, listener, self._plan)
@@ -217,6 +219,14 @@ class Session:
         self._told_at = now
         self._listener(RtpTimeout())
         return True
+
+    def seek_peer(self, silence: float) -> None:
+        """Listen to others as well when nothing was received for so many seconds, unless the peer holds the call."""
+        if not self.stream.held and _monotonic() - self.heard_at > silence:
+            try:
+                self._socket.seek_anew()
+            except OSError as error:
+                self._fail(f"RTP port {self.port} could not be bound again: {error.strerror}")
 
     def totals(self) -> tuple[int, ...]:
         """Return the counts in the order of TOTALS."""

@@ -42,9 +42,9 @@ async def until(condition: Callable[[], Any], what: str = "condition") -> None:
 class Phone:
     """A peer with a socket of its own on loopback."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self.socket.bind(("127.0.0.1", port))
+        self.socket.bind((host, port))
         self.port: int = self.socket.getsockname()[1]
         self.sequence = 1000
         self.timestamp = 50_000
@@ -102,8 +102,8 @@ class Bench:
         self.phones: list[Phone] = []
         self._legs = 0
 
-    def phone(self, port: int = 0) -> Phone:
-        phone = Phone(port)
+    def phone(self, port: int = 0, host: str = "127.0.0.1") -> Phone:
+        phone = Phone(port, host)
         self.phones.append(phone)
         return phone
 

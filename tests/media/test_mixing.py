@@ -96,7 +96,7 @@ async def test_gains_are_levels(studio: Studio, trio: Trio) -> None:
 SPEAKABLE = [codec for codec in CODECS if codec in ENCODABLE]
 
 
-@pytest.mark.parametrize(("codec", "other"), combinations_with_replacement(SPEAKABLE, 2))
+@pytest.mark.parametrize(("codec", "other"), [*combinations_with_replacement(SPEAKABLE, 2)])
 async def test_a_bridge_joins_any_two_codecs(studio: Studio, codec: str, other: str) -> None:
     """The tone of either side is heard at the other by its frequency, within 1 dB, and by no more than 100 ms later."""
     one, two = studio.talker("one", codec, frequency=LOW), studio.talker("two", other, frequency=HIGH)
