@@ -101,6 +101,7 @@ class Call:
         self._token = 0
         self._played: asyncio.Future[PlayFinished] | None = None
         self._interruptible = False
+        self._is_unrecorded = False
         incoming.on_event = self._on_sip
 
     # What services do ---------------------------------------------------------------------------------------
@@ -194,6 +195,25 @@ class Call:
             self.media.play([prompt], loop=True, token=self._token)
         else:
             self.media.stop()
+
+    @property
+    def recording(self) -> Literal["on", "paused"] | None:
+        """Whether the talk is recorded."""
+        if not self.record.recorded_to or self.stage != "talking":
+            return None
+        return "paused" if self._is_unrecorded else "on"
+
+    def pause_recording(self, by: str, *, paused: bool) -> None:
+        """Keep nothing of what is said from here on, or do so again. Raises ``MediaError`` where that cannot be had."""
+        if self.media is None or paused is self._is_unrecorded:
+            return
+        if paused:
+            self.media.pause_recording()
+            self.record.tell(facts.RecordingPaused(self.id, by))
+        else:
+            self.media.resume_recording()
+            self.record.tell(facts.RecordingResumed(self.id, by))
+        self._is_unrecorded = paused
 
     async def digit(self, seconds: float) -> str | None:
         """Wait for a key, at most so many seconds."""

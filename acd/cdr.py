@@ -80,6 +80,23 @@ class Speech(msgspec.Struct, frozen=True, kw_only=True):
     agent_share: float | None = None
 
 
+class Gap(msgspec.Struct, frozen=True):
+    """A stretch of a recording in which nobody is heard: "paused" on request, or "apart", between two talks."""
+
+    begin: float
+    end: float
+    reason: str
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording: the paths of its files, its length and its gaps in seconds, and how much could not be written."""
+
+    files: tuple[str, ...] = ()
+    seconds: float = 0.0
+    gaps: tuple[Gap, ...] = ()
+    lost_seconds: float = 0.0
+
+
 class Step(msgspec.Struct, frozen=True):
     """One thing that happened to a call; `event` is named like a log line, as "agent.offered"."""
 
@@ -96,7 +113,7 @@ class Cdr(msgspec.Struct, frozen=True, kw_only=True):
     `ended`; `talked_seconds` from `connected` to `ended`; both are derived. `reason` is the SIP status or cause in
     words. `trunk` is the one that the call came by, `trunk_out` the one by which it was last sent on to a number
     outside; None: no trunk. `quality_caller` is what we received from the caller, `quality_agent` from the agent;
-    `speech` is None where it could not be told who spoke.
+    `speech` is None where it could not be told who spoke. `recording` is the first file of what was `recorded`.
 
     What the caller's INVITE said for charging (RFC 7315), None where it did not: `icid`, `orig_ioi` and `term_ioi` of
     P-Charging-Vector, the URIs of P-Asserted-Identity, P-Served-User and P-Called-Party-ID (or, with any of these, the
@@ -134,6 +151,7 @@ class Cdr(msgspec.Struct, frozen=True, kw_only=True):
     access_network: str | None = None
     called_party: str | None = None
     speech: Speech | None = None
+    recorded: Recorded | None = None
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "waited_seconds", _seconds(self.queued, self.connected or self.ended))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import sqlalchemy as sa
 
-from acd.cdr import Cdr, EndedBy, Outcome, Quality, Speech, Step
+from acd.cdr import Cdr, EndedBy, Outcome, Quality, Recorded, Speech, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ SCHEMA_VERSION = 4
 ADDED = {
     2: ("trunk", "trunk_out"),
     3: ("icid", "orig_ioi", "term_ioi", "asserted_identity", "served_user", "access_network", "called_party"),
-    4: ("speech",),
+    4: ("speech", "recorded"),
 }
 
 
@@ -96,6 +96,7 @@ cdrs = sa.Table(
     sa.Column("trunk_out", sa.Text),
     *(sa.Column(name, sa.Text) for name in ADDED[3]),
     sa.Column("speech", _Json(Speech)),
+    sa.Column("recorded", _Json(Recorded)),
     sa.Index("cdr_by_end", "ended", "id"),
 )
 outbox = sa.Table(  # what is to be sent elsewhere (`acd.outbox`)

@@ -2,7 +2,7 @@
 
 POST  /api/v1/reload
 PATCH /api/v1/queues/{id}  /api/v1/agents/{id}
-POST  /api/v1/agents/{id}/state  /api/v1/calls/{id}/move
+POST  /api/v1/agents/{id}/state  /api/v1/calls/{id}/move  /api/v1/calls/{id}/recording
 """
 
 from collections.abc import Sequence
@@ -33,6 +33,12 @@ class Move(Struct, frozen=True, forbid_unknown_fields=True):
     """The queue that a caller is to wait in."""
 
     queue: str
+
+
+class Recording(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a talk is recorded from here on."""
+
+    action: Literal["pause", "resume"]
 
 
 class Done(Struct, frozen=True):
@@ -91,10 +97,27 @@ def change_routes(control: Control) -> Sequence[HTTPRouteHandler]:
             raise ClientException(str(error), status_code=409) from None
         return Done()
 
+    @post(
+        "/api/v1/calls/{call_id:str}/recording",
+        summary="Pause or resume the recording of a talk",
+        status_code=200,
+        sync_to_thread=False,
+        responses=problems(400, 404, 409),
+    )
+    def record(call_id: Name, data: JSONBody[Recording]) -> Done:
+        """Leave a gap of the same length in the recording, as while a secret is said; doing it twice is no mistake."""
+        try:
+            control.pause_recording(call_id, paused=data.action == "pause")
+        except NotThere as error:
+            raise NotFoundException(str(error)) from None
+        except NotNow as error:
+            raise ClientException(str(error), status_code=409) from None
+        return Done()
+
     async def _change(section: Changeable, name: str, values: dict[str, Any]) -> Installed:
         try:
             return await control.change(section, name, values)
         except NotThere as error:
             raise NotFoundException(str(error)) from None
 
-    return [reload, change_queue, change_agent, force, move]
+    return [reload, change_queue, change_agent, force, move, record]

@@ -11,6 +11,7 @@ import structlog
 
 from acd.config import ConfigError
 from acd.core.events import AgentForced, CallMoved, Forced
+from media.api import MediaError
 
 if TYPE_CHECKING:
     from acd.config import Config
@@ -89,6 +90,19 @@ class Control:
             raise NotNow("the caller does not wait in a queue")
         log.info("call.moved", call=call, queue=queue)
         self._engine.dispatcher.tell(CallMoved(call, queue))
+
+    def pause_recording(self, call: str, *, paused: bool) -> None:
+        """Have nothing of a talk recorded from here on, or have it recorded again. Raises NotThere and NotNow."""
+        if call not in self._engine.calls:
+            raise NotThere(f"no call {call!r} is under way")
+        recorded = self._engine.calls[call]
+        if recorded.recording is None:
+            raise NotNow("the call is not recorded")
+        try:
+            recorded.pause_recording("api", paused=paused)
+        except MediaError as error:
+            raise NotNow(str(error)) from None
+        log.info("recording.paused" if paused else "recording.resumed", call=call)
 
     def _install(self, config: Config, cause: Literal["reload", "api"], by: str) -> Installed:
         installed = self._engine.install(config, cause)

@@ -234,6 +234,36 @@ class SpeechMeasured(Fact, frozen=True, gc=False):
     longest_dead: float
 
 
+class RecordingPaused(Fact, frozen=True, gc=False):
+    """From here on nothing that is said is kept; `by` is "api"."""
+
+    KIND: ClassVar[str] = "recording.paused"
+    call: str
+    by: str = "api"
+
+
+class RecordingResumed(Fact, frozen=True, gc=False):
+    """The call is recorded again."""
+
+    KIND: ClassVar[str] = "recording.resumed"
+    call: str
+    by: str = "api"
+
+
+class CallRecorded(Fact, frozen=True, gc=False):
+    """What became of the call's recording: paths of its files, its length, and (begin, end, reason) of its gaps.
+
+    Places and lengths are in seconds; `lost` is sound that could not be written.
+    """
+
+    KIND: ClassVar[str] = "call.recorded"
+    call: str
+    files: tuple[str, ...]
+    seconds: float
+    gaps: tuple[tuple[float, float, str], ...] = ()
+    lost: float = 0.0
+
+
 class CallEnded(Fact, frozen=True, gc=False):
     """The call is over and everything it held is released: the last fact of a call.
 

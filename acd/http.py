@@ -50,7 +50,10 @@ MOST_ITEMS = 1000
 
 
 class CallView(Struct, frozen=True, kw_only=True):
-    """A call under way. `id` is that of its CDR, `call_id` the Call-ID of the caller's dialog; instants in UTC."""
+    """A call under way. `id` is that of its CDR, `call_id` the Call-ID of the caller's dialog; instants in UTC.
+
+    `recording` tells whether the talk is recorded; null: it is not.
+    """
 
     id: str
     call_id: str
@@ -63,6 +66,7 @@ class CallView(Struct, frozen=True, kw_only=True):
     agent: str | None = None
     queued: datetime | None = None
     connected: datetime | None = None
+    recording: Literal["on", "paused"] | None = None
 
 
 class AgentView(Struct, frozen=True, kw_only=True):

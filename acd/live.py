@@ -123,6 +123,7 @@ class LiveFloor:
             agent=record.agent,
             queued=record.at("call.queued"),
             connected=record.at("agent.connected"),
+            recording=call.recording,
         )
 
 

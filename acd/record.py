@@ -65,6 +65,11 @@ class CallRecord(CallFold):
         speech = spoken(self.id, caller)
         if speech is not None:
             self.tell(speech)
+        recorded = caller.recorded if caller is not None else None
+        if recorded is not None and recorded.files:
+            gaps = tuple((round(gap.begin, 3), round(gap.end, 3), gap.reason) for gap in recorded.gaps)
+            seconds, lost = round(recorded.seconds, 3), round(recorded.lost_seconds, 3)
+            self.tell(facts.CallRecorded(self.id, recorded.files, seconds, gaps, lost))
         self.end(EndedBy.SYSTEM, Outcome.FAILED)
         ended = facts.CallEnded(
             self.id,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from acd import facts
-from acd.cdr import Cdr, EndedBy, Outcome, Quality, Speech, Step
+from acd.cdr import Cdr, EndedBy, Gap, Outcome, Quality, Recorded, Speech, Step
 from acd.journal.port import Entry
 
 
@@ -31,6 +31,7 @@ class CallFold:
         self.charging: facts.ChargingKnown | None = None
         self._quality: dict[str, Quality] = {}
         self._speech: Speech | None = None
+        self._recorded: Recorded | None = None
         self._instants: dict[str, float] = {}
         self._steps: list[tuple[float, str, str]] = []
         self._step(at, "call.arrived", self.dialled)
@@ -95,6 +96,7 @@ class CallFold:
             access_network=charging.access_network or None,
             called_party=charging.called_party or None,
             speech=self._speech,
+            recorded=self._recorded,
             timeline=tuple(Step(_instant(when), event, detail) for when, event, detail in sorted(self._steps, key=_at)),
         )
 
@@ -202,6 +204,16 @@ class CallFold:
             agent_share=round(fact.other / words, 3) if words else None,
         )
 
+    def _paused(self, fact: facts.RecordingPaused, at: float) -> None:
+        self._step(at, "recording.paused", fact.by)
+
+    def _resumed(self, fact: facts.RecordingResumed, at: float) -> None:
+        self._step(at, "recording.resumed", fact.by)
+
+    def _was_recorded(self, fact: facts.CallRecorded, _: float) -> None:
+        gaps = tuple(Gap(*gap) for gap in fact.gaps)
+        self._recorded = Recorded(files=fact.files, seconds=fact.seconds, gaps=gaps, lost_seconds=fact.lost)
+
     def _ended(self, fact: facts.CallEnded, at: float) -> None:
         self.ended = fact
         self._step(at, "call.ended", fact.outcome)
@@ -229,6 +241,9 @@ _CHANGES: dict[type[facts.Fact], Callable[[CallFold, Any, float], None]] = {
     facts.VoiceTroubled: CallFold._troubled,  # noqa: SLF001
     facts.VoiceRecovered: CallFold._recovered,  # noqa: SLF001
     facts.SpeechMeasured: CallFold._spoken,  # noqa: SLF001
+    facts.RecordingPaused: CallFold._paused,  # noqa: SLF001
+    facts.RecordingResumed: CallFold._resumed,  # noqa: SLF001
+    facts.CallRecorded: CallFold._was_recorded,  # noqa: SLF001
     facts.CallEnded: CallFold._ended,  # noqa: SLF001
 }
 
