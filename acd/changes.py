@@ -80,6 +80,18 @@ def change_routes(control: Control) -> Sequence[HTTPRouteHandler]:
             raise NotFoundException(str(error)) from None
         return Done()
 
+    async def _change(section: Changeable, name: str, values: dict[str, Any]) -> Installed:
+        try:
+            return await control.change(section, name, values)
+        except NotThere as error:
+            raise NotFoundException(str(error)) from None
+
+    return [reload, change_queue, change_agent, force, *_call_routes(control)]
+
+
+def _call_routes(control: Control) -> Sequence[HTTPRouteHandler]:
+    """Return the handlers of single calls."""
+
     @post(
         "/api/v1/calls/{call_id:str}/move",
         summary="Move a waiting caller to another queue",
@@ -114,10 +126,4 @@ def change_routes(control: Control) -> Sequence[HTTPRouteHandler]:
             raise ClientException(str(error), status_code=409) from None
         return Done()
 
-    async def _change(section: Changeable, name: str, values: dict[str, Any]) -> Installed:
-        try:
-            return await control.change(section, name, values)
-        except NotThere as error:
-            raise NotFoundException(str(error)) from None
-
-    return [reload, change_queue, change_agent, force, move, record]
+    return [move, record]

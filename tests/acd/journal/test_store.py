@@ -384,6 +384,7 @@ def _values(kind: type[facts.Fact]) -> st.SearchStrategy[facts.Fact]:
         "tuple[tuple[str, tuple[float, ...]], ...]": st.lists(
             st.tuples(text, st.lists(numbers, max_size=2).map(tuple)), max_size=2
         ).map(tuple),
+        "tuple[tuple[float, float, str], ...]": st.lists(st.tuples(numbers, numbers, text), max_size=2).map(tuple),
         "tuple[tuple[str, str, float, str, str, str], ...]": st.lists(
             st.tuples(text, text, numbers, text, text, text), max_size=2
         ).map(tuple),
