@@ -8,13 +8,14 @@ from typing import Literal
 
 import msgspec
 
-from media.codecs.names import CN, CODECS, DEFAULT_CODECS
+from media.codecs.names import AMR, AMR_WB, CN, CODECS, DEFAULT_CODECS, G722, OPUS, PCMA, PCMU
 from media.recording.settings import RecordingSettings
 from media.rtp.latching import Latching
 from media.rtp.troubles import Thresholds
 
 PROMPT_DIRECTORY = str(Path(__file__).parent / "prompts")
 _LARGEST_PORT = 65_535
+_SAMPLE_RATES = {PCMU: 8000, PCMA: 8000, AMR: 8000, G722: 16_000, AMR_WB: 16_000, OPUS: 48_000}
 
 
 class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +64,11 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("rtp_timeout_seconds must not be negative.")
         if not set(self.codecs) <= set(CODECS) or not set(self.codecs) - {CN}:
             raise ValueError(f"codecs must be some of {', '.join(CODECS)}, and not only {CN}.")
+
+    @property
+    def sample_rates(self) -> tuple[int, ...]:
+        """The samples a second of what these codecs carry."""
+        return tuple(sorted({_SAMPLE_RATES[codec] for codec in self.codecs if codec in _SAMPLE_RATES}))
 
     @property
     def advertised(self) -> str:

@@ -22,8 +22,9 @@ from acd.demo.talker import Talker
 from ims_core.flow import Address, format_address
 from ims_core.ids import Ids
 from ims_core.transactions.endpoint import Endpoint
-from media.codecs.g711 import PCMA, PCMU, encode
-from media.playing.prompts import FRAME_MS, read_wav
+from media.codecs.g711 import PCMA, PCMU
+from media.playing.prompts import FRAME_MS, Prompt
+from media.playing.sound import read_sound
 
 HOST = "127.0.0.1"
 PASSWORD = "IMS_ACD_PHONE_PASSWORD"  # noqa: S105 - the name of a variable
@@ -52,8 +53,8 @@ class PhoneProcess:
         self._controller: asyncio.StreamWriter | None = None
         self._quit = asyncio.Event()
         randomness = random.Random(secrets.randbits(128))
-        linear = read_wav(voice)
-        self._talker = Talker({codec: encode(linear, codec) for codec in (PCMU, PCMA)}, randomness.getrandbits(32))
+        sound = Prompt(*read_sound(voice))
+        self._talker = Talker({law: sound.companded(law) for law in (PCMU, PCMA)}, randomness.getrandbits(32))
         local: Address = sip.get_extra_info("sockname")[:2]
         sent_by = {("UDP", local): format_address(local)}
         endpoint = Endpoint(clock=self._loop.time, ids=Ids(randomness.getrandbits), sent_by=sent_by)

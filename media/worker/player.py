@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from media.api import MediaEvent, PlayFinished
-from media.codecs import Resampler, Samples
-from media.codecs.g711 import PCMA, SAMPLE_RATE, SILENCE, decode
+from media.codecs.g711 import SILENCE
 from media.playing.prompts import FRAME_MS, FRAME_SAMPLES, Playlist
 from media.worker.outgoing import Outgoing
 from media.worker.speech import Speech, amplify
@@ -23,8 +20,6 @@ class Player:
         "_on_change",
         "_outgoing",
         "_playlist",
-        "_rising",
-        "_rising_to",
         "_speech",
         "_ticker",
     )
@@ -43,8 +38,6 @@ class Player:
         self._listener = listener
         self._on_change = on_change
         self._playlist: Playlist | None = None
-        self._rising: Resampler | None = None
-        self._rising_to = SAMPLE_RATE
 
     @property
     def playing(self) -> bool:
@@ -76,30 +69,27 @@ class Player:
     def tick(self, now: float) -> None:
         """Send the next frame."""
         playlist = self._playlist
-        if playlist is None:
+        if playlist is None or not playlist.ready:
             return
         outgoing, speech = self._outgoing, self._speech
         send = outgoing.stream.send
-        as_is = send.name in SILENCE and speech.packet_ms == FRAME_MS and speech.volume == 1
-        frame = playlist.next_frame(send.name if as_is else PCMA)
-        if frame is None:
+        if send.name in SILENCE and speech.packet_ms == FRAME_MS and speech.volume == 1:
+            frame = playlist.next_frame(send.name)
+            if frame is None:
+                self._finish(interrupted=False)
+            elif outgoing.open:
+                outgoing.send(playlist, send.payload, frame, FRAME_SAMPLES, now)
+            else:
+                outgoing.break_off()
+            return
+        pcm = playlist.next_samples(speech.sample_rate)
+        if pcm is None:
             speech.finish(playlist, now)
             self._finish(interrupted=False)
-        elif not outgoing.open:
-            outgoing.break_off()
-        elif as_is:
-            outgoing.send(playlist, send.payload, frame, FRAME_SAMPLES, now)
+        elif outgoing.open:
+            speech.say(playlist, amplify(pcm, speech.volume), now)
         else:
-            speech.say(playlist, amplify(self._raised(frame), speech.volume), now)
-
-    def _raised(self, frame: bytes) -> Samples:
-        pcm = np.frombuffer(decode(frame, PCMA), np.int16)
-        rate = self._speech.sample_rate
-        if rate == SAMPLE_RATE:
-            return pcm
-        if self._rising is None or self._rising_to != rate:
-            self._rising, self._rising_to = Resampler(SAMPLE_RATE, rate), rate
-        return self._rising.convert(pcm)
+            outgoing.break_off()
 
     def _finish(self, *, interrupted: bool) -> None:
         playlist, self._playlist = self._playlist, None

@@ -32,7 +32,7 @@ from media.api import (
     RtpTimeout,
     Troubled,
 )
-from media.playing.prompts import Playlist, PromptCache, PromptError
+from media.playing.prompts import PromptCache
 from media.recording.report import Recorded
 from media.rtp.packet import Reception, Sender
 from media.rtp.reporting import Reporter
@@ -40,6 +40,7 @@ from media.secure.identity import Identity
 from media.secure.surroundings import Shared
 from media.settings import MediaSettings
 from media.worker import control
+from media.worker.library import Library, Read
 from media.worker.poller import Poller
 from media.worker.ports import PortPool
 from media.worker.recordings import Recordings
@@ -67,7 +68,10 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.shared = Shared(identity, loop.call_later)
-        self.prompts = PromptCache(settings.prompt_directories)
+        self.prompts = PromptCache(settings.prompt_directories, settings.sample_rates)
+        self._library = Library(
+            self.prompts, self._read_in_thread, lambda leg, text: post(control.Complained(leg, text))
+        )
         self._loop = loop
         self._post = post
         self._random = random.SystemRandom()
@@ -84,7 +88,6 @@ class Worker:
             unix=time.time,
             complain=self._recording_failed,
         )
-        self._prompts_missing = 0
         self._timeouts = 0
         self._closed_totals: tuple[int, ...] = (0,) * len(TOTALS)
         self._perform: dict[type[control.Command], Callable[..., None]] = {
@@ -126,7 +129,7 @@ class Worker:
         totals = _sum([self._closed_totals, *(session.totals() for session in self._sessions.values())])
         return MediaCounters(
             **dict(zip(TOTALS, totals, strict=True)),
-            prompts_missing=self._prompts_missing,
+            prompts_missing=self._library.missing,
             recording_errors=self._recordings.writer.errors,
             recording_octets=self._recordings.writer.octets,
             recording_left_out=self._recordings.writer.left_out,
@@ -193,17 +196,11 @@ class Worker:
             session.configure(command.stream)
 
     def _play(self, command: control.Play) -> None:
-        session = self._sessions.get(command.leg)
-        if session is None:
-            return
-        prompts = []
-        for name in command.prompts:
-            try:
-                prompts.append(self.prompts.get(name))
-            except PromptError as error:
-                self._prompts_missing += 1
-                self._post(control.Complained(command.leg, str(error)))
-        session.play(Playlist(prompts, loop=command.loop, interruptible=command.interruptible, token=command.token))
+        if session := self._sessions.get(command.leg):
+            session.play(self._library.playlist(command))
+
+    def _read_in_thread(self, read: Callable[[], Read], done: Callable[[Read], None]) -> None:
+        self._loop.run_in_executor(None, read).add_done_callback(lambda future: done(future.result()))
 
     def _stop(self, command: control.Stop) -> None:
         if session := self._sessions.get(command.leg):
