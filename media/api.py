@@ -77,6 +77,20 @@ class Capability(StrEnum):
 LOUDEST: Final = 8.0
 
 
+KEYS: Final = "0123456789*#ABCD"
+LONGEST_KEY_MS: Final = 60_000
+
+
+def check_digits(digits: str, ms: int) -> str:
+    """Return keys that can be pressed for so long. Raises MediaError."""
+    strange = next((digit for digit in digits if digit not in KEYS), None)
+    if strange is not None:
+        raise MediaError(f"{strange!r} is no key of a telephone.")
+    if not 0 < ms <= LONGEST_KEY_MS:
+        raise MediaError(f"A key is pressed for up to {LONGEST_KEY_MS} milliseconds, not for {ms}.")
+    return digits
+
+
 def check_gain(gain: float) -> float:
     """Return a gain that can be had. Raises MediaError."""
     if not 0 <= gain <= LOUDEST:
@@ -84,10 +98,17 @@ def check_gain(gain: float) -> float:
     return gain
 
 
+DigitSource = Literal["rfc4733", "inband", "info"]
+
+
 class Digit(msgspec.Struct, frozen=True):
-    """A key was pressed (RFC 4733): one of `0123456789*#ABCD`, told once per press."""
+    """A key was pressed: one of `0123456789*#ABCD`, told once per press, in however many ways it was heard of.
+
+    `source` is the first of them: a telephone-event (RFC 4733), a tone in the audio, or `MediaLeg.receive_digit`.
+    """
 
     digit: str
+    source: DigitSource = "rfc4733"
 
 
 class PlayFinished(msgspec.Struct, frozen=True):
@@ -218,6 +239,9 @@ class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
     handshakes_failed: int = 0
     checks_refused: int = 0
     digits: int = 0
+    digits_inband: int = 0
+    digits_info: int = 0
+    digits_sent: int = 0
     rtcp_received: int = 0
     rtcp_sent: int = 0
     rtcp_refused: int = 0
@@ -306,6 +330,27 @@ class MediaLeg(Protocol):
         """Set how loud the peer hears what is sent to it, prompts included, and how loud others hear it.
 
         Factors of amplitude, 0 (mute) to `LOUDEST`, else MediaError. A mute peer's digits are heard all the same.
+        """
+
+    def send_digits(self, digits: str, *, ms: int = 100) -> None:
+        """Press keys for the peer, each for so long, when those before are done with, with pauses between.
+
+        It gets telephone-events (RFC 4733) if it takes them, else tones, in place of what it would hear. Raises
+        MediaError for what is no key, Unsupported.
+        """
+
+    def receive_digit(self, digit: str, *, ms: int = 100) -> None:
+        """Take a key that the peer is known to have pressed by other means than RTP, say a SIP INFO.
+
+        It counts as if it had come by RTP: `Digit` follows, and whoever hears the leg gets it, unless it did come by
+        RTP as well. Raises MediaError for what is no key.
+        """
+
+    def hide_digits(self, hidden: bool) -> None:
+        """Keep what the peer presses from now on from whom it is connected to, for secrets; `Digit` follows as ever.
+
+        Of a tone in the audio 20 ms are over before it is known, too short to be recognised; where `INBAND_DIGITS` are
+        not looked for in the leg's audio, tones in it are heard. Raises Unsupported.
         """
 
     def measure(self) -> Awaitable[LegReport]:

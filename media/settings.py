@@ -18,6 +18,9 @@ _LARGEST_PORT = 65_535
 _SAMPLE_RATES = {PCMU: 8000, PCMA: 8000, AMR: 8000, G722: 16_000, AMR_WB: 16_000, OPUS: 48_000}
 
 
+InbandDigits = Literal["off", "auto", "always"]
+
+
 class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the RTP workers. Raises ValueError, one sentence, when they contradict each other.
 
@@ -26,7 +29,8 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     nothing for `rtp_timeout_seconds` is told so; 0 turns that off. Prompts are looked up in the directories in order.
     `latching` says whose packets are heard where they do not come from where the SDP says.
     `quality` says from where on the voice of a leg is in trouble.
-    `codecs` are accepted, and offered in that order.
+    `codecs` are accepted, and offered in that order. Tones of keys are listened for in the audio of peers without
+    telephone-events (`inband_digits` "auto"), of all or of none; whoever is listened to is not relayed unread.
 
     `srtp`: "off" takes no SRTP, "optional" what peers offer, "required" nothing but SRTP. `dtls` tells whether its
     keys may come of DTLS handshakes, `ice` whether ICE is answered, as a lite agent.
@@ -46,6 +50,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     latching: Latching = Latching()
     dtls: bool = True
     ice: bool = True
+    inband_digits: InbandDigits = "auto"
 
     def __post_init__(self) -> None:
         bind = _address("bind", self.bind)

@@ -11,6 +11,7 @@ from typing import cast
 from media.api import (
     Capability,
     Digit,
+    DigitSource,
     LegReport,
     Lost,
     MediaCounters,
@@ -25,6 +26,7 @@ from media.api import (
     RtpTimeout,
     Trouble,
     Troubled,
+    check_digits,
     check_gain,
 )
 from media.conference import Gains
@@ -55,8 +57,8 @@ class FakeLeg:
     """A `MediaLeg` that negotiates like a real one and remembers what was asked of it.
 
     `calls` lists every call, `playing` the prompt names that play now, `bridged_to` the other leg of the bridge,
-    `hears` whom it hears by `connect` and at which gain.
-    A test plays the peer with `press`, `time_out` and `lose`.
+    `hears` whom it hears by `connect` and at which gain, `protection` how its offer was to be protected.
+    `dialled` are the keys that its peer has heard. A test plays the peer with `press`, `time_out` and `lose`.
     """
 
     def __init__(
@@ -70,6 +72,8 @@ class FakeLeg:
         self.bridged_to: FakeLeg | None = None
         self.hears: dict[FakeLeg, float] = {}
         self.heard = self.spoken = 1.0
+        self.dialled = ""
+        self.hides_digits = False
         self.echoing = False
         self.protection = Protection.NONE
         self.recording: str | None = None
@@ -142,6 +146,11 @@ class FakeLeg:
             self.part()
             self.echoing = True
 
+    def adjust(self, *, heard: float = 1.0, spoken: float = 1.0) -> None:
+        """Remember the gains. Raises MediaError."""
+        self.calls.append(Call("adjust", (heard, spoken)))
+        self.heard, self.spoken = check_gain(heard), check_gain(spoken)
+
     def pause_recording(self) -> None:
         """Remember the gap."""
         self.calls.append(Call("pause_recording"))
@@ -150,10 +159,21 @@ class FakeLeg:
         """Remember its end."""
         self.calls.append(Call("resume_recording"))
 
-    def adjust(self, *, heard: float = 1.0, spoken: float = 1.0) -> None:
-        """Remember the gains. Raises MediaError."""
-        self.calls.append(Call("adjust", (heard, spoken)))
-        self.heard, self.spoken = check_gain(heard), check_gain(spoken)
+    def send_digits(self, digits: str, *, ms: int = 100) -> None:
+        """Let the peer hear keys. Raises MediaError."""
+        self.calls.append(Call("send_digits", (digits, ms)))
+        if not self.inactive:
+            self.dialled += check_digits(digits, ms)
+
+    def receive_digit(self, digit: str, *, ms: int = 100) -> None:
+        """Take a key that the peer pressed. Raises MediaError."""
+        self.calls.append(Call("receive_digit", (digit, ms)))
+        self.press(check_digits(digit, ms), "info")
+
+    def hide_digits(self, hidden: bool) -> None:
+        """Pass no keys on, or do so again."""
+        self.calls.append(Call("hide_digits", (hidden,)))
+        self.hides_digits = hidden
 
     def measure(self) -> asyncio.Future[LegReport]:
         """Report what a test put there."""
@@ -174,10 +194,12 @@ class FakeLeg:
         await asyncio.sleep(0)
         return self.report if self.recording is None else _with_recording(self.report, self.recording)
 
-    def press(self, digits: str) -> None:
+    def press(self, digits: str, source: DigitSource = "rfc4733") -> None:
         """The peer presses keys one after the other."""
         for digit in digits:
-            self._tell(Digit(digit))
+            self._tell(Digit(digit, source))
+            if self.bridged_to is not None and not self.hides_digits:
+                self.bridged_to.dialled += digit
             if self._play is not None and self._play.interruptible:
                 self._end_play(interrupted=True)
 

@@ -26,6 +26,7 @@ from media.api import (
     Recovered,
     RtpTimeout,
     Troubled,
+    check_digits,
     check_gain,
 )
 from media.builtin.credentials import Credentials
@@ -114,6 +115,18 @@ class WorkerLeg:
     def adjust(self, *, heard: float = 1.0, spoken: float = 1.0) -> None:
         """Set how loud the peer hears, and is heard. Raises MediaError."""
         self.worker.send(control.Adjust(self.number, check_gain(heard), check_gain(spoken)))
+
+    def send_digits(self, digits: str, *, ms: int = 100) -> None:
+        """Press keys for the peer. Raises MediaError."""
+        self.worker.send(control.SendDigits(self.number, check_digits(digits, ms), ms))
+
+    def receive_digit(self, digit: str, *, ms: int = 100) -> None:
+        """Take a key that the peer pressed. Raises MediaError."""
+        self.worker.send(control.ReceiveDigit(self.number, check_digits(digit, ms), ms))
+
+    def hide_digits(self, hidden: bool) -> None:
+        """Keep the peer's keys from whom it is connected to, or do so no more."""
+        self.worker.send(control.HideDigits(self.number, hidden))
 
     def measure(self) -> asyncio.Future[LegReport]:
         """Report since the last time, and begin anew."""
@@ -400,7 +413,7 @@ def _forget(_: MediaEvent) -> None:
 
 
 _EVENTS: Final[dict[type[control.Report], Callable[..., MediaEvent]]] = {
-    control.Pressed: lambda report: Digit(report.digit),
+    control.Pressed: lambda report: Digit(report.digit, report.source),
     control.Finished: lambda report: PlayFinished(report.token, report.heard_ms, report.interrupted),
     control.TimedOut: lambda _: RtpTimeout(),
     control.Failed: lambda report: Lost(report.reason),

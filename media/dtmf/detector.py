@@ -101,6 +101,10 @@ class Detector:
         self._agreeing[channel] = self._absent[channel] = self._held[channel] = 0
         self.suspects[channel] = False
 
+    def held_ms(self, channel: int) -> int:
+        """Return how long the press on a channel has lasted, 0 where there is none."""
+        return int(self._held[channel] - self._absent[channel]) * STEP_MS if self._pressed[channel] != _NO_KEY else 0
+
     def feed(self, channels: npt.ArrayLike, blocks: npt.NDArray[np.int16]) -> list[Heard]:
         """Hear one block for each of the `channels` (each named once), `blocks` being their rows of 160 samples."""
         rows = np.asarray(channels, dtype=np.intp)

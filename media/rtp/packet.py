@@ -185,12 +185,14 @@ class Sender:
 
     Whatever feeds the stream (prompt, music, another leg, a mix) is its `source`. `join` aligns a new source behind
     what was sent before; relayed packets then keep their own steps, shifted, so that the receiver sees the real losses.
-    `samples` is how long a packet lasts, in units of the RTP clock.
+    Up to `floor` numbers are taken, so that a relayed packet that comes late may find its own gone. `samples` is how
+    long a packet lasts, in units of the RTP clock.
     """
 
     __slots__ = (
         "_samples",
         "clock_rate",
+        "floor",
         "octets",
         "packets",
         "sent_at",
@@ -209,6 +211,7 @@ class Sender:
         self.clock_rate = CLOCK_RATE
         self.sequence_shift = 0
         self.timestamp_shift = 0
+        self.floor = self.sequence
         self.sent_at: float | None = None
         self.source: object = None
         self.packets = 0
@@ -233,6 +236,7 @@ class Sender:
         next_sequence = (self.sequence + 1) & 0xFFFF
         self.source = source
         self.sequence_shift = (next_sequence - sequence) & 0xFFFF
+        self.floor = self.sequence
         self.timestamp_shift = (next_timestamp - timestamp) & 0xFFFFFFFF
         self._samples = samples
 
@@ -257,11 +261,20 @@ class Sender:
 
     def insert(self) -> int:
         """Take the next number for a packet beside those of the source, which go on; returns it."""
-        self.sequence = (self.sequence + 1) & 0xFFFF
+        self.sequence = self.floor = (self.sequence + 1) & 0xFFFF
+        self.sequence_shift = (self.sequence_shift + 1) & 0xFFFF
         return self.sequence
+
+    def leave_out(self, source: object, sequence: int) -> None:
+        """Pass over a number of the source on purpose: the receiver must not count it as lost."""
+        if source is self.source and 0 < (sequence + self.sequence_shift - self.sequence) & 0xFFFF < 0x8000:
+            self.sequence_shift = (self.sequence_shift - 1) & 0xFFFF
+            self.floor = self.sequence
 
     def upcoming(self, now: float) -> int:
         """Return the timestamp of what happens `now`: not before what was sent last is over."""
+        if self.sent_at is None:
+            self.sent_at = now
         samples = self.clock_rate // 50
-        passed = 0 if self.sent_at is None else round((now - self.sent_at) * self.clock_rate / samples) * samples
+        passed = round((now - self.sent_at) * self.clock_rate / samples) * samples
         return (self.timestamp + max(passed, self._samples or samples)) & 0xFFFFFFFF

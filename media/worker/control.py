@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from media.api import LegReport, MediaCounters, Trouble
+from media.api import DigitSource, LegReport, MediaCounters, Trouble
 from media.rtp.stream import Stream
 from media.secure.identity import Identity
 from media.settings import MediaSettings
@@ -95,6 +95,29 @@ class Adjust(msgspec.Struct, frozen=True, array_like=True, tag=13):
     spoken: float
 
 
+class SendDigits(msgspec.Struct, frozen=True, array_like=True, tag=70):
+    """Press keys for the peer."""
+
+    leg: int
+    digits: str
+    ms: int
+
+
+class ReceiveDigit(msgspec.Struct, frozen=True, array_like=True, tag=71):
+    """The peer pressed a key, as signalling tells."""
+
+    leg: int
+    digit: str
+    ms: int
+
+
+class HideDigits(msgspec.Struct, frozen=True, array_like=True, tag=72):
+    """Keep the peer's keys from whom it is connected to, or do so no more."""
+
+    leg: int
+    hidden: bool
+
+
 class Close(msgspec.Struct, frozen=True, array_like=True, tag=9):
     """Free the port; answered by Closed."""
 
@@ -153,6 +176,7 @@ class Pressed(msgspec.Struct, frozen=True, array_like=True, tag=24):
 
     leg: int
     digit: str
+    source: DigitSource
 
 
 class Finished(msgspec.Struct, frozen=True, array_like=True, tag=25):
@@ -222,6 +246,9 @@ Command = (
     | Provide
     | Measure
     | PauseRecording
+    | SendDigits
+    | ReceiveDigit
+    | HideDigits
 )
 Report = (
     Ready

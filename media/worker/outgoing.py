@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from media.codecs import same_bitstream
 from media.codecs.g711 import TRANSCODE
@@ -15,30 +15,21 @@ _OCTET_A_SAMPLE: Final = frozenset({PCMU, PCMA, G722})  # at the RTP clock, RFC 
 _frame = bytearray(LARGEST_PACKET)
 _frame_view = memoryview(_frame)
 _pack_header = HEADER.pack_into
-_EVENT_SIZE: Final = 4
-_LONGEST_EVENT: Final = 0xFFFF
-_MOST_EVENTS: Final = 16
-
-
-class _Event(NamedTuple):
-    """A key that is pressed: the timestamp of its packets as they come, and as they are sent on."""
-
-    theirs: int
-    ours: int
 
 
 class Outgoing:
     """The stream to one peer: relayed packets, shifted to its numbers, and frames of our own making.
 
-    `stream` is what SDP agreed, `noise` the format of comfort noise if the peer takes it.
+    `stream` is what SDP agreed, `noise` the format of comfort noise if the peer takes it. While it is `sounding`, the
+    tone of a key takes the place of everything else.
     """
 
     __slots__ = (
-        "_events",
         "_octet_a_sample",
         "_socket",
         "noise",
         "sender",
+        "sounding",
         "stream",
         "unsent",
     )
@@ -46,6 +37,7 @@ class Outgoing:
     def __init__(self, stream: Stream, sender: Sender, sock: RtpSocket) -> None:
         self.sender = sender
         self.unsent = 0
+        self.sounding = False
         self._socket = sock
         self.configure(stream)
 
@@ -53,22 +45,27 @@ class Outgoing:
         """Take what the latest SDP agreed."""
         self.stream = stream
         send = stream.send
-        self._events: dict[object, _Event] = {}
         self.sender.set_clock(send.clock_rate)
         self._octet_a_sample = send.name in _OCTET_A_SAMPLE
         noises = (heard for heard in stream.receive.values() if heard.name == CN)
         self.noise = next((noise for noise in noises if noise.clock_rate == send.clock_rate), None)
         if not stream.sends:
-            self.break_off()
+            self.sender.source = None
 
     @property
-    def open(self) -> bool:
+    def reachable(self) -> bool:
         """Tell whether the peer listens, and where."""
         return self.stream.sends and self._socket.reachable
 
+    @property
+    def open(self) -> bool:
+        """Tell whether what is said to the peer can be heard."""
+        return self.reachable and not self.sounding
+
     def break_off(self) -> None:
         """What is left out from now on must not look like loss when it goes on."""
-        self.sender.source = None
+        if not self.sounding:
+            self.sender.source = None
 
     def relay(  # noqa: PLR0917 - keywords would cost as much as the arithmetic
         self, source: object, second: int, sequence: int, timestamp: int, size: int, now: float
@@ -81,9 +78,11 @@ class Outgoing:
         sequence = (sequence + sender.sequence_shift) & 0xFFFF
         timestamp = (timestamp + sender.timestamp_shift) & 0xFFFFFFFF
         _pack_header(packet, 0, PLAIN, second, sequence, timestamp, sender.ssrc)
-        if (sequence - sender.sequence) & 0xFFFF < 0x8000:
+        if 0 < (sequence - sender.sequence) & 0xFFFF < 0x8000:
             sender.sequence = sequence
             sender.timestamp = timestamp
+        elif not 0 < (sequence - sender.floor) & 0xFFFF < 0x8000:
+            return
         sender.sent_at = now
         try:
             self._socket.send(view[:size])
@@ -100,45 +99,22 @@ class Outgoing:
         send = self.stream.send
         if received.name == CN:
             if self.noise is None:
-                self.leave_out(source)
+                self.leave_out(source, sequence)
                 return
             send = self.noise
         elif received.name != send.name:
             payload = payload.translate(TRANSCODE[received.name, send.name])
         self._relay(source, payload, send.payload | marker, sequence, timestamp, now)
 
-    def relay_event(  # noqa: PLR0917
-        self, source: object, payload: bytes, marker: int, sequence: int, timestamp: int, now: float
-    ) -> None:
-        """Send on an event, or leave it out if the peer takes none."""
-        events = self.stream.send_events
-        if events is None:
-            self.leave_out(source)
-        else:
-            self._relay(source, payload, events.payload | marker, sequence, timestamp, now)
-
-    def leave_out(self, source: object) -> None:
+    def leave_out(self, source: object, sequence: int) -> None:
         """Pass over a number on purpose: the receiver must not count it as lost."""
-        if self.sender.source is source:
-            self.sender.sequence_shift -= 1
+        self.sender.leave_out(source, sequence)
 
-    def insert_event(  # noqa: PLR0917
-        self, source: object, received: Format, payload: bytes, marker: int, timestamp: int, now: float
-    ) -> None:
-        """Send on an event beside what is said, at the time that it has in this stream (RFC 4733 2.5.1.2)."""
-        events = self.stream.send_events
-        if events is None or len(payload) < _EVENT_SIZE:
-            return
+    def insert_event(self, events: Format, payload: bytes, timestamp: int, *, marker: bool) -> None:
+        """Send an event beside what is said, at the time that it has in this stream (RFC 4733 2.5.1.2)."""
         sender = self.sender
-        event = self._events.get(source)
-        if event is None or event.theirs != timestamp:
-            if len(self._events) >= _MOST_EVENTS:
-                self._events.clear()
-            event = self._events[source] = _Event(timestamp, sender.upcoming(now))
-        if events.clock_rate != received.clock_rate:
-            duration = int.from_bytes(payload[2:4], "big") * events.clock_rate // received.clock_rate
-            payload = payload[:2] + min(duration, _LONGEST_EVENT).to_bytes(2, "big")
-        _pack_header(_frame, 0, PLAIN, events.payload | marker, sender.insert(), event.ours, sender.ssrc)
+        second = events.payload | (MARKER if marker else 0)
+        _pack_header(_frame, 0, PLAIN, second, sender.insert(), timestamp, sender.ssrc)
         self._transmit(payload)
 
     def send(self, source: object, second: int, payload: bytes, samples: int, now: float) -> None:

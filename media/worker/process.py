@@ -40,6 +40,7 @@ from media.secure.identity import Identity
 from media.secure.surroundings import Shared
 from media.settings import MediaSettings
 from media.worker import control
+from media.worker.inband import Inband
 from media.worker.library import Library, Read
 from media.worker.poller import Poller
 from media.worker.ports import PortPool
@@ -79,6 +80,7 @@ class Worker:
         self._poller = Poller(loop)
         self._ticker = Ticker(loop.call_at, loop.time, _now)
         self._ports = PortPool(ports, lambda port: bind_socket(settings.bind, port))
+        self._inband = Inband(settings.inband_digits, loop.call_soon)
         self._sessions: dict[int, Session] = {}
         self._recordings = Recordings(
             settings.recording,
@@ -104,6 +106,9 @@ class Worker:
             control.Provide: self._provide,
             control.Measure: self._measure,
             control.PauseRecording: self._pause_recording,
+            control.SendDigits: self._send_digits,
+            control.ReceiveDigit: self._receive_digit,
+            control.HideDigits: self._hide_digits,
         }
 
     def handle(self, command: control.Command) -> None:
@@ -173,6 +178,7 @@ class Worker:
             shared=self.shared,
             latching=self.settings.latching,
             thresholds=self.settings.quality,
+            inband=self._inband,
         )
 
     def _make_rtcp(self, sock: socket.socket) -> Rtcp:
@@ -256,6 +262,18 @@ class Worker:
         if session := self._sessions.get(command.leg):
             session.adjust(command.heard, command.spoken)
 
+    def _send_digits(self, command: control.SendDigits) -> None:
+        if session := self._sessions.get(command.leg):
+            session.keys.dial(command.digits, command.ms)
+
+    def _receive_digit(self, command: control.ReceiveDigit) -> None:
+        if session := self._sessions.get(command.leg):
+            session.keys.take_told(command.digit, command.ms, _monotonic())
+
+    def _hide_digits(self, command: control.HideDigits) -> None:
+        if session := self._sessions.get(command.leg):
+            session.keys.hidden = command.hidden
+
     def _connect(self, gains: Gains) -> None:
         """Put these legs into a room of their own, where they hear what others say and not what plays."""
         for session in dict.fromkeys(leg for pair in gains for leg in pair):
@@ -290,8 +308,8 @@ class Worker:
 
     def _tell(self, leg: int, event: MediaEvent) -> None:
         match event:
-            case Digit(digit):
-                self._post(control.Pressed(leg, digit))
+            case Digit(digit, source):
+                self._post(control.Pressed(leg, digit, source))
             case PlayFinished(token, heard_ms, interrupted):
                 self._post(control.Finished(leg, token, heard_ms, interrupted))
             case RtpTimeout():

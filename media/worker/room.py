@@ -108,6 +108,12 @@ class Room:
         for mixing in self._mixings:
             mixing.tick(self, now)
 
+    def hearers_of(self, speaker: Session) -> list[Session]:
+        """Return who is connected to hear a leg, also while they hear a prompt, or somebody is mute or deaf."""
+        if not speaker.stream.receives:
+            return []
+        return [hearer for (who, hearer), gain in self._gains.items() if who is speaker and gain > 0]
+
     def _speakers(self, hearer: Session) -> dict[Session, float]:
         """Return who is connected to the hearer, at which gain; 0 where somebody is mute or deaf."""
         volume = hearer.speech.volume

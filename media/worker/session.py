@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from media.api import Digit, Lost, MediaEvent, RtpTimeout
+from media.api import Lost, MediaEvent, RtpTimeout
 from media.codecs import same_bitstream, sample_rate_of
 from media.codecs.names import CN, EVENTS
 from media.playing.prompts import Playlist
-from media.rtp.events import DigitReceiver
 from media.rtp.latching import Latching
 from media.rtp.packet import HEADER, HEADER_SIZE, MARKER, PLAIN, payload_range
 from media.rtp.rtcp import FIRST_TYPE, LAST_TYPE
@@ -21,6 +20,8 @@ from media.rtp.troubles import Thresholds
 from media.secure.surroundings import Shared
 from media.worker.decoding import Decoding
 from media.worker.health import Health
+from media.worker.inband import Ear, Inband
+from media.worker.keys import Keys
 from media.worker.outgoing import Outgoing
 from media.worker.player import Player
 from media.worker.poller import Poller
@@ -41,6 +42,9 @@ TOTALS: Final = (
     "packets_foreign",
     "packets_unsent",
     "digits",
+    "digits_inband",
+    "digits_info",
+    "digits_sent",
     "rtcp_received",
     "rtcp_sent",
     "rtcp_refused",
@@ -62,8 +66,9 @@ class Session:
 
     __slots__ = (
         "_clock_rate",
-        "_digits",
+        "_ear",
         "_hearers",
+        "_inband",
         "_listener",
         "_relay",
         "_relays",
@@ -74,11 +79,11 @@ class Session:
         "_told_at",
         "closed",
         "decoding",
-        "digits",
         "gain",
         "health",
         "heard_at",
         "invalid",
+        "keys",
         "octets_received",
         "outgoing",
         "player",
@@ -106,18 +111,20 @@ class Session:
         shared: Shared,
         latching: Latching,
         thresholds: Thresholds,
+        inband: Inband | None = None,
     ) -> None:
         self.reception = rtcp.reporter.reception
         self.room: Room | None = None
         self.decoding: Decoding | None = None
         self.gain = 1.0
-        self.octets_received = self.digits = self.invalid = 0
+        self.octets_received = self.invalid = 0
         self.wrong, self.wrong_payload = 0, -1
         self.closed = self.rests = False
         self.health = Health(self, rtcp.reporter, thresholds)
         self._rtcp = rtcp
         self._listener = listener
-        self._digits = DigitReceiver()
+        self._inband = inband
+        self._ear: Ear | None = None
         self._taps: tuple[Tap, ...] = ()
         self._told_at = -1.0
         owner = Owner(self._readable, self._is_valid, self._take_first, self._plan, self._fail, complained)
@@ -125,6 +132,7 @@ class Session:
         self.outgoing = Outgoing(stream, rtcp.reporter.sender, self._socket)
         self.speech = Speech(self.outgoing)
         self.player = Player(self.outgoing, self.speech, ticker, listener, self._plan)
+        self.keys = Keys(self, ticker, listener, self._plan)
         self.stream = stream
         self.route((), ())
         rtcp.begin(self._socket, stream, self.health.metrics)
@@ -153,6 +161,7 @@ class Session:
         self.outgoing.configure(stream)
         self._rtcp.configure(stream)
         self.speech.configure()
+        self._listen_for_tones(wanted=self._inband is not None and self._inband.wants(stream))
         self._plan()
 
     def play(self, playlist: Playlist) -> None:
@@ -191,6 +200,8 @@ class Session:
         self.leave()
         self.closed = True
         self.player.close()
+        self.keys.close()
+        self._listen_for_tones(wanted=False)
         self._rtcp.close()
         self._socket.close()
 
@@ -239,7 +250,10 @@ class Session:
             self.invalid + self._socket.invalid,
             self._socket.foreign,
             self.outgoing.unsent,
-            self.digits,
+            self.keys.told["rfc4733"],
+            self.keys.told["inband"],
+            self.keys.told["info"],
+            self.keys.sent,
             self._rtcp.received,
             self._rtcp.sent,
             self._rtcp.invalid + self._rtcp.foreign,
@@ -262,7 +276,7 @@ class Session:
     def _find_routes(self) -> None:
         """Tell which packets can be relayed as they are, to exactly one peer."""
         self._routes = _NOT_RELAYED
-        if self._taps or self.decoding is not None or len(self._relays) != 1:
+        if self._taps or self._ear is not None or self.decoding is not None or len(self._relays) != 1:
             return
         (self._relay,) = self._relays
         send = self._relay.stream.send
@@ -271,6 +285,14 @@ class Session:
             if same_bitstream(received, send):
                 self._routes[payload] = send.payload
                 self._routes[payload | MARKER] = send.payload | MARKER
+
+    def _listen_for_tones(self, *, wanted: bool) -> None:
+        if self._ear is not None and not wanted:
+            self._ear.close()
+            self._ear = None
+        elif self._ear is None and wanted and self._inband is not None:
+            self._ear = self._inband.listen(self.keys, self._hand_on)
+        self._find_routes()
 
     def _fail(self, reason: str) -> None:
         """There is no more to come."""
@@ -320,7 +342,7 @@ class Session:
         if ssrc != reception.ssrc:
             self._rtcp.avoid_collision(ssrc, sequence)
             reception.start(ssrc, sequence)
-            self._digits.reset()
+            self.keys.restart()
         self.octets_received += size
         self.heard_at = now
         payload = bytes(view[span[0] : span[1]])
@@ -334,19 +356,26 @@ class Session:
             if received is not self.spoken and received.name != CN:
                 self._change_codec(received)
         source = reception.source
-        for tap in self._taps:
+        if is_event:
+            self._hand_on(received, source, payload, marker, sequence, timestamp, now)
+            self.keys.take_event(received, payload, timestamp, now, marker=bool(marker))
+        elif self._ear is None:
+            self._hand_on(received, source, payload, marker, sequence, timestamp, now)
+        else:
+            self._ear.take(received, source, payload, marker, sequence, timestamp, now)
+
+    def _hand_on(  # noqa: PLR0917
+        self, received: Format, source: object, payload: bytes, marker: int, sequence: int, timestamp: int, now: float
+    ) -> None:
+        """Hand a packet to the taps and to those who hear the leg, but keys, which are pressed for them anew."""
+        is_event = received.name == EVENTS
+        for tap in () if is_event and self.keys.hidden else self._taps:
             tap.take(received, source, sequence, timestamp, payload, now)
         if self.decoding is not None:
             self.decoding.take(received, source, sequence, timestamp, payload, now)
         if is_event:
             for hearer in self._hearers:
-                if hearer is self.outgoing:
-                    hearer.leave_out(source)
-                elif hearer in self._relays:
-                    hearer.relay_event(source, payload, marker, sequence, timestamp, now)
-                else:
-                    hearer.insert_event(source, received, payload, marker, timestamp, now)
-            self._receive_event(payload, marker, timestamp)
+                hearer.leave_out(source, sequence)
             return
         for hearer in self._relays:
             hearer.relay_payload(source, received, payload, marker, sequence, timestamp, now)
@@ -370,14 +399,6 @@ class Session:
         if not known:
             self.wrong += 1
             self.wrong_payload = second & 0x7F
-
-    def _receive_event(self, payload: bytes, marker: int, timestamp: int) -> None:
-        digit = self._digits.receive(payload, timestamp, marker=bool(marker))
-        if digit is None:
-            return
-        self.digits += 1
-        self._listener(Digit(digit))
-        self.player.interrupt()
 
 
 def _presumed(stream: Stream) -> Format:

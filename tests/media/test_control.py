@@ -23,7 +23,7 @@ REPORTS: list[control.Report] = [
     control.Provided((20_000, 20_002), ""),
     control.Measured(1, LegReport(codec="PCMU", lost=2)),
     control.Closed(1, LegReport(codec="PCMU", mos=4.4)),
-    control.Pressed(1, "#"),
+    control.Pressed(1, "#", "info"),
     control.Heartbeat(MediaCounters(legs=3)),
 ]
 

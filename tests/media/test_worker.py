@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from media.codecs.g711 import PCMA, PCMU, TRANSCODE, encode
-from media.rtp.stream import EVENTS, Format
 from media.worker import control
 
 from .conftest import Bench, Phone, stream, until
@@ -92,30 +91,6 @@ async def test_a_peer_that_changes_to_the_other_law_is_followed(bench: Bench) ->
     expected = [b"\x11" * 160, (b"\x22" * 160).translate(TRANSCODE[PCMA, PCMU]), b"\x33" * 160]
     assert b.payloads() == expected
     assert steps(b) == [(1, 160)] * 2
-
-
-@pytest.mark.rfc("4733-2.5.1.2")
-async def test_events_are_told_once_and_relayed_once_under_the_receivers_number(bench: Bench) -> None:
-    a, port_a, b, _ = await bridged(bench, send_events=Format(96, EVENTS))
-    a.send(port_a)
-    a.press(port_a, 5)
-    a.send(port_a)
-    await until(lambda: len(b.read()) == 8)
-    assert [report.digit for report in bench.of(control.Pressed)] == ["5"]
-    headers = b.headers()
-    assert [second & 0x7F for _, second, *_ in headers] == [0, *[96] * 6, 0]
-    assert {timestamp for *_, timestamp, _ in headers[1:7]} == {(headers[0][3] + 160) & 0xFFFFFFFF}
-    assert [step for step, _ in steps(b)] == [1] * 7
-    assert bench.counters().digits == 1
-
-
-async def test_a_receiver_without_events_misses_no_numbers(bench: Bench) -> None:
-    a, port_a, b, _ = await bridged(bench, send_events=None)
-    a.send(port_a)
-    a.press(port_a, 5)
-    a.send(port_a)
-    await until(lambda: len(b.read()) == 2)
-    assert steps(b) == [(1, 160 + 960)]
 
 
 @pytest.mark.rfc("4961-4")
