@@ -86,7 +86,7 @@ async def _serve(recordings: Path | None) -> None:
     try:
         while line := (await reader.readline()).decode().strip():
             if line == "report":
-                reports = [await leg.close() for leg in legs]
+                reports = await asyncio.gather(*(leg.close() for leg in legs))
                 # Phones never send at perfectly equal intervals: no jitter at all means that it was not measured.
                 answer = str(sum(report.packets_received for report in reports if report.jitter_ms > 0))
             else:
