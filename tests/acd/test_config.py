@@ -115,6 +115,16 @@ def test_a_syntax_error_names_its_line() -> None:
         ('[log]\nlevel = "loud"', 'log.level: expected "debug" or "info" or "warning" or "error", found "loud"'),
         ('[storage]\nrecordings = "../x"', "storage.recordings: expected the name of a directory under storage.dir"),
         ('[storage]\nrecordings = "/x"', "storage.recordings: expected the name of a directory under storage.dir"),
+        ('[recording]\nformat = "mp3"', 'recording.format: expected "wav" or "opus", found "mp3"'),
+        ('[recording]\nkey = "ab:cd"', "recording.key: expected <id>:<64 hexadecimal digits> on each line (line 1"),
+        (
+            '[recording]\nkey_file = "/nonexistent/keys"',
+            "recording.key_file: expected <id>:<64 hexadecimal digits> on each line (/nonexistent/keys: No such file",
+        ),
+        (
+            f'[recording]\nkey = "a:{"ab" * 32}"\nkey_file = "x"',
+            'recording.key_file: expected nothing, because recording.key is there, found "x"',
+        ),
         ('[storage]\ncdr = "mysql://x"', "storage.cdr: expected a database URL"),
         (
             "[registrar]\nalgorithms = []",

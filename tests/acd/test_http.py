@@ -129,6 +129,7 @@ async def test_lists_stand_under_items(client: httpx.AsyncClient) -> None:
                 "agent": None,
                 "queued": None,
                 "connected": None,
+                "recording": None,
             }
         ]
     }

@@ -46,6 +46,9 @@ class FakeControl:
     def move(self, call: str, queue: str) -> None:
         self._note(call, queue)
 
+    def pause_recording(self, call: str, *, paused: bool) -> None:
+        self._note(call, "pause" if paused else "resume")
+
 
 @asynccontextmanager
 async def serving(control: FakeControl, token: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
@@ -77,14 +80,18 @@ async def test_changes_are_handed_on_and_answered(client: httpx.AsyncClient, con
     done = [
         await client.post("/api/v1/agents/1001/state", json={"state": "paused", "reason": "meeting"}),
         await client.post("/api/v1/calls/c1/move", json={"queue": "vip"}),
+        await client.post("/api/v1/calls/c1/recording", json={"action": "pause"}),
+        await client.post("/api/v1/calls/c1/recording", json={"action": "resume"}),
     ]
-    assert [(answer.status_code, answer.json()) for answer in done] == [(200, {"done": True})] * 2
+    assert [(answer.status_code, answer.json()) for answer in done] == [(200, {"done": True})] * 4
     assert control.asked == [
         ("reload", "api"),
         ("queues", "sales", {"weight": 2}),
         ("agents", "1001", {"skills": {"french": 2}}),
         ("1001", "paused", "meeting"),
         ("c1", "vip"),
+        ("c1", "pause"),
+        ("c1", "resume"),
     ]
 
 
