@@ -284,7 +284,8 @@ class Worker:
 
     def _measure(self, command: control.Measure) -> None:
         session = self._sessions.get(command.leg)
-        self._post(control.Measured(command.leg, session.health.measure() if session is not None else LegReport()))
+        report = session.health.measure(_monotonic()) if session is not None else LegReport()
+        self._post(control.Measured(command.leg, report))
 
     def _close(self, command: control.Close) -> None:
         leg = command.leg

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from media.analysis.conversation import Conversation
 from media.worker.mixing import Mixing, Part, arrange
 from media.worker.outgoing import can_relay
 from media.worker.ticker import Ticker
@@ -23,12 +24,13 @@ class Room:
 
     A hearer with exactly one audible speaker, at gain 1 and of the same bitstream, is relayed to packet by packet; what
     others hear is mixed each 20 ms. Whatever changes that (the matrix, volume, SDP, what plays, the codec that a
-    speaker changes to) calls `plan`.
+    speaker changes to) calls `plan`. `conversation` is told who takes part, by the legs themselves.
     """
 
-    __slots__ = ("_decodings", "_gains", "_members", "_mixed", "_mixings", "_ticker")
+    __slots__ = ("_decodings", "_gains", "_members", "_mixed", "_mixings", "_ticker", "conversation")
 
     def __init__(self, ticker: Ticker) -> None:
+        self.conversation = Conversation()
         self._ticker = ticker
         self._members: tuple[Session, ...] = ()
         self._gains: Gains = {}

@@ -74,6 +74,7 @@ class Session:
         "_relays",
         "_routes",
         "_rtcp",
+        "_sample_at",
         "_socket",
         "_taps",
         "_told_at",
@@ -88,7 +89,7 @@ class Session:
         "outgoing",
         "player",
         "reception",
-        "rests",
+        "rested_at",
         "room",
         "speech",
         "spoken",
@@ -119,7 +120,8 @@ class Session:
         self.gain = 1.0
         self.octets_received = self.invalid = 0
         self.wrong, self.wrong_payload = 0, -1
-        self.closed = self.rests = False
+        self.closed = False
+        self.rested_at = -1.0
         self.health = Health(self, rtcp.reporter, thresholds)
         self._rtcp = rtcp
         self._listener = listener
@@ -267,6 +269,7 @@ class Session:
     def route(self, relays: tuple[Outgoing, ...], hearers: tuple[Outgoing, ...], *, decoded: bool = False) -> None:
         """Take from the room who hears this leg, to which of them it is relayed, whether for others it is decoded."""
         self._relays, self._hearers = relays, hearers
+        self._sample_at = self.health.follow(self.room, _monotonic())
         if not decoded:
             self.decoding = None
         elif self.decoding is None or self.decoding.playout.sample_rate != sample_rate_of(self.spoken):
@@ -320,6 +323,9 @@ class Session:
         self.octets_received += size
         self.heard_at = now
         self._relay.relay(reception.source, route, sequence, timestamp, size, now)
+        if now >= self._sample_at:
+            received = self.stream.receive[second & 0x7F]
+            self._sample_at = self.health.listen(received, bytes(view[HEADER_SIZE:size]), now)
 
     def _is_valid(self, size: int) -> bool:
         span = payload_range(packet, size) if size < LARGEST_PACKET else None
@@ -351,10 +357,13 @@ class Session:
         if is_event:
             reception.receive_event(sequence)
         else:
-            self.rests = received.name == CN
             reception.receive(sequence, timestamp, now * self._clock_rate)
-            if received is not self.spoken and received.name != CN:
+            if received.name == CN:
+                self.rested_at = now
+            elif received is not self.spoken:
                 self._change_codec(received)
+            if now >= self._sample_at and received.name != CN:
+                self._sample_at = self.health.listen(received, payload, now)
         source = reception.source
         if is_event:
             self._hand_on(received, source, payload, marker, sequence, timestamp, now)

@@ -1,0 +1,1 @@
+"""Who speaks: loudness of packets, and what it tells of a conversation."""
