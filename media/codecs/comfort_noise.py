@@ -9,29 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.codecs.interface import CodecError, Samples
+from media.codecs.silence import OVERLOAD, SilenceDetector
 
-OVERLOAD: Final = 32767.0
-"""0 dBov: the level of a square wave with the greatest samples (RFC 3389 3.1)."""
-QUIETEST: Final = 127
 _RESERVED_INDEX: Final = 255
 _MOST_COEFFICIENTS: Final = 32
 _RESPONSE_TAPS: Final = 128
 _NOISE_SAMPLES: Final = 1 << 16
 
-_SILENCE_MARGIN_DB: Final = 5.0
-_LOUDEST_SILENCE_DBOV: Final = -35.0
-_FLOOR_RISE_DB: Final = 0.05
-_HANGOVER_PACKETS: Final = 10
 _REFRESH_PACKETS: Final = 20
 _CHANGE_DB: Final = 3.0
-
-
-def level_dbov(pcm: Samples) -> float:
-    """Return the level of the samples in dBov, not below -127."""
-    if not len(pcm):
-        return -float(QUIETEST)
-    power = float(np.mean(np.square(pcm, dtype=np.float32)))
-    return max(-float(QUIETEST), 10 * float(np.log10(max(power, 1e-9) / OVERLOAD**2)))
 
 
 class NoiseDecoder:
@@ -69,16 +55,12 @@ class NoiseDecoder:
 
 
 class NoiseSender:
-    """Decides packet by packet whether a signal is silence, and describes it then.
+    """Decides packet by packet whether a signal is to be sent as speech, and describes it as noise otherwise."""
 
-    Silence is what stays near the lowest level for 200 ms; a loud steady tone or music is none.
-    """
-
-    __slots__ = ("_floor", "_quiet", "_since", "_told")
+    __slots__ = ("_detector", "_since", "_told")
 
     def __init__(self) -> None:
-        self._floor = 0.0
-        self._quiet = 0
+        self._detector = SilenceDetector()
         self._since = 0
         self._told: float | None = None
 
@@ -87,21 +69,16 @@ class NoiseSender:
 
         None: it is to be sent as speech. Otherwise the comfort noise to be sent in its place, or b"" for nothing.
         """
-        level = level_dbov(pcm)
-        self._floor = min(level, self._floor + _FLOOR_RISE_DB)
-        if level > _LOUDEST_SILENCE_DBOV or level > self._floor + _SILENCE_MARGIN_DB:
-            self._quiet = 0
+        if not self._detector.is_silence(pcm):
             self._told = None
             return None
-        self._quiet += 1
-        if self._quiet <= _HANGOVER_PACKETS:
-            return None
+        level = self._detector.level
         self._since += 1
         if self._told is not None and self._since < _REFRESH_PACKETS and abs(level - self._told) < _CHANGE_DB:
             return b""
         self._told = level
         self._since = 0
-        return bytes([min(QUIETEST, round(-level))])
+        return bytes([round(-level)])
 
 
 @functools.cache

@@ -119,11 +119,11 @@ class Concealer:
         return turn[time % length]
 
     def _fade_in(self, pcm: Samples) -> Samples:
+        if not self._period:
+            return pcm
         segments = self._lost // (_SEGMENT_MS * self._ms)
         longest = min(len(pcm), _LONGEST_FADE_IN_MS * self._ms)
         length = min(longest, self._period // 4 + segments * _FADE_IN_MS_EACH_SEGMENT * self._ms)
-        if not length:
-            return pcm
         rising = np.arange(1, length + 1, dtype=np.float32) / (length + 1)
         faded = self._extend(length) * (1 - rising) + pcm[:length] * rising
         return np.concatenate((_rounded(np.asarray(faded, np.float32)), pcm[length:]))

@@ -15,4 +15,5 @@ EVENTS: Final = "telephone-event"
 
 CODECS: Final = (PCMU, PCMA, G722, OPUS, AMR_WB, AMR, CN)
 """What an operator may choose from: all but telephone-event, which is always served."""
-DEFAULT_CODECS: Final = (PCMU, PCMA)
+DEFAULT_CODECS: Final = (PCMU, PCMA, G722, OPUS, AMR_WB, AMR)
+DEFAULT_OFFERS: Final = (PCMU, PCMA)

@@ -11,6 +11,7 @@ import numpy as np
 from media.codecs import native
 from media.codecs.fmtp import OpusParameters
 from media.codecs.interface import CodecError, Samples
+from media.codecs.silence import SilenceDetector
 
 SAMPLE_RATE: Final = 48000
 PACKET_MS: Final = (10, 20, 40, 60)
@@ -121,6 +122,7 @@ class OpusEncoder:
         self._library = LIBRARY
         self._samples = SAMPLE_RATE * packet_ms // 1000
         self._packet = ctypes.create_string_buffer(_LARGEST_PACKET)
+        self._dtx = False
         error = ctypes.c_int()
         self._state = ctypes.c_void_p(
             LIBRARY.opus_encoder_create(SAMPLE_RATE, 1, _APPLICATION_VOIP, ctypes.byref(error))
@@ -136,21 +138,25 @@ class OpusEncoder:
         self._set(_SET_VBR, int(not parameters.cbr))
         self._set(_SET_INBAND_FEC, int(parameters.use_inband_fec))
         self._set(_SET_PACKET_LOSS, _EXPECTED_LOSS_PERCENT if parameters.use_inband_fec else 0)
-        self._set(_SET_DTX, int(parameters.use_dtx))
-        self._dtx = parameters.use_dtx
+        self._silence = SilenceDetector() if parameters.use_dtx else None
 
     def encode(self, pcm: Samples) -> bytes:
         """Return the packet, or nothing in silence where the receiver wants DTX."""
         if len(pcm) != self._samples:
             raise ValueError(f"{len(pcm)} samples were given for a packet of {self._samples}.")
         pcm = np.ascontiguousarray(pcm)
+        dtx = self._silence is not None and self._silence.is_silence(pcm)
+        if dtx is not self._dtx:
+            # Left to itself, libopus takes a dialling tone for silence as well.
+            self._dtx = dtx
+            self._set(_SET_DTX, int(dtx))
         size = int(
             self._library.opus_encode(self._state, native.address(pcm), self._samples, self._packet, _LARGEST_PACKET)
         )
         if size < 0:
             raise CodecError(f"libopus encoded nothing: error {size}.")
         # A packet of two octets or less need not be sent, says opus_encode's description.
-        return b"" if self._dtx and size <= _LARGEST_DTX_PACKET else ctypes.string_at(self._packet, size)
+        return b"" if dtx and size <= _LARGEST_DTX_PACKET else ctypes.string_at(self._packet, size)
 
     def follow(self, mode_request: int | None) -> None:
         """Do nothing: Opus has no modes to be asked for."""
