@@ -169,11 +169,8 @@ class OpenLegs:
         self._releases: set[asyncio.Task[None]] = set()
 
     def follow(self, config: Config) -> None:
-        """Keep a leg open to each agent of whom ``config`` says so, and to nobody else.
-
-        All media must be in one worker: the callers to come cannot be placed beside the leg.
-        """
-        wanted = {agent.id for agent in config.agents.values() if agent.open_leg and config.media.workers == 1}
+        """Keep a leg open to each agent of whom ``config`` says so, and to nobody else."""
+        wanted = {agent.id for agent in config.agents.values() if agent.open_leg}
         for agent_id in self.keepers.keys() - wanted:
             self.keepers.pop(agent_id).dispose()
         for agent_id in sorted(wanted - self.keepers.keys()):

@@ -224,6 +224,3 @@ def _agents(config: Config, written: Mapping[str, str], mistakes: Mistakes) -> N
 def _open_leg(config: Sections, agent: Agent, path: Path, mistakes: Mistakes) -> None:
     if agent.capacity is not None and agent.capacity > 1:
         mistakes.report((*path, "capacity"), "1, because open_leg is true and a leg carries one call", agent.capacity)
-    if config.media.workers is not None and config.media.workers > 1:
-        why = "media.workers is above 1, and callers may come to another worker than the leg's"
-        mistakes.report((*path, "open_leg"), f"false, because {why}", agent.open_leg)

@@ -29,8 +29,10 @@ from media.api import (
     check_digits,
     check_gain,
 )
+from media.builtin.cords import Cord
 from media.builtin.credentials import Credentials
 from media.conference import Gains
+from media.rtp.stream import Stream
 from media.sdp.negotiation import Negotiation
 from media.sdp.preconditions import Preconditions
 from media.settings import MediaSettings
@@ -61,6 +63,7 @@ class WorkerLeg:
         self.worker = worker
         self.negotiation = negotiation
         self.local_sdp = ""
+        self.cords: dict[WorkerLeg, Cord] = {}  # by the leg of another worker that they lead to
         self._on_event = on_event
         self._closing: asyncio.Future[LegReport] | None = None
 
@@ -71,14 +74,14 @@ class WorkerLeg:
 
     def accept(self, answer: str) -> None:
         """Take the peer's answer to our offer. Raises NotAcceptable."""
-        self.worker.send(control.Configure(self.number, self.negotiation.take_answer(answer)), soon=False)
+        self._configure(self.negotiation.take_answer(answer), soon=False)
 
     async def reoffer(self, offer: str | None) -> str:
         """Answer a new offer, or make our current one again. Raises NotAcceptable."""
         if offer is None:
             self.local_sdp = self.negotiation.offer()
         else:
-            self.worker.send(control.Configure(self.number, self.negotiation.take_offer(offer)))
+            self._configure(self.negotiation.take_offer(offer))
             self.local_sdp = self.negotiation.answer()
         return self.local_sdp
 
@@ -91,18 +94,41 @@ class WorkerLeg:
         self.worker.send(control.Stop(self.number))
 
     def bridge(self, other: MediaLeg, *, record: str | None = None) -> None:
-        """Relay both ways. Raises MediaError when `other` lives in another worker."""
-        if not isinstance(other, WorkerLeg) or other.worker is not self.worker or other is self:
-            raise MediaError("Only two legs of one worker can be bridged: open the second one with like=first.")
-        self.worker.send(control.Bridge(self.number, other.number, record))
+        """Connect both ways. Raises MediaError, MediaUnavailable."""
+        if not isinstance(other, WorkerLeg) or other is self:
+            raise MediaError("Only two different legs of one backend can be bridged.")
+        self.drop_cords()
+        other.drop_cords()
+        if self.worker.gone or other.worker.gone:
+            return  # one of them is told so
+        if other.worker is self.worker:
+            self.worker.send(control.Bridge(self.number, other.number, record))
+        else:
+            cord = Cord(self, other)
+            self.worker.send(control.Bridge(self.number, cord.number(self), record))
+            other.worker.send(control.Bridge(other.number, cord.number(other), None))
 
     def unbridge(self) -> None:
         """End the bridge or echo."""
-        self.worker.send(control.Unbridge(self.number))
+        for leg in {self, *self.drop_cords()}:
+            leg.worker.send(control.Unbridge(leg.number))
 
     def echo(self) -> None:
         """Send the peer's own audio back."""
+        self.drop_cords()
         self.worker.send(control.Echo(self.number))
+
+    def drop_cords(self) -> set[WorkerLeg]:
+        """Leave the legs of other workers; returns them."""
+        left = set(self.cords)
+        for cord in list(self.cords.values()):
+            cord.close()
+        return left
+
+    def _configure(self, stream: Stream, *, soon: bool = True) -> None:
+        self.worker.send(control.Configure(self.number, stream), soon=soon)
+        for cord in self.cords.values():
+            cord.configure()
 
     def pause_recording(self) -> None:
         """Keep nothing that is said from here on."""
@@ -135,6 +161,7 @@ class WorkerLeg:
     def close(self) -> asyncio.Future[LegReport]:
         """Free the port and report."""
         if self._closing is None:
+            self.drop_cords()
             self._closing = self.worker.begin_close(self)
             self._on_event = _forget  # the owner is to be freed as soon as it lets go of this leg
         return self._closing
@@ -146,21 +173,31 @@ class WorkerLeg:
 
 
 def connect(gains: Gains) -> None:
-    """Have legs hear each other exactly so. Raises MediaError when they do not live in one worker."""
-    legs = [leg for pair in gains for leg in pair]
-    if not legs:
-        return
-    numbers: list[tuple[int, int, float]] = []
-    workers: set[WorkerClient] = set()
+    """Have legs hear each other exactly so, by cords where they are of different workers.
+
+    Raises MediaError, MediaUnavailable.
+    """
+    loud: dict[tuple[WorkerLeg, WorkerLeg], float] = {}
     for (speaker, hearer), gain in gains.items():
         if not isinstance(speaker, WorkerLeg) or not isinstance(hearer, WorkerLeg):
             raise MediaError("Only legs of one media backend can be connected.")
-        workers |= {speaker.worker, hearer.worker}
-        numbers.append((speaker.number, hearer.number, check_gain(gain)))
-    if len(workers) > 1:
-        raise MediaError("Only legs of one worker can be connected: open each with like=first.")
-    for worker in workers:
-        worker.send(control.Mix(tuple(numbers)))
+        check_gain(gain)
+        if not speaker.worker.gone and not hearer.worker.gone:
+            loud[speaker, hearer] = gain
+    mixes: dict[WorkerClient, dict[tuple[int, int], float]] = {}
+    for leg in dict.fromkeys(leg for pair in loud for leg in pair):
+        leg.drop_cords()
+        # Each is named in its own worker, whoever hears it.
+        mixes.setdefault(leg.worker, {})[leg.number, leg.number] = 0.0
+    for (speaker, hearer), gain in loud.items():
+        if speaker.worker is hearer.worker:
+            mixes[speaker.worker][speaker.number, hearer.number] = gain
+        elif gain > 0:
+            cord = speaker.cords.get(hearer) or Cord(speaker, hearer)
+            mixes[speaker.worker][speaker.number, cord.number(speaker)] = 1.0
+            mixes[hearer.worker][cord.number(hearer), hearer.number] = gain
+    for worker, mix in mixes.items():
+        worker.send(control.Mix(tuple((*pair, gain) for pair, gain in mix.items())))
 
 
 class WorkerClient(asyncio.Protocol):
@@ -173,7 +210,7 @@ class WorkerClient(asyncio.Protocol):
         self.ready: asyncio.Future[None] = self.loop.create_future()
         self.counters = MediaCounters(ports_total=len(ports))
         self.legs: dict[int, WorkerLeg] = {}
-        self._settings = settings
+        self.settings = settings
         self._credentials = credentials
         self._ports = ports
         self._on_closed = on_closed
@@ -189,7 +226,7 @@ class WorkerClient(asyncio.Protocol):
         self._stock_asked = False
         self._waiting: deque[asyncio.Future[int]] = deque()
         self._heard_at = self.loop.time()
-        self._gone = False
+        self.gone = False
         self._perform: dict[type[control.Report], Callable[..., None]] = {
             control.Ready: self._readied,
             control.Provided: self._provided,
@@ -203,12 +240,12 @@ class WorkerClient(asyncio.Protocol):
         """Begin on a connected unix socket; `ready` is done when the worker serves."""
         await self.loop.create_unix_connection(lambda: self, sock=sock)
         identity = self._credentials.identity
-        self.send(control.Start(self._settings, self._ports.start, self._ports[-1], identity))
+        self.send(control.Start(self.settings, self._ports.start, self._ports[-1], identity))
         self._ask_for_ports()
 
     def healthy(self) -> bool:
         """Tell whether the worker serves and was heard lately."""
-        return not self._gone and self.ready.done() and self.loop.time() - self._heard_at < HEALTHY_SECONDS
+        return not self.gone and self.ready.done() and self.loop.time() - self._heard_at < HEALTHY_SECONDS
 
     @property
     def silent_seconds(self) -> float:
@@ -226,7 +263,7 @@ class WorkerClient(asyncio.Protocol):
         protection: Protection = Protection.NONE,
     ) -> WorkerLeg:
         """Open a leg (see `Media.open`)."""
-        settings = self._settings
+        settings = self.settings
         negotiation = Negotiation(
             settings.advertised,
             secrets.randbits(48),
@@ -237,9 +274,9 @@ class WorkerClient(asyncio.Protocol):
             negotiation.take_offer(offer)
         elif like is not None:
             negotiation.prefer(like.negotiation)
-        if not self._gone:
+        if not self.gone:
             negotiation.port = self._stock.popleft() if self._stock else await self._next_port()
-        if self._gone:
+        if self.gone:
             raise MediaUnavailable("The media worker is gone.")
         if len(self._stock) < LOW_STOCK:
             self._ask_for_ports()
@@ -249,10 +286,23 @@ class WorkerClient(asyncio.Protocol):
         leg.local_sdp = negotiation.offer() if offer is None else negotiation.answer()
         return leg
 
+    def lend(self) -> tuple[int, int]:
+        """Return a number and a port for the end of a cord. Raises MediaUnavailable."""
+        if self.gone or not self._stock:
+            raise MediaUnavailable("No RTP port is at hand.")
+        port = self._stock.popleft()
+        if len(self._stock) < LOW_STOCK:
+            self._ask_for_ports()
+        return -next(self._numbers), port
+
+    def take_back(self, port: int) -> None:
+        """Take a port that was lent and not used."""
+        self._stock.appendleft(port)
+
     def begin_close(self, leg: WorkerLeg) -> asyncio.Future[LegReport]:
         """Ask for the leg's end; the future holds its report."""
         future: asyncio.Future[LegReport] = self.loop.create_future()
-        if self.legs.pop(leg.number, None) is None or self._gone:
+        if self.legs.pop(leg.number, None) is None or self.gone:
             future.set_result(_LOST)
         else:
             self._closing[leg.number] = future
@@ -262,7 +312,7 @@ class WorkerClient(asyncio.Protocol):
     def measure(self, leg: WorkerLeg) -> asyncio.Future[LegReport]:
         """Ask how the leg fared since the last time; the future holds its report."""
         future: asyncio.Future[LegReport] = self.loop.create_future()
-        if self._gone:
+        if self.gone:
             future.set_result(_LOST)
         else:
             self._measuring.append(future)
@@ -275,7 +325,7 @@ class WorkerClient(asyncio.Protocol):
         It leaves when the loop has turned once more, with what this turn leads to. Unless it is to go `soon` it waits
         for one that is, at most `GATHER_SECONDS`: each time the worker wakes up costs more than what it then does.
         """
-        if self._gone:
+        if self.gone:
             return
         self._out.append(control.encode(command))
         if soon:
@@ -294,9 +344,10 @@ class WorkerClient(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell every leg, then the owner."""
-        self._gone = True
+        self.gone = True
         legs, self.legs = self.legs, {}
         for leg in legs.values():
+            leg.drop_cords()
             leg.tell(Lost("the media worker was lost"))
         self._refuse_waiting("The media worker was lost.")
         asked = (*self._closing.values(), *self._measuring)

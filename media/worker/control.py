@@ -31,7 +31,7 @@ class Start(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """A new leg, on a port that was provided."""
+    """A new leg, on a port that was provided. With a negative number it stands for a leg of another worker."""
 
     leg: int
     port: int

@@ -81,6 +81,7 @@ class Worker:
         self._ticker = Ticker(loop.call_at, loop.time, _now)
         self._ports = PortPool(ports, lambda port: bind_socket(settings.bind, port))
         self._inband = Inband(settings.inband_digits, loop.call_soon)
+        self._deaf = Inband("off", loop.call_soon)
         self._sessions: dict[int, Session] = {}
         self._recordings = Recordings(
             settings.recording,
@@ -118,20 +119,21 @@ class Worker:
     def heartbeat(self) -> None:
         """Once a second: what troubles legs, time-outs, and totals."""
         now = _monotonic()
-        for session in list(self._sessions.values()):
+        for session in self._legs():
             session.health.look(now)
         latching = self.settings.latching
         if latching.relatch == "silence":
-            for session in list(self._sessions.values()):
+            for session in self._legs():
                 session.seek_peer(latching.silence_seconds)
         if self.settings.rtp_timeout_seconds:
-            for session in list(self._sessions.values()):
+            for session in self._legs():
                 self._timeouts += session.check_timeout(self.settings.rtp_timeout_seconds)
         self._post(control.Heartbeat(self.counters()))
 
     def counters(self) -> MediaCounters:
         """Return this worker's totals and gauges."""
-        totals = _sum([self._closed_totals, *(session.totals() for session in self._sessions.values())])
+        legs = self._legs()
+        totals = _sum([self._closed_totals, *(session.totals() for session in legs)])
         return MediaCounters(
             **dict(zip(TOTALS, totals, strict=True)),
             prompts_missing=self._library.missing,
@@ -139,8 +141,8 @@ class Worker:
             recording_octets=self._recordings.writer.octets,
             recording_left_out=self._recordings.writer.left_out,
             rtp_timeouts=self._timeouts,
-            legs=len(self._sessions),
-            playing=sum(session.player.playing for session in self._sessions.values()),
+            legs=len(legs),
+            playing=sum(session.player.playing for session in legs),
             recordings=len(self._recordings),
             recordings_paused=self._recordings.paused,
             ports_in_use=self._ports.in_use,
@@ -156,8 +158,13 @@ class Worker:
         self._ports.close()
         self._poller.close()
 
+    def _legs(self) -> list[Session]:
+        """Return the legs towards peers."""
+        return [session for number, session in self._sessions.items() if number > 0]
+
     def _open(self, command: control.Open) -> None:
         leg = command.leg
+        is_own = self.settings.is_own if leg > 0 else _nobodys
         sockets = self._ports.take(command.port)
 
         def listener(event: MediaEvent) -> None:
@@ -169,19 +176,19 @@ class Worker:
         self._sessions[leg] = Session(
             sockets.rtp,
             command.stream,
-            self._make_rtcp(sockets.rtcp),
+            self._make_rtcp(sockets.rtcp, is_own),
             poller=self._poller,
             ticker=self._ticker,
             listener=listener,
             complained=complained,
-            is_own=self.settings.is_own,
+            is_own=is_own,
             shared=self.shared,
             latching=self.settings.latching,
             thresholds=self.settings.quality,
-            inband=self._inband,
+            inband=self._inband if leg > 0 else self._deaf,
         )
 
-    def _make_rtcp(self, sock: socket.socket) -> Rtcp:
+    def _make_rtcp(self, sock: socket.socket, is_own: Callable[[str, int], bool]) -> Rtcp:
         bits = self._random.getrandbits(80)
         reporter = Reporter(
             Sender(bits & 0xFFFFFFFF, (bits >> 32) & 0xFFFF, bits >> 48),
@@ -191,7 +198,7 @@ class Worker:
             unix_offset=self._unix_offset,
             chance=self._random.random,
         )
-        return Rtcp(sock, reporter, poller=self._poller, call_later=self._loop.call_later, is_own=self.settings.is_own)
+        return Rtcp(sock, reporter, poller=self._poller, call_later=self._loop.call_later, is_own=is_own)
 
     def _provide(self, command: control.Provide) -> None:
         ports, reason = self._ports.provide(command.count)
@@ -295,7 +302,8 @@ class Worker:
             return
         session.close()
         self._ports.give_back(session.port)
-        self._closed_totals = _sum([self._closed_totals, session.totals()])
+        if leg > 0:
+            self._closed_totals = _sum([self._closed_totals, session.totals()])
         report = session.health.report()
 
         def written(recorded: Recorded) -> None:
@@ -321,6 +329,11 @@ class Worker:
                 self._post(control.Worsened(leg, trouble, detail))
             case Recovered(trouble, seconds):
                 self._post(control.Bettered(leg, trouble, seconds))
+
+
+def _nobodys(_host: str, _port: int) -> bool:
+    """Take an address for that of a peer: other workers are peers of the legs that lead to them."""
+    return False
 
 
 def _now() -> float:

@@ -94,6 +94,13 @@ class TonePhone(Phone):
         samples = self.heard()[-BLOCK:]
         return len(samples) == BLOCK and strength(samples, frequency, rate) > 0.9
 
+    def says(self, *frequencies: float) -> bool:
+        """Tell whether what was heard last is these tones together."""
+        rate = make_decoder(self.format).sample_rate
+        samples = self.heard()[-BLOCK:]
+        shares = [strength(samples, frequency, rate) for frequency in frequencies] if len(samples) == BLOCK else [0.0]
+        return min(shares) > 0.2 and sum(shares) > 0.9
+
     def forget(self) -> None:
         """Forget what was heard."""
         self.read()
@@ -134,7 +141,12 @@ def port_of(text: str) -> int:
 async def builtin(ports: Any, directories: tuple[str, ...], _: Path) -> AsyncIterator[Backend]:
     first = ports.block(80)
     settings = MediaSettings(
-        port_min=first, port_max=first + 79, workers=2, prompt_directories=directories, rtp_timeout_seconds=0
+        port_min=first,
+        port_max=first + 79,
+        workers=2,
+        prompt_directories=directories,
+        rtp_timeout_seconds=0,
+        codecs=tuple(FORMATS),
     )
     media = MediaSupervisor(settings)
     await media.start()
@@ -155,6 +167,7 @@ async def rtpengines(ports: Any, directories: tuple[str, ...], tmp_path: Path) -
         spool=str(tmp_path / "spool"),
         prompt_directories=directories,
         rtp_timeout_seconds=0,
+        codecs=tuple(FORMATS),
     )
     media = RtpengineMedia(settings)
     try:
