@@ -311,7 +311,7 @@ class MediaLeg(Protocol):
 
         `record` is the path of a stereo WAV: this leg left, `other` right.
 
-        Both legs must come from the same worker (`open(like=…)`), else MediaError.
+        Raises MediaError for what is no other leg of this backend, MediaUnavailable, Unsupported.
         """
 
     def unbridge(self) -> None:
@@ -387,7 +387,7 @@ class Media(Protocol):
     ) -> MediaLeg:
         """Open an RTP session. With `offer`, `local_sdp` is the answer, otherwise it is an offer.
 
-        `like` places the leg so that it can be bridged to that one and offers its codec and payload numbers first,
+        `like` places the leg where bridging it to that one costs least and offers its codec and payload numbers first,
         so that relaying needs no transcoding. Without `offer`, `protection` says how ours is protected, as far as the
         backend's settings let it. Unless it `heeds_preconditions` the leg takes no notice of those in the
         peer's offers (RFC 3312). Raises NotAcceptable, CannotReserve, MediaUnavailable.
@@ -397,8 +397,8 @@ class Media(Protocol):
         """Have these legs hear each other exactly so, and nobody else; `media.conference` has the usual matrices.
 
         A gain belongs to a speaker and a hearer, in this order; who is not named is not heard. Each leg leaves whomever
-        it was connected to before; those it leaves go on among themselves. What plays, and recordings, go on. All legs
-        must come from the same worker (`open(like=…)`), else MediaError.
+        it was connected to before; those it leaves go on among themselves. What plays, and recordings, go on.
+        Raises MediaError for what is no leg of this backend, MediaUnavailable, Unsupported.
         """
 
     def capabilities(self) -> frozenset[Capability]:
