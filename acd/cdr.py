@@ -44,7 +44,8 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
 
     `r_factor` and `mos` are on the scale ("narrowband" or "wideband") of the E-model. `burst_ratio` is 1 for random
     loss. `far_…` is what that side reported of the voice that it received, None where it reported nothing. `troubles`
-    are the thresholds that were passed (`media.quality` in the configuration), in that order.
+    are the thresholds that were passed (`media.quality` in the configuration), in that order. `security` says where the
+    keys of its SRTP are from, and how it is encrypted: "DTLS AEAD_AES_128_GCM"; None: it was plain RTP.
     """
 
     codec: str | None = None
@@ -62,6 +63,7 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     far_jitter_ms: float | None = None
     far_mos: float | None = None
     troubles: tuple[str, ...] = ()
+    security: str | None = None
 
 
 class Speech(msgspec.Struct, frozen=True, kw_only=True):

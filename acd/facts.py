@@ -196,6 +196,7 @@ class VoiceMeasured(Fact, frozen=True, gc=False):
     far_jitter_ms: float | None = None
     far_mos: float | None = None
     troubles: tuple[str, ...] = ()
+    security: str | None = None
 
 
 class VoiceTroubled(Fact, frozen=True, gc=False):

@@ -64,6 +64,7 @@ def measured(call: str, leg: str, report: LegReport) -> facts.VoiceMeasured:
         far_jitter_ms=far.jitter_ms if far is not None else None,
         far_mos=far.mos if far is not None else None,
         troubles=report.troubles,
+        security=report.security,
     )
 
 

@@ -27,6 +27,7 @@ settings.load_profile("timeless")
 # Programs behind `@pytest.mark.peer(name)`. A test is skipped where its program is not installed.
 PEERS = {
     "baresip": "baresip",
+    "chromium": "chromium",
     "espeak-ng": "espeak-ng",
     "kamailio": "kamailio",
     "linphone": "linphone-daemon",

@@ -184,6 +184,7 @@ class CallFold:
             far_jitter_ms=fact.far_jitter_ms,
             far_mos=fact.far_mos,
             troubles=fact.troubles,
+            security=fact.security,
         )
 
     def _troubled(self, fact: facts.VoiceTroubled, at: float) -> None:

@@ -50,7 +50,7 @@ menu_bell no
 class Baresip(Program):
     """A phone that plays one tone and keeps what it hears; ``transport`` is ``udp``, ``tcp`` or ``tls``.
 
-    ``config`` are further lines of its configuration.
+    ``config`` are further lines of its configuration, ``account`` further options of its account.
     """
 
     patience = 0.1  # it waits long for a server that is gone already
@@ -70,6 +70,7 @@ class Baresip(Program):
         password: str = "demo",
         domain: str = "ims.example",
         config: Sequence[str] = (),
+        account: Sequence[str] = (),
     ) -> None:
         self.user = user
         self.port = port
@@ -86,6 +87,7 @@ class Baresip(Program):
             "audio_codecs=PCMU/8000/1,PCMA/8000/1",
             f"answermode={'auto' if answers else 'manual'}",
             "ptime=20",
+            *account,
         ]
         (home / "accounts").write_text(f"<sip:{user}@{domain};transport={transport}>;{';'.join(options)}\n")
         (home / "contacts").write_text("")
