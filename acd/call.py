@@ -17,10 +17,11 @@ import structlog
 from acd import facts
 from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallEnded, CallHeld, CallLeft, CallRetrieved, LeftCause
+from acd.digits import take_info
 from acd.refusals import as_refusal
 from acd.reservation import give_up, reconsider, until_reserved
 from acd.voice import note_trouble
-from acd.within import answer_reoffer, digit_of_info, send_message, take_answer
+from acd.within import answer_reoffer, send_message, take_answer
 from ims_core.errors import ServiceUnavailable, SipError
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.session import Session
@@ -84,7 +85,7 @@ class Call:
         self.agent: Talker | None = None
         self.connected: asyncio.Future[Offered | Divert] | None = None
         self.reserved: asyncio.Future[None] | None = None  # while the caller's resources are awaited
-        self.queued = False
+        self.queued = self.digits_are_hidden = False
         self.stage: Stage = "arrived"
         self.outcome_if_left = Outcome.ABANDONED
         self._service = service
@@ -215,6 +216,12 @@ class Call:
             self.record.tell(facts.RecordingResumed(self.id, by))
         self._is_unrecorded = paused
 
+    def hide_digits(self, *, hidden: bool) -> None:
+        """Keep what the caller presses from whom he talks to, and from every log, or do so no more."""
+        if self.media is not None:
+            self.media.hide_digits(hidden)
+            self.digits_are_hidden = hidden
+
     async def digit(self, seconds: float) -> str | None:
         """Wait for a key, at most so many seconds."""
         if not self._digits:
@@ -328,16 +335,14 @@ class Call:
                 if self.agent is not None:
                     self.agent.write(content_type, body)
             case InfoReceived(content_type, body):
-                digit = digit_of_info(content_type, body)
-                if digit is not None:
-                    self._press(digit)
+                take_info(self.media, content_type, body)
             case MethodRefused(method, status):
                 log.info("request.refused", call=self.id, method=method, status=status)
 
     def _on_media(self, event: MediaEvent) -> None:
         match event:
-            case Digit(digit):
-                self._press(digit)
+            case Digit(digit, source):
+                self._press(digit, source)
             case PlayFinished(token):
                 if token == self._token and self._played is not None and not self._played.done():
                     self._played.set_result(event)
@@ -350,8 +355,8 @@ class Call:
             case Troubled() | Recovered():
                 note_trouble(event, "caller", self.context.metrics, self.record, self.record.caller)
 
-    def _press(self, digit: str) -> None:
-        self.record.tell(facts.CallerPressed(self.id, digit))
+    def _press(self, digit: str, source: str) -> None:
+        self.record.tell(facts.CallerPressed(self.id, "" if self.digits_are_hidden else digit, source))
         if self.stage == "menu" and len(self._digits) < DIGITS_KEPT:
             self._digits.append(digit)
             self._awake()

@@ -3,6 +3,7 @@
 POST  /api/v1/reload
 PATCH /api/v1/queues/{id}  /api/v1/agents/{id}
 POST  /api/v1/agents/{id}/state  /api/v1/calls/{id}/move  /api/v1/calls/{id}/recording
+      /api/v1/calls/{id}/digits
 """
 
 from collections.abc import Sequence
@@ -39,6 +40,12 @@ class Recording(Struct, frozen=True, forbid_unknown_fields=True):
     """Whether a talk is recorded from here on."""
 
     action: Literal["pause", "resume"]
+
+
+class Digits(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether what a caller presses reaches the agent, and logs."""
+
+    action: Literal["hide", "show"]
 
 
 class Done(Struct, frozen=True):
@@ -126,4 +133,21 @@ def _call_routes(control: Control) -> Sequence[HTTPRouteHandler]:
             raise ClientException(str(error), status_code=409) from None
         return Done()
 
-    return [move, record]
+    @post(
+        "/api/v1/calls/{call_id:str}/digits",
+        summary="Hide what a caller presses, or show it again",
+        status_code=200,
+        sync_to_thread=False,
+        responses=problems(400, 404, 409),
+    )
+    def hide(call_id: Name, data: JSONBody[Digits]) -> Done:
+        """Keep keys from whom the caller talks to, and from logs and records, as while a secret is entered."""
+        try:
+            control.hide_digits(call_id, hidden=data.action == "hide")
+        except NotThere as error:
+            raise NotFoundException(str(error)) from None
+        except NotNow as error:
+            raise ClientException(str(error), status_code=409) from None
+        return Done()
+
+    return [move, record, hide]

@@ -104,6 +104,21 @@ class Control:
             raise NotNow(str(error)) from None
         log.info("recording.paused" if paused else "recording.resumed", call=call)
 
+    def hide_digits(self, call: str, *, hidden: bool) -> None:
+        """Keep what a caller presses from now on from the agent and from logs, or do so no more.
+
+        Raises NotThere and NotNow.
+        """
+        if call not in self._engine.calls:
+            raise NotThere(f"no call {call!r} is under way")
+        if self._engine.calls[call].media is None:
+            raise NotNow("the call has no audio yet")
+        try:
+            self._engine.calls[call].hide_digits(hidden=hidden)
+        except MediaError as error:
+            raise NotNow(str(error)) from None
+        log.info("digits.hidden" if hidden else "digits.shown", call=call)
+
     def _install(self, config: Config, cause: Literal["reload", "api"], by: str) -> Installed:
         installed = self._engine.install(config, cause)
         for follow in self._followers:

@@ -132,11 +132,12 @@ class CallAnswered(Fact, frozen=True, gc=False):
 
 
 class CallerPressed(Fact, frozen=True, gc=False):
-    """A key."""
+    """A key, empty where it is nobody's business; `source` is how it came: "rfc4733", "inband" or "info"."""
 
     KIND: ClassVar[str] = "caller.pressed"
     call: str
     digit: str
+    source: str = ""
 
 
 class MenuChose(Fact, frozen=True, gc=False):

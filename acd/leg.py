@@ -11,6 +11,7 @@ import structlog
 
 from acd import facts
 from acd.cdr import EndedBy, Outcome
+from acd.digits import take_info
 from acd.secrecy import protection_towards
 from acd.voice import note_trouble
 from acd.within import send_message
@@ -24,6 +25,7 @@ from ims_core.ua.session_events import (
     Acknowledged,
     Answered,
     Ended,
+    InfoReceived,
     MessageReceived,
     MethodRefused,
     Reanswered,
@@ -273,15 +275,23 @@ class Leg:
                     self.reoffered(self._session, sdp)
             case Acknowledged(sdp) | Reanswered(sdp):
                 self.acknowledged(sdp)
-            case MessageReceived(content_type, body):
-                self.messaged(content_type, body)
-            case MethodRefused(method, status):
-                log.info("request.refused", peer=self.called(), method=method, status=status)
             case Ended(by_peer, reason):
                 if by_peer:
                     self.gone(reason)
                 else:
                     self.lost(Outcome.PEER_LOST, reason)
+            case _:
+                self._told(event)
+
+    def _told(self, event: SessionEvent) -> None:
+        """The peer said something within the call."""
+        match event:
+            case MessageReceived(content_type, body):
+                self.messaged(content_type, body)
+            case InfoReceived(content_type, body):
+                take_info(self.media, content_type, body)
+            case MethodRefused(method, status):
+                log.info("request.refused", peer=self.called(), method=method, status=status)
 
     def _progress(self, event: Ringing) -> None:
         self._has_rung = True

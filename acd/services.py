@@ -216,6 +216,8 @@ async def _connect(call: Call, leg: Offered) -> None:
     assert call.media is not None
     assert leg.media is not None
     recording = context.recording_path(call.record) if queue is None or queue.record else None
+    if queue is not None and queue.hide_digits:
+        call.hide_digits(hidden=True)
     call.media.bridge(leg.media, record=recording)
     call.record.tell(facts.CallBridged(call.id, recording or ""))
     await talk(call, queue.talk if queue is not None else TalkTime())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import astuple
 
+from acd.digits import INFO_BODIES
 from acd.policy import is_number
 from acd.protection import build_door
 from acd.reservation import OPTION
@@ -262,6 +263,7 @@ def assemble(place: Place, router: Router, door: Door, border: Border) -> Node:
     )
     node.ua.session_timers = _session_timers(config)
     node.ua.understand(OPTION)
+    node.ua.info_bodies = INFO_BODIES
     node.ua.serve("MESSAGE", take_message)
     border.emergencies.proxies.append(node.proxy)
     return node

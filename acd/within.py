@@ -1,4 +1,4 @@
-"""What a peer asks for within a call: another session, a word passed on, a key."""
+"""What a peer asks for within a call: another session, a word passed on."""
 
 from __future__ import annotations
 
@@ -55,16 +55,3 @@ def take_answer(leg: MediaLeg | None, sdp: bytes, **ids: str) -> None:
         leg.accept(sdp.decode(errors="replace"))
     except NotAcceptable as error:
         log.info("answer.refused", reason=str(error), **ids)
-
-
-def digit_of_info(content_type: str, body: bytes) -> str | None:
-    """Return the key told by a SIP INFO: ``application/dtmf-relay`` (``Signal=5``) or ``application/dtmf`` (``5``)."""
-    kind = content_type.partition(";")[0].strip().lower()
-    text = body.decode("ascii", "ignore").strip()
-    if kind == "application/dtmf-relay":
-        fields = dict(line.partition("=")[::2] for line in text.splitlines())
-        text = next((value.strip() for name, value in fields.items() if name.strip().lower() == "signal"), "")
-    elif kind != "application/dtmf":
-        return None
-    text = {"10": "*", "11": "#"}.get(text, text).upper()
-    return text if len(text) == 1 and text in "0123456789*#ABCD" else None

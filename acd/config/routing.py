@@ -118,6 +118,7 @@ class Queue(Struct, frozen=True, kw_only=True):
     announce_wait: bool = True
     announce_agent: bool = True
     record: bool = True
+    hide_digits: bool = False
     talk: TalkTime = TalkTime()
 
 

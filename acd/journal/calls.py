@@ -116,7 +116,7 @@ class CallFold:
         self._step(at, "call.answered")
 
     def _pressed(self, fact: facts.CallerPressed, at: float) -> None:
-        self._step(at, "caller.pressed", fact.digit)
+        self._step(at, "caller.pressed", fact.digit or "hidden")
 
     def _chose(self, fact: facts.MenuChose, at: float) -> None:
         self.queue = fact.queue

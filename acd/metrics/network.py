@@ -165,7 +165,9 @@ def _media(media: MediaCounters) -> Iterator[Metric]:
         "acd_ice_refused_checks", "Connectivity checks with wrong credentials, or none.", {(): media.checks_refused}
     )
     yield counter("acd_rtp_timeouts", "Legs whose peer stopped sending RTP for too long.", {(): media.rtp_timeouts})
-    yield counter("acd_dtmf_digits", "Keys pressed, by RFC 4733.", {(): media.digits})
+    pressed = {("rfc4733",): media.digits, ("inband",): media.digits_inband, ("info",): media.digits_info}
+    yield counter("acd_dtmf_digits", "Keys that peers pressed, by how that was first heard of.", pressed, "source")
+    yield counter("acd_dtmf_digits_sent", "Keys pressed for peers: passed on, or ours.", {(): media.digits_sent})
     yield counter(
         "acd_prompts_missing", "Prompts that were to be played and are not there.", {(): media.prompts_missing}
     )

@@ -39,7 +39,8 @@ class Context(Protocol):
     """What a session needs of the user agent it lives in.
 
     ``counts`` has what is worth a metric: ``"491"`` sent or received, sessions ended by their ``"timer"``. Responses
-    say what is ``supported``, INVITEs what is ``offered`` of it. ``on_set_up``, if there is one, is told how long the
+    say what is ``supported``, INVITEs what is ``offered`` of it. An INFO may carry a body of the types ``info_bodies``,
+    of any if there are none. ``on_set_up``, if there is one, is told how long the
     set-up of each call takes.
     """
 
@@ -49,6 +50,7 @@ class Context(Protocol):
     supported: str
     offered: str
     options: set[str]
+    info_bodies: tuple[str, ...]
     counts: Counter[str]
     on_set_up: Measure | None
 

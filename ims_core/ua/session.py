@@ -280,6 +280,10 @@ class Session:
             case "INFO" if "info-package" in request.keys:
                 # RFC 6086 4.2.2: no package is wanted here, which an empty Recv-Info says
                 self._reply(transaction, 469, (("Recv-Info", ""),))
+            case "INFO" if request.body and not self._takes(request):
+                # 8.2.3: "If there are any bodies whose type [is] not understood … 415 (Unsupported Media Type)"
+                self._reply(transaction, 415, (("Accept", ", ".join(self.context.info_bodies)),))
+                self.on_event(MethodRefused("INFO", 415))
             case "INFO":
                 self._reply(transaction, 200)
                 self.on_event(InfoReceived(request.get("Content-Type") or "", request.body))
@@ -293,6 +297,11 @@ class Session:
                     self.on_event(MethodRefused(method, status))
                 else:
                     handle(self, transaction, request)
+
+    def _takes(self, request: Request) -> bool:
+        """Tell whether the body of an INFO is of a type that our user reads."""
+        bodies = self.context.info_bodies
+        return not bodies or (request.get("Content-Type") or "").partition(";")[0].strip().lower() in bodies
 
     def _receive_change(self, transaction: ServerTransaction, request: Request, dialog: Dialog) -> None:
         is_pending = self._unacknowledged is not None or (self.changes is not None and self.changes.is_sent)

@@ -86,7 +86,10 @@ class MessageReceived(NamedTuple):
 
 
 class MethodRefused(NamedTuple):
-    """The peer asked for something within the call that nobody here serves, say REFER; ``status`` is 405 or 501."""
+    """The peer asked for something within the call that nobody here serves, say REFER.
+
+    ``status`` is 405 or 501, and 415 for an INFO with a body that nobody here reads.
+    """
 
     method: str
     status: int

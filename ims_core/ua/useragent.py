@@ -83,6 +83,7 @@ class UserAgent:
         self._session_timers: TimerPolicy | None = None
         self.on_set_up: Measure | None = None
         self.accept = [SDP]
+        self.info_bodies: tuple[str, ...] = ()
         self.allow_events: list[str] = []
         self.allow = ALLOW
         self.supported = self.offered = ""

@@ -49,6 +49,9 @@ class FakeControl:
     def pause_recording(self, call: str, *, paused: bool) -> None:
         self._note(call, "pause" if paused else "resume")
 
+    def hide_digits(self, call: str, *, hidden: bool) -> None:
+        self._note(call, "hide" if hidden else "show")
+
 
 @asynccontextmanager
 async def serving(control: FakeControl, token: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
@@ -82,8 +85,10 @@ async def test_changes_are_handed_on_and_answered(client: httpx.AsyncClient, con
         await client.post("/api/v1/calls/c1/move", json={"queue": "vip"}),
         await client.post("/api/v1/calls/c1/recording", json={"action": "pause"}),
         await client.post("/api/v1/calls/c1/recording", json={"action": "resume"}),
+        await client.post("/api/v1/calls/c1/digits", json={"action": "hide"}),
+        await client.post("/api/v1/calls/c1/digits", json={"action": "show"}),
     ]
-    assert [(answer.status_code, answer.json()) for answer in done] == [(200, {"done": True})] * 4
+    assert [(answer.status_code, answer.json()) for answer in done] == [(200, {"done": True})] * 6
     assert control.asked == [
         ("reload", "api"),
         ("queues", "sales", {"weight": 2}),
@@ -92,6 +97,8 @@ async def test_changes_are_handed_on_and_answered(client: httpx.AsyncClient, con
         ("c1", "vip"),
         ("c1", "pause"),
         ("c1", "resume"),
+        ("c1", "hide"),
+        ("c1", "show"),
     ]
 
 
