@@ -10,9 +10,12 @@ import structlog
 from acd.starting import CannotStart
 from media.api import Capability, MediaError
 from media.builtin.supervisor import MediaSupervisor
+from media.codecs import ENCODABLE
+from media.codecs.names import CN
 from media.recording.keys import KeyringError
 from media.rtp.troubles import Thresholds
 from media.rtpengine.backend import RtpengineMedia
+from media.rtpengine.settings import CODECS as CODECS_OF_RTPENGINES
 from media.rtpengine.settings import Node, RtpengineSettings
 from media.settings import MediaSettings
 
@@ -39,7 +42,15 @@ async def start_media(config: Config, cleanup: AsyncExitStack) -> Backend:
     cleanup.push_async_callback(media.stop)
     able = media.capabilities()
     log.info("media.started", backend=config.media.backend, able=sorted(able), unable=sorted(set(Capability) - able))
+    if left_out := set(config.media.codecs) - set(served_codecs(config)):
+        log.warning("codecs.left_out", codecs=sorted(left_out), reason="the media backend cannot convert them here")
     return media
+
+
+def served_codecs(config: Config) -> tuple[str, ...]:
+    """Return those of the codecs to be accepted that the backend can convert on this machine."""
+    able = frozenset(CODECS_OF_RTPENGINES) if config.media.backend == "rtpengine" else ENCODABLE | {CN}
+    return tuple(codec for codec in config.media.codecs if codec in able)
 
 
 def follow(media: Backend, config: Config) -> None:
@@ -66,12 +77,12 @@ def media_settings(config: Config) -> MediaSettings:
         workers=media.workers,
         rtp_timeout_seconds=media.rtp_timeout_seconds,
         quality=Thresholds(**msgspec.structs.asdict(media.quality)),
-        codecs=media.codecs,
+        codecs=served_codecs(config),
+        offers=media.offers,
         srtp=media.srtp,
         dtls=media.dtls,
         ice=media.ice,
         recording=config.recording.settings(),
-        inband_digits=media.inband_digits,
     )
 
 
@@ -84,7 +95,8 @@ def rtpengine_settings(config: Config) -> RtpengineSettings:
         digits=(media.digits.host, media.digits.port),
         spool=str(config.storage.path / SPOOL),
         rtp_timeout_seconds=media.rtp_timeout_seconds,
-        codecs=media.codecs,
+        codecs=served_codecs(config),
+        offers=media.offers,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from media.codecs.names import AMR, AMR_WB, CN, CODECS, DEFAULT_CODECS, G722, OPUS, PCMA, PCMU
+from media.codecs.names import AMR, AMR_WB, CN, CODECS, DEFAULT_CODECS, DEFAULT_OFFERS, G722, OPUS, PCMA, PCMU
 from media.recording.settings import RecordingSettings
 from media.rtp.latching import Latching
 from media.rtp.troubles import Thresholds
@@ -29,8 +29,9 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     nothing for `rtp_timeout_seconds` is told so; 0 turns that off. Prompts are looked up in the directories in order.
     `latching` says whose packets are heard where they do not come from where the SDP says.
     `quality` says from where on the voice of a leg is in trouble.
-    `codecs` are accepted, and offered in that order. Tones of keys are listened for in the audio of peers without
-    telephone-events (`inband_digits` "auto"), of all or of none; whoever is listened to is not relayed unread.
+    `codecs` are accepted, `offers` offered in that order behind what the other side of a call speaks. Tones of keys
+    are listened for in the audio of peers without telephone-events (`inband_digits` "auto"), of all or of none; whoever
+    is listened to is not relayed unread.
 
     `srtp`: "off" takes no SRTP, "optional" what peers offer, "required" nothing but SRTP. `dtls` tells whether its
     keys may come of DTLS handshakes, `ice` whether ICE is answered, as a lite agent.
@@ -45,6 +46,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     prompt_directories: tuple[str, ...] = (PROMPT_DIRECTORY,)
     quality: Thresholds = Thresholds()
     codecs: tuple[str, ...] = DEFAULT_CODECS
+    offers: tuple[str, ...] = DEFAULT_OFFERS
     recording: RecordingSettings = RecordingSettings()
     srtp: Literal["off", "optional", "required"] = "optional"
     latching: Latching = Latching()

@@ -30,8 +30,8 @@ class Media(Struct, frozen=True, kw_only=True):
     workers: Workers = 1
     rtp_timeout_seconds: Seconds = 30.0
     quality: VoiceQuality = VoiceQuality()
-    codecs: tuple[Codec, ...] = ("PCMU", "PCMA")
+    codecs: tuple[Codec, ...] = ("PCMU", "PCMA", "G722", "opus", "AMR-WB", "AMR")
+    offers: tuple[Codec, ...] = ("PCMU", "PCMA")
     srtp: Literal["off", "optional", "required"] = "optional"
     dtls: bool = True
     ice: bool = True
-    inband_digits: Literal["off", "auto", "always"] = "auto"

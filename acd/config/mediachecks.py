@@ -19,6 +19,8 @@ def check_media(config: Sections, mistakes: Mistakes) -> None:
     media = config.media
     if len(set(media.codecs)) < len(media.codecs) or not set(media.codecs) - {"CN"}:
         mistakes.report(("media", "codecs"), "each codec once, and one besides CN", str(list(media.codecs)))
+    if len(set(media.offers)) < len(media.offers) or not set(media.offers) - {"CN"}:
+        mistakes.report(("media", "offers"), "each codec once, and one besides CN", str(list(media.offers)))
     if media.backend == "rtpengine":
         _rtpengines(config, mistakes)
     else:
@@ -35,10 +37,6 @@ def needs(config: Sections) -> Iterator[tuple[Path, Capability, str, object]]:
     for name, queue in config.queues.items():
         if queue.record:
             yield ("queues", name, "record"), Capability.RECORDING, "false", queue.record
-        if queue.hide_digits:
-            yield ("queues", name, "hide_digits"), Capability.HIDDEN_DIGITS, "false", queue.hide_digits
-    if config.media.inband_digits == "always":
-        yield ("media", "inband_digits"), Capability.INBAND_DIGITS, '"auto" or "off"', config.media.inband_digits
 
 
 def _ports(config: Sections, mistakes: Mistakes) -> None:
@@ -69,7 +67,6 @@ def _rtpengines(config: Sections, mistakes: Mistakes) -> None:
         if each.address in seen:
             mistakes.report(("media", "rtpengine", index), "an address that is not listed before", str(each.address))
         seen.add(each.address)
-    for index, codec in enumerate(media.codecs):
-        if codec not in CODECS_OF_RTPENGINES:
-            served = ", ".join(CODECS_OF_RTPENGINES)
-            mistakes.report(("media", "codecs", index), f"one that rtpengine transcodes: {served}", codec)
+    if not set(media.codecs) & set(CODECS_OF_RTPENGINES):
+        served = ", ".join(CODECS_OF_RTPENGINES)
+        mistakes.report(("media", "codecs"), f"some that rtpengine transcodes: {served}", str(list(media.codecs)))

@@ -23,6 +23,8 @@ from ims_core.transactions.endpoint import (
 from ims_core.ua.session_events import Answered, Ended, Rejected, Reoffered, SessionEvent
 from ims_core.ua.useragent import UserAgent
 from media.api import NotAcceptable
+from media.codecs.names import PCMA, PCMU
+from media.sdp.local import Local
 from media.sdp.negotiation import Negotiation
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from media.rtp.stream import Stream
 
 EXPIRES = 600
+_G711 = Local(codecs=(PCMU, PCMA))
 
 
 class Account(NamedTuple):
@@ -227,6 +230,6 @@ class SoftPhone:
 
     def _negotiate(self) -> Negotiation:
         self._offers += 1
-        negotiation = Negotiation(self._rtp[0], self._offers)
+        negotiation = Negotiation(self._rtp[0], self._offers, local=_G711)
         negotiation.port = self._rtp[1]
         return negotiation

@@ -37,13 +37,14 @@ class Credentials:
         settings = self._settings
         ufrag, password = self._draw_ice()
         if settings.srtp == "off":
-            return Local(codecs=settings.codecs, ufrag=ufrag, password=password)
+            return Local(codecs=settings.codecs, offers=settings.offers, ufrag=ufrag, password=password)
         if protection is Protection.DTLS and self.identity is not None:
             profile = SECURED_BY_DTLS
         else:
             profile = SECURED if protection is Protection.SDES or settings.srtp == "required" else PLAIN
         return Local(
             codecs=settings.codecs,
+            offers=settings.offers,
             profile=profile,
             keys=_draw_keys(),
             offers_keys=protection is Protection.OPPORTUNISTIC,

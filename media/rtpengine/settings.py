@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from media.api import Capability
-from media.codecs.names import DEFAULT_CODECS, G722, PCMA, PCMU
+from media.codecs.names import DEFAULT_OFFERS, G722, PCMA, PCMU
 from media.settings import PROMPT_DIRECTORY
 
 CAPABILITIES = frozenset((Capability.ECHO, Capability.TRANSCODING, Capability.HIDDEN_DIGITS))
@@ -48,4 +48,5 @@ class RtpengineSettings(msgspec.Struct, frozen=True, kw_only=True):
     spool: str
     prompt_directories: tuple[str, ...] = (PROMPT_DIRECTORY,)
     rtp_timeout_seconds: float = 30.0
-    codecs: tuple[str, ...] = DEFAULT_CODECS
+    codecs: tuple[str, ...] = CODECS
+    offers: tuple[str, ...] = DEFAULT_OFFERS

@@ -114,7 +114,7 @@ def offered(codecs: tuple[str, ...], agreed: tuple[Format, ...] = ()) -> tuple[F
 
     Events come last, one for each clock rate.
     """
-    formats = [format_ for format_ in agreed if format_.name in codecs and format_.name != CN]
+    formats = [format_ for format_ in agreed if is_voice(format_)]
     taken = {format_.payload for format_ in agreed} | _STATIC.keys()
     names = {format_.name for format_ in formats}
     added = (name for name in codecs if name not in names and name != CN)

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from media.codecs.names import DEFAULT_CODECS
+from media.codecs.names import CN, DEFAULT_CODECS, DEFAULT_OFFERS
 
 PLAIN: Final = "RTP/AVP"
 SECURED: Final = "RTP/SAVP"
@@ -23,13 +23,14 @@ class Key(msgspec.Struct, frozen=True, array_like=True):
 class Local(msgspec.Struct, frozen=True, kw_only=True):
     """What a leg can do, and by what profile its own offers are made.
 
-    `codecs` are served, and offered in that order. SDES is served where there are `keys`, the suite preferred first,
-    DTLS where there is a `fingerprint` ("sha-256 AB:CD:…"), ICE where there are `ufrag` and `password`. A leg that
-    `offers_keys` puts them into offers of a plain profile as well, which peers may ignore (RFC 8643); one that is
-    `secure_only` takes no stream without SRTP.
+    `codecs` are accepted, `offers` those of them that our own offers name, in that order. SDES is served where there
+    are `keys`, the suite preferred first, DTLS where there is a `fingerprint` ("sha-256 AB:CD:…"), ICE where there are
+    `ufrag` and `password`. A leg that `offers_keys` puts them into offers of a plain profile as well, which peers may
+    ignore (RFC 8643); one that is `secure_only` takes no stream without SRTP.
     """
 
     codecs: tuple[str, ...] = DEFAULT_CODECS
+    offers: tuple[str, ...] = DEFAULT_OFFERS
     profile: str = PLAIN
     keys: tuple[Key, ...] = ()
     offers_keys: bool = False
@@ -37,3 +38,9 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     ufrag: str = ""
     password: str = ""
     secure_only: bool = False
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """What is offered: never nothing, and nothing that would not be accepted."""
+        offered = tuple(codec for codec in self.offers if codec in self.codecs)
+        return offered if set(offered) - {CN} else self.codecs

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from media.api import CannotReserve, NotAcceptable
+from media.codecs.names import EVENTS
 from media.rtp.stream import Dtls, Format, Ice, Stream
 from media.sdp import ice
 from media.sdp.audio import PACKET_MS, Audio, find_audio, parse_address
@@ -63,7 +64,7 @@ class Negotiation:
     ) -> None:
         self.port = 0
         self.local = local
-        self.formats: tuple[Format, ...] = offered(local.codecs)
+        self.formats: tuple[Format, ...] = offered(local.offered)
         self.agreed: tuple[Format, ...] = ()
         self.preconditions: Preconditions | None = None
         self._heeds_preconditions = heeds_preconditions
@@ -90,8 +91,9 @@ class Negotiation:
     def prefer(self, other: Negotiation) -> None:
         """Order our next offer after what was agreed with another peer, so that relaying needs no transcoding."""
         voice = other.stream.send
-        theirs = sorted(other.agreed or other.formats, key=lambda format_: format_ != voice)
-        self.formats = offered(self.local.codecs, tuple(theirs))
+        theirs = [format_ for format_ in other.agreed or other.formats if self._accepts(format_)]
+        theirs.sort(key=lambda format_: format_ != voice)
+        self.formats = offered(self.local.offered, tuple(theirs))
         self.stream = self._unanswered()
 
     def follow(self, other: Negotiation) -> bool:
@@ -175,6 +177,9 @@ class Negotiation:
     def address(self) -> str:
         """Our address in descriptions."""
         return self._addresses[self.family]
+
+    def _accepts(self, format_: Format) -> bool:
+        return format_.name == EVENTS or format_.name in self.local.codecs
 
     def _families(self) -> tuple[str, ...]:
         """Return the kinds of address that will do: a leg that has its socket cannot change."""

@@ -12,12 +12,12 @@ from media.sdp.negotiation import Negotiation
 
 from .test_negotiation import our_audio, sdp
 
-EVERYTHING = Local(codecs=CODECS)
+EVERYTHING = Local(codecs=CODECS, offers=CODECS)
 OPUS = "a=rtpmap:96 opus/48000/2"
 
 
 def negotiate(*codecs: str) -> Negotiation:
-    negotiation = Negotiation("198.51.100.1", 1, local=Local(codecs=codecs) if codecs else EVERYTHING)
+    negotiation = Negotiation("198.51.100.1", 1, local=Local(codecs=codecs, offers=codecs) if codecs else EVERYTHING)
     negotiation.port = 20_000
     return negotiation
 
@@ -187,6 +187,22 @@ def test_the_agent_is_offered_what_the_caller_speaks_first_and_what_could_be_tra
     assert audio.formats == ["96", "0", "8", "97", "101"]
     assert "96 octet-align=1" in audio.attributes("fmtp")
     assert agent.stream.codec == "AMR-WB"
+
+
+def test_what_the_caller_speaks_is_offered_though_our_own_offers_do_not_name_it() -> None:
+    caller, agent = (Negotiation("198.51.100.1", 1, local=Local(codecs=CODECS)) for _ in range(2))
+    assert our_offer(agent).formats == ["0", "8", "101"]
+    caller.take_offer(sdp("m=audio 7078 RTP/AVP 109 9 8", "a=rtpmap:109 opus/48000/2"))
+    agent.prefer(caller)
+    assert our_offer(agent).formats == ["109", "9", "8", "0", "96", "101"]
+    narrow = Negotiation("198.51.100.1", 1, local=Local(codecs=("G722", "AMR")))
+    narrow.prefer(caller)
+    assert our_offer(narrow).formats == ["9", "96", "101"]
+
+
+def our_offer(negotiation: Negotiation) -> MediaDescription:
+    negotiation.port = 20_000
+    return our_audio(negotiation.offer())
 
 
 def test_the_caller_hears_the_agents_codec_where_it_takes_that_too() -> None:

@@ -86,7 +86,7 @@ def test_streams_not_served_are_answered_with_port_0_in_their_place() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        sdp("m=audio 7078 RTP/AVP 9 18"),
+        sdp("m=audio 7078 RTP/AVP 4 18"),
         sdp("m=audio 7078 RTP/AVP 101", EVENTS),
         sdp("m=video 7078 RTP/AVP 97"),
         sdp("m=audio 7078 RTP/SAVP 0"),

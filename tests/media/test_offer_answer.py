@@ -19,7 +19,15 @@ PRINT = "sha-256 " + ":".join(["0F"] * 32)
 
 def local(codecs: list[str], profile: str) -> Local:
     keys = tuple(Key(suite, suite.encode().ljust(length, b".")[:length]) for suite, length in SUITES.items())
-    return Local(codecs=tuple(codecs), profile=profile, keys=keys, fingerprint=PRINT, ufrag="ufrag", password="p" * 22)
+    return Local(
+        codecs=tuple(codecs),
+        offers=tuple(codecs),
+        profile=profile,
+        keys=keys,
+        fingerprint=PRINT,
+        ufrag="ufrag",
+        password="p" * 22,
+    )
 
 
 def side(settings: Local, number: int) -> Negotiation:
