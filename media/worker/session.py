@@ -249,7 +249,7 @@ class Session:
             self.octets_received,
             self.outgoing.sender.octets,
             self.reception.lost,
-            self.invalid + self._socket.invalid,
+            self.invalid + self._socket.invalid + (self.decoding.playout.undecodable if self.decoding else 0),
             self._socket.foreign,
             self.outgoing.unsent,
             self.keys.told["rfc4733"],
@@ -270,10 +270,12 @@ class Session:
         """Take from the room who hears this leg, to which of them it is relayed, whether for others it is decoded."""
         self._relays, self._hearers = relays, hearers
         self._sample_at = self.health.follow(self.room, _monotonic())
-        if not decoded:
+        sample_rate = sample_rate_of(self.spoken) if decoded else None
+        if self.decoding is not None and self.decoding.playout.sample_rate != sample_rate:
+            self.invalid += self.decoding.playout.undecodable
             self.decoding = None
-        elif self.decoding is None or self.decoding.playout.sample_rate != sample_rate_of(self.spoken):
-            self.decoding = Decoding(sample_rate_of(self.spoken))
+        if self.decoding is None and sample_rate is not None:
+            self.decoding = Decoding(sample_rate)
         self._find_routes()
 
     def _find_routes(self) -> None:
