@@ -36,13 +36,23 @@ def split_multipart(content_type: str, body: bytes) -> list[Part]:
     raise BadRequest("Multipart body without end")
 
 
-def join_multipart(parts: Sequence[tuple[str, bytes]], boundary: str) -> tuple[str, bytes]:
-    """Return Content-Type and body of several parts, each a Content-Type and a body that does not hold ``boundary``."""
+class Enclosed(NamedTuple):
+    """A part to be sent; ``disposition`` is its Content-Disposition, if it needs one."""
+
+    content_type: str
+    body: bytes
+    disposition: str = ""
+
+
+def join_multipart(parts: Sequence[Enclosed], boundary: str) -> tuple[str, bytes]:
+    """Return Content-Type and body of several parts, none of which holds ``boundary``."""
     delimiter = f"--{boundary}".encode()
-    sections = [
-        b"%s\r\nContent-Type: %s\r\n\r\n%s\r\n" % (delimiter, content_type.encode(), body)
-        for content_type, body in parts
-    ]
+    sections = []
+    for content_type, body, disposition in parts:
+        head = f"Content-Type: {content_type}\r\n"
+        if disposition:
+            head += f"Content-Disposition: {disposition}\r\n"
+        sections.append(b"%s\r\n%s\r\n%s\r\n" % (delimiter, head.encode(), body))
     return f"multipart/mixed;boundary={boundary}", b"".join((*sections, delimiter, b"--\r\n"))
 
 

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 from ims_core.errors import SipError
 from ims_core.messages.message import Request, Response
-from ims_core.messages.multipart import join_multipart
+from ims_core.messages.multipart import Enclosed, join_multipart
 from ims_core.profiles.matching import Facts, matching
 from ims_core.profiles.model import DefaultHandling, Registration, SessionCase
 from ims_core.registrar.contacts import seconds_left
@@ -159,7 +159,7 @@ class ThirdParties:
             ((content_type, body),) = parts
             request.set_body(body, content_type)
         elif parts:
-            content_type, body = join_multipart(parts, self._ua.endpoint.ids.tag())
+            content_type, body = join_multipart([Enclosed(*part) for part in parts], self._ua.endpoint.ids.tag())
             request.set_body(body, content_type)
         report = _Report(self, change.aor, server, identity, change.kind)
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ims_core.errors import LocalProtocolError, SipError
 from ims_core.security.credentials import share_credentials
 from ims_core.transactions.machines import TIMEOUT
-from ims_core.ua.description import SDP, session_description
+from ims_core.ua.description import SDP, describe, session_description
 from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN
 from ims_core.ua.session_events import OfferRefused, Reanswered
 
@@ -73,7 +73,7 @@ class Change:
         if self.sdp and session.required:
             request.add("Require", session.required)
         if self.sdp:
-            request.set_body(self.sdp, SDP)
+            describe(request, self.sdp, session.enclosed, session.context.endpoint.ids)
         if self._challenged is not None:
             self._challenged.sign(request)
         self._request = request

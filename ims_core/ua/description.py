@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from ims_core.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 from ims_core.messages.headers import parse_params, split_params
-from ims_core.messages.multipart import Part, split_multipart
+from ims_core.messages.multipart import Enclosed, Part, join_multipart, split_multipart
 from ims_core.ua.event_headers import accepts, media_type
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ims_core.ids import Ids
     from ims_core.messages.message import Request, Response
 
 SDP: Final = "application/sdp"
@@ -24,6 +27,15 @@ def session_description(message: Request | Response) -> bytes:
     if kind == SDP:
         return b"" if _is_encoded(message) else message.body
     return next((part.body for part in _parts(message) if _kind_of(part) == SDP), b"")
+
+
+def describe(message: Request | Response, sdp: bytes, enclosed: Sequence[Enclosed], ids: Ids) -> None:
+    """Give a message its session description, and beside it what else is ``enclosed`` (RFC 5621 section 4)."""
+    if enclosed:
+        content_type, body = join_multipart((Enclosed(SDP, sdp), *enclosed), ids.tag())
+        message.set_body(body, content_type)
+    else:
+        message.set_body(sdp, SDP)
 
 
 def check_description(request: Request) -> None:

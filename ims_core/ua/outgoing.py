@@ -11,7 +11,7 @@ from ims_core.messages.uri import is_sips
 from ims_core.security.credentials import share_credentials
 from ims_core.setup import SetUp
 from ims_core.transactions.machines import TIMEOUT
-from ims_core.ua.description import SDP, session_description
+from ims_core.ua.description import SDP, describe, session_description
 from ims_core.ua.dialog import Dialog
 from ims_core.ua.early import MOST_FORKS, Fork, is_reliable
 from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN
@@ -35,6 +35,7 @@ class OutgoingCall(Session):
     """A call that we make. ``start`` sends the INVITE; ``Answered`` or ``Rejected`` follows.
 
     ``forks`` has the early dialogs by To tag, the one heard last at the end. ``credentials`` answer who asks for some.
+    ``features`` are parameters of our Contact (RFC 3840), as ";+sip.src".
     """
 
     owns_call_id = True
@@ -53,6 +54,7 @@ class OutgoingCall(Session):
         self._bye_headers: Headers = ()
         self._policy: TimerPolicy | None = None
         self._raises = 0
+        self.features = ""
         self.forks: dict[str, Fork] = {}
 
     def start(self, target: str, *, caller: str, callee: str, sdp: bytes, headers: Headers = ()) -> None:
@@ -83,7 +85,7 @@ class OutgoingCall(Session):
         for name, value in headers:
             invite.add(name, value)
         if sdp:
-            invite.set_body(sdp, SDP)
+            describe(invite, sdp, self.enclosed, ids)
         self.dialog_id = (call_id, tag)
         self._invite = invite
         self.local_sdp = sdp
@@ -169,7 +171,7 @@ class OutgoingCall(Session):
 
     def _prepare(self, invite: Request, flow: Flow) -> None:
         """Let the callee reach us by the way that the INVITE leaves by."""
-        self.contact = self.context.contact_for(flow, self._user, secure=is_sips(invite.uri))
+        self.contact = self.context.contact_for(flow, self._user, secure=is_sips(invite.uri)) + self.features
         invite.add("Contact", self.contact)
 
     def _fail(self, status: int, reason: str) -> None:

@@ -43,6 +43,7 @@ from ims_core.ua.session_timer import SessionTimer
 
 if TYPE_CHECKING:
     from ims_core.locate.courier import Outbound
+    from ims_core.messages.multipart import Enclosed
     from ims_core.security.credentials import Challenged, Credentials
     from ims_core.setup import SetUp
     from ims_core.ua.context import Context, Headers, TransactionUser
@@ -59,7 +60,8 @@ class Session:
     """What both kinds of call have in common once a dialog exists.
 
     ``local_sdp`` and ``remote_sdp`` are the descriptions that hold, as far as they were exchanged. ``required`` names
-    the option that the peer must know to read ours, if there is one: it goes where they go, as Require.
+    the option that the peer must know to read ours, if there is one: it goes where they go, as Require. ``enclosed``
+    goes beside each offer of ours that begins or changes the session, as it is at that time.
     """
 
     owns_call_id: ClassVar[bool]
@@ -73,6 +75,7 @@ class Session:
         self.contact = ""
         self.local_sdp = self.remote_sdp = b""
         self.required = ""
+        self.enclosed: tuple[Enclosed, ...] = ()
         self._unacknowledged: Unacknowledged | None = None
         self._asked: Reoffer | None = None
         self.changes: Changes | None = None

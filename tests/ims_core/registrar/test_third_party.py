@@ -8,7 +8,7 @@ import pytest
 from lxml import etree
 
 from ims_core.messages.message import Request
-from ims_core.messages.multipart import Part, join_multipart, split_multipart
+from ims_core.messages.multipart import Enclosed, Part, join_multipart, split_multipart
 from ims_core.messages.parser import parse_message
 from ims_core.profiles.model import (
     Criterion,
@@ -210,9 +210,17 @@ def test_a_server_may_see_the_registration_itself() -> None:
 
 @rfc("2046-5.1.1")
 def test_bodies_of_several_parts_are_taken_apart_again() -> None:
-    parts = [("text/plain", b"one\r\n"), ("message/sip", b""), ("text/plain", b"--two")]
+    parts = [
+        Enclosed("text/plain", b"one\r\n"),
+        Enclosed("message/sip", b"", "render"),
+        Enclosed("text/plain", b"--two"),
+    ]
     content_type, body = join_multipart(parts, "b0undary")
-    assert split_multipart(content_type, body) == [Part({"content-type": kind}, content) for kind, content in parts]
+    assert split_multipart(content_type, body) == [
+        Part({"content-type": "text/plain"}, b"one\r\n"),
+        Part({"content-type": "message/sip", "content-disposition": "render"}, b""),
+        Part({"content-type": "text/plain"}, b"--two"),
+    ]
 
 
 # When a server fails --------------------------------------------------------------------------------------------------
