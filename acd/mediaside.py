@@ -83,6 +83,7 @@ def media_settings(config: Config) -> MediaSettings:
         dtls=media.dtls,
         ice=media.ice,
         recording=config.recording.settings(),
+        inband_digits=media.inband_digits,
     )
 
 

@@ -35,3 +35,4 @@ class Media(Struct, frozen=True, kw_only=True):
     srtp: Literal["off", "optional", "required"] = "optional"
     dtls: bool = True
     ice: bool = True
+    inband_digits: Literal["off", "auto", "always"] = "auto"

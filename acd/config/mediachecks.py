@@ -37,6 +37,10 @@ def needs(config: Sections) -> Iterator[tuple[Path, Capability, str, object]]:
     for name, queue in config.queues.items():
         if queue.record:
             yield ("queues", name, "record"), Capability.RECORDING, "false", queue.record
+        if queue.hide_digits:
+            yield ("queues", name, "hide_digits"), Capability.HIDDEN_DIGITS, "false", queue.hide_digits
+    if config.media.inband_digits == "always":
+        yield ("media", "inband_digits"), Capability.INBAND_DIGITS, '"auto" or "off"', config.media.inband_digits
 
 
 def _ports(config: Sections, mistakes: Mistakes) -> None:
