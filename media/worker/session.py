@@ -128,6 +128,7 @@ class Session:
         self._inband = inband
         self._ear: Ear | None = None
         self._taps: tuple[Tap, ...] = ()
+        self._relays: tuple[Outgoing, ...] = ()
         self._told_at = -1.0
         owner = Owner(self._readable, self._is_valid, self._take_first, self._plan, self._fail, complained)
         self._socket = RtpSocket(sock, poller, owner, is_own=is_own, shared=shared, latching=latching)
@@ -268,6 +269,9 @@ class Session:
 
     def route(self, relays: tuple[Outgoing, ...], hearers: tuple[Outgoing, ...], *, decoded: bool = False) -> None:
         """Take from the room who hears this leg, to which of them it is relayed, whether for others it is decoded."""
+        for hearer in self._relays:
+            if hearer not in relays:
+                hearer.break_off()
         self._relays, self._hearers = relays, hearers
         self._sample_at = self.health.follow(self.room, _monotonic())
         sample_rate = sample_rate_of(self.spoken) if decoded else None
