@@ -101,12 +101,22 @@ class WorkerLeg:
         other.drop_cords()
         if self.worker.gone or other.worker.gone:
             return  # one of them is told so
+        self._speak_alike(other)
         if other.worker is self.worker:
             self.worker.send(control.Bridge(self.number, other.number, record))
         else:
             cord = Cord(self, other)
             self.worker.send(control.Bridge(self.number, cord.number(self), record))
             other.worker.send(control.Bridge(other.number, cord.number(other), None))
+
+    def _speak_alike(self, other: WorkerLeg) -> None:
+        """Have one peer hear what the other speaks, if it takes that too: nothing is transcoded towards it then."""
+        if self.negotiation.stream.codec == other.negotiation.stream.codec:
+            return
+        for leg, speaker in ((self, other), (other, self)):
+            if leg.negotiation.follow(speaker.negotiation):
+                leg.worker.send(control.Configure(leg.number, leg.negotiation.stream))
+                return
 
     def unbridge(self) -> None:
         """End the bridge or echo."""
