@@ -55,8 +55,13 @@ def served_codecs(config: Config) -> tuple[str, ...]:
 
 def follow(media: Backend, config: Config) -> None:
     """Have legs spread over what the configuration names now."""
-    if isinstance(media, RtpengineMedia):
-        media.follow(node_of(each) for each in config.media.rtpengine)
+    try:
+        if isinstance(media, RtpengineMedia):
+            media.follow(node_of(each) for each in config.media.rtpengine)
+        else:
+            media.follow(config.media.workers)
+    except MediaError as error:
+        log.error("media.not_followed", reason=str(error))  # noqa: TRY400 - no defect of ours
 
 
 def make_backend(config: Config) -> Backend:

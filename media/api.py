@@ -262,6 +262,9 @@ class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
     workers_healthy: int = 0
 
 
+MemberState = Literal["starting", "serving", "failed", "draining"]
+
+
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """One of those that a backend spreads its legs over: a worker process, or an rtpengine.
 
@@ -270,7 +273,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    state: Literal["starting", "serving", "failed", "draining"]
+    state: MemberState
     legs: int
     weight: int = 1
     restarts: int = 0

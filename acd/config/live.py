@@ -30,7 +30,7 @@ LIVE = frozenset(
 LIVE_KEYS = {
     "server": ("drain_seconds", "language"),
     "sip": ("reservation_seconds",),
-    "media": ("rtpengine",),
+    "media": ("workers", "rtpengine"),
     "limits": ("calls", "call_seconds"),
 }
 

@@ -226,6 +226,7 @@ class WorkerClient(asyncio.Protocol):
         self._on_closed = on_closed
         self._numbers = itertools.count(1)
         self._closing: dict[int, asyncio.Future[LegReport]] = {}
+        self._on_idle: Callable[[], None] | None = None
         self._measuring: deque[asyncio.Future[LegReport]] = deque()  # they are answered in order
         self._frames = control.FrameReader()
         self._transport: asyncio.Transport | None = None
@@ -295,6 +296,13 @@ class WorkerClient(asyncio.Protocol):
         self.send(control.Open(leg.number, negotiation.port, negotiation.stream), soon=False)
         leg.local_sdp = negotiation.offer() if offer is None else negotiation.answer()
         return leg
+
+    def assign(self, ports: range) -> None:
+        """Have the worker open legs on these ports from now on."""
+        self._ports = ports
+        self._stock = deque(port for port in self._stock if port in ports)
+        self.send(control.Assign(ports.start, ports[-1]))
+        self._ask_for_ports()
 
     def lend(self) -> tuple[int, int]:
         """Return a number and a port for the end of a cord. Raises MediaUnavailable."""
@@ -425,7 +433,7 @@ class WorkerClient(asyncio.Protocol):
 
     def _provided(self, report: control.Provided) -> None:
         self._stock_asked = False
-        self._stock.extend(report.ports)
+        self._stock.extend(port for port in report.ports if port in self._ports)
         while self._waiting and self._stock:
             port = self._waiting.popleft()
             if not port.done():
@@ -446,6 +454,16 @@ class WorkerClient(asyncio.Protocol):
         future = self._closing.pop(report.leg, None)
         if future is not None and not future.done():
             future.set_result(report.report)
+        self._look_if_idle()
+
+    def when_idle(self, do: Callable[[], None]) -> None:
+        """Call this when the last leg has ended and was reported on, perhaps at once."""
+        self._on_idle = do
+        self._look_if_idle()
+
+    def _look_if_idle(self) -> None:
+        if self._on_idle is not None and not self.legs and not self._closing:
+            self._on_idle()
 
     def _measured(self, report: control.Measured) -> None:
         if self._measuring and not (future := self._measuring.popleft()).done():

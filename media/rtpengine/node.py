@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from media.api import MediaError, MediaEvent, Member
+from media.api import MediaError, MediaEvent, Member, MemberState
 from media.rtpengine.bencode import Writable
 from media.rtpengine.description import PEER
 from media.rtpengine.leg import RtpengineLeg
@@ -81,11 +81,14 @@ class RtpengineNode:
 
     def member(self) -> Member:
         """Tell how it is."""
-        up = self._serves and not self._silent
-        state = "draining" if self.is_draining else "serving" if up else "failed" if self._reason else "starting"
+        state: MemberState = "failed" if self._reason else "starting"
+        if self.is_draining:
+            state = "draining"
+        elif self.serves:
+            state = "serving"
         return Member(
             name=self.node.name,
-            state=state,  # type: ignore[arg-type]
+            state=state,
             legs=len(self.legs),
             weight=self.node.weight,
             restarts=self.returns,

@@ -130,6 +130,13 @@ class Provide(msgspec.Struct, frozen=True, array_like=True, tag=10):
     count: int
 
 
+class Assign(msgspec.Struct, frozen=True, array_like=True, tag=14):
+    """Provide ports of another part of the range from now on."""
+
+    first_port: int
+    last_port: int
+
+
 class Measure(msgspec.Struct, frozen=True, array_like=True, tag=11):
     """Report on the leg and begin a new account; answered by Measured."""
 
@@ -245,6 +252,7 @@ Command = (
     | Close
     | Provide
     | Measure
+    | Assign
     | PauseRecording
     | SendDigits
     | ReceiveDigit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -23,16 +23,30 @@ class Pair(NamedTuple):
 class PortPool:
     """Binds pairs of ports, named by the even one, oldest first: late packets of an ended call meet no new one."""
 
-    def __init__(self, ports: Iterable[int], bind: Callable[[int], socket.socket]) -> None:
+    def __init__(self, ports: range, bind: Callable[[int], socket.socket]) -> None:
+        self._ports = ports
         self._free = deque(ports)
         self._bound: dict[int, Pair] = {}
+        self._taken: set[int] = set()
         self._bind = bind
-        self.total = len(self._free)
+
+    @property
+    def total(self) -> int:
+        """Ports that there are."""
+        return len(self._ports)
 
     @property
     def in_use(self) -> int:
         """Ports that a leg has."""
-        return self.total - len(self._free) - len(self._bound)
+        return len(self._taken)
+
+    def assign(self, ports: range) -> None:
+        """Have these ports from now on; legs keep what they have until they end."""
+        self._ports = ports
+        for port in [port for port in self._bound if port not in ports]:
+            self._bound.pop(port).close()
+        known = {*self._free, *self._bound, *self._taken}
+        self._free = deque([*(port for port in self._free if port in ports), *(p for p in ports if p not in known)])
 
     def provide(self, count: int) -> tuple[list[int], str]:
         """Bind up to `count` free ports; returns them and, when there are fewer, why, in one sentence.
@@ -56,11 +70,14 @@ class PortPool:
 
     def take(self, port: int) -> Pair:
         """Return the sockets of a port that was provided. What came meanwhile is still to be read from them."""
+        self._taken.add(port)
         return self._bound.pop(port)
 
     def give_back(self, port: int) -> None:
         """Return a port whose sockets are closed."""
-        self._free.append(port)
+        self._taken.discard(port)
+        if port in self._ports:
+            self._free.append(port)
 
     def close(self) -> None:
         """Free the ports that no leg has taken."""

@@ -106,6 +106,7 @@ class Worker:
             control.Close: self._close,
             control.Provide: self._provide,
             control.Measure: self._measure,
+            control.Assign: self._assign,
             control.PauseRecording: self._pause_recording,
             control.SendDigits: self._send_digits,
             control.ReceiveDigit: self._receive_digit,
@@ -203,6 +204,9 @@ class Worker:
     def _provide(self, command: control.Provide) -> None:
         ports, reason = self._ports.provide(command.count)
         self._post(control.Provided(tuple(ports), reason))
+
+    def _assign(self, command: control.Assign) -> None:
+        self._ports.assign(range(command.first_port, command.last_port + 1, 2))
 
     def _configure(self, command: control.Configure) -> None:
         if session := self._sessions.get(command.leg):

@@ -220,8 +220,8 @@ async def test_a_dead_worker_loses_its_legs_cleanly_and_is_replaced(media: Media
 async def test_a_worker_that_hangs_is_killed_and_replaced(
     media: MediaSupervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media.builtin.supervisor.SILENT_SECONDS", 1.5)
-    monkeypatch.setattr("media.builtin.supervisor.STOP_SECONDS", 0.05)
+    monkeypatch.setattr("media.builtin.slot.SILENT_SECONDS", 1.5)
+    monkeypatch.setattr("media.builtin.slot.STOP_SECONDS", 0.05)
     events: list[MediaEvent] = []
     await media.open("a", events.append)
     (pid,) = media.worker_pids()
@@ -291,7 +291,7 @@ async def test_an_address_that_is_not_ours_is_told_at_the_start(ports: Any, prom
 async def test_a_worker_that_does_not_start_is_told(
     ports: Any, prompt_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media.builtin.supervisor.sys.executable", "/bin/false")
+    monkeypatch.setattr("media.builtin.slot.sys.executable", "/bin/false")
     media = MediaSupervisor(settings(ports, prompt_directory))
     with pytest.raises(MediaUnavailable):
         await media.start()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from media.api import Digit, Media
+from media.api import Digit, Media, MediaError
 from media.builtin.supervisor import MediaSupervisor
 from media.conference import listen, together, whisper
 from media.settings import PROMPT_DIRECTORY
@@ -91,3 +91,62 @@ async def test_the_end_of_one_worker_takes_the_cord_away(
     await until(lambda: workers.counters().ports_in_use == 1, "the end of the cord")
     other.leg.play(["long"])
     await until(lambda: other.phone.hears(MIDDLE), "a prompt")
+
+
+async def test_a_worker_is_added_while_calls_go_on(workers: MediaSupervisor, party: Parties) -> None:
+    one, other = await apart(party, "PCMU", "PCMU")
+    one.leg.bridge(other.leg)
+    await talking(lambda: other.phone.hears(LOW), (one, LOW), (other, HIGH))
+    added = workers.add()
+    assert (added.name, added.state, added.legs) == ("2", "starting", 0)
+    speech = (one, LOW), (other, HIGH)
+    await talking(lambda: workers.members()[-1].state == "serving", *speech, what="the third worker")
+    third = await party()
+    assert workers.members()[-1].legs == 1
+    assert len({workers.pid_of(each.leg) for each in (one, other, third)}) == 3  # type: ignore[arg-type]
+    third.leg.play(["long"])
+    await talking(lambda: third.phone.hears(MIDDLE) and other.phone.hears(LOW), *speech)
+    await until(lambda: workers.counters().ports_total == 40, "the heartbeats")
+
+
+async def test_a_worker_is_drained_while_calls_go_on(workers: MediaSupervisor, party: Parties) -> None:
+    one, _ = await apart(party, "PCMU", "PCMU")
+    first, second = workers.members()
+    assert (first.legs, second.legs) == (1, 1)
+    assert workers.drain(first.name).state == "draining"
+    with pytest.raises(MediaError, match="only worker"):
+        workers.drain(second.name)
+    third = await party(like=one)
+    assert [member.legs for member in workers.members()] == [1, 2]
+    one.leg.bridge(third.leg)
+    await talking(lambda: third.phone.hears(LOW) and one.phone.hears(HIGH), (one, LOW), (third, HIGH))
+    received = (await one.leg.close()).packets_received
+    assert received > 0
+    await until(lambda: [member.name for member in workers.members()] == [second.name], "the end of the first")
+    assert not third.events
+    await until(lambda: workers.counters().ports_total == 40, "its ports with the other")
+    assert workers.counters().packets_received >= received
+    assert workers.counters().workers == 1
+
+
+async def test_there_are_as_many_workers_as_are_asked_for(workers: MediaSupervisor, party: Parties) -> None:
+    one = await party()
+    busy = next(member.name for member in workers.members() if member.legs)
+    workers.follow(1)
+    await until(lambda: [member.name for member in workers.members()] == [busy], "the end of the idle one")
+    workers.follow(3)
+    await until(lambda: [member.state for member in workers.members()] == ["serving"] * 3, "three workers")
+    one.leg.play(["long"])
+    await until(lambda: one.phone.hears(MIDDLE), "a prompt")
+    await until(lambda: workers.counters().ports_total == 40, "the heartbeats")
+
+
+async def test_a_worker_that_drains_may_be_used_again(workers: MediaSupervisor, party: Parties) -> None:
+    one = await party()
+    (name,) = (member.name for member in workers.members() if member.legs)
+    workers.drain(name)
+    assert workers.add().name == name
+    await one.leg.close()
+    again = [await party(), await party()]
+    assert [member.legs for member in workers.members()] == [1, 1]
+    assert all(not each.events for each in again)
