@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import bindings, connections, decisions, memory, message, overload, profile, simulation, voices
+from benchmarks import bindings, codecs, connections, decisions, memory, message, overload, profile, simulation, voices
 from benchmarks.figures import comparisons
 from benchmarks.processes import REPOSITORY, BenchmarkError, temporary_directory
 from benchmarks.report import Single, save, table
 from benchmarks.sampling import Figure, Result, Scale, Side
 
 QUICK = Scale(rounds=1, share=0.4)
-SINGLES = ("message", "memory", "bindings", "simulate", "overload", "connections", "voices")
+SINGLES = ("message", "memory", "bindings", "simulate", "overload", "connections", "voices", "codecs")
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -66,8 +66,9 @@ def own_figures(names: Sequence[str], scale: Scale) -> list[Single]:
         found += _bindings()
     if "connections" in names:
         found += _connections(scale)
-    if "voices" in names:
-        found += voices.figures(scale)
+    for name, measure in (("voices", voices.figures), ("codecs", codecs.figures)):
+        if name in names:
+            found += measure(scale)
     if "decisions" in names:
         per_second, dearest = decisions.whole_events(scale.seconds(5.0))
         found += [
