@@ -13,6 +13,7 @@ from media.builtin.supervisor import MediaSupervisor
 from media.codecs import ENCODABLE
 from media.codecs.names import CN
 from media.recording.keys import KeyringError
+from media.rtp.latching import Latching
 from media.rtp.troubles import Thresholds
 from media.rtpengine.backend import RtpengineMedia
 from media.rtpengine.settings import CODECS as CODECS_OF_RTPENGINES
@@ -81,6 +82,7 @@ def media_settings(config: Config) -> MediaSettings:
         port_max=media.ports.last,
         workers=media.workers,
         rtp_timeout_seconds=media.rtp_timeout_seconds,
+        latching=Latching(**msgspec.structs.asdict(media.latching)),
         quality=Thresholds(**msgspec.structs.asdict(media.quality)),
         codecs=served_codecs(config),
         offers=media.offers,

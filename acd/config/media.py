@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from acd.config.addresses import Address, Advertised, HostPort, PortRange
 from acd.config.quality import VoiceQuality
-from acd.config.values import Seconds, Share, Workers
+from acd.config.values import Seconds, Share, SomeSeconds, Workers
 
 Codec = Literal["PCMU", "PCMA", "G722", "opus", "AMR-WB", "AMR", "CN"]
 
@@ -16,6 +16,14 @@ class Rtpengine(Struct, frozen=True, kw_only=True):
 
     address: HostPort
     weight: Share = 1
+
+
+class Latching(Struct, frozen=True, kw_only=True):
+    """Whose RTP is heard where it does not come from where the SDP says, as through a NAT."""
+
+    source: Literal["any", "host", "address"] = "any"
+    relatch: Literal["never", "offer", "silence"] = "offer"
+    silence_seconds: SomeSeconds = 5.0
 
 
 class Media(Struct, frozen=True, kw_only=True):
@@ -29,6 +37,7 @@ class Media(Struct, frozen=True, kw_only=True):
     ports: PortRange = PortRange(20_000, 29_999)
     workers: Workers = 1
     rtp_timeout_seconds: Seconds = 30.0
+    latching: Latching = Latching()
     quality: VoiceQuality = VoiceQuality()
     codecs: tuple[Codec, ...] = ("PCMU", "PCMA", "G722", "opus", "AMR-WB", "AMR")
     offers: tuple[Codec, ...] = ("PCMU", "PCMA")
