@@ -70,6 +70,7 @@ class Baresip(Program):
         password: str = "demo",
         domain: str = "ims.example",
         config: Sequence[str] = (),
+        codecs: str = "PCMU/8000/1,PCMA/8000/1",
         account: Sequence[str] = (),
     ) -> None:
         self.user = user
@@ -84,7 +85,7 @@ class Baresip(Program):
             f"auth_pass={password}",
             f'outbound="{proxy}"',
             "regint=60",
-            "audio_codecs=PCMU/8000/1,PCMA/8000/1",
+            f"audio_codecs={codecs}",
             f"answermode={'auto' if answers else 'manual'}",
             "ptime=20",
             *account,
