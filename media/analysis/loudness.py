@@ -34,11 +34,6 @@ def is_loud(samples: Samples) -> bool:
     return bool(np.count_nonzero(np.abs(samples.astype(np.int32)) >= LOUD) * SHARE > len(samples))
 
 
-def is_loud_g711(payload: bytes, quiet: bytes) -> bool:
-    """Tell whether a payload of G.711 is loud: what is left of it without the quiet octets is counted."""
-    return len(payload.translate(None, quiet)) * SHARE > len(payload)
-
-
 class Meter:
     """Tells of single packets of one stream whether they are loud; those of other codecs than G.711 are decoded.
 
@@ -55,7 +50,7 @@ class Meter:
         """Tell whether there is speech in a packet, None where it cannot be decoded."""
         quiet = QUIET.get(coding.name)
         if quiet is not None:
-            return is_loud_g711(payload, quiet)
+            return len(payload.translate(None, quiet)) * SHARE > len(payload)  # what is left are loud ones
         if coding is not self._format:
             self._format = coding
             try:

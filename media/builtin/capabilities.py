@@ -20,5 +20,6 @@ CAPABILITIES = frozenset(
         Capability.DTLS,
         Capability.ICE,
         Capability.RTCP,
+        Capability.ANALYSIS,
     )
 )
