@@ -151,6 +151,10 @@ class Guard:
             raise NotSecured("no keys yet")
         return self._unprotector.unprotect_rtcp(data)
 
+    def seek_anew(self) -> None:
+        """Take the peer's packets from elsewhere as well; the keys tell that they are its own."""
+        self._latched = False
+
     def close(self) -> None:
         """The leg ends."""
         self._end_handshakes()

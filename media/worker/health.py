@@ -113,7 +113,11 @@ class Health:
         """Tell how the leg fared since it was measured last, or opened."""
         report = self._account.report(self._hearing(), self._session.stream.codec)
         return msgspec.structs.replace(
-            report, recording=recording, talk=self._voice.talk(), troubles=tuple(self._watch.told)
+            report,
+            recording=recording,
+            talk=self._voice.talk(),
+            troubles=tuple(self._watch.told),
+            security=self._session.protection,
         )
 
     def measure(self, now: float) -> LegReport:

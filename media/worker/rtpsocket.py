@@ -213,7 +213,9 @@ class RtpSocket:
 
     def seek_anew(self) -> None:
         """Listen to others, too: the peer may be where it was, or have moved without a word. Raises OSError."""
-        if self.latched:
+        if self._guard is not None:
+            self._guard.seek_anew()
+        elif self.latched:
             self._listen_anew()
 
     def _declare(self, remote: tuple[str, int]) -> None:
@@ -244,7 +246,7 @@ class RtpSocket:
         self._guard.close()
         self._foreign, self._invalid = self.foreign, self.invalid
         self._before = self._guard.totals()
-        self._guard = self.remote = None
+        self._guard = self.remote = self._latched_to = None
         self._listen(self._socket)
 
     def _listen(self, sock: socket.socket) -> None:

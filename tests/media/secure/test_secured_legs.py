@@ -274,6 +274,24 @@ async def test_a_flood_of_stun_is_answered_and_forgotten(secured: Bench) -> None
     assert SUITE
 
 
+async def test_a_secured_peer_that_has_moved_without_a_word_is_found_by_its_keys(secured: Bench) -> None:
+    caller, number = leg(secured, security=sdes())
+    caller.use(sdes())
+    secured.handle(control.Echo(number))
+    caller.say()
+    await until(lambda: len(caller.read()) == 1)
+    secured.worker._sessions[number]._socket.seek_anew()
+    moved = SecurePhone(secured.phone(), caller.port)
+    moved.protector, moved.unprotector = caller.protector, caller.unprotector
+    moved.phone.sequence = caller.phone.sequence
+    stranger = SecurePhone(secured.phone(), caller.port)
+    stranger.use(sdes(5, 6))
+    stranger.say(times=3)
+    moved.say(times=2)
+    await until(lambda: len(moved.read()) == 2)
+    assert (len(caller.read()), stranger.phone.read()) == (1, [])
+
+
 async def test_the_report_tells_how_the_leg_was_secured(secured: Bench) -> None:
     caller, number = leg(secured, security=sdes())
     plain, plain_leg = leg(secured)
