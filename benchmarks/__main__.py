@@ -48,13 +48,7 @@ def own_figures(names: Sequence[str], scale: Scale) -> list[Single]:
     """Measure what has no peer."""
     found = []
     if "message" in names:
-        parsed, read, serialised = message.costs(scale.seconds(3.0))
-        unit = "µs of CPU per INVITE"
-        found += [
-            Single("parse", "SIP message parsed", unit, parsed),
-            Single("parse_and_read", "SIP message parsed, its usual fields read", unit, read),
-            Single("serialise", "SIP message serialised", unit, serialised),
-        ]
+        found += _message(scale)
     if "memory" in names:
         title, unit = f"memory per waiting call ({memory.WAITING} of them)", "KiB"
         try:
@@ -66,9 +60,10 @@ def own_figures(names: Sequence[str], scale: Scale) -> list[Single]:
         found += _bindings()
     if "connections" in names:
         found += _connections(scale)
-    for name, measure in (("voices", voices.figures), ("codecs", codecs.figures)):
-        if name in names:
-            found += measure(scale)
+    if "voices" in names:
+        found += voices.figures(scale)
+    if "codecs" in names:
+        found += codecs.figures(scale)
     if "decisions" in names:
         per_second, dearest = decisions.whole_events(scale.seconds(5.0))
         found += [
@@ -76,30 +71,45 @@ def own_figures(names: Sequence[str], scale: Scale) -> list[Single]:
             Single("events_p99", "one of them, p99 (wish below 1000)", "µs of CPU", dearest),
         ]
     if "overload" in names:
-        title, unit = (
-            f"goodput at {overload.TIMES[-1]} × the sustainable rate (mark {100 * overload.MARK:.0f})",
-            "% of the best",
-        )
-        try:
-            served = overload.goodputs(scale)
-            found += [
-                Single(
-                    f"overload_{each.times}",
-                    f"calls served at {each.times} × the sustainable rate, {each.offered:.0f}/s",
-                    "a second",
-                    each.served,
-                )
-                for each in served
-            ]
-            found.append(Single("overload", title, unit, 100 * overload.share_of_best(served)))
-        except BenchmarkError as error:
-            found.append(Single("overload", title, unit, None, str(error)))
+        found += _overload(scale)
     if "simulate" in names:
         title, unit = f"simulated calls (mark {simulation.MARK:,}, wish {simulation.WISH:,})", "per CPU second"
         try:
             found.append(Single("simulate", title, unit, simulation.calls_per_cpu_second(scale.seconds(16.0))))
         except BenchmarkError as error:
             found.append(Single("simulate", title, unit, None, str(error)))
+    return found
+
+
+def _message(scale: Scale) -> list[Single]:
+    parsed, read, serialised = message.costs(scale.seconds(3.0))
+    unit = "µs of CPU per INVITE"
+    return [
+        Single("parse", "SIP message parsed", unit, parsed),
+        Single("parse_and_read", "SIP message parsed, its usual fields read", unit, read),
+        Single("serialise", "SIP message serialised", unit, serialised),
+    ]
+
+
+def _overload(scale: Scale) -> list[Single]:
+    title, unit = (
+        f"goodput at {overload.TIMES[-1]} × the sustainable rate (mark {100 * overload.MARK:.0f})",
+        "% of the best",
+    )
+    try:
+        served = overload.goodputs(scale)
+        found = [
+            Single(
+                f"overload_{each.times}",
+                f"calls served at {each.times} × the sustainable rate, {each.offered:.0f}/s",
+                "a second",
+                each.served,
+            )
+            for each in served
+        ]
+        found.append(Single("overload", title, unit, 100 * overload.share_of_best(served)))
+    except BenchmarkError as error:
+        return [Single("overload", title, unit, None, str(error))]
     return found
 
 
