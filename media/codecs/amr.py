@@ -41,6 +41,8 @@ AMR_WB: Final = Kind(amr_payload.AMR_WB, 16000, _MODE_12_65)
 class AmrDecoder:
     """Decodes the frames of one stream's packets; the codec itself conceals, and makes the noise of pauses."""
 
+    repairs = False
+
     def __init__(self, kind: Kind, parameters: AmrParameters) -> None:
         self.sample_rate = kind.sample_rate
         self.mode_request: int | None = None

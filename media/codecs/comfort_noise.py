@@ -24,6 +24,7 @@ class NoiseDecoder:
     """Makes noise of the level and spectrum told last; nothing told is silence."""
 
     mode_request = None
+    repairs = False
 
     def __init__(self, sample_rate: int, packet_ms: int = 20) -> None:
         self.sample_rate = sample_rate

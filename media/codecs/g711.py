@@ -94,6 +94,7 @@ class G711Decoder:
 
     sample_rate = SAMPLE_RATE
     mode_request = None
+    repairs = False
 
     def __init__(self, law: str) -> None:
         self._expanded = _EXPANDED[law]

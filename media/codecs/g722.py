@@ -30,6 +30,7 @@ class G722Decoder:
 
     sample_rate = SAMPLE_RATE
     mode_request = None
+    repairs = False
 
     def __init__(self) -> None:
         self._codec = _open()

@@ -22,6 +22,10 @@ class Decoder(Protocol):
         """Samples a second of what is returned."""
 
     @property
+    def repairs(self) -> bool:
+        """Whether the packet that follows a missing one helps to conceal it (FEC)."""
+
+    @property
     def mode_request(self) -> int | None:
         """The mode that the peer asked our encoder for last (CMR, RFC 4867 4.3.1), None when it did not."""
 
@@ -31,7 +35,7 @@ class Decoder(Protocol):
     def conceal(self, samples: int, following: bytes | None = None) -> Samples:
         """Return this many samples in place of what did not come.
 
-        `following` is the packet after the gap where it is there already: some codecs repeat themselves in it (FEC).
+        `following` is the packet after the gap where it is there already, for a decoder that `repairs`.
         """
 
 

@@ -46,6 +46,7 @@ class OpusDecoder:
 
     sample_rate = SAMPLE_RATE
     mode_request = None
+    repairs = True
 
     def __init__(self) -> None:
         if LIBRARY is None:

@@ -106,6 +106,8 @@ class Playout:
         decoder = self._decoder
         if decoder is None:
             return np.zeros(wanted, np.int16)
+        if decoder.repairs and self._buffer.lost:
+            self._buffer.look_ahead()
         if item is NOT_YET:
             return self._resampled(decoder.conceal(-(-wanted * decoder.sample_rate // self.sample_rate)))
         following = self._following(item)

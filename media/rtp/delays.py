@@ -79,6 +79,11 @@ class Delays:
         if self._count % _MEASURE_EACH == 0:
             self._measure()
 
+    def need(self, depth: float) -> None:
+        """Never let the target be less again."""
+        self._minimum = min(self._maximum, max(self._minimum, depth))
+        self.target = max(self.target, self._minimum)
+
     def _measure(self) -> None:
         beyond = (1 - QUANTILE) * self._total
         for place in range(len(self._bins) - 1, -1, -1):

@@ -68,6 +68,7 @@ class JitterBuffer(Generic[T]):
         "_highest_timestamp",
         "_last_step",
         "_maximum",
+        "_minimum",
         "_passed",
         "_playing",
         "_seen",
@@ -87,6 +88,7 @@ class JitterBuffer(Generic[T]):
 
     def __init__(self, clock_rate: int, *, minimum_ms: int = 10, maximum_ms: int = 300) -> None:
         self._clock_rate = clock_rate
+        self._minimum = minimum_ms * clock_rate // 1000
         self._maximum = maximum_ms * clock_rate // 1000
         self._delays = Delays(clock_rate, minimum_ms, maximum_ms)
         self.received = self.late = self.duplicates = self.reordered = 0
@@ -134,6 +136,10 @@ class JitterBuffer(Generic[T]):
             self.restarts += 1
         self._delays.restart()
         self._begin()
+
+    def look_ahead(self) -> None:
+        """From now on be deep enough for the packet after a missing one to be there, as far as delays allow."""
+        self._delays.need(self._step + self._minimum)
 
     def pass_over(self, sequence: int) -> None:
         """Know of a packet that came and is not played (a telephone-event, say): its number is not missing."""

@@ -177,6 +177,23 @@ def test_a_missing_packet_comes_with_the_one_that_follows_it() -> None:
     assert buffer.get(1.10) == Packet(2, 2 * STEP, "c")
 
 
+def test_who_wants_to_look_ahead_has_the_packet_after_a_missing_one() -> None:
+    gone = set(range(10, 200, 10))
+    buffer = JitterBuffer[int](RATE)
+    buffer.look_ahead()
+    followed = 0
+    coming = list(network(200, lost=gone.__contains__))
+    for tick in range(220):
+        now = 100.051 + tick * SENT_EACH
+        while coming and coming[0].arrival <= now:
+            arrived = coming.pop(0)
+            buffer.put(arrived.sequence, arrived.timestamp, arrived.number, arrived.arrival)
+        item = buffer.get(now)
+        followed += isinstance(item, Missing) and item.following is not None
+    assert followed == buffer.lost == len(gone)
+    assert buffer.target_ms == 30  # without jitter it were 10
+
+
 def test_of_two_missing_packets_only_the_last_is_followed_at_once() -> None:
     buffer = JitterBuffer[str](RATE, minimum_ms=40)
     buffer.put(0, 0, "a", 1.0)
