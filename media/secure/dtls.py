@@ -37,8 +37,12 @@ class HandshakeFailed(Exception):
     """The peer speaks DTLS otherwise than DTLS-SRTP wants it; the association is of no more use."""
 
 
-def make_context(identity: Identity) -> SSL.Context:
-    """Return what all handshakes of a worker share."""
+def make_context(identity: Identity, *, with_cookies: bool = False) -> SSL.Context:
+    """Return what all handshakes of a worker share.
+
+    `with_cookies`, who begins a handshake has to say our cookie first (RFC 6347 4.2.1), so that nothing large goes to a
+    source that it was not seen to come from.
+    """
     context = SSL.Context(SSL.DTLS_METHOD)
     context.use_certificate(x509.load_der_x509_certificate(identity.certificate))
     context.use_privatekey(load_der_private_key(identity.private_key, None))  # type: ignore[arg-type]
@@ -48,6 +52,10 @@ def make_context(identity: Identity) -> SSL.Context:
     context.set_tlsext_use_srtp(b":".join(_BY_DTLS_NAME))
     context.set_options(SSL.OP_NO_QUERY_MTU | SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    if with_cookies:
+        context.set_options(SSL.OP_COOKIE_EXCHANGE or 0)  # None would be an OpenSSL without DTLS
+        context.set_cookie_generate_callback(SSL.Connection.get_app_data)
+        context.set_cookie_verify_callback(lambda connection, cookie: cookie == connection.get_app_data())
     return context
 
 
@@ -56,17 +64,23 @@ def _accept(*_: object) -> bool:
 
 
 class Association:
-    """One handshake with one peer. `send` takes each datagram of ours; `keys` are there once it is over."""
+    """One handshake with one peer. `send` takes each datagram of ours; `keys` are there once it is over.
+
+    `cookie` is of a passive side whose context has cookies.
+    """
 
     __slots__ = ("_active", "_connection", "_send", "closed", "keys")
 
-    def __init__(self, context: SSL.Context, send: Callable[[bytes], object], *, active: bool) -> None:
+    def __init__(
+        self, context: SSL.Context, send: Callable[[bytes], object], *, active: bool, cookie: bytes = b""
+    ) -> None:
         self.keys: Keys | None = None
         self.closed = False
         self._send = send
         self._active = active
         self._connection = SSL.Connection(context, None)
         self._connection.set_ciphertext_mtu(MTU)
+        self._connection.set_app_data(cookie)
         if active:
             self._connection.set_connect_state()
         else:

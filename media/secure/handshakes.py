@@ -26,17 +26,26 @@ class Handshakes:
 
     A source whose certificate is another one is dropped, unless it is the `peer`, whose address is known from its
     description or from ICE: then the leg has failed (RFC 5763 5). While no description has told a
-    fingerprint yet, handshakes are completed and judged later. `failures` counts those that came to nothing.
+    fingerprint yet, handshakes are completed and judged later. `failures` counts those that came to nothing. Unless ICE
+    has `checked` where datagrams come from, who begins a handshake has to say a cookie.
     """
 
-    __slots__ = ("_begun", "_dtls", "_established", "_handshakes", "_surroundings", "failures", "peer")
+    __slots__ = ("_begun", "_checked", "_dtls", "_established", "_handshakes", "_surroundings", "failures", "peer")
 
-    def __init__(self, surroundings: Surroundings, dtls: Dtls, established: Callable[[Keys, Address], None]) -> None:
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        dtls: Dtls,
+        established: Callable[[Keys, Address], None],
+        *,
+        checked: bool,
+    ) -> None:
         self.failures = 0
         self.peer: Address | None = None
         self._surroundings = surroundings
         self._dtls = dtls
         self._established = established
+        self._checked = checked
         self._handshakes: dict[Address, _Handshake] = {}
         self._begun = 0
 
@@ -98,8 +107,11 @@ class Handshakes:
                 return None
             self._handshakes.pop(oldest).stop()
         self._begun += 1
-        handshake = self._handshakes[address] = _Handshake(self._surroundings, address, self._dtls.role)
-        if self._dtls.role == "active":
+        active = self._dtls.role == "active"
+        handshake = self._handshakes[address] = _Handshake(
+            self._surroundings, address, active=active, checked=self._checked
+        )
+        if active:
             handshake.association.start()
             self._proceeded(handshake)
         return handshake
@@ -126,11 +138,11 @@ class Handshakes:
                 self._surroundings.failed(MISMATCH)
 
     def _wait(self, handshake: _Handshake) -> None:
-        """Have the last flight sent again when it is time to."""
+        """Have the last flight sent again when it is time to; after a cookie there is nothing to be sent again."""
         handshake.stop()
         seconds = handshake.association.deadline()
-        if seconds is not None:
-            handshake.timer = self._surroundings.shared.call_later(seconds, lambda: self._expired(handshake, seconds))
+        wait = LIFETIME_SECONDS if seconds is None else seconds
+        handshake.timer = self._surroundings.shared.call_later(wait, lambda: self._expired(handshake, wait))
 
     def _expired(self, handshake: _Handshake, waited: float) -> None:
         handshake.waited += waited
@@ -155,17 +167,19 @@ class Handshakes:
 class _Handshake:
     __slots__ = ("address", "association", "done", "timer", "waited")
 
-    def __init__(self, surroundings: Surroundings, address: Address, role: str) -> None:
+    def __init__(self, surroundings: Surroundings, address: Address, *, active: bool, checked: bool) -> None:
+        shared = surroundings.shared
+        with_cookies = not active and not checked
         self.address = address
-        self.association = Association(
-            surroundings.shared.dtls_context(), self._send_by(surroundings), active=role == "active"
-        )
         self.timer: Timer | None = None
         self.waited = 0.0
         self.done = False
-
-    def _send_by(self, surroundings: Surroundings) -> Callable[[bytes], object]:
-        return lambda data: surroundings.send_raw(data, self.address)
+        self.association = Association(
+            shared.dtls_context(with_cookies=with_cookies),
+            lambda data: surroundings.send_raw(data, self.address),
+            active=active,
+            cookie=shared.cookie(address) if with_cookies else b"",
+        )
 
     def stop(self) -> None:
         """Wait no longer."""

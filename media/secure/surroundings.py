@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,14 +29,19 @@ class Shared:
     def __init__(self, identity: Identity | None, call_later: Callable[[float, Callable[[], None]], Timer]) -> None:
         self.call_later = call_later
         self._identity = identity
-        self._context: SSL.Context | None = None
+        self._contexts: dict[bool, SSL.Context] = {}
 
-    def dtls_context(self) -> SSL.Context:
-        """Return what handshakes have in common."""
-        if self._context is None:
+    def dtls_context(self, *, with_cookies: bool) -> SSL.Context:
+        """Return what handshakes have in common, in which peers have to say a cookie first, or not."""
+        if with_cookies not in self._contexts:
             assert self._identity is not None, "SDP agreed on DTLS without a certificate of ours"
-            self._context = make_context(self._identity)
-        return self._context
+            self._contexts[with_cookies] = make_context(self._identity, with_cookies=with_cookies)
+        return self._contexts[with_cookies]
+
+    def cookie(self, address: Address) -> bytes:
+        """Return what shows that somebody receives at this address."""
+        assert self._identity is not None
+        return hmac.digest(self._identity.private_key, repr(address).encode(), hashlib.sha256)
 
 
 class Surroundings(Protocol):

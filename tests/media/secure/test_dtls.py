@@ -225,7 +225,7 @@ def place() -> Place:
 
 
 def handshakes_of(place: Place, *prints: str, role: str = "passive") -> Handshakes:
-    return Handshakes(place, Dtls(role, prints), place.establish)
+    return Handshakes(place, Dtls(role, prints), place.establish, checked=False)
 
 
 @pytest.mark.rfc("5763-5")
@@ -247,6 +247,19 @@ def test_the_declared_peer_with_another_certificate_ends_it(place: Place) -> Non
     assert place.failures == [MISMATCH]
 
 
+@pytest.mark.rfc("6347-4.2.1")
+def test_who_has_not_said_the_cookie_gets_little(place: Place) -> None:
+    handshakes = handshakes_of(place, THEIRS.fingerprint)
+    hello: list[bytes] = []
+    Association(make_context(ELSE), hello.append, active=True).start()
+    handshakes.receive(hello[0], ("192.0.2.9", 9))
+    ((data, where),) = place.sent
+    assert where == ("192.0.2.9", 9)
+    assert data[13] == 3  # HelloVerifyRequest
+    assert len(data) < len(hello[0])
+    assert place.waiting() == [LIFETIME_SECONDS]
+
+
 def test_only_so_many_shake_hands_at_once_and_the_declared_peer_always_may(place: Place) -> None:
     handshakes = handshakes_of(place, THEIRS.fingerprint)
     handshakes.begin(("192.0.2.1", 1))
@@ -262,9 +275,11 @@ def test_only_so_many_shake_hands_at_once_and_the_declared_peer_always_may(place
 
 def test_who_does_not_go_on_is_forgotten(place: Place) -> None:
     handshakes = handshakes_of(place, THEIRS.fingerprint)
-    hello: list[bytes] = []
-    Association(make_context(ELSE), hello.append, active=True).start()
-    handshakes.receive(hello[0], ("192.0.2.9", 9))
+    source = ("192.0.2.9", 9)
+    silent = Association(make_context(ELSE), lambda data: handshakes.receive(data, source), active=True)
+    silent.start()
+    silent.receive(place.sent[0][0])
+    assert len(place.sent) > 1
     waited = 0.0
     for _ in range(200):
         if not place.waiting():
