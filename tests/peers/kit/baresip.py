@@ -145,6 +145,11 @@ class Baresip(Program):
 
         return wait_until(find, seconds, f"{self.user}: {kind} among {[event.get('type') for event in self.events]}")
 
+    def keys(self) -> str:
+        """Return the keys that the other side has pressed so far."""
+        self._read()
+        return "".join(event["param"] for event in self.events if event.get("type") == "CALL_DTMF_START")
+
     def forget(self) -> None:
         """Forget the events so far."""
         self._read()
