@@ -19,6 +19,7 @@ RECEIVER_REPORT: Final = 201
 DESCRIPTION: Final = 202
 BYE: Final = 203
 EXTENDED: Final = 207
+_KNOWN: Final = range(SENDER_REPORT, EXTENDED + 1)
 FIRST_TYPE: Final = 192  # payload types of RTCP when it shares a port with RTP (RFC 5761 4)
 LAST_TYPE: Final = 223
 
@@ -137,10 +138,14 @@ def _pack_blocks(blocks: tuple[ReportBlock, ...]) -> bytes:
 
 
 def read(data: bytes) -> list[Packet]:
-    """Read a compound packet; packets of unknown types are passed over (6.1). Raises MalformedRtcp (A.2)."""
+    """Read a compound packet; packets of unknown types are passed over (6.1). Raises MalformedRtcp (A.2).
+
+    It should begin with a report, but phones open their way through a NAT with an APP packet alone, and RFC 5506 has
+    other packets come alone too.
+    """
     size = len(data)
-    if size < _HEADER.size or data[1] not in (SENDER_REPORT, RECEIVER_REPORT):
-        raise MalformedRtcp("A compound packet begins with SR or RR.")
+    if size < _HEADER.size or data[1] not in _KNOWN:
+        raise MalformedRtcp("No RTCP packet.")
     packets: list[Packet] = []
     start = 0
     while start < size:

@@ -134,7 +134,7 @@ def test_unknown_blocks_and_packets_are_passed_over() -> None:
     [
         b"",
         b"\x80\xc9\x00",
-        pack([Description(1, "x")]),
+        b"\x80\xc7" + pack([ReceiverReport(1)])[2:],
         b"\x40" + pack([ReceiverReport(1)])[1:],
         pack([ReceiverReport(1, (BLOCK,))])[:-4],
         b"\x82" + pack([ReceiverReport(1, (BLOCK,))])[1:],
@@ -145,13 +145,18 @@ def test_unknown_blocks_and_packets_are_passed_over() -> None:
         pack([ReceiverReport(1)]) + struct.pack(">BBHIBB", 0x81, 202, 2, 1, 1, 200) + b"ab",
     ],
     ids=[
-        *("empty", "short", "no report first", "version 1", "cut", "too few blocks", "left over", "padded first"),
+        *("empty", "short", "another type", "version 1", "cut", "too few blocks", "left over", "padded first"),
         *("padding of 'c'", "no source", "long item"),
     ],
 )
 def test_what_is_no_compound_packet_is_refused(data: bytes) -> None:
     with pytest.raises(MalformedRtcp):
         read(data)
+
+
+def test_a_packet_may_come_alone() -> None:
+    assert read(struct.pack(">BBHI4s4s", 0x80, 204, 3, 1, bytes(4), b"PING")) == []
+    assert read(pack([Description(1, "x")])) == [Description(1, "x")]
 
 
 @given(st.binary(max_size=400))
