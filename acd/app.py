@@ -38,7 +38,8 @@ from acd.journal.schema import JournalError
 from acd.journal.store import SqliteJournal
 from acd.kpi.api import kpis
 from acd.kpi.live import LiveFigures
-from acd.mediaside import follow, start_media
+from acd.mediaapi import media_routes
+from acd.mediaside import Follower, start_media
 from acd.outbox import Outbox
 from acd.policy import agent_profiles, queue_profiles
 from acd.protection import ban_routes
@@ -214,7 +215,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         engine.dispatcher.begin(queue_profiles(config), agent_profiles(config), left.wishes)
         engine.begin()
         review = _reviewer(engine, stack, serving)
-        control = Control(engine, source, [*(hop.follow for hop in hops), review, partial(follow, media)])
+        control = Control(engine, source, [*(hop.follow for hop in hops), review, Follower(media, config)])
         stack.attach(engine.node)
         engine.node.handle_timer()  # reports the bindings restored
         review(config)
@@ -225,6 +226,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
             *journal_routes(journal),
             *ban_routes(engine.node.door.guard, engine.loop.time, time.time),
             *trunk_routes(lambda: engine.trunks.all),
+            *media_routes(media),
             kpis(figures),
             *(upload_routes(uploader) if uploader is not None else ()),
         ]

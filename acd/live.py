@@ -101,6 +101,7 @@ class LiveFloor:
             today=self._figures.day(),
             floor=self._snapshot(),
             media=engine.media.counters(),
+            media_members=engine.media.members(),
             cdr=self._store.counters(),
             cdr_upload=self._uploader.counters() if self._uploader is not None else UploadCounters(),
             journal=self._log_counters(),

@@ -54,15 +54,25 @@ def served_codecs(config: Config) -> tuple[str, ...]:
     return tuple(codec for codec in config.media.codecs if codec in able)
 
 
-def follow(media: Backend, config: Config) -> None:
-    """Have legs spread over what the configuration names now."""
-    try:
-        if isinstance(media, RtpengineMedia):
-            media.follow(node_of(each) for each in config.media.rtpengine)
-        else:
-            media.follow(config.media.workers)
-    except MediaError as error:
-        log.error("media.not_followed", reason=str(error))  # noqa: TRY400 - no defect of ours
+class Follower:
+    """Has legs spread over what the configuration names, whenever it names others; what the API changed stays else."""
+
+    def __init__(self, media: Backend, config: Config) -> None:
+        self._media = media
+        self._followed = config.media
+
+    def __call__(self, config: Config) -> None:
+        """Follow the configuration that is in force now."""
+        before, self._followed = self._followed, config.media
+        media, wanted = self._media, config.media
+        try:
+            if not isinstance(media, RtpengineMedia):
+                if wanted.workers != before.workers:
+                    media.follow(wanted.workers)
+            elif wanted.rtpengine != before.rtpengine:
+                media.follow(node_of(each) for each in wanted.rtpengine)
+        except MediaError as error:
+            log.error("media.not_followed", reason=str(error))  # noqa: TRY400 - no defect of ours
 
 
 def make_backend(config: Config) -> Backend:

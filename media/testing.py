@@ -336,7 +336,9 @@ class FakeMedia:
 
     def members(self) -> list[Member]:
         """Return the one that there is."""
-        return [Member(name="0", state="serving" if self.available else "failed", legs=len(self.legs))]
+        return [
+            Member(backend="builtin", name="0", state="serving" if self.available else "failed", legs=len(self.legs))
+        ]
 
     def counters(self) -> MediaCounters:
         """Return the gauges that a fake can know."""

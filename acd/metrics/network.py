@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from acd.metrics.families import counter, gauge
 from ims_core.flow import TRANSPORTS
@@ -17,13 +17,14 @@ from ims_core.security.guard import REASONS
 from ims_core.transport.tls import FAILURES
 from ims_core.transport.visitors import TURNED_AWAY
 from ims_core.trunks.registration import State
+from media.api import BackendName, MemberState
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from acd.metrics.readings import Readings
     from acd.trunkview import TrunkView
-    from media.api import MediaCounters
+    from media.api import MediaCounters, Member
 
 # The methods of RFC 3261, 3262, 3311, 3428, 3515, 3903, 6086 and 6665; any other is counted as "other".
 METHODS = frozenset(
@@ -37,6 +38,7 @@ def of_network(readings: Readings) -> Iterator[Metric]:
     yield from _trunks(readings.trunks)
     yield from _emergencies(readings)
     yield from _media(readings.media)
+    yield from _members(readings.media_members)
 
 
 def _sip(readings: Readings) -> Iterator[Metric]:
@@ -185,8 +187,23 @@ def _media(media: MediaCounters) -> Iterator[Metric]:
     )
     yield gauge("acd_media_workers", "Media workers that there should be.", media.workers)
     yield gauge("acd_media_workers_healthy", "Media workers that answer in time.", media.workers_healthy)
+    yield counter(
+        "acd_media_requests_repeated",
+        "Commands to rtpengines that were sent again for want of an answer.",
+        {(): media.requests_repeated},
+    )
     yield gauge("acd_media_legs", "RTP sessions open.", media.legs)
     yield gauge("acd_media_recordings", "Recordings being written.", media.recordings)
     yield gauge("acd_media_recordings_paused", "Recordings that have a gap now.", media.recordings_paused)
     yield gauge("acd_media_ports_in_use", "UDP ports in use for RTP and RTCP.", media.ports_in_use)
     yield gauge("acd_media_ports", "UDP ports that there are for RTP and RTCP.", media.ports_total)
+
+
+def _members(members: Sequence[Member]) -> Iterator[Metric]:
+    states = Tally((member.backend, member.state) for member in members)
+    backends, kinds = get_args(BackendName), get_args(MemberState)
+    every = {(backend, state): states[backend, state] for backend in backends for state in kinds}
+    definition = "Media workers and rtpengines, by what they are ready for."
+    yield gauge("acd_media_members", definition, every, "backend", "state")
+    legs = {(member.backend, member.name): member.legs for member in members}
+    yield gauge("acd_media_member_legs", "RTP sessions open in each of them.", legs, "backend", "member")

@@ -13,7 +13,7 @@ from acd.kpi.report import Item
 from acd.store import StoreCounters
 from acd.trunkview import TrunkView
 from acd.upload import UploadCounters
-from media.api import MediaCounters
+from media.api import MediaCounters, Member
 
 
 class Readings(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +57,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     today: Sequence[Item] = ()
     floor: FloorSnapshot = FloorSnapshot((), ())
     media: MediaCounters = MediaCounters()
+    media_members: Sequence[Member] = ()
     cdr: StoreCounters = StoreCounters(0, 0, 0, 0)
     cdr_upload: UploadCounters = UploadCounters()
     journal: JournalCounters = JournalCounters()

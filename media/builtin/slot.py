@@ -67,7 +67,7 @@ class Slot:
         elif self.healthy():
             state = "serving"
         legs = len(worker.legs) if worker is not None else 0
-        return Member(name=self.name, state=state, legs=legs, restarts=self.restarts)
+        return Member(backend="builtin", name=self.name, state=state, legs=legs, restarts=self.restarts)
 
     def healthy(self) -> bool:
         """Tell whether the worker serves."""
@@ -122,23 +122,36 @@ class Slot:
         worker = WorkerClient(self._settings, self._credentials, self._ports, closed.set)
         try:
             with theirs:
-                self.process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", "media.worker.process", str(theirs.fileno())),
-                    pass_fds=[theirs.fileno()],
-                    stdin=asyncio.subprocess.DEVNULL,
-                )
+                process = await self._spawn(theirs.fileno())
             ours.setblocking(False)
             await worker.connect(ours)
             async with asyncio.timeout(READY_SECONDS):
                 await worker.ready
             self.worker = worker
-            self._log.info("media_worker.started", pid=self.process.pid, ports=f"{self._ports[0]}-{self._ports[-1]}")
+            self._log.info("media_worker.started", pid=process.pid, ports=f"{self._ports[0]}-{self._ports[-1]}")
             if not self.first_ready.done():
                 self.first_ready.set_result(None)
             await self._watch(worker, closed)
         finally:
-            await asyncio.shield(self._bury(worker))
+            worker.disconnect()
             ours.close()
+            await asyncio.shield(self._bury(worker))
+
+    async def _spawn(self, descriptor: int) -> Process:
+        """Start the process; who is cancelled meanwhile has it none the less, to end it."""
+        spawning = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "media.worker.process", str(descriptor)),
+                pass_fds=[descriptor],
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+        )
+        try:
+            self.process = await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            self.process = await spawning
+            raise
+        return self.process
 
     async def _watch(self, worker: WorkerClient, closed: asyncio.Event) -> None:
         while not closed.is_set():
@@ -153,7 +166,6 @@ class Slot:
                 return
 
     async def _bury(self, worker: WorkerClient) -> None:
-        worker.disconnect()
         if self.worker is not None:
             total = dict.fromkeys(MediaCounters.__struct_fields__, 0)
             add_counters(total, self.buried)

@@ -51,7 +51,7 @@ class RtpengineNode:
         self._serves = False
         self._reason = ""
         self._up_seconds = 0.0
-        self._silent = 0
+        self._silent = self._repeated = 0
         self._trial: Trial | None = None
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count(1)
@@ -79,6 +79,11 @@ class RtpengineNode:
         """Whether new legs may be opened here."""
         return self._serves and not self._silent and not self.is_draining
 
+    @property
+    def repeated(self) -> int:
+        """How many requests were sent again."""
+        return self._repeated + self.client.repeated
+
     def member(self) -> Member:
         """Tell how it is."""
         state: MemberState = "failed" if self._reason else "starting"
@@ -87,6 +92,7 @@ class RtpengineNode:
         elif self.serves:
             state = "serving"
         return Member(
+            backend="rtpengine",
             name=self.node.name,
             state=state,
             legs=len(self.legs),
@@ -211,6 +217,7 @@ class RtpengineNode:
             self._lose_all("the rtpengine was lost")
         if not self._serves:
             self.client.close()
+            self._repeated += self.client.repeated
             self.client = NgClient()
 
     def _lose_all(self, reason: str) -> None:
