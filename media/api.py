@@ -251,6 +251,7 @@ class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
     recording_left_out: int = 0
     rtp_timeouts: int = 0
     worker_restarts: int = 0
+    requests_repeated: int = 0
 
     legs: int = 0
     playing: int = 0
@@ -263,6 +264,7 @@ class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MemberState = Literal["starting", "serving", "failed", "draining"]
+BackendName = Literal["builtin", "rtpengine"]
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,6 +274,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     last one has ended.
     """
 
+    backend: BackendName
     name: str
     state: MemberState
     legs: int

@@ -53,7 +53,7 @@ class RtpengineMedia:
             node.name: RtpengineNode(node, settings, self._spool, self._joined.set) for node in settings.nodes
         }
         self._gone = Tally()  # what those counted that were taken away
-        self._gone_counts = [0, 0, 0, 0]
+        self._gone_counts = [0] * 5
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -137,7 +137,9 @@ class RtpengineMedia:
         for node in nodes:
             for tally in (node.closed, *(leg.tally for leg in node.legs.values())):
                 total = total.plus(tally)
-        digits, missing, timeouts, returns = map(sum, zip(self._gone_counts, *map(_counts, nodes), strict=True))
+        digits, missing, timeouts, returns, repeated = map(
+            sum, zip(self._gone_counts, *map(_counts, nodes), strict=True)
+        )
         return MediaCounters(
             packets_received=total.received,
             packets_sent=total.forwarded,
@@ -146,6 +148,7 @@ class RtpengineMedia:
             prompts_missing=missing,
             rtp_timeouts=timeouts,
             worker_restarts=returns,
+            requests_repeated=repeated,
             legs=sum(len(node.legs) for node in nodes),
             workers=len(nodes),
             workers_healthy=sum(node.serves for node in nodes),
@@ -213,4 +216,4 @@ class RtpengineMedia:
 
 
 def _counts(node: RtpengineNode) -> list[int]:
-    return [node.digits, node.missing_prompts, node.timeouts, node.returns]
+    return [node.digits, node.missing_prompts, node.timeouts, node.returns, node.repeated]
