@@ -119,21 +119,3 @@ class EventWriter:
 
     def _packet(self, duration: int, end: int) -> bytes:
         return (self._head | end).to_bytes(2, "big") + duration.to_bytes(2, "big")
-
-
-class DigitReceiver:
-    """Reports each key press once."""
-
-    __slots__ = ("_events",)
-
-    def __init__(self) -> None:
-        self._events = EventReceiver()
-
-    def reset(self) -> None:
-        """Forget the last event: the source is a new one."""
-        self._events.reset()
-
-    def receive(self, payload: bytes, timestamp: int, *, marker: bool) -> str | None:
-        """Take one packet's payload; returns the digit if a press begins with it, else None."""
-        progress = self._events.receive(payload, timestamp, marker=marker)
-        return DIGITS[progress.event] if progress and progress.began and progress.event < len(DIGITS) else None

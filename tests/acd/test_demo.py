@@ -12,7 +12,7 @@ from acd.demo.performance import main
 from acd.demo.screen import table
 from acd.demo.story import AGENTS, CALLERS, fault
 from acd.demo.talker import KEY_PACKETS, Talker
-from media.rtp.events import DigitReceiver
+from media.rtp.events import DIGITS, EventReceiver
 from media.rtp.packet import HEADER, HEADER_SIZE, MARKER
 from media.rtp.stream import EVENTS, Format, Stream
 
@@ -76,12 +76,14 @@ def test_a_key_of_the_talker_is_one_press_and_the_voice_goes_on() -> None:
     talker.packet(stream)
     talker.press("25x")
     packets = [talker.packet(stream) for _ in range(2 * (KEY_PACKETS + 2) + 1)]
-    receiver, digits = DigitReceiver(), []
+    receiver, digits = EventReceiver(), ""
     for packet in packets[:-1]:
         _, payload, _, timestamp, ssrc = HEADER.unpack_from(packet)
         assert (payload & ~MARKER, ssrc) == (101, 7)
-        digits.append(receiver.receive(packet[HEADER_SIZE:], timestamp, marker=bool(payload & MARKER)))
-    assert [digit for digit in digits if digit] == ["2", "5"]
+        progress = receiver.receive(packet[HEADER_SIZE:], timestamp, marker=bool(payload & MARKER))
+        assert progress is not None
+        digits += DIGITS[progress.event] if progress.began else ""
+    assert digits == "25"
     assert HEADER.unpack_from(packets[-1])[1] == 0
     assert [HEADER.unpack_from(packet)[2] for packet in packets] == list(range(2, 2 + len(packets)))
 
