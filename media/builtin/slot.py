@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import sys
 from asyncio.subprocess import Process
@@ -24,6 +25,9 @@ STEADY_SECONDS: Final = 30.0
 _WATCH_SECONDS: Final = 1.0
 _SECOND_LOOK_SECONDS: Final = 0.2
 _GAUGES: Final = frozenset({"legs", "playing", "recordings", "recordings_paused", "ports_in_use", "ports_total"})
+
+# Products of matrices are small in a worker, and each core has one of its own.
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
 
 log = structlog.get_logger()
 
@@ -144,6 +148,7 @@ class Slot:
                 *(sys.executable, "-P", "-m", "media.worker.process", str(descriptor)),
                 pass_fds=[descriptor],
                 stdin=asyncio.subprocess.DEVNULL,
+                env={**os.environ, **_ONE_THREAD},
             )
         )
         try:
