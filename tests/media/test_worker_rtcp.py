@@ -33,6 +33,7 @@ class RtcpPhone:
         self.rtp, self.rtcp = _pair(bench)
         self.leg, self.port = bench.open(stream(self.rtp.port, rtcp=("127.0.0.1", self.rtcp.port), **changes))
         self.session = bench.worker._sessions[self.leg]
+        self._stop_timer()
         self.bench = bench
 
     def reports(self, kind: type[Any]) -> list[Any]:
@@ -52,6 +53,13 @@ class RtcpPhone:
         rtcp = self.session._rtcp
         rtcp.reporter.deadline = rtcp.reporter._reported_at = 0.0
         rtcp._due()
+        self._stop_timer()
+
+    def _stop_timer(self) -> None:
+        """Reports leave when a test says so."""
+        timer = self.session._rtcp._timer
+        assert timer is not None
+        timer.cancel()
 
 
 def _pair(bench: Bench) -> tuple[Phone, Phone]:
