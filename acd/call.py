@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from acd.core.actions import Divert
     from acd.leg import Offered, Talker
     from acd.record import CallRecord
+    from acd.siprec import RecordingSession, Side
 
 Service = Callable[["Call"], Awaitable[None]]
 Stage = Literal["arrived", "menu", "waiting", "talking", "echo", "announcement", "ending"]
@@ -103,6 +104,7 @@ class Call:
         self._played: asyncio.Future[PlayFinished] | None = None
         self._interruptible = False
         self._is_unrecorded = False
+        self.recording_session: RecordingSession | None = None
         incoming.on_event = self._on_sip
 
     # What services do ---------------------------------------------------------------------------------------
@@ -215,6 +217,8 @@ class Call:
             self.media.resume_recording()
             self.record.tell(facts.RecordingResumed(self.id, by))
         self._is_unrecorded = paused
+        if self.recording_session is not None:
+            self.recording_session.pause(paused=paused)
 
     def hide_digits(self, *, hidden: bool) -> None:
         """Keep what the caller presses from whom he talks to, and from every log, or do so no more."""
@@ -278,6 +282,8 @@ class Call:
         self.stage = "ending"
         for task in self._reoffers:
             task.cancel()
+        if self.recording_session is not None:
+            self.recording_session.hang_up()
         if self.queued:
             cause = LeftCause.ABANDONED if record.ended_by is EndedBy.CALLER else LeftCause.RELEASED
             context.dispatcher.tell(CallEnded(self.id) if self.agent is not None else CallLeft(self.id, cause))
@@ -292,10 +298,13 @@ class Call:
             self.incoming.refuse(refusal)
         self.incoming.hang_up(reason)
         context.flush()
+        if self.recording_session is not None:
+            await self.recording_session.close()
         closing = [side.close() if side else None for side in (self.media, self.agent)]
         record.close(*[await report if report else None for report in closing])
         self._on_finished(self)
-        self.agent = self.connected = None  # they know the call: without a cycle it is freed at once
+        # they know the call: without a cycle it is freed at once
+        self.agent = self.connected = self.recording_session = None
 
     async def _say_farewell(self) -> None:
         """Tell both sides why the call ends, unless the caller leaves meanwhile."""
@@ -385,6 +394,11 @@ class Call:
         """Take the answer in the ACK of a re-INVITE that carried no offer (RFC 3261 section 14.1)."""
         take_answer(leg, sdp, call=self.id)
 
+    def note_hold(self, side: Side, *, held: bool) -> None:
+        """Tell a recording server that one side holds the talk, or does so no more."""
+        if self.recording_session is not None:
+            self.recording_session.hold(side, held=held)
+
     def read(self, content_type: str, body: bytes) -> None:
         """Send the caller a MESSAGE of the agent's."""
         send_message(self.incoming, content_type, body)
@@ -401,6 +415,8 @@ class Call:
             held = None
             give_up(self, error)
         reconsider(self)
+        if held is not None:
+            self.note_hold("caller" if leg is self.media else "agent", held=held)
         if held is not None and self.agent is not None and self.queued:
             self.context.dispatcher.tell(CallHeld(self.id) if held else CallRetrieved(self.id))
         self.context.flush()

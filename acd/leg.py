@@ -39,6 +39,7 @@ from media.api import Lost, MediaError, MediaEvent, MediaLeg, Recovered, RtpTime
 if TYPE_CHECKING:
     from acd.context import Context, Way
     from acd.record import CallRecord
+    from acd.siprec import Side
     from ims_core.ua.incoming import IncomingCall
     from ims_core.ua.session import Session
     from media.api import LegReport, Protection
@@ -66,6 +67,9 @@ class Caller(Protocol):
 
     def take_answer(self, leg: MediaLeg | None, sdp: bytes) -> None:
         """Take the answer in the ACK of a re-INVITE."""
+
+    def note_hold(self, side: Side, *, held: bool) -> None:
+        """One side holds the talk, or does so no more."""
 
     def read(self, content_type: str, body: bytes) -> None:
         """Send the caller a MESSAGE of the other side's."""

@@ -152,6 +152,7 @@ class OpenLeg(Leg):
             if self.turn is not None and self.turn.is_talk:
                 call_id = self.turn.call.id
                 self._context.dispatcher.tell(CallHeld(call_id) if held else CallRetrieved(call_id))
+                self.turn.call.note_hold("agent", held=held)
             self._owner.held(self)
         self._context.flush()
 

@@ -6,9 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from acd import facts
+from acd.bridging import address_of, bridge
 from acd.cdr import EndedBy, Outcome
 from acd.config import TalkTime
 from acd.externalleg import ExternalLeg
+from acd.siprec import Party
 from acd.talktime import talk
 from ims_core.ua import retargeting
 
@@ -100,11 +102,7 @@ async def _talk_outside(
         return
     call.stage, call.outcome_if_left = "talking", Outcome.EXTERNAL
     await call.answer()
-    assert call.media is not None
-    assert leg.media is not None
-    recording = context.recording_path(call.record) if record else None
-    call.media.bridge(leg.media, record=recording)
-    call.record.tell(facts.CallBridged(call.id, recording or ""))
+    bridge(call, leg, Party(address_of(target, context.config.server.domain)), record=record)
     await talk(call, time)
 
 

@@ -43,6 +43,10 @@ class CallRecord(CallFold):
         super().__init__(arrived, now)
         journal.append(arrived, now)
 
+    def now(self) -> float:
+        """Return the time in unix seconds."""
+        return self._unix()
+
     def tell(self, fact: facts.Fact) -> None:
         """Note what has happened now."""
         now = self._unix()

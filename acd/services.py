@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from acd import facts
+from acd.bridging import bridge
 from acd.cdr import Outcome
 from acd.config import Flow, Number, Queue, TalkTime, ToAnnouncement, ToEcho, ToFlow, ToQueue
 from acd.core.actions import Divert
@@ -22,6 +23,7 @@ from acd.core.events import (
 from acd.overflowing import CLOSED, FULL, NOBODY, Farewell, divert, tell_and_release
 from acd.policy import Route, route_for, route_of
 from acd.profiles import Found, Source
+from acd.siprec import Party
 from acd.talktime import talk
 from ims_core.errors import Forbidden, SipError
 from media.playing.numbers import say_agent, say_position, say_wait
@@ -213,13 +215,11 @@ async def _connect(call: Call, leg: Offered) -> None:
     queue = context.config.queues.get(call.record.queue or "")
     if queue is None or queue.announce_agent:
         await call.play(say_agent(leg.agent_id, context.config.server.language))
-    assert call.media is not None
-    assert leg.media is not None
-    recording = context.recording_path(call.record) if queue is None or queue.record else None
     if queue is not None and queue.hide_digits:
         call.hide_digits(hidden=True)
-    call.media.bridge(leg.media, record=recording)
-    call.record.tell(facts.CallBridged(call.id, recording or ""))
+    agent = context.config.agents.get(leg.agent_id)
+    party = Party(f"sip:{leg.agent_id}@{context.config.server.domain}", agent.name if agent is not None else "")
+    bridge(call, leg, party, record=queue is None or queue.record)
     await talk(call, queue.talk if queue is not None else TalkTime())
 
 

@@ -6,18 +6,22 @@ from typing import Literal
 from msgspec import Struct
 
 from acd.config.mistakes import Mistakes
-from acd.config.values import Secret, Text
+from acd.config.values import RouteUri, Secret, Text
 from media.recording.keys import KeyringError, RecordingKey, read_keys
 from media.recording.settings import RecordingSettings, suffix_of
 
 
 class Recording(Struct, frozen=True, kw_only=True):
-    """How files are written; with a key they are encrypted. The first key of the file is for new recordings."""
+    """How files are written; with a key they are encrypted. The first key of the file is for new recordings.
+
+    ``siprec`` is a recording server that hears each recorded talk as well (RFC 7866).
+    """
 
     format: Literal["wav", "opus"] = "wav"
     mixed: bool = False
     key: Secret | None = None
     key_file: Text | None = None
+    siprec: RouteUri | None = None
 
     @property
     def is_encrypted(self) -> bool:

@@ -34,6 +34,7 @@ SCALES = ("narrowband", "wideband")
 RESERVATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30)
 # The outcomes of a caller's wait in a queue, for the histogram of waits.
 ANSWERED, ABANDONED, OTHER = "answered", "abandoned", "other"
+RECORDING_SESSIONS = ("begun", "refused", "failed", "lost")
 
 
 class Metrics:
@@ -90,6 +91,7 @@ class Metrics:
         self._moved: Tally[tuple[str, str]] = Tally()
         self._forced: Tally[str] = Tally(dict.fromkeys(Forced, 0))
         self._refused_changes = 0
+        self._recording_sessions: Tally[str] = Tally(dict.fromkeys(RECORDING_SESSIONS, 0))
         self._troubles: Tally[tuple[str, str]] = Tally(
             dict.fromkeys(((leg, trouble.value) for leg in ("caller", "agent") for trouble in Trouble), 0)
         )
@@ -132,6 +134,10 @@ class Metrics:
     def agent_forced(self, state: str) -> None:
         """Count a supervisor's decision about an agent."""
         self._forced[state] += 1
+
+    def recording_session(self, outcome: str) -> None:
+        """Count what came of a session with a recording server."""
+        self._recording_sessions[outcome] += 1
 
     def change_refused(self) -> None:
         """Count a configuration with mistakes that was not followed."""
@@ -201,6 +207,12 @@ class Metrics:
             self._troubles,
             "leg",
             "trouble",
+        )
+        yield counter(
+            "acd_siprec_sessions",
+            "Sessions with a recording server: begun, refused by it, failed before, or lost while they lasted.",
+            {(outcome,): count for outcome, count in self._recording_sessions.items()},
+            "outcome",
         )
         yield counter(
             "acd_config_refused", "Configurations with mistakes, not followed at run time.", {(): self._refused_changes}

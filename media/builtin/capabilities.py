@@ -10,6 +10,7 @@ CAPABILITIES = frozenset(
         Capability.ECHO,
         Capability.RECORDING,
         Capability.PAUSED_RECORDING,
+        Capability.FORKING,
         Capability.TRANSCODING,
         Capability.MIXING,
         Capability.VOLUME,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from media.api import MediaError, NotAcceptable
+from media.api import NotAcceptable
 from media.sdp.description import DIRECTIONS, MediaDescription, SessionDescription, parse
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ async def open_fork(media: Media, name: str, speakers: Sequence[MediaLeg]) -> Fo
     try:
         for number, speaker in enumerate(speakers, 1):
             legs.append(await media.open(f"{name}-{number}", _ignore, like=speaker))
-    except MediaError:
+    except BaseException:
         await Fork(legs).close()
         raise
     return Fork(legs)
