@@ -58,8 +58,8 @@ class CallFold:
 
     @property
     def state(self) -> str:
-        """The latest step: where the call is now."""
-        return self._steps[-1][1]
+        """The latest step: where the call is now, however its voice is."""
+        return next(event for _, event, _ in reversed(self._steps) if not event.startswith("voice."))
 
     def cdr(self) -> Cdr:
         """Return the record of the call, which must have ended."""
