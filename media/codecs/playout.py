@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from media.rtp.stream import Format
 
 _MOST_FORMATS: Final = 8
+_LONGEST_PAUSE_SECONDS: Final = 2.0
+"""After so long without a packet nothing is supposed any more; senders that pause tell sooner of their noise."""
 _NOTHING: Final = np.zeros(0, np.int16)
 
 
@@ -32,6 +34,7 @@ class Playout:
         "_clock_rate",
         "_decoder",
         "_decoders",
+        "_heard_at",
         "_latest",
         "_pieces",
         "_ready",
@@ -55,6 +58,7 @@ class Playout:
         self._clock_rate = clock_rate
         self._buffer: JitterBuffer[tuple[Format, bytes]] = JitterBuffer(clock_rate)
         self._decoder: Decoder | None = None
+        self._heard_at = 0.0
         self._pieces: list[Samples] = []
         self._ready = 0
 
@@ -102,6 +106,7 @@ class Playout:
     def _next(self, wanted: int, now: float) -> Samples:
         item = self._buffer.get(now)
         if isinstance(item, Packet):
+            self._heard_at = now
             return self._resampled(self._decoded(*item.payload))
         decoder = self._decoder
         if decoder is None:
@@ -109,6 +114,8 @@ class Playout:
         if decoder.repairs and self._buffer.lost:
             self._buffer.look_ahead()
         if item is NOT_YET:
+            if now - self._heard_at > _LONGEST_PAUSE_SECONDS and self._latest is not None and self._latest.name != CN:
+                return np.zeros(wanted, np.int16)
             return self._resampled(decoder.conceal(-(-wanted * decoder.sample_rate // self.sample_rate)))
         following = self._following(item)
         return self._resampled(decoder.conceal(item.duration * decoder.sample_rate // self._clock_rate, following))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from media.codecs import Samples, make_encoder
+from media.codecs import ENCODABLE, Samples, make_encoder
 from media.codecs.playout import Playout
 from media.rtp.stream import Format
 
@@ -142,6 +142,24 @@ def test_a_buffer_that_is_too_deep_is_read_down_without_a_gap() -> None:
     assert depths[100] > 100
     assert depths[-1] < 60
     assert playout.buffer.discarded == 0
+
+
+def test_who_sends_nothing_any_more_is_silent_but_for_the_noise_it_told() -> None:
+    for format_ in (PCMU, Format(96, "opus", 48000, 2), Format(97, "AMR")):
+        if format_.name not in ENCODABLE:
+            continue
+        playout = Playout(8000)
+        encoder = make_encoder(format_, 20)
+        pcm = tone(encoder.sample_rate // 50, rate=encoder.sample_rate)
+        for n in range(10):
+            playout.put(format_, playout, n, n * format_.clock_rate // 50, encoder.encode(pcm), 1 + n * 0.02)
+            playout.pull(STEP, 1.04 + n * 0.02)
+        for tick in range(150):
+            heard = playout.pull(STEP, 1.24 + tick * 0.02)
+        assert not heard.any()
+    line = Line(Playout(8000))
+    line.send(bytes([40]), CN)
+    assert rms(line.pause(500)[-STEP:]) > 100
 
 
 def test_events_passed_over_are_no_loss() -> None:
