@@ -33,7 +33,9 @@ async def serving(ports: Ports, directory: Path, codecs: tuple[str, ...]) -> Asy
     prompts = directory / "prompts"
     prompts.mkdir()
     write_tone(prompts / "tone.wav", PROMPT_HZ, 2.0)
-    settings = MediaSettings(port_min=first, port_max=first + 19, prompt_directories=(str(prompts),), codecs=codecs)
+    settings = MediaSettings(
+        port_min=first, port_max=first + 19, prompt_directories=(str(prompts),), codecs=codecs, offers=codecs
+    )
     media = MediaSupervisor(settings)
     await media.start()
     try:
@@ -82,6 +84,7 @@ async def test_a_browser_hears_us_and_we_hear_it(
         leg = await connected(media, page, events, ours=ours)
         leg.play(["tone"], loop=True)
         await page.wait_for_tone(PROMPT_HZ)
+        assert (await leg.measure()).codec == codecs[0]
         leg.stop()
         phone = Phone()
         other = await media.open("phone", events.append, offer=OFFER.format(port=phone.port), like=leg)
@@ -94,6 +97,5 @@ async def test_a_browser_hears_us_and_we_hear_it(
         talking.cancel()
         report, _ = await asyncio.gather(leg.close(), other.close())
         phone.close()
-        assert report.codec == codecs[0]
         assert (report.security or "").startswith("DTLS ")
-        assert report.packets_received > 100
+        assert report.packets_received > 50

@@ -15,7 +15,8 @@ from websockets.http11 import Request, Response
 from tests.peers.kit.process import LOOPBACK, Program
 from tests.peers.kit.tones import write_tone
 
-PAGE = Path(__file__).parents[2] / "js" / "call.html"
+JS = Path(__file__).parents[2] / "js"
+TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".json": "application/json"}
 PATIENCE = 20.0
 FLAGS = (
     "--headless",
@@ -34,9 +35,10 @@ FLAGS = (
 
 
 class Page:
-    """The page of ``tests/js/call.html``, whose microphone is a tone of ``hertz``. Use it with ``async with``."""
+    """A page of ``tests/js``, whose microphone is a tone of ``hertz``. Use it with ``async with``."""
 
-    def __init__(self, directory: Path, port: int, hertz: float) -> None:
+    def __init__(self, directory: Path, port: int, hertz: float, name: str = "call.html") -> None:
+        self._name = name
         self._directory = directory
         self._port = port
         self._hertz = hertz
@@ -50,7 +52,7 @@ class Page:
             "chromium",
             *flags,
             f"--user-data-dir={self._directory / 'profile'}",
-            f"http://{LOOPBACK}:{self._port}/",
+            f"http://{LOOPBACK}:{self._port}/{self._name}",
         ]
         self.program = Program(command, self._directory / "chromium.log", cwd=self._directory)
         async with asyncio.timeout(2 * PATIENCE):
@@ -114,6 +116,8 @@ class Page:
     def _show(self, _: ServerConnection, request: Request) -> Response | None:
         if "Upgrade" in request.headers:
             return None
-        body = PAGE.read_bytes() if request.path == "/" else b""
-        headers = Headers({"Content-Type": "text/html; charset=utf-8", "Content-Length": str(len(body))})
-        return Response(http.HTTPStatus.OK, "OK", headers, body)
+        file = JS / request.path.lstrip("/")
+        status = http.HTTPStatus.OK if file.is_file() and file.suffix in TYPES else http.HTTPStatus.NOT_FOUND
+        body = file.read_bytes() if status is http.HTTPStatus.OK else b""
+        headers = Headers({"Content-Type": TYPES.get(file.suffix, "text/plain"), "Content-Length": str(len(body))})
+        return Response(status, status.phrase, headers, body)
