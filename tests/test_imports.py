@@ -85,6 +85,7 @@ SHELLS = {
     "acd.routekey": "the key that is drawn at the first start",
     "acd.sip": "the loop, clock and ids of the SIP element",
     "acd.services": "a coroutine for each kind of number dialled",
+    "acd.siprec": "the task that begins a recording session",
     "acd.simulation.command": "the seeds of chance, and the CPU time of a simulation",
     "acd.store": "a thread that writes CDRs to disk",
     "acd.talktime": "the wait until a talk has reached a length",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from media.rtp.stream import Format
 
 _SILENT: Final = frozenset((EVENTS, "CN"))
+_LEAST_GAP_SECONDS: Final = 0.1  # what parting and meeting anew may take by itself
 
 
 class Speaker(Protocol):
@@ -91,7 +92,7 @@ class Work:
     def meet(self, now: float) -> None:
         """Go on, with silence for the time since."""
         self._drain(now, 0)
-        if self._parted_at is not None and self._timeline.seconds > self._parted_at:
+        if self._parted_at is not None and self._timeline.seconds - self._parted_at >= _LEAST_GAP_SECONDS:
             self._timeline.gaps.append(Gap(self._parted_at, self._timeline.seconds, "apart"))
             self._note()
         self._parted_at = None
