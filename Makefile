@@ -56,6 +56,7 @@ $(COMPILED).done: scripts/compile pyproject.toml $(shell find ims_core acd media
 fuzz: $(VENV)/.installed-dev  ## search for bytes that the SIP stack and the media cannot bear, for FUZZ_SECONDS each
 	$(BIN)/python -m tests.fuzz.fuzz_sip -max_total_time=$(FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.fuzz_media -max_total_time=$(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz.fuzz_rtp -max_total_time=$(FUZZ_SECONDS)
 
 .PHONY: browser-phones
 browser-phones: tests/js/node_modules/.installed  ## the SIP stack of web pages under Node, for the tests over WebSocket
