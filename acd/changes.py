@@ -3,7 +3,7 @@
 POST  /api/v1/reload
 PATCH /api/v1/queues/{id}  /api/v1/agents/{id}
 POST  /api/v1/agents/{id}/state  /api/v1/calls/{id}/move  /api/v1/calls/{id}/recording
-      /api/v1/calls/{id}/digits
+      /api/v1/calls/{id}/digits  /api/v1/calls/{id}/press
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from litestar import patch, post
 from litestar.exceptions import ClientException, NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody, PathParameter
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from acd.config.live import Installed
 from acd.config.source import Changeable
@@ -46,6 +46,13 @@ class Digits(Struct, frozen=True, forbid_unknown_fields=True):
     """Whether what a caller presses reaches the agent, and logs."""
 
     action: Literal["hide", "show"]
+
+
+class Press(Struct, frozen=True, forbid_unknown_fields=True):
+    """The keys to press, one after the other, and for whom: the caller, or whom he talks to."""
+
+    keys: Annotated[str, Meta(pattern=r"^[0-9A-D*#]{1,32}\Z")]
+    towards: Literal["caller", "other"] = "other"
 
 
 class Done(Struct, frozen=True):
@@ -93,7 +100,7 @@ def change_routes(control: Control) -> Sequence[HTTPRouteHandler]:
         except NotThere as error:
             raise NotFoundException(str(error)) from None
 
-    return [reload, change_queue, change_agent, force, *_call_routes(control)]
+    return [reload, change_queue, change_agent, force, *_call_routes(control), *_key_routes(control)]
 
 
 def _call_routes(control: Control) -> Sequence[HTTPRouteHandler]:
@@ -133,6 +140,12 @@ def _call_routes(control: Control) -> Sequence[HTTPRouteHandler]:
             raise ClientException(str(error), status_code=409) from None
         return Done()
 
+    return [move, record]
+
+
+def _key_routes(control: Control) -> Sequence[HTTPRouteHandler]:
+    """Return the handlers of what is pressed in a call."""
+
     @post(
         "/api/v1/calls/{call_id:str}/digits",
         summary="Hide what a caller presses, or show it again",
@@ -150,4 +163,21 @@ def _call_routes(control: Control) -> Sequence[HTTPRouteHandler]:
             raise ClientException(str(error), status_code=409) from None
         return Done()
 
-    return [move, record, hide]
+    @post(
+        "/api/v1/calls/{call_id:str}/press",
+        summary="Press keys",
+        status_code=200,
+        sync_to_thread=False,
+        responses=problems(400, 404, 409),
+    )
+    def press(call_id: Name, data: JSONBody[Press]) -> Done:
+        """Send telephone-events, or tones to who takes none, as for a menu at the other end."""
+        try:
+            control.press(call_id, data.keys, data.towards)
+        except NotThere as error:
+            raise NotFoundException(str(error)) from None
+        except NotNow as error:
+            raise ClientException(str(error), status_code=409) from None
+        return Done()
+
+    return [hide, press]

@@ -119,6 +119,20 @@ class Control:
             raise NotNow(str(error)) from None
         log.info("digits.hidden" if hidden else "digits.shown", call=call)
 
+    def press(self, call: str, keys: str, towards: Literal["caller", "other"]) -> None:
+        """Press keys for a caller, or for whom he talks to. Raises NotThere and NotNow."""
+        if call not in self._engine.calls:
+            raise NotThere(f"no call {call!r} is under way")
+        talk = self._engine.calls[call]
+        leg = talk.media if towards == "caller" else talk.agent.media if talk.agent is not None else None
+        if leg is None:
+            raise NotNow("there is nobody to hear keys")
+        try:
+            leg.send_digits(keys)
+        except MediaError as error:
+            raise NotNow(str(error)) from None
+        log.info("digits.sent", call=call, towards=towards, count=len(keys))
+
     def _install(self, config: Config, cause: Literal["reload", "api"], by: str) -> Installed:
         installed = self._engine.install(config, cause)
         for follow in self._followers:

@@ -141,6 +141,33 @@ def test_a_secret_may_be_hidden_for_a_time() -> None:
         assert pressed(house) == ["1", "hidden", "hidden", "3"]
 
 
+def test_keys_are_pressed_for_either_side_of_a_talk() -> None:
+    with House() as house, capture_logs() as logged:
+        caller, _, leg, other = talk(house)
+        (call,) = house.engine.calls
+        house.do(lambda: house.control.press(call, "12#", "other"))
+        house.do(lambda: house.control.press(call, "9", "caller"))
+        assert (other.dialled, leg.dialled) == ("12#", "9")
+        told = [(line["towards"], line["count"]) for line in logged if line["event"] == "digits.sent"]
+        assert told == [("other", 3), ("caller", 1)]
+        with pytest.raises(NotThere):
+            house.control.press("c9", "1", "other")
+        caller.hang_up()
+        house.settle()
+        assert pressed(house) == []
+
+
+def test_keys_are_pressed_for_nobody_while_there_is_nobody() -> None:
+    with House() as house:
+        agent, caller = house.agent("1001"), house.phone("alice")
+        agent.on_invite = agent.ring_for_ever
+        caller.dial("10001")
+        house.run(1.0)
+        (call,) = house.engine.calls
+        with pytest.raises(NotNow):
+            house.control.press(call, "1", "other")
+
+
 def test_what_cannot_be_hidden_is_told() -> None:
     with House() as house:
         control = house.control

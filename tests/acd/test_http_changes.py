@@ -52,6 +52,9 @@ class FakeControl:
     def hide_digits(self, call: str, *, hidden: bool) -> None:
         self._note(call, "hide" if hidden else "show")
 
+    def press(self, call: str, keys: str, towards: str) -> None:
+        self._note(call, keys, towards)
+
 
 @asynccontextmanager
 async def serving(control: FakeControl, token: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
@@ -87,8 +90,10 @@ async def test_changes_are_handed_on_and_answered(client: httpx.AsyncClient, con
         await client.post("/api/v1/calls/c1/recording", json={"action": "resume"}),
         await client.post("/api/v1/calls/c1/digits", json={"action": "hide"}),
         await client.post("/api/v1/calls/c1/digits", json={"action": "show"}),
+        await client.post("/api/v1/calls/c1/press", json={"keys": "12#"}),
+        await client.post("/api/v1/calls/c1/press", json={"keys": "9", "towards": "caller"}),
     ]
-    assert [(answer.status_code, answer.json()) for answer in done] == [(200, {"done": True})] * 6
+    assert [(answer.status_code, answer.json()) for answer in done] == [(200, {"done": True})] * 8
     assert control.asked == [
         ("reload", "api"),
         ("queues", "sales", {"weight": 2}),
@@ -99,6 +104,8 @@ async def test_changes_are_handed_on_and_answered(client: httpx.AsyncClient, con
         ("c1", "resume"),
         ("c1", "hide"),
         ("c1", "show"),
+        ("c1", "12#", "other"),
+        ("c1", "9", "caller"),
     ]
 
 
