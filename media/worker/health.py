@@ -82,6 +82,8 @@ class Health:
     def look(self, now: float) -> None:
         """Tell the session's owner what troubles it from now on, and what does no more."""
         session, reporter, voice = self._session, self._reporter, self._voice
+        if session.closed:
+            return
         stream, reception = session.stream, session.reception
         voice.engaged = stream.receives and session.listens and not stream.held
         if not voice.engaged:

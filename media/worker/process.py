@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import gc
+import itertools
 import random
 import resource
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, cast
 
 import msgspec
@@ -53,6 +54,8 @@ from media.worker.ticker import Ticker
 
 HEARTBEAT_SECONDS: Final = 1.0
 _MAX_UNSENT_REPORTS: Final = 16 * 1024 * 1024
+_LOOKED_AT_ONCE: Final = 50
+_LOOK_PAUSE_SECONDS: Final = 0.02
 _monotonic = time.monotonic
 
 
@@ -119,9 +122,7 @@ class Worker:
 
     def heartbeat(self) -> None:
         """Once a second: what troubles legs, time-outs, and totals."""
-        now = _monotonic()
-        for session in self._legs():
-            session.health.look(now)
+        self._look_at(iter(self._legs()))
         latching = self.settings.latching
         if latching.relatch == "silence":
             for session in self._legs():
@@ -130,6 +131,15 @@ class Worker:
             for session in self._legs():
                 self._timeouts += session.check_timeout(self.settings.rtp_timeout_seconds)
         self._post(control.Heartbeat(self.counters()))
+
+    def _look_at(self, legs: Iterator[Session]) -> None:
+        """See how legs fare, a few at a time: packets do not wait for many."""
+        now = _monotonic()
+        few = list(itertools.islice(legs, _LOOKED_AT_ONCE))
+        for session in few:
+            session.health.look(now)
+        if len(few) == _LOOKED_AT_ONCE:
+            self._loop.call_later(_LOOK_PAUSE_SECONDS, self._look_at, legs)
 
     def counters(self) -> MediaCounters:
         """Return this worker's totals and gauges."""
