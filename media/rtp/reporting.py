@@ -5,6 +5,7 @@ Time is given in seconds of a clock that never steps back; `unix_offset` makes u
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -33,6 +34,7 @@ _PROBABLE_SIZE: Final = 160.0 + _LOWER_LAYERS
 _UNIX_EPOCH: Final = 2_208_988_800  # in NTP time, which begins in 1900
 _MASK: Final = 0xFFFFFFFF
 _KEPT: Final = 8
+_CONFLICT_SECONDS: Final = 10 * SHORTEST_SECONDS
 _LOOP: Final = 500  # ten seconds of packets
 
 
@@ -72,6 +74,7 @@ class Reporter:
         "_expected_before",
         "_initial",
         "_members",
+        "_moved_at",
         "_ntp_offset",
         "_packets_before",
         "_peer_reference",
@@ -126,6 +129,7 @@ class Reporter:
         self._expected_before = self._received_before = 0
         self._peer_report = self._peer_reference = (0, 0.0)  # the middle of its NTP time, and when it came
         self._sent: deque[int] = deque(maxlen=_KEPT)
+        self._moved_at = -math.inf
         self._members = 1
         self._average_size = _PROBABLE_SIZE
         self._initial = True
@@ -176,6 +180,7 @@ class Reporter:
     def take_other_ssrc(self, now: float) -> bytes:
         """Have another SSRC from now on, since somebody else has ours (8.2); returns the goodbye of the old one."""
         data = self.end(now, "SSRC collision")
+        self._moved_at = now
         sender = self.sender
         sender.ssrc = int(self._chance() * (1 << 32)) & _MASK
         self.far = self.far_metrics = None
@@ -184,9 +189,14 @@ class Reporter:
         self._sent.clear()
         return data
 
-    def is_looped(self, sequence: int) -> bool:
-        """Tell whether a packet with our SSRC is our own, as somebody sends it back (8.2)."""
-        return (self.sender.sequence - sequence) & 0xFFFF < _LOOP
+    def collides(self, sequence: int, now: float) -> bool:
+        """Tell whether a packet with our SSRC is to make us take another (8.2).
+
+        Not one of our own that somebody sends back, nor one of who follows us to the new one: ten intervals are long
+        enough for others to do so too.
+        """
+        looped = (self.sender.sequence - sequence) & 0xFFFF < _LOOP
+        return not looped and now - self._moved_at > _CONFLICT_SECONDS
 
     @property
     def has_sent(self) -> bool:

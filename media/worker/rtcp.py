@@ -99,8 +99,8 @@ class Rtcp:
     def avoid_collision(self, ssrc: int, sequence: int) -> None:
         """Take another SSRC if the peer's first packet bears ours (RFC 3550 8.2), unless it is our own come back."""
         reporter = self.reporter
-        if ssrc == reporter.sender.ssrc and not reporter.is_looped(sequence):
-            self._send(reporter.take_other_ssrc(_monotonic()))
+        if ssrc == reporter.sender.ssrc and reporter.collides(sequence, now := _monotonic()):
+            self._send(reporter.take_other_ssrc(now))
 
     def _readable(self) -> None:
         for _ in range(_READ_AT_ONCE):
