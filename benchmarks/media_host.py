@@ -22,7 +22,7 @@ import uvloop
 from benchmarks.processes import RTP_PORTS
 from benchmarks.targets import audio_port, sdp
 from media.api import MediaEvent
-from media.builtin.client import WorkerLeg
+from media.builtin.leg import WorkerLeg
 from media.builtin.supervisor import MediaSupervisor
 from media.conference import together
 from media.settings import MediaSettings

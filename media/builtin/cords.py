@@ -13,7 +13,7 @@ from media.rtp.stream import Stream
 from media.worker import control
 
 if TYPE_CHECKING:
-    from media.builtin.client import WorkerLeg
+    from media.builtin.leg import WorkerLeg
 
 
 class End(NamedTuple):

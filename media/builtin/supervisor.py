@@ -10,8 +10,8 @@ import structlog
 
 from media.api import Capability, MediaCounters, MediaError, MediaEvent, MediaLeg, MediaUnavailable, Member, Protection
 from media.builtin.capabilities import CAPABILITIES
-from media.builtin.client import WorkerLeg, connect
 from media.builtin.credentials import Credentials
+from media.builtin.leg import WorkerLeg, connect
 from media.builtin.ranges import Ranges
 from media.builtin.slot import Slot, add_counters
 from media.conference import Gains
