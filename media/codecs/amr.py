@@ -80,7 +80,7 @@ class AmrDecoder:
         return pcm
 
     def _decode(self, frame: Frame, pcm: Samples) -> None:
-        # 3.8 and TS 26.093: what is damaged (Q = 0) is treated as lost, but for silence descriptors of no use then.
+        # 4.3.2: what is not good is "severely damaged": it is treated as lost.
         type_, data = (frame.type, frame.data) if frame.good else (NO_DATA, b"")
         stored = bytes([type_ << 3 | 0x04]) + data
         self._run(self._state, stored, native.address(pcm), 0)

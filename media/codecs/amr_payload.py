@@ -29,7 +29,7 @@ class Family(NamedTuple):
         return self.modes
 
 
-# RFC 4867 4.3.2 and 3.6; TS 26.101 and TS 26.201 tell the bits.
+# TS 26.101 and TS 26.201 tell the bits of each type.
 AMR: Final = Family(
     "AMR",
     8,
