@@ -23,7 +23,7 @@ _NULL_HOLD: Final = {"sendrecv": "sendonly", "sendonly": "sendonly", "recvonly":
 _NULL_HOSTS: Final = ("0.0.0.0", "::")
 _RTCP_FIELDS: Final = 4
 # Attributes that hold for a section unless it has its own (RFC 8122 5, RFC 8839 5.4, RFC 4145 4).
-_INHERITED: Final = ("fingerprint", "setup", "ice-ufrag", "ice-pwd")
+_INHERITED: Final = ("fingerprint", "setup", "ice-ufrag", "ice-pwd", "ice-lite")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -13,7 +13,8 @@ _SHORTEST_PASSWORD: Final = 22
 _LONGEST: Final = 256
 # RFC 8445 5.1.2.1: type preference 126 of a host candidate, the only address, component 1 or 2.
 _PRIORITY: Final = (126 << 24) + (65_535 << 8)
-LITE: Final = "a=ice-lite\r\n"
+_LITE: Final = "ice-lite"
+LITE: Final = f"a={_LITE}\r\n"
 
 
 class Credentials(NamedTuple):
@@ -24,7 +25,12 @@ class Credentials(NamedTuple):
 
 
 def read_credentials(said: Attributes) -> Credentials | None:
-    """Return the peer's, None where it does not do ICE or says so unusably."""
+    """Return the peer's, None where it does not do ICE, says so unusably, or is lite as well.
+
+    Two that are lite make no checks; they send to each other's default address (RFC 8445 6.2), as without ICE.
+    """
+    if _LITE in said:
+        return None
     ufrag, password = (next(iter(said.get(name, ())), "") for name in ("ice-ufrag", "ice-pwd"))
     if not _SHORTEST_UFRAG <= len(ufrag) <= _LONGEST or not _SHORTEST_PASSWORD <= len(password) <= _LONGEST:
         return None

@@ -48,9 +48,11 @@ class Guard:
         "_declared",
         "_handshakes",
         "_handshakes_failed",
+        "_ice",
         "_latched",
         "_protector",
         "_replayed",
+        "_rtcp_agent",
         "_security",
         "_surroundings",
         "_unauthentic",
@@ -69,6 +71,8 @@ class Guard:
         self._latched = False
         self._security: Security | None = None
         self._agent: LiteAgent | None = None
+        self._rtcp_agent: LiteAgent | None = None
+        self._ice: Ice | None = None
         self._handshakes: Handshakes | None = None
         self._protector: Protector | None = None
         self._unprotector: Unprotector | None = None
@@ -95,6 +99,8 @@ class Guard:
 
     def configure(self, security: Security | None, ice: Ice | None, declared: Address | None) -> None:
         """Take what the latest descriptions agreed; `declared` is the peer's address by its description."""
+        if ice != self._ice:
+            self._ice, self._rtcp_agent = ice, None
         if ice is None:
             if self._agent is not None:
                 self._checks_refused += self._agent.refused
@@ -133,6 +139,18 @@ class Guard:
         else:
             self.invalid += 1
         return None
+
+    def answer_check(self, data: bytes, source: Address) -> bytes | None:
+        """Answer a check that came to the port of RTCP, the second component of ICE, if it gets an answer."""
+        if self._ice is None:
+            return None
+        if self._rtcp_agent is None:
+            self._rtcp_agent = LiteAgent(self._ice)
+        try:
+            return self._rtcp_agent.receive(data, source)
+        except Malformed:
+            self.invalid += 1
+            return None
 
     def protect(self, packet: bytes) -> bytes:
         """Return the datagram for an RTP or RTCP packet. Raises OSError."""

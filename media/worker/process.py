@@ -202,7 +202,8 @@ class Worker:
     def _make_rtcp(self, sock: socket.socket, is_own: Callable[[str, int], bool]) -> Rtcp:
         bits = self._random.getrandbits(80)
         reporter = Reporter(
-            Sender(bits & 0xFFFFFFFF, (bits >> 32) & 0xFFFF, bits >> 48),
+            # Below 2^15, so that a first packet that is lost shifts no rollover of SRTP (RFC 3711 3.3.1).
+            Sender(bits & 0xFFFFFFFF, (bits >> 32) & 0x7FFF, bits >> 48),
             Reception(),
             base64.b64encode(self._random.randbytes(12)).decode(),  # RFC 7022 4.2
             now=_monotonic(),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from media.rtp.reporting import Reporter
 from media.rtp.stream import Stream
@@ -13,7 +14,11 @@ from media.rtp.xr import MalformedRtcp, VoipMetrics
 from media.worker.poller import Poller
 from media.worker.rtpsocket import LARGEST_PACKET, RtpSocket
 
+if TYPE_CHECKING:
+    from media.secure.guard import Guard
+
 _READ_AT_ONCE: Final = 16
+_RTCP_BEGINS: Final = b"\x80"  # what begins with less is of ICE or DTLS (RFC 7983 7)
 _monotonic = time.monotonic
 
 
@@ -108,17 +113,28 @@ class Rtcp:
                 data, source = self._socket.recvfrom(LARGEST_PACKET)
             except OSError:
                 return
+            guard = self._rtp.guard
+            if guard is not None and data[:1] < _RTCP_BEGINS:
+                self._answer_check(guard, data, source)
+                continue
             peer = self._rtp.peer
             if peer is None or source[0] != peer[0]:
                 self.foreign += 1
                 continue
-            invalid, guard = self.invalid, self._rtp.guard
+            invalid = self.invalid
             try:
                 self.take(data if guard is None else guard.unprotect_rtcp(data))
             except OSError:
                 self.invalid += 1
             if self.invalid == invalid:
                 self._learned = source[:2]
+
+    def _answer_check(self, guard: Guard, data: bytes, source: Any) -> None:
+        """Answer an ICE check on this component (RFC 8445 2.5)."""
+        answer = guard.answer_check(data, source[:2])
+        if answer is not None:
+            with contextlib.suppress(OSError):
+                self._socket.sendto(answer, source)
 
     def _schedule(self, now: float) -> None:
         self._timer = self._call_later(max(0.0, self.reporter.deadline - now), self._due)

@@ -105,3 +105,26 @@ async def test_a_full_agent_gets_through(bench: Bench, monkeypatch: pytest.Monke
     bench.handle(control.Close(number))
     await until(lambda: bool(bench.of(control.Closed)))
     await full.close()
+
+
+@pytest.mark.rfc("8445-2.5", "8839-5.1")
+async def test_a_full_agent_gets_through_with_rtcp_on_a_port_of_its_own(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["127.0.0.1"])
+    full: Any = aioice.Connection(ice_controlling=True, components=2)
+    await full.gather_candidates()
+    credentials = Ice("ours", "o" * 22, full.local_username, full.local_password)
+    number, port = bench.open(stream(9, host="192.0.2.1", ice=credentials))
+    full.remote_username, full.remote_password, full.remote_is_lite = "ours", "o" * 22, True
+    for component in (1, 2):
+        await full.add_remote_candidate(
+            aioice.Candidate("1", component, "udp", 2130706432 - component, "127.0.0.1", port + component - 1, "host")
+        )
+    await full.add_remote_candidate(None)
+    async with asyncio.timeout(10):
+        await full.connect()
+    await full.sendto(b"\x80\x00" + bytes(10) + b"\x55" * 160, 1)
+    await until(lambda: bench.counters().packets_received == 1)
+    bench.handle(control.Close(number))
+    await full.close()
