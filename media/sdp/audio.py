@@ -57,8 +57,11 @@ class Audio(NamedTuple):
         return max(PACKET_MS, min(wanted, longest, _LONGEST_PACKET_MS) // PACKET_MS * PACKET_MS)
 
     def rtcp(self) -> tuple[str, int] | None:
-        """Return where RTCP goes: where a=rtcp says (RFC 3605), else the port above, or the same if muxed."""
-        if self.host is None:
+        """Return where RTCP goes: where a=rtcp says (RFC 3605), else the port above, or the same if muxed.
+
+        None where there is to be none: no bandwidth is left for it (RFC 3556 2).
+        """
+        if self.host is None or {("b", "RS:0"), ("b", "RR:0")} <= set(self.media.lines):
             return None
         if self.mux:
             return self.host, self.media.port

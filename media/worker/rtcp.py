@@ -27,7 +27,7 @@ class _Handle(Protocol):
 
 
 class Rtcp:
-    """Sends reports when they are due, and takes the peer's.
+    """Sends reports when they are due, unless the peer wants none, and takes the peer's.
 
     Reports on a port of their own are taken from the peer's host only, and answered where they come from: the ports of
     a NAT are not those of the SDP. `received`, `sent`, `invalid` and `foreign` count datagrams.
@@ -147,6 +147,8 @@ class Rtcp:
 
     def _send(self, data: bytes) -> None:
         """Send, if it is known whereto; what cannot be sent is told in the next report."""
+        if self._stream.rtcp is None:
+            return
         try:
             if self._stream.mux:
                 if not self._rtp.reachable:
@@ -165,6 +167,6 @@ class Rtcp:
     def _told(self) -> tuple[str, int] | None:
         """Return where RTCP goes by the SDP, or next to where RTP came from if that was elsewhere."""
         peer, told = self._rtp.peer, self._stream.rtcp
-        at_home = peer is None or (told is not None and told[0] == peer[0])
-        address = told if peer is None or at_home else (peer[0], peer[1] + 1)
-        return None if address is None or not self._stream.port or self._is_own(*address) else address
+        if peer is not None and told is not None and told[0] != peer[0]:
+            told = (peer[0], peer[1] + 1)
+        return None if told is None or not self._stream.port or self._is_own(*told) else told

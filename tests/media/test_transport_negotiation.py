@@ -48,6 +48,12 @@ def test_rtcp_goes_where_the_peer_wants_it(lines: tuple[str, ...], rtcp: tuple[s
     assert negotiate().take_offer(sdp(*USUAL, *lines)).rtcp == rtcp
 
 
+@pytest.mark.rfc("3556-2")
+def test_without_bandwidth_for_it_there_is_no_rtcp() -> None:
+    assert negotiate().take_offer(sdp(*USUAL, "b=RS:0", "b=RR:0")).rtcp is None
+    assert negotiate().take_offer(sdp(*USUAL, "b=RS:0", "b=RR:2000")).rtcp == ("192.0.2.7", 7079)
+
+
 @pytest.mark.rfc("5761-5.1.1")
 def test_one_port_for_rtp_and_rtcp_is_agreed_to_when_offered() -> None:
     negotiation = negotiate()

@@ -170,7 +170,7 @@ async def test_who_never_sent_anything_says_no_goodbye(bench: Bench) -> None:
 
 @pytest.mark.rfc("5761-4")
 async def test_rtcp_may_share_the_port(bench: Bench) -> None:
-    phone, leg, port = bench.leg(mux=True)
+    phone, leg, port = bench.leg(mux=True, rtcp=("127.0.0.1", 9))
     session = bench.worker._sessions[leg]
     phone.send(port)
     await until(lambda: session.reception.received)
@@ -194,6 +194,18 @@ async def test_without_mux_it_is_no_rtcp(bench: Bench) -> None:
     await until(lambda: bench.counters().packets_invalid == 1)
     assert bench.counters().rtcp_received == 0
     assert leg
+
+
+@pytest.mark.rfc("3556-2")
+async def test_who_wants_no_reports_gets_none(bench: Bench) -> None:
+    phone = RtcpPhone(bench)
+    await phone.talk(1)
+    bench.handle(control.Configure(phone.leg, stream(phone.rtp.port)))
+    phone.report_now()
+    bench.handle(control.Configure(phone.leg, stream(phone.rtp.port, rtcp=("127.0.0.1", phone.rtcp.port))))
+    phone.report_now()
+    await until(phone.rtcp.read)
+    assert bench.counters().rtcp_sent == 1
 
 
 async def test_reports_are_answered_where_they_come_from(bench: Bench) -> None:

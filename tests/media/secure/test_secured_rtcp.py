@@ -54,7 +54,7 @@ async def test_reports_are_protected_on_a_port_of_their_own(secured: Bench) -> N
 async def test_reports_are_protected_on_the_port_of_rtp(secured: Bench) -> None:
     agreed = sdes()
     rtp = secured.phone()
-    leg, port = secured.open(stream(rtp.port, security=agreed, mux=True))
+    leg, port = secured.open(stream(rtp.port, security=agreed, mux=True, rtcp=("127.0.0.1", rtp.port)))
     phone = SecurePhone(rtp, port)
     phone.use(agreed)
     assert phone.protector is not None
