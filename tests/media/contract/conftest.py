@@ -125,9 +125,10 @@ class Builtin:
 
 
 class Rtpengines:
-    def __init__(self, media: RtpengineMedia, engines: list[Rtpengine]) -> None:
+    def __init__(self, media: RtpengineMedia, engines: list[Rtpengine], digits: int) -> None:
         self.media = media
         self.engines = engines
+        self.digits = digits
 
     def lose(self, leg: Any) -> None:
         port = port_of(leg.local_sdp)
@@ -172,8 +173,8 @@ async def rtpengines(ports: Any, directories: tuple[str, ...], tmp_path: Path) -
     media = RtpengineMedia(settings)
     try:
         await media.start()
-        await until(lambda: all(member.state == "serving" for member in media.members()), "rtpengines")
-        yield Rtpengines(media, engines)
+        await eventually(lambda: all(member.state == "serving" for member in media.members()), "rtpengines")
+        yield Rtpengines(media, engines, digits)
     finally:
         await media.stop()
         for engine in engines:
@@ -240,23 +241,36 @@ Parties = Callable[..., Awaitable[Party]]
 async def party(media: Media) -> AsyncIterator[Parties]:
     """Parties that offer (or answer, with `answers`), and hang up at the end."""
     parties: list[Party] = []
+    phones: list[TonePhone] = []
 
     async def make(codec: str = "PCMU", *, answers: bool = False, like: Party | None = None) -> Party:
         one = Party(TonePhone(codec))
-        name = f"leg-{len(parties)}"
-        parties.append(one)
+        name = f"leg-{len(phones)}"
+        phones.append(one.phone)
         beside = like.leg if like is not None else None
         if answers:
             one.leg = await media.open(name, one.events.append, like=beside)
             one.leg.accept(one.phone.sdp())
         else:
             one.leg = await media.open(name, one.events.append, offer=one.phone.sdp(), like=beside)
+        parties.append(one)
         return one
 
     yield make
     await asyncio.gather(*(one.leg.close() for one in parties))
-    for one in parties:
-        one.phone.close()
+    for phone in phones:
+        phone.close()
+
+
+async def eventually(condition: Callable[[], Any], what: str) -> None:
+    """Wait for what takes processes to start, on a machine that has more to do."""
+    for _ in range(6):
+        try:
+            await until(condition, what)
+        except AssertionError:
+            continue
+        return
+    raise AssertionError(f"{what} did not come")
 
 
 async def talking(condition: Callable[[], Any], *talkers: tuple[Party, float], what: str = "condition") -> None:

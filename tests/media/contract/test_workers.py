@@ -12,7 +12,7 @@ from media.conference import listen, together, whisper
 from media.settings import PROMPT_DIRECTORY
 from tests.media.conftest import until, write_wav
 
-from .conftest import Backend, Parties, Party, builtin, sine, talking
+from .conftest import Backend, Parties, Party, builtin, eventually, sine, talking
 
 HIGH, LOW, MIDDLE = 1500, 500, 1000
 
@@ -100,7 +100,7 @@ async def test_a_worker_is_added_while_calls_go_on(workers: MediaSupervisor, par
     added = workers.add()
     assert (added.name, added.state, added.legs) == ("2", "starting", 0)
     speech = (one, LOW), (other, HIGH)
-    await talking(lambda: workers.members()[-1].state == "serving", *speech, what="the third worker")
+    await eventually(lambda: workers.members()[-1].state == "serving", "the third worker")
     third = await party()
     assert workers.members()[-1].legs == 1
     assert len({workers.pid_of(each.leg) for each in (one, other, third)}) == 3  # type: ignore[arg-type]
@@ -122,7 +122,7 @@ async def test_a_worker_is_drained_while_calls_go_on(workers: MediaSupervisor, p
     await talking(lambda: third.phone.hears(LOW) and one.phone.hears(HIGH), (one, LOW), (third, HIGH))
     received = (await one.leg.close()).packets_received
     assert received > 0
-    await until(lambda: [member.name for member in workers.members()] == [second.name], "the end of the first")
+    await eventually(lambda: [member.name for member in workers.members()] == [second.name], "the end of the first")
     assert not third.events
     await until(lambda: workers.counters().ports_total == 40, "its ports with the other")
     assert workers.counters().packets_received >= received
@@ -133,9 +133,9 @@ async def test_there_are_as_many_workers_as_are_asked_for(workers: MediaSupervis
     one = await party()
     busy = next(member.name for member in workers.members() if member.legs)
     workers.follow(1)
-    await until(lambda: [member.name for member in workers.members()] == [busy], "the end of the idle one")
+    await eventually(lambda: [member.name for member in workers.members()] == [busy], "the end of the idle one")
     workers.follow(3)
-    await until(lambda: [member.state for member in workers.members()] == ["serving"] * 3, "three workers")
+    await eventually(lambda: [member.state for member in workers.members()] == ["serving"] * 3, "three workers")
     one.leg.play(["long"])
     await until(lambda: one.phone.hears(MIDDLE), "a prompt")
     await until(lambda: workers.counters().ports_total == 40, "the heartbeats")
