@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Final
+
 from media.api import Capability
 
+if TYPE_CHECKING:
+    from media.settings import MediaSettings
+
 # A member is added here with what it names.
-CAPABILITIES = frozenset(
+_ALL: Final = frozenset(
     (
         Capability.ECHO,
         Capability.RECORDING,
@@ -24,3 +29,15 @@ CAPABILITIES = frozenset(
         Capability.ANALYSIS,
     )
 )
+
+
+def capabilities(settings: MediaSettings) -> frozenset[Capability]:
+    """Return what workers with these settings do."""
+    left_out = set()
+    if settings.srtp == "off":
+        left_out |= {Capability.SDES, Capability.DTLS}
+    if not settings.dtls:
+        left_out.add(Capability.DTLS)
+    if not settings.ice:
+        left_out.add(Capability.ICE)
+    return _ALL - left_out

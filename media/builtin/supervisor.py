@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from media.api import Capability, MediaCounters, MediaError, MediaEvent, MediaLeg, MediaUnavailable, Member, Protection
-from media.builtin.capabilities import CAPABILITIES
+from media.builtin.capabilities import capabilities
 from media.builtin.credentials import Credentials
 from media.builtin.leg import WorkerLeg, connect
 from media.builtin.ranges import Ranges
@@ -90,7 +90,7 @@ class MediaSupervisor:
 
     def capabilities(self) -> frozenset[Capability]:
         """Tell what the workers can do."""
-        return CAPABILITIES
+        return capabilities(self._settings)
 
     def healthy(self) -> bool:
         """Tell whether at least one worker serves."""

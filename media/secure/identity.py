@@ -22,9 +22,8 @@ HASHES: Final[dict[str, type[hashes.HashAlgorithm]]] = {
     "sha-384": hashes.SHA384,
     "sha-256": hashes.SHA256,
     "sha-224": hashes.SHA224,
-    "sha-1": hashes.SHA1,
 }
-"""The hash functions of fingerprints that we can check, the preferred first (RFC 8122 5)."""
+"""The hash functions of fingerprints, the preferred first; of those of RFC 8122 5 that are not weak."""
 
 
 class Identity(msgspec.Struct, frozen=True, array_like=True):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from media.api import NotAcceptable, Protection
+from media.api import Capability, NotAcceptable, Protection
 from media.builtin.credentials import Credentials
+from media.builtin.supervisor import MediaSupervisor
 from media.rtp.stream import Dtls, Sdes
 from media.sdp.negotiation import Negotiation
 from media.secure.srtp import SUITES
 from media.settings import MediaSettings
 
 
-def negotiation(protection: Protection = Protection.NONE, **settings: object) -> Negotiation:
-    credentials = Credentials(MediaSettings(**settings))  # type: ignore[arg-type]
+def negotiation(protection: Protection = Protection.NONE, **settings: Any) -> Negotiation:
+    credentials = Credentials(MediaSettings(**settings))
     side = Negotiation("192.0.2.1", 1, local=credentials.draw(protection))
     side.port = 20_000
     return side
@@ -114,6 +117,20 @@ def test_a_second_offer_keeps_our_keys_and_takes_the_peers_new_ones() -> None:
     assert isinstance(after, Sdes)
     assert (after.suite, after.send_key) == (before.suite, before.send_key)
     assert after.receive_key != before.receive_key
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [
+        ({}, set()),
+        ({"srtp": "off"}, {Capability.SDES, Capability.DTLS}),
+        ({"dtls": False}, {Capability.DTLS}),
+        ({"ice": False}, {Capability.ICE}),
+    ],
+)
+def test_a_backend_declares_what_its_settings_leave(settings: dict[str, Any], missing: set[Capability]) -> None:
+    secured = {Capability.SDES, Capability.DTLS, Capability.ICE}
+    assert secured - MediaSupervisor(MediaSettings(**settings)).capabilities() == missing
 
 
 def test_every_leg_has_secrets_of_its_own() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+import sys
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -100,6 +102,34 @@ async def test_new_keys_in_a_new_offer_go_on_with_the_same_stream(secured: Bench
     headers = [(int.from_bytes(packet[2:4], "big"), packet[8:12]) for packet in caller.heard]
     assert len({ssrc for _, ssrc in headers}) == 1
     assert [(b[0] - a[0]) & 0xFFFF for a, b in itertools.pairwise(headers)] == [1] * 5
+
+
+async def test_a_plain_leg_costs_no_call_more_for_those_that_are_secured(secured: Bench) -> None:
+    caller, number = leg(secured, security=sdes())
+    caller.use(sdes())
+    caller.say()
+    one, one_leg, one_port = secured.leg()
+    other, other_leg, other_port = secured.leg()
+    secured.handle(control.Bridge(one_leg, other_leg, None))
+    one.send(one_port)
+    other.send(other_port)
+    await until(lambda: len(one.read()) == len(other.read()) == 1)
+    called: list[str] = []
+
+    def watch(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and "/tests/" not in frame.f_code.co_filename:
+            called.append(frame.f_code.co_filename)
+
+    for _ in range(10):
+        one.send(one_port)
+    sys.setprofile(watch)
+    try:
+        await until(lambda: len(other.read()) == 11)
+    finally:
+        sys.setprofile(None)
+    assert sum("worker/session" in name for name in called) >= 10
+    assert not any("media/secure" in name or "rtpsocket" in name for name in called)
+    assert number
 
 
 async def test_a_leg_may_become_secured_and_plain_again(secured: Bench) -> None:
