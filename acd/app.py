@@ -46,6 +46,7 @@ from acd.protection import ban_routes
 from acd.routekey import kept_key
 from acd.setuptimes import measure_set_up
 from acd.sip import Listeners, bind, load_certificates, open_stack
+from acd.speaking import Speech
 from acd.starting import CannotStart
 from acd.store import CdrStore, StoreError
 from acd.trunkapi import trunk_routes
@@ -183,6 +184,9 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
 
         cleanup.push_async_callback(end_run)
         uploader = await _begin_upload(config, outbox, store, cleanup) if outbox is not None else None
+        speech = Speech(config)
+        cleanup.push_async_callback(speech.close)
+        await speech.prepare(config)
         media = await start_media(config, cleanup)
         tls = load_certificates(config)
         stack = open_stack(config, tls)
@@ -215,7 +219,9 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
         engine.dispatcher.begin(queue_profiles(config), agent_profiles(config), left.wishes)
         engine.begin()
         review = _reviewer(engine, stack, serving)
-        control = Control(engine, source, [*(hop.follow for hop in hops), review, Follower(media, config)])
+        control = Control(
+            engine, source, [*(hop.follow for hop in hops), review, Follower(media, config)], speech.prepare
+        )
         stack.attach(engine.node)
         engine.node.handle_timer()  # reports the bindings restored
         review(config)

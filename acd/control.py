@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,11 +31,21 @@ class NotNow(Exception):
 
 
 class Control:
-    """What supervisors and operators may do to a running engine; ``followers`` hear of each configuration as well."""
+    """What supervisors and operators may do to a running engine.
 
-    def __init__(self, engine: Engine, source: Source, followers: Sequence[Callable[[Config], None]] = ()) -> None:
+    What takes time for a configuration, ``prepare`` does before it is installed; ``followers`` hear of it afterwards.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        source: Source,
+        followers: Sequence[Callable[[Config], None]] = (),
+        prepare: Callable[[Config], Awaitable[None]] | None = None,
+    ) -> None:
         self._engine = engine
         self._followers = followers
+        self._prepare = prepare
         self._source = source
         self._one_at_a_time = asyncio.Lock()
         self._reloads: set[asyncio.Task[None]] = set()
@@ -48,7 +58,7 @@ class Control:
             except ConfigError as error:
                 self._refused(by, error)
                 raise
-            return self._install(config, "reload", by)
+            return await self._install(config, "reload", by)
 
     def reload_soon(self) -> None:
         """Follow the file as it is now, for a signal handler: mistakes are in the log."""
@@ -70,7 +80,7 @@ class Control:
             except ConfigError as error:
                 self._refused("api", error)
                 raise
-            return self._install(config, "api", "api")
+            return await self._install(config, "api", "api")
 
     def force(self, agent: str, state: Literal["ready", "paused", "logged_out"], reason: str = "") -> None:
         """Put an agent into a state; a talk is finished first. Raises NotThere."""
@@ -133,7 +143,9 @@ class Control:
             raise NotNow(str(error)) from None
         log.info("digits.sent", call=call, towards=towards, count=len(keys))
 
-    def _install(self, config: Config, cause: Literal["reload", "api"], by: str) -> Installed:
+    async def _install(self, config: Config, cause: Literal["reload", "api"], by: str) -> Installed:
+        if self._prepare is not None:
+            await self._prepare(config)
         installed = self._engine.install(config, cause)
         for follow in self._followers:
             follow(self._engine.config)

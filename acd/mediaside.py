@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
+from acd.speaking import speech_directory
 from acd.starting import CannotStart
 from media.api import Capability, MediaError
 from media.builtin.supervisor import MediaSupervisor
@@ -18,7 +20,7 @@ from media.rtp.troubles import Thresholds
 from media.rtpengine.backend import RtpengineMedia
 from media.rtpengine.settings import CODECS as CODECS_OF_RTPENGINES
 from media.rtpengine.settings import Node, RtpengineSettings
-from media.settings import MediaSettings
+from media.settings import PROMPT_DIRECTORY, MediaSettings
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
@@ -46,6 +48,12 @@ async def start_media(config: Config, cleanup: AsyncExitStack) -> Backend:
     if left_out := set(config.media.codecs) - set(served_codecs(config)):
         log.warning("codecs.left_out", codecs=sorted(left_out), reason="the media backend cannot convert them here")
     return media
+
+
+def prompt_directories(config: Config) -> tuple[str, ...]:
+    """Return where prompts are looked for: in the operator's own directory before the shipped one."""
+    own = config.media.prompts
+    return (PROMPT_DIRECTORY,) if own is None else (str(Path(own).absolute()), PROMPT_DIRECTORY)
 
 
 def served_codecs(config: Config) -> tuple[str, ...]:
@@ -94,6 +102,8 @@ def media_settings(config: Config) -> MediaSettings:
         rtp_timeout_seconds=media.rtp_timeout_seconds,
         latching=Latching(**msgspec.structs.asdict(media.latching)),
         quality=Thresholds(**msgspec.structs.asdict(media.quality)),
+        prompt_directories=prompt_directories(config),
+        speech_directory=str(speech_directory(config).absolute()),
         codecs=served_codecs(config),
         offers=media.offers,
         srtp=media.srtp,
@@ -113,6 +123,8 @@ def rtpengine_settings(config: Config) -> RtpengineSettings:
         digits=(media.digits.host, media.digits.port),
         spool=str(config.storage.path / SPOOL),
         rtp_timeout_seconds=media.rtp_timeout_seconds,
+        prompt_directories=prompt_directories(config),
+        speech_directory=str(speech_directory(config).absolute()),
         codecs=served_codecs(config),
         offers=media.offers,
     )

@@ -26,7 +26,8 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `bind` is the address of the RTP sockets, `advertise` the one put into SDP (default: `bind`). Each leg takes an
     even port of `port_min`..`port_max` and leaves the odd one above it to RTCP (RFC 3550 11). A leg that receives
-    nothing for `rtp_timeout_seconds` is told so; 0 turns that off. Prompts are looked up in the directories in order.
+    nothing for `rtp_timeout_seconds` is told so; 0 turns that off. Prompts are looked up in the directories in order,
+    texts in that of the speech.
     `latching` says whose packets are heard where they do not come from where the SDP says.
     `quality` says from where on the voice of a leg is in trouble.
     `codecs` are accepted, `offers` offered in that order behind what the other side of a call speaks. Tones of keys
@@ -44,6 +45,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     rtp_timeout_seconds: float = 30.0
     prompt_directories: tuple[str, ...] = (PROMPT_DIRECTORY,)
+    speech_directory: str = ""
     quality: Thresholds = Thresholds()
     codecs: tuple[str, ...] = DEFAULT_CODECS
     offers: tuple[str, ...] = DEFAULT_OFFERS

@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path as FilePath
 from urllib.parse import urlsplit
 
 from acd.config.fitting import check_reachable, check_routing, refers
 from acd.config.hops import check_ims
 from acd.config.mediachecks import check_media
 from acd.config.mistakes import Mistakes
-from acd.config.model import Config, Sections, ToAnnouncement, ToFlow, ToQueue
+from acd.config.model import Config, Sections, ToFlow, ToQueue
+from acd.config.playing import check_prompts, named_prompts
 from acd.config.reader import Path
 from acd.config.recordings import check_recording
 from acd.config.routing import Agent
 from acd.config.subscribers import check_subscribers
-from acd.config.talk import check_prompts, check_talk
+from acd.config.talk import check_talk
 from acd.config.trunking import check_emergency, check_outside, check_trunks
 
 
@@ -173,22 +175,14 @@ def _flows(config: Sections, mistakes: Mistakes) -> None:
 
 
 def _prompts(config: Sections, mistakes: Mistakes) -> None:
-    lists: dict[Path, tuple[str, ...] | None] = {}
-    for name, flow in config.flows.items():
-        lists["flows", name, "greeting"] = flow.greeting
-        lists["flows", name, "menu"] = flow.menu
     for name, queue in config.queues.items():
-        lists["queues", name, "welcome"] = queue.welcome
         check_talk(queue.talk, ("queues", name, "talk"), mistakes)
-        lists["queues", name, "music"] = (queue.music,) if queue.music else ()
-        for index, rule in enumerate(queue.overflow):
-            if rule.to is not None and rule.to.kind == "announcement":
-                lists["queues", name, "overflow", index, "to"] = (rule.to.where,)
-    for dialled, number in config.numbers.items():
-        if isinstance(number, ToAnnouncement):
-            lists["numbers", dialled, "announcement"] = number.announcement
-    for path, prompts in lists.items():
-        check_prompts(prompts, path, mistakes)
+    directory = config.media.prompts
+    if directory is not None and not FilePath(directory).is_dir():
+        mistakes.report(("media", "prompts"), "the name of a directory", directory)
+    check_prompts(named_prompts(config), directory, mistakes)
+    if not any("{out}" in part for part in config.speech.command or ()):
+        mistakes.report(("speech", "command"), 'a program and its arguments, "{out}" among them')
 
 
 def _feature_codes(config: Config, mistakes: Mistakes) -> None:

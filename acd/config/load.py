@@ -14,6 +14,7 @@ from acd.config.checks import check
 from acd.config.fitting import check_memberships
 from acd.config.mistakes import Mistakes
 from acd.config.model import Account, AccountTable, Config, Document, Sections
+from acd.config.playing import check_prompts, talk_prompts
 from acd.config.profiles import read_profiles
 from acd.config.reader import NOTHING, Path, Unquoted, read, read_struct
 from acd.config.routing import ALL, Agent, AgentTable, Membership, RefuseDelays
@@ -136,7 +137,7 @@ def _value(written: str) -> object:
 
 def _resolve(document: Document, mistakes: Mistakes) -> tuple[Config, dict[str, str]]:
     """Write out ranges of users; also return under which key of the file each agent stands."""
-    accounts = _accounts(document.accounts, mistakes)
+    accounts = _accounts(document.accounts, document.media.prompts, mistakes)
     agents, written = _agents(document.agents, document.queues, mistakes)
     common = {name: getattr(document, name) for name in Sections.__struct_fields__}
     if document.callers.file is not None:
@@ -146,7 +147,7 @@ def _resolve(document: Document, mistakes: Mistakes) -> tuple[Config, dict[str, 
     return Config(**common, accounts=accounts, agents=agents, profiles=profiles), written
 
 
-def _accounts(tables: Sequence[AccountTable], mistakes: Mistakes) -> dict[str, Account]:
+def _accounts(tables: Sequence[AccountTable], prompts: str | None, mistakes: Mistakes) -> dict[str, Account]:
     accounts: dict[str, Account] = {}
     for index, table in enumerate(tables):
         path: Path = ("accounts", index)
@@ -154,6 +155,7 @@ def _accounts(tables: Sequence[AccountTable], mistakes: Mistakes) -> dict[str, A
         if table.user is not None:
             names.append(table.user)
         check_talk(table.talk, (*path, "talk"), mistakes)
+        check_prompts(talk_prompts(table.talk, (*path, "talk")), prompts, mistakes)
         if not names and not mistakes.any_in(path):
             mistakes.report((*path, "user"), 'the name of a user, or users = "a001..a200"')
         for name in names:

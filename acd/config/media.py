@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from acd.config.addresses import Address, Advertised, HostPort, PortRange
 from acd.config.quality import VoiceQuality
-from acd.config.values import Seconds, Share, SomeSeconds, Workers
+from acd.config.values import Seconds, Share, SomeSeconds, Text, Workers
 
 Codec = Literal["PCMU", "PCMA", "G722", "opus", "AMR-WB", "AMR", "CN"]
 
@@ -44,4 +44,5 @@ class Media(Struct, frozen=True, kw_only=True):
     srtp: Literal["off", "optional", "required"] = "optional"
     dtls: bool = True
     ice: bool = True
+    prompts: Text | None = None
     inband_digits: Literal["off", "auto", "always"] = "auto"

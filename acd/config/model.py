@@ -17,6 +17,7 @@ from acd.config.media import Media
 from acd.config.profiles import ProfileTable
 from acd.config.recordings import Recording
 from acd.config.routing import Agent, AgentTable, Calendar, Callers, Needs, Queue, TalkTime
+from acd.config.speech import Speech
 from acd.config.values import (
     AreaCode,
     BatchSize,
@@ -381,6 +382,7 @@ class Sections(Struct, frozen=True, kw_only=True):
     http: Http = field(default_factory=Http)
     storage: Storage = field(default_factory=Storage)
     recording: Recording = field(default_factory=Recording)
+    speech: Speech = field(default_factory=Speech)
     cdr_upload: CdrUpload = field(default_factory=CdrUpload)
     journal: Journal = field(default_factory=Journal)
     log: Log = field(default_factory=Log)

@@ -1,9 +1,7 @@
-"""Checks what is said of the length of talks, and that prompts exist."""
+"""Checks what is said of the length of talks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def check_talk(time: TalkTime, path: Path, mistakes: Mistakes) -> None:
-    """Report what contradicts itself in the table at `path`, and prompts that are not there."""
+    """Report what contradicts itself in the table at `path`."""
     first, longest = time.reminder_seconds, time.longest_seconds
     if first and longest and first >= longest:
         mistakes.report((*path, "reminder_seconds"), f"less than longest_seconds ({longest:g})", first)
@@ -23,13 +21,3 @@ def check_talk(time: TalkTime, path: Path, mistakes: Mistakes) -> None:
         )
     if time.farewell and not longest:
         mistakes.report((*path, "longest_seconds"), "when a talk ends, because there is a farewell", longest)
-    check_prompts(time.reminder, (*path, "reminder"), mistakes)
-    check_prompts(time.farewell, (*path, "farewell"), mistakes)
-
-
-def check_prompts(prompts: Iterable[str] | None, path: Path, mistakes: Mistakes) -> None:
-    """Report the prompts that are not shipped."""
-    shipped = files("media").joinpath("prompts")
-    for prompt in prompts or ():
-        if not shipped.joinpath(f"{prompt}.wav").is_file():
-            mistakes.report(path, f"prompts that exist; there is no media/prompts/{prompt}.wav", prompt)

@@ -23,6 +23,8 @@ Count = Annotated[int, Meta(ge=0, le=10**9, description="a whole number, 0 or mo
 SomeCount = Annotated[int, Meta(ge=1, le=10**9, description="a whole number, 1 or more")]
 Rate = Annotated[float, Meta(ge=0.1, le=10**6, description="a number per second, 0.1 or more")]
 BatchSize = Annotated[int, Meta(ge=1, le=1000, description="a whole number from 1 to 1000")]
+Megabytes = Annotated[int, Meta(ge=1, le=10_000, description="a whole number from 1 to 10000")]
+Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[a-z0-9]{1,8})*\Z", description='a language, like "en" or "zh"')]
 Workers = Annotated[int, Meta(ge=1, le=64, description="a whole number from 1 to 64")]
 Bytes = Annotated[int, Meta(ge=1024, le=1 << 30, description="a number of bytes, 1024 or more")]
 Repeats = Annotated[int, Meta(ge=0, le=10, description="a whole number from 0 to 10")]
@@ -91,13 +93,18 @@ UserName = Annotated[
         description='the user part of a SIP URI, like "alice"',
     ),
 ]
+# A file in the directory of prompts, or a text to be spoken (`media.playing.names`).
+_PROMPT = r"[a-z]+(/[a-z0-9_-]+)+|say:[a-z]{2,3}(-[a-z0-9]{1,8})*:\s*\S.{0,900}"
 Prompt = Annotated[
     str,
-    Meta(pattern=r"^[a-z]+(/[a-z0-9_-]+)+\Z", description='the name of a prompt, like "en/welcome"'),
+    Meta(
+        pattern=rf"^({_PROMPT})\Z",
+        description='the name of a prompt, like "en/welcome", or a text to be spoken, like "say:en:Good morning."',
+    ),
 ]
 PromptOrNone = Annotated[
     str,
-    Meta(pattern=r"^([a-z]+(/[a-z0-9_-]+)+)?\Z", description='the name of a prompt, like "en/welcome", or ""'),
+    Meta(pattern=rf"^({_PROMPT})?\Z", description='the name of a prompt, like "en/welcome", or ""'),
 ]
 _TEL = r"tel:\+?[0-9*#][0-9*#.()-]*"
 Contact = Annotated[
@@ -161,7 +168,7 @@ _HOURS = re.compile(r"([0-9]{1,2}):([0-5][0-9])-([0-9]{1,2}):([0-5][0-9])")
 DAY_MINUTES = 24 * 60
 _OVERFLOWING = {
     "queue": r"[a-z0-9][a-z0-9_-]{0,31}",
-    "announcement": r"[a-z]+(/[a-z0-9_-]+)+",
+    "announcement": _PROMPT,
     "external": rf"sips?:[^@\s<>]+@(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{{1,5}})?(;[^\s<>]+)?|{_TEL}|\+[0-9]+",
     "callback": "",
     "release": "",

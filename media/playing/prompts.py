@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,14 +11,13 @@ import numpy as np
 
 from media.codecs import Samples
 from media.codecs.g711 import PCMA, PCMU, SAMPLE_RATE, SILENCE, encode
-from media.playing.sound import SUFFIXES, SoundError, read_sound, resample
+from media.playing.names import SUFFIXES, find_prompt, is_prompt
+from media.playing.sound import SoundError, read_sound, resample
 
 FRAME_SAMPLES: Final = 160
 FRAME_MS: Final = 20
 LATE_SECONDS: Final = 3600
 """How much is kept of what was not there at the start, such as speech: the least recently played is forgotten."""
-_NAME = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*")
-_MAX_NAME: Final = 200
 
 
 class PromptError(Exception):
@@ -61,11 +59,15 @@ class Prompt:
 class PromptCache:
     """Finds prompts by name ("en/digits/7" is en/digits/7.wav in the first directory that has it, or 7.opus, …).
 
-    `rates` are those at which prompts are made ready. What `preload` has read is kept for good.
+    Texts ("say:en:…") are looked for in the directory `speech`. `rates` are those at which prompts are made ready.
+    What `preload` has read is kept for good.
     """
 
-    def __init__(self, directories: Sequence[str | Path], rates: Sequence[int] = (SAMPLE_RATE,)) -> None:
+    def __init__(
+        self, directories: Sequence[str | Path], rates: Sequence[int] = (SAMPLE_RATE,), speech: str | Path = ""
+    ) -> None:
         self._directories = [Path(directory) for directory in directories]
+        self._speech = Path(speech) if speech else None
         self._rates = tuple(rates)
         self._kept: dict[str, Prompt] = {}
         self._late: OrderedDict[str, Prompt] = OrderedDict()
@@ -91,11 +93,11 @@ class PromptCache:
 
     def read(self, name: str) -> Prompt:
         """Read a prompt from its file, which any thread may do. Raises PromptError."""
-        if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
-            raise PromptError(f"{name[:80]!r} is no prompt name.")
-        path = find_prompt(self._directories, name)
+        if not is_prompt(name):
+            raise PromptError(f"{name[:80]!r} is no prompt.")
+        path = find_prompt(self._directories, self._speech, name)
         if path is None:
-            raise PromptError(f"There is no prompt {name!r}.")
+            raise PromptError(f"There is no prompt {name[:80]!r}.")
         try:
             return Prompt(*read_sound(path), self._rates)
         except SoundError as error:
@@ -124,16 +126,6 @@ class PromptCache:
                 except PromptError as error:
                     mistakes.append(str(error))
         return mistakes
-
-
-def find_prompt(directories: Sequence[Path], name: str) -> Path | None:
-    """Return the file of a prompt, None if no directory has it."""
-    for directory in directories:
-        for suffix in SUFFIXES:
-            path = directory / f"{name}{suffix}"
-            if path.is_file():
-                return path
-    return None
 
 
 class Playlist:

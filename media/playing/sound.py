@@ -11,8 +11,11 @@ import soxr
 
 from media.codecs import Samples
 
-SUFFIXES: Final = (".wav", ".opus", ".ogg", ".flac", ".mp3")
 LONGEST_SECONDS: Final = 1800
+SPEECH_RATE: Final = 16_000
+SPEECH_DBFS: Final = -20.0
+PEAK_DBFS: Final = -3.0
+_FRAME: Final = SPEECH_RATE // 50
 _SMALLEST, _LARGEST = -32768, 32767
 
 
@@ -37,6 +40,36 @@ def resample(sound: Samples, from_rate: int, to_rate: int) -> Samples:
     if from_rate == to_rate or not len(sound):
         return sound
     return _whole(soxr.resample(sound.astype(np.float32), from_rate, to_rate))
+
+
+def tidy(speech: Samples, rate: int) -> tuple[Samples, int]:
+    """Return speech without the silence around it, as loud as the shipped prompts, and its rate.
+
+    Raises SoundError when there is nothing to be heard.
+    """
+    sound = resample(speech, rate, SPEECH_RATE).astype(np.float32)
+    loudest = float(np.abs(sound).max(initial=0))
+    if loudest < 1:
+        raise SoundError("There is nothing to be heard.")
+    loud = np.flatnonzero(np.abs(sound) > loudest / 100)
+    sound = sound[max(0, loud[0] - SPEECH_RATE // 50) : loud[-1] + SPEECH_RATE // 12]
+    whole_frames = np.pad(sound, (0, -len(sound) % _FRAME)).reshape(-1, _FRAME)
+    power = (whole_frames**2).mean(axis=1)
+    active = float(power[power > power.max() / 1000].mean())
+    gain = min(_amplitude(SPEECH_DBFS) / active**0.5, _amplitude(PEAK_DBFS) / loudest)
+    return _whole(sound * np.float32(gain)), SPEECH_RATE
+
+
+def write_sound(path: Path, sound: Samples, rate: int) -> None:
+    """Write a WAV file. Raises SoundError."""
+    try:
+        soundfile.write(path, sound, rate, format="WAV", subtype="PCM_16")
+    except (OSError, soundfile.SoundFileError) as error:
+        raise SoundError(f"{path} cannot be written: {error}") from error
+
+
+def _amplitude(dbfs: float) -> float:
+    return -_SMALLEST * 10 ** (dbfs / 20)
 
 
 def _whole(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Samples:

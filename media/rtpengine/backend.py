@@ -46,7 +46,7 @@ class RtpengineMedia:
     def __init__(self, settings: RtpengineSettings) -> None:
         self._settings = settings
         self._local = Local(codecs=settings.codecs, offers=settings.offers)
-        self._spool = Spool(settings.prompt_directories, settings.spool)
+        self._spool = Spool(settings.prompt_directories, settings.speech_directory, settings.spool)
         self._joined = asyncio.Event()
         self._digits = DigitListener(self._pressed)
         self._nodes = {

@@ -38,15 +38,16 @@ class RtpengineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the backend.
 
     `digits` is where we hear of digits: the address that each rtpengine was started with as `--dtmf-log-dest`. Prompts
-    are files that rtpengine opens: `prompt_directories` and `spool`, where what is played in one go is put together,
-    must be readable for it by the same names. A leg that receives nothing for `rtp_timeout_seconds` is told so; 0 turns
-    that off.
+    are files that rtpengine opens: `prompt_directories`, `speech_directory` with texts that were spoken, and `spool`,
+    where what is played in one go is put together, must be readable for it by the same names. A leg that receives
+    nothing for `rtp_timeout_seconds` is told so; 0 turns that off.
     """
 
     nodes: tuple[Node, ...]
     digits: tuple[str, int]
     spool: str
     prompt_directories: tuple[str, ...] = (PROMPT_DIRECTORY,)
+    speech_directory: str = ""
     rtp_timeout_seconds: float = 30.0
     codecs: tuple[str, ...] = CODECS
     offers: tuple[str, ...] = DEFAULT_OFFERS

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import wave
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from media.playing.prompts import PromptError
+import numpy as np
 
-_FORMAT = (1, 2, 8000)  # channels, octets a sample, samples a second
+from media.codecs import Samples
+from media.codecs.g711 import SAMPLE_RATE
+from media.playing.names import find_prompt, is_prompt
+from media.playing.prompts import PromptError
+from media.playing.sound import SoundError, read_sound, resample, write_sound
 
 
 class Sound(NamedTuple):
@@ -22,10 +25,14 @@ class Sound(NamedTuple):
 
 
 class Spool:
-    """Finds prompts in `directories`, the first that has one, and keeps what is put together in `directory`."""
+    """Finds prompts in `directories`, the first that has one, and texts in `speech`.
 
-    def __init__(self, directories: Sequence[str], directory: str) -> None:
+    What is put together is kept in `directory`.
+    """
+
+    def __init__(self, directories: Sequence[str], speech: str, directory: str) -> None:
         self._directories = [Path(each).resolve() for each in directories]
+        self._speech = Path(speech).resolve() if speech else None
         self._directory = Path(directory).resolve()
         self._sounds: dict[tuple[str, ...], Sound] = {}
 
@@ -38,52 +45,37 @@ class Spool:
 
         Reads and writes files.
         """
-        found: list[tuple[Path, bytes]] = []
+        found: list[tuple[Path, Samples]] = []
         mistakes: list[str] = []
         for name in names:
             try:
                 path = self._find(name)
-                found.append((path, _read(path)))
-            except (PromptError, OSError) as error:
+                found.append((path, resample(*read_sound(path), SAMPLE_RATE)))
+            except (PromptError, SoundError) as error:
                 mistakes.append(str(error))
-        octets = b"".join(samples for _, samples in found)
-        if not octets:
+        samples = np.concatenate([samples for _, samples in found]) if found else np.zeros(0, np.int16)
+        if not len(samples):
             return None, mistakes
         try:
-            path = found[0][0] if len(found) == 1 else self._write(octets)
-        except OSError as error:
-            return None, [*mistakes, f"{self._directory} cannot be written: {error.strerror}"]
-        sound = Sound(str(path), len(octets) * 1000 // (_FORMAT[1] * _FORMAT[2]))
+            path = found[0][0] if len(found) == 1 else self._write(samples)
+        except (OSError, SoundError) as error:
+            return None, [*mistakes, f"{self._directory} cannot be written: {error}"]
+        sound = Sound(str(path), len(samples) * 1000 // SAMPLE_RATE)
         if not mistakes:
             self._sounds[names] = sound
         return sound, mistakes
 
     def _find(self, name: str) -> Path:
-        for directory in self._directories:
-            path = (directory / f"{name}.wav").resolve()
-            if path.is_relative_to(directory) and path.is_file():
-                return path
-        raise PromptError(f"There is no prompt {name[:80]!r}.")
+        path = find_prompt(self._directories, self._speech, name) if is_prompt(name) else None
+        if path is None:
+            raise PromptError(f"There is no prompt {name[:80]!r}.")
+        return path
 
-    def _write(self, octets: bytes) -> Path:
-        path = self._directory / f"{hashlib.sha256(octets).hexdigest()[:32]}.wav"
+    def _write(self, samples: Samples) -> Path:
+        path = self._directory / f"{hashlib.sha256(samples.tobytes()).hexdigest()[:32]}.wav"
         if not path.exists():
             self._directory.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_suffix(f".{os.getpid()}")
-            with wave.open(str(unfinished), "wb") as file:
-                file.setnchannels(_FORMAT[0])
-                file.setsampwidth(_FORMAT[1])
-                file.setframerate(_FORMAT[2])
-                file.writeframes(octets)
+            write_sound(unfinished, samples, SAMPLE_RATE)
             unfinished.replace(path)
         return path
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with wave.open(str(path), "rb") as file:
-            if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != _FORMAT:
-                raise PromptError(f"{path} is not 8 kHz, mono, 16 bit.")
-            return file.readframes(file.getnframes())
-    except (EOFError, wave.Error) as error:
-        raise PromptError(f"{path} cannot be read: {error}") from error

@@ -72,7 +72,7 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.shared = Shared(identity, loop.call_later)
-        self.prompts = PromptCache(settings.prompt_directories, settings.sample_rates)
+        self.prompts = PromptCache(settings.prompt_directories, settings.sample_rates, settings.speech_directory)
         self._library = Library(
             self.prompts, self._read_in_thread, lambda leg, text: post(control.Complained(leg, text))
         )
