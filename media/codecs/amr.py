@@ -93,8 +93,7 @@ class AmrEncoder:
         if packet_ms not in PACKET_MS:
             raise CodecError(f"{kind.family.name} has no packets of {packet_ms} ms.")
         self.sample_rate = kind.sample_rate
-        self.asks: int | None = None
-        """The mode that the peer's encoder is asked for; None asks for nothing."""
+        self._asks: int | None = None
         self._family = kind.family
         self._parameters = parameters
         self._frame_samples = kind.sample_rate * FRAME_MS // 1000
@@ -118,12 +117,16 @@ class AmrEncoder:
         frames = tuple(
             self._encode(pcm[start : start + self._frame_samples]) for start in range(0, len(pcm), self._frame_samples)
         )
-        return amr_payload.pack(Content(self.asks, frames), self._family, octet_align=self._parameters.octet_align)
+        return amr_payload.pack(Content(self._asks, frames), self._family, octet_align=self._parameters.octet_align)
 
     def follow(self, mode_request: int | None) -> None:
         """Change to the mode asked for (CMR), as far and as fast as mode-set and mode-change-* allow."""
         if mode_request is not None:
             self._wanted = self._allowed(mode_request)
+
+    def ask(self, mode_request: int | None) -> None:
+        """Send this request (CMR) with each packet; None requests nothing."""
+        self._asks = mode_request
 
     def _encode(self, pcm: Samples) -> Frame:
         if self._mode != self._wanted and self._count % self._parameters.change_period == 0:

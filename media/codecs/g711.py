@@ -123,3 +123,6 @@ class G711Encoder:
 
     def follow(self, mode_request: int | None) -> None:
         """Do nothing: there is one mode."""
+
+    def ask(self, mode_request: int | None) -> None:
+        """Do nothing, likewise."""

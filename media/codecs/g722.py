@@ -59,3 +59,6 @@ class G722Encoder:
 
     def follow(self, mode_request: int | None) -> None:
         """Do nothing: one bit rate is used in RTP."""
+
+    def ask(self, mode_request: int | None) -> None:
+        """Do nothing, likewise."""

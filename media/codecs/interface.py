@@ -54,3 +54,6 @@ class Encoder(Protocol):
 
     def follow(self, mode_request: int | None) -> None:
         """Use the mode that the peer asks for, as far as the format allows; codecs without modes do nothing."""
+
+    def ask(self, mode_request: int | None) -> None:
+        """Ask the peer's encoder for a mode in what is sent from now on; codecs without modes do nothing."""

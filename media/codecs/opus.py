@@ -162,5 +162,8 @@ class OpusEncoder:
     def follow(self, mode_request: int | None) -> None:
         """Do nothing: Opus has no modes to be asked for."""
 
+    def ask(self, mode_request: int | None) -> None:
+        """Do nothing, likewise."""
+
     def _set(self, control: int, value: int) -> None:
         self._library.opus_encoder_ctl(self._state, control, ctypes.c_int(value))

@@ -27,7 +27,7 @@ class Room:
     speaker changes to) calls `plan`. `conversation` is told who takes part, by the legs themselves.
     """
 
-    __slots__ = ("_decodings", "_gains", "_members", "_mixed", "_mixings", "_ticker", "conversation")
+    __slots__ = ("_asking", "_decodings", "_gains", "_members", "_mixed", "_mixings", "_ticker", "conversation")
 
     def __init__(self, ticker: Ticker) -> None:
         self.conversation = Conversation()
@@ -37,6 +37,7 @@ class Room:
         self._mixed: list[Session] = []
         self._decodings: list[Decoding] = []
         self._mixings: list[Mixing] = []
+        self._asking: list[tuple[Session, list[Decoding]]] = []
 
     def connect(self, gains: Gains) -> None:
         """Connect these legs exactly so: each leaves the room it was in, and who is not named leaves this one."""
@@ -72,7 +73,7 @@ class Room:
     def plan(self) -> None:
         """Find anew how each leg's packets reach those who hear it."""
         hearers: dict[Session, list[Outgoing]] = {leg: [] for leg in self._members}
-        relays: dict[Session, list[Outgoing]] = {leg: [] for leg in self._members}
+        relays: dict[Session, list[Session]] = {leg: [] for leg in self._members}
         mixed: dict[Session, dict[Session, float]] = {}
         for hearer in self._members:
             speakers = self._speakers(hearer) if hearer.listens else {}
@@ -82,19 +83,25 @@ class Room:
             if len(audible) == 1:
                 ((speaker, gain),) = audible.items()
                 if gain == 1 and can_relay(speaker.spoken, hearer.stream.send):
-                    relays[speaker].append(hearer.outgoing)
+                    relays[speaker].append(hearer)
                     continue
             if speakers:
                 mixed[hearer] = audible
         decoded = {speaker for audible in mixed.values() for speaker in audible}
         for leg in self._members:
-            leg.route(tuple(relays[leg]), tuple(hearers[leg]), decoded=leg in decoded)
+            relayed = tuple(hearer.outgoing for hearer in relays[leg])
+            leg.route(relayed, tuple(hearers[leg]), decoded=leg in decoded)
+            leg.speech.ask(None)
         self._mixed = list(mixed)
         self._decodings = [leg.decoding for leg in decoded if leg.decoding is not None]
         self._mixings = arrange(
             Part(leg.speech, {speaker.decoding: gain for speaker, gain in audible.items() if speaker.decoding})
             for leg, audible in mixed.items()
         )
+        self._asking = [
+            (speaker, [hearer.decoding for hearer in relays[speaker] if hearer.decoding is not None])
+            for speaker in mixed
+        ]
         if self._mixings:
             self._ticker.add(self)
         else:
@@ -107,6 +114,10 @@ class Room:
         for leg in self._mixed:
             if leg.decoding is not None:
                 leg.speech.follow(leg.decoding.playout.mode_request)
+        for speaker, hearers in self._asking:
+            # Who hears a speaker undecoded asks that speaker's encoder, but what it sends ends here.
+            wanted = (hearer.playout.mode_request for hearer in hearers)
+            speaker.speech.ask(min((mode for mode in wanted if mode is not None), default=None))
         for mixing in self._mixings:
             mixing.tick(self, now)
 

@@ -71,6 +71,11 @@ class Speech:
         if mode_request is not None and self._encoder is not None:
             self._encoder.follow(mode_request)
 
+    def ask(self, mode_request: int | None) -> None:
+        """Ask the peer to speak in a mode, or not any more (RFC 4867 4.3.1)."""
+        if self._encoder is not None:
+            self._encoder.ask(mode_request)
+
     def say(self, source: object, pcm: Samples, now: float) -> None:
         """Say samples that follow those that `source` has said before."""
         encoder = self._encoder or self._make_encoder()

@@ -82,7 +82,7 @@ def test_a_request_goes_to_the_peer_and_is_seen_there(kind: Kind, octet_align: b
     encoder, decoder = encoder_of(kind, parameters), AmrDecoder(kind, parameters)
     requests = []
     for asked in (None, 4, None, 0):
-        encoder.asks = asked
+        encoder.ask(asked)
         decoder.decode(encoder.encode(sound(kind)))
         requests.append(decoder.mode_request)
     assert requests == [None, 4, 4, 0], "15 is no request: the last one stays in force"
