@@ -39,6 +39,8 @@ def needs(config: Sections) -> Iterator[tuple[Path, Capability, str, object]]:
             yield ("queues", name, "record"), Capability.RECORDING, "false", queue.record
         if queue.hide_digits:
             yield ("queues", name, "hide_digits"), Capability.HIDDEN_DIGITS, "false", queue.hide_digits
+    if config.recording.siprec is not None:
+        yield ("recording", "siprec"), Capability.FORKING, "nothing", config.recording.siprec
     if config.media.inband_digits == "always":
         yield ("media", "inband_digits"), Capability.INBAND_DIGITS, '"auto" or "off"', config.media.inband_digits
 
