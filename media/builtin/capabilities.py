@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from media.settings import MediaSettings
 
 # A member is added here with what it names.
-_ALL: Final = frozenset(
+CAPABILITIES: Final = frozenset(
     (
         Capability.ECHO,
         Capability.RECORDING,
@@ -40,4 +40,4 @@ def capabilities(settings: MediaSettings) -> frozenset[Capability]:
         left_out.add(Capability.DTLS)
     if not settings.ice:
         left_out.add(Capability.ICE)
-    return _ALL - left_out
+    return CAPABILITIES - left_out
