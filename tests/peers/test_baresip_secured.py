@@ -8,7 +8,9 @@ import pytest
 
 from tests.peers.conftest import Bench
 from tests.peers.kit import Baresip, Server, wait_until
+from tests.peers.kit.secure import SecureServer
 from tests.peers.test_baresip_queue import AGENT_HZ, CALLER_HZ, hears
+from tests.peers.test_tls import phone
 
 pytestmark = pytest.mark.peer("baresip")
 
@@ -72,3 +74,14 @@ def test_a_plain_call_is_refused_where_srtp_is_required(bench: Bench) -> None:
     caller.dial("10001")
     assert "488" in caller.wait_for("CALL_CLOSED")["param"]
     server.wait_until_idle()
+
+
+@pytest.mark.rfc("8643-3.1", "4568-5.1")
+def test_an_agent_who_is_called_over_tls_is_offered_keys(bench: Bench) -> None:
+    secure = SecureServer(bench)
+    willing = {"modules": ["module srtp.so"], "account": ["mediaenc=srtp"]}
+    agent = phone(bench, secure, "1001", "tls", tone=AGENT_HZ, answers=True, **willing)
+    caller = phone(bench, secure, "caller1", "udp", tone=CALLER_HZ, answers=False)
+    cdr = talk(secure.server, caller, agent)
+    assert cdr["quality_agent"]["security"].startswith("SDES")
+    assert cdr["quality_caller"]["security"] is None

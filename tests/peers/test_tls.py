@@ -103,8 +103,18 @@ def test_plain_http_and_floods_of_it_are_counted_and_logged_now_and_then(bench: 
     assert "SIP/2.0 200" in s_client(secure)
 
 
-def phone(bench: Bench, secure: SecureServer, user: str, transport: str, *, tone: float, answers: bool) -> Baresip:
-    options: Sequence[str] = (f"sip_cafile {secure.authority.file}", "sip_verify_server yes")
+def phone(
+    bench: Bench,
+    secure: SecureServer,
+    user: str,
+    transport: str,
+    *,
+    tone: float,
+    answers: bool,
+    modules: Sequence[str] = (),
+    account: Sequence[str] = (),
+) -> Baresip:
+    options = (f"sip_cafile {secure.authority.file}", "sip_verify_server yes", *modules)
     made = Baresip(
         user,
         bench.directory,
@@ -116,6 +126,7 @@ def phone(bench: Bench, secure: SecureServer, user: str, transport: str, *, tone
         tone=tone,
         answers=answers,
         config=options,
+        account=account,
     )
     bench.keep(made)
     return made.wait_until_registered()
