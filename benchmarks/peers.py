@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from benchmarks.ng import NgClient, Value
+from benchmarks.ng import NgClient
 from benchmarks.processes import LOOPBACK, RTP_PORTS, Address, BenchmarkError, Process, free_port, program, server
 from benchmarks.targets import RelayTarget, SipTarget, audio_port, sdp
+from media.rtpengine.bencode import Writable
 
 
 def answers_options(address: Address) -> bool:
@@ -118,7 +119,7 @@ def rtpengine_recording(directory: Path) -> AbstractContextManager[RelayTarget]:
 
 
 def _bridge(client: NgClient, number: int, caller: int, callee: int, *, recording: bool) -> tuple[int, int]:
-    call: dict[str, Value] = {"call_id": f"bench-{number}", "from_tag": "caller", "ICE": "remove"}
+    call: dict[str, Writable] = {"call_id": f"bench-{number}", "from_tag": "caller", "ICE": "remove"}
     call["replace"] = ["origin"]
     call["record_call"] = "yes" if recording else "no"
     offered = client.command("offer", **call, sdp=sdp(caller))

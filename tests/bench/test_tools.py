@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import machine, ng
+from benchmarks import machine
 from benchmarks.processes import BenchmarkError, Process, helper, server
 from benchmarks.sipp import Counts, read_counts
 
@@ -33,19 +33,6 @@ def test_sipp_that_wrote_nothing_counted_nothing(tmp_path: Path) -> None:
 
 def test_counts_of_several_clients_add_up_over_the_longest_time() -> None:
     assert Counts(1, 2, 3, 4.0) + Counts(10, 20, 30, 3.0) == Counts(11, 22, 33, 4.0)
-
-
-def test_bencoding_sorts_keys_and_reads_back() -> None:
-    value: ng.Value = {"sdp": "v=0\r\n", "command": "offer", "flags": ["a", -7], "ü": {}}
-    data = ng.encode(value)
-    assert data == "d7:command5:offer5:flagsl1:ai-7ee3:sdp5:v=0\r\n2:üdee".encode()
-    assert ng.decode(data) == value
-
-
-@pytest.mark.parametrize("data", [b"", b"i1", b"5:abc", b"l", b"i1ei2e", b"d1:ae", b"ixe", b"-1:"])
-def test_broken_bencoding_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - whichever: rtpengine never sends such
-        ng.decode(data)
 
 
 def test_cpu_time_of_a_child_counts_also_after_its_end() -> None:
