@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from media.codecs import CodecError, Decoder, Resampler, Samples, make_decoder
+from media.codecs.names import PCMA, PCMU
 from media.rtp.stream import Format
 
 TICKS: Final = 8000
@@ -18,11 +20,16 @@ CONCEAL_SECONDS: Final = 0.060
 _WINDOW_SECONDS: Final = 4
 _MAX_EARLY_SECONDS: Final = 0.25
 _DRIFT_PACKETS: Final = 250
+_MOST_JOINED: Final = 10
+_PLAIN: Final = frozenset({PCMU, PCMA})  # an octet for each sample and tick of the clock
 _MAX_DRIFT_SECONDS: Final = 0.005
 
 
 class Packet(NamedTuple):
-    """A received payload; `source` changes when numbers and timestamps start afresh, `arrived` is in seconds."""
+    """A received payload; `source` changes when numbers and timestamps start afresh, `arrived` is in seconds.
+
+    `packets` is of how many it was put together; `sequence` and `timestamp` are those of the first.
+    """
 
     coding: Format
     source: object
@@ -30,6 +37,7 @@ class Packet(NamedTuple):
     timestamp: int
     payload: bytes
     arrived: float
+    packets: int = 1
 
 
 class Track:
@@ -71,7 +79,7 @@ class Track:
             packets = list(run)
             first = packets[0].sequence
             packets.sort(key=lambda packet: (packet.sequence - first + 0x8000) & 0xFFFF)
-            for packet in packets:
+            for packet in _joined(packets):
                 self._place(packet)
 
     def take(self, ticks: int, rate: int) -> Samples:
@@ -98,17 +106,18 @@ class Track:
             return
         is_same = packet.source is self._source
         sequence_step = (packet.sequence - self._sequence) & 0xFFFF
+        last = packet.sequence + packet.packets - 1 & 0xFFFF
         if is_same and not sequence_step:
             return
         step = ((packet.timestamp - self._timestamp + 0x80000000) & 0xFFFFFFFF) - 0x80000000
         position = self._position + step * rate // packet.coding.clock_rate
         lost = position - self.end
-        if is_same and sequence_step != 1 and 0 < lost <= CONCEAL_SECONDS * rate:
-            self._write(self.end, decoder.conceal(lost, packet.payload))
-            self.concealed += 1
         try:
+            if is_same and sequence_step != 1 and 0 < lost <= CONCEAL_SECONDS * rate:
+                self._write(self.end, decoder.conceal(lost, packet.payload))
+                self.concealed += 1
             samples = decoder.decode(packet.payload)
-        except CodecError:
+        except Exception:  # noqa: BLE001 - not only CodecError: strangers write what a decoder has to read
             self.undecodable += 1
             return
         if not len(samples):
@@ -118,16 +127,16 @@ class Track:
         if not is_same or not -_MAX_EARLY_SECONDS * rate <= late <= HOLD_BACK_SECONDS * rate:
             self._source, position, late = packet.source, wall, 0
             self._observed = self._to_slew = 0
-        position = self._slew(position, late, samples)
-        self._sequence, self._timestamp, self._position = packet.sequence, packet.timestamp, position
+        position = self._slew(position, late, samples, packet.packets)
+        self._sequence, self._timestamp, self._position = last, packet.timestamp, position
         self._write(position, samples)
         self.end = position + len(samples)
 
-    def _slew(self, position: int, late: int, samples: Samples) -> int:
+    def _slew(self, position: int, late: int, samples: Samples, packets: int) -> int:
         """Return the position moved towards the wall clock by a sample of 8 kHz, if it has to be."""
         self._least_late = min(self._least_late, late) if self._observed else late
-        self._observed += 1
-        if self._observed == _DRIFT_PACKETS:
+        self._observed += packets
+        if self._observed >= _DRIFT_PACKETS:
             self._observed = 0
             self._to_slew = self._least_late if abs(self._least_late) > _MAX_DRIFT_SECONDS * self.rate else 0
         if not self._to_slew:
@@ -176,3 +185,39 @@ class Track:
         window[len(window) - count :] = 0
         self._base += count
         return taken
+
+
+def _joined(packets: Iterable[Packet]) -> Iterator[Packet]:
+    """Put together what follows on each other without a gap, once each: decoding and placing cost by the piece."""
+    run: list[Packet] = []
+    for packet in packets:
+        if run:
+            last = run[-1]
+            if packet.sequence == last.sequence:
+                continue
+            if (
+                packet.coding is last.coding
+                and packet.sequence == (last.sequence + 1) & 0xFFFF
+                and packet.timestamp == (last.timestamp + len(last.payload)) & 0xFFFFFFFF
+                and packet.coding.name in _PLAIN
+                and len(run) < _MOST_JOINED
+            ):
+                run.append(packet)
+                continue
+            yield _join(run)
+        run = [packet]
+    if run:
+        yield _join(run)
+
+
+def _join(run: list[Packet]) -> Packet:
+    """Make one packet of several, which came when the least late of them lets it have come."""
+    if len(run) == 1:
+        return run[0]
+    first = run[0]
+    seconds = 0.0
+    arrived = first.arrived
+    for packet in reversed(run):
+        arrived = min(arrived, packet.arrived + seconds) if seconds else packet.arrived
+        seconds += len(packet.payload) / packet.coding.clock_rate
+    return first._replace(payload=b"".join([packet.payload for packet in run]), arrived=arrived, packets=len(run))
