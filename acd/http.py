@@ -39,6 +39,7 @@ from acd.metrics import Metrics
 from acd.problems import Problem, problem, problems
 from acd.starting import CannotStart
 from acd.store import CdrStore, StoreError
+from media.api import Trouble
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -49,10 +50,21 @@ MOST_CONNECTIONS = 200
 MOST_ITEMS = 1000
 
 
+class TroubleView(Struct, frozen=True, kw_only=True):
+    """What troubles the voice from one side since when, with its figures; what that means, and what to check."""
+
+    leg: Literal["caller", "agent"]
+    trouble: Trouble
+    since: datetime
+    detail: str
+    meaning: str
+    check: str
+
+
 class CallView(Struct, frozen=True, kw_only=True):
     """A call under way. `id` is that of its CDR, `call_id` the Call-ID of the caller's dialog; instants in UTC.
 
-    `recording` tells whether the talk is recorded; null: it is not.
+    `recording` tells whether the talk is recorded; null: it is not. `troubles` are those of the voice at present.
     """
 
     id: str
@@ -67,6 +79,7 @@ class CallView(Struct, frozen=True, kw_only=True):
     queued: datetime | None = None
     connected: datetime | None = None
     recording: Literal["on", "paused"] | None = None
+    troubles: tuple[TroubleView, ...] = ()
 
 
 class AgentView(Struct, frozen=True, kw_only=True):

@@ -6,17 +6,22 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from acd.http import AgentView, CallView
+from acd.http import AgentView, CallView, TroubleView
 from acd.metrics import Readings
 from acd.trunkview import TrunkView
 from acd.upload import UploadCounters
+from media.api import Trouble
+from media.rtp.troubles import HINTS
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from acd.call import Call
     from acd.core.floor import FloorSnapshot, QueueSnapshot
     from acd.engine import Engine
+    from acd.facts import VoiceTroubled
     from acd.journal.store import JournalCounters
     from acd.kpi.live import LiveFigures
     from acd.store import CdrStore
@@ -125,7 +130,17 @@ class LiveFloor:
             queued=record.at("call.queued"),
             connected=record.at("agent.connected"),
             recording=call.recording,
+            troubles=tuple(trouble_view(fact, since) for fact, since in record.troubles()),
         )
+
+
+def trouble_view(fact: VoiceTroubled, since: datetime) -> TroubleView:
+    trouble = Trouble(fact.trouble)
+    hint = HINTS[trouble]
+    leg: Literal["caller", "agent"] = "caller" if fact.leg == "caller" else "agent"
+    return TroubleView(
+        leg=leg, trouble=trouble, since=since, detail=fact.detail, meaning=hint.meaning, check=hint.check
+    )
 
 
 def read_elements(elements: Sequence[Element], now: float) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class CallFold:
         self.charging: facts.ChargingKnown | None = None
         self._quality: dict[str, Quality] = {}
         self._speech: Speech | None = None
+        self._troubles: dict[tuple[str, str], tuple[facts.VoiceTroubled, float]] = {}
         self._recorded: Recorded | None = None
         self._instants: dict[str, float] = {}
         self._steps: list[tuple[float, str, str]] = []
@@ -60,6 +61,10 @@ class CallFold:
     def state(self) -> str:
         """The latest step: where the call is now, however its voice is."""
         return next(event for _, event, _ in reversed(self._steps) if not event.startswith("voice."))
+
+    def troubles(self) -> list[tuple[facts.VoiceTroubled, datetime]]:
+        """What troubles the voice at present, and since when."""
+        return [(fact, _instant(at)) for fact, at in self._troubles.values()]
 
     def cdr(self) -> Cdr:
         """Return the record of the call, which must have ended."""
@@ -188,9 +193,11 @@ class CallFold:
         )
 
     def _troubled(self, fact: facts.VoiceTroubled, at: float) -> None:
+        self._troubles[fact.leg, fact.trouble] = fact, at
         self._step(at, "voice.troubled", f"{fact.leg} {fact.trouble}: {fact.detail}")
 
     def _recovered(self, fact: facts.VoiceRecovered, at: float) -> None:
+        self._troubles.pop((fact.leg, fact.trouble), None)
         self._step(at, "voice.recovered", f"{fact.leg} {fact.trouble}: {fact.seconds:.0f} s")
 
     def _spoken(self, fact: facts.SpeechMeasured, _: float) -> None:

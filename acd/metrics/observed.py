@@ -23,7 +23,7 @@ from media.api import Trouble
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-    from acd.cdr import Cdr
+    from acd.cdr import Cdr, Quality
     from acd.metrics.readings import Readings
     from acd.metrics.setup import Observe
 
@@ -31,6 +31,15 @@ WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 TALK_BUCKETS = (5, 10, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
 MOS_BUCKETS = (1.5, 2.0, 2.5, 2.8, 3.1, 3.4, 3.6, 3.8, 4.0, 4.2, 4.3, 4.4)
 SCALES = ("narrowband", "wideband")
+VOICE = (
+    (
+        "loss_ratio",
+        "Share of packets lost from each side of a call, 0 to 1.",
+        (0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.1),
+    ),
+    ("jitter_seconds", "Jitter from each side of a call at its end.", (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)),
+    ("round_trip_seconds", "Mean round trip to each side of a call, by RTCP.", (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)),
+)
 RESERVATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30)
 # The outcomes of a caller's wait in a queue, for the histogram of waits.
 ANSWERED, ABANDONED, OTHER = "answered", "abandoned", "other"
@@ -78,6 +87,13 @@ class Metrics:
             buckets=MOS_BUCKETS,
             registry=self.registry,
         )
+        self._voice = {
+            figure: {leg: histogram.labels(leg) for leg in ("caller", "agent")}
+            for figure, histogram in {
+                name: Histogram(f"acd_voice_{name}", definition, ("leg",), buckets=buckets, registry=self.registry)
+                for name, definition, buckets in VOICE
+            }.items()
+        }
         self._mos = {(leg, scale): mos.labels(leg, scale) for leg in ("caller", "agent") for scale in SCALES}
         self._reserved = {how: reserved.labels(how) for how in get_args(Wait)}
         self._set_up = SetUpTimes()
@@ -147,8 +163,8 @@ class Metrics:
         """Count the end of a call and observe how long it waited and talked."""
         self._outcomes[cdr.outcome] += 1
         for leg, quality in (("caller", cdr.quality_caller), ("agent", cdr.quality_agent)):
-            if quality is not None and quality.mos is not None and quality.scale is not None:
-                self._mos[leg, quality.scale].observe(quality.mos)
+            if quality is not None and quality.packets:
+                self._observe_voice(leg, quality)
         if cdr.queue in self._talked and cdr.queued is not None:
             if cdr.connected is not None:
                 how = ANSWERED
@@ -156,6 +172,14 @@ class Metrics:
             else:
                 how = ABANDONED if cdr.outcome in (Outcome.ABANDONED, Outcome.CANCELLED) else OTHER
             self._waited[cdr.queue, how].observe(cdr.waited_seconds)
+
+    def _observe_voice(self, leg: str, quality: Quality) -> None:
+        if quality.mos is not None and quality.scale is not None:
+            self._mos[leg, quality.scale].observe(quality.mos)
+        self._voice["loss_ratio"][leg].observe(quality.loss_percent / 100)
+        self._voice["jitter_seconds"][leg].observe(quality.jitter_ms / 1000)
+        if quality.round_trip_ms is not None:
+            self._voice["round_trip_seconds"][leg].observe(quality.round_trip_ms / 1000)
 
     def voice_troubled(self, leg: str, trouble: str) -> None:
         """Count that the voice of a leg passed a threshold."""

@@ -130,6 +130,7 @@ async def test_lists_stand_under_items(client: httpx.AsyncClient) -> None:
                 "queued": None,
                 "connected": None,
                 "recording": None,
+                "troubles": [],
             }
         ]
     }

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from acd.cdr import Cdr, Quality, Speech
+from acd.live import trouble_view
 from media.api import FarEnd, LegReport, Talk, Trouble
 from media.rtp.troubles import HINTS
 from media.testing import FakeLeg
@@ -74,6 +75,9 @@ def test_what_a_leg_reports_stands_in_the_record() -> None:
         page = house.engine.metrics.render()[0].decode()
         assert 'acd_voice_mos_bucket{le="3.4",leg="caller",scale="narrowband"} 1.0' in page
         assert 'acd_voice_mos_count{leg="agent",scale="narrowband"} 1.0' in page
+        assert 'acd_voice_loss_ratio_sum{leg="caller"} 0.02' in page
+        assert 'acd_voice_jitter_seconds_sum{leg="agent"} 0.0015' in page
+        assert 'acd_voice_round_trip_seconds_sum{leg="caller"} 0.08' in page
 
 
 def test_who_spoke_stands_in_the_record() -> None:
@@ -137,6 +141,21 @@ def test_a_trouble_of_a_leg_that_is_kept_open_is_that_of_the_call_on_it() -> Non
         house.settle()
         calls = [(line["trouble"], line["call"]) for line in logged if line["event"] == "voice.troubled"]
         assert calls == [("high-jitter", None), ("no-rtp", only(house).id)]
+
+
+def test_what_troubles_a_call_is_seen_while_it_lasts() -> None:
+    with House() as house:
+        leg = talking(house)
+        leg["agent"].worsen(Trouble.NO_RTP, "nothing received for 6 s")
+        leg["caller"].worsen(Trouble.HIGH_LOSS)
+        leg["caller"].better(Trouble.HIGH_LOSS)
+        (call,) = house.engine.calls.values()
+        ((fact, since),) = call.record.troubles()
+        view = trouble_view(fact, since)
+        assert (view.leg, view.trouble, view.detail) == ("agent", Trouble.NO_RTP, "nothing received for 6 s")
+        assert view.check == HINTS[Trouble.NO_RTP].check
+        leg["caller"].lose()
+        house.settle()
 
 
 def test_every_trouble_has_a_hint() -> None:
