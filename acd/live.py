@@ -135,6 +135,7 @@ class LiveFloor:
 
 
 def trouble_view(fact: VoiceTroubled, since: datetime) -> TroubleView:
+    """Return what is told of a trouble that is not over."""
     trouble = Trouble(fact.trouble)
     hint = HINTS[trouble]
     leg: Literal["caller", "agent"] = "caller" if fact.leg == "caller" else "agent"
