@@ -1,5 +1,6 @@
 """Keys in a worker: pressed by one peer, told to the owner, and pressed for whoever hears that peer."""
 
+import asyncio
 import random
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from media.api import MediaCounters
-from media.codecs import make_decoder
+from media.codecs import ENCODABLE, Resampler, make_decoder, make_encoder, sample_rate_of
 from media.codecs.g711 import PCMU, decode, encode
 from media.dtmf.detector import BLOCK, Detector
 from media.dtmf.tones import tone
@@ -119,6 +120,19 @@ async def test_keys_are_sent_as_events_by_the_clock_that_was_agreed(bench: Bench
     ends = [data[13] for data in phone.read()]
     assert ends == ([10] * 4 + [0x8A] * 3) * 3
     assert bench.counters().digits_sent == 3
+
+
+@pytest.mark.parametrize("events", [EVENTS_8, EVENTS_48])
+async def test_other_events_than_keys_cross_a_bridge_and_are_told_to_nobody(bench: Bench, events: Format) -> None:
+    """A flash of the hook is event 16 (RFC 4734 3.1)."""
+    (a, leg, port), (b, _, _) = await pair(bench, stream_of(L_PCMU, EVENTS_8), stream_of(L_PCMU, events))
+    writer = EventWriter(16, a.timestamp)
+    for passed, ended in ((160, False), (480, True)):
+        for payload, timestamp, _ in writer.write(passed, ended=ended):
+            a.raw(port, a.header(101)[:4] + timestamp.to_bytes(4, "big") + a.header(101)[8:] + payload)
+            a.sequence += 1
+    await until(lambda: [p[0] for p in b.payloads() if p[1] & 0x80] == [16] * 3)
+    assert told(bench, leg) == []
 
 
 @pytest.mark.parametrize("coding", [L_PCMU, L_PCMA, G722])
@@ -372,6 +386,35 @@ async def test_a_lost_packet_within_a_tone_makes_no_second_key_and_a_pause_witho
     say(a, port, dialled("1"))
     await until(lambda: told(bench, leg)[-1][0] == "1")
     assert [digit for digit, _ in told(bench, leg)] == ["6", "6", "1"]
+
+
+CODED = [
+    Format(9, "G722"),
+    Format(96, "opus", clock_rate=48_000, channels=2),
+    Format(97, "AMR", parameters="octet-align=1"),
+    Format(98, "AMR-WB", clock_rate=16_000, parameters="octet-align=1"),
+]
+
+
+@pytest.mark.parametrize("coding", [each for each in CODED if each.name in ENCODABLE], ids=lambda coding: coding.name)
+async def test_tones_are_heard_through_any_codec_and_kept_from_whoever_is_told(bench: Bench, coding: Format) -> None:
+    events = Format(110, EVENTS, clock_rate=coding.clock_rate)
+    (a, leg, port), (b, _, _) = await pair(bench, stream_of(coding), stream_of(coding, events))
+    rate = sample_rate_of(coding)
+    encoder, rising = make_encoder(coding, 20), Resampler(8000, rate)
+    sent = rising.convert(dialled("1590", ms=120, pause_ms=120))
+    ticks = coding.clock_rate // 50
+    size = rate // 50
+    for begin in range(0, len(sent) - size + 1, size):
+        a.raw(port, a.header(coding.payload) + encoder.encode(sent[begin : begin + size]))
+        a.sequence += 1
+        a.timestamp += ticks
+        await asyncio.sleep(0)
+    await until(lambda: read(b, events)[0] == "1590")
+    assert told(bench, leg) == [(digit, "inband") for digit in "1590"]
+    await until(lambda: len([s for _, s, *_ in b.headers() if s & 0x7F == coding.payload]) == len(sent) // size)
+    assert listen(b, coding) == ""
+    assert numbers_follow(b)
 
 
 # Hidden ------------------------------------------------------------------------------------------------------------
