@@ -99,3 +99,27 @@ async def test_a_browser_hears_us_and_we_hear_it(
         phone.close()
         assert (report.security or "").startswith("DTLS ")
         assert report.packets_received > 50
+
+
+@pytest.mark.rfc("8445-9", "8839-4.4.1.1.1", "8842-5.2")
+async def test_a_browser_restarts_ice_and_is_offered_again(ports: Ports, tmp_path: Path) -> None:
+    events: list[MediaEvent] = []
+    async with serving(ports, tmp_path, ("opus",)) as media, Page(tmp_path, ports.one(), PAGE_HZ) as page:
+        leg = await connected(media, page, events, ours=False)
+        before = leg.local_sdp
+        leg.play(["tone"], loop=True)
+        await page.wait_for_tone(PROMPT_HZ)
+        offer = await page.offer(restart=True)
+        await page.describe("answer", await leg.reoffer(offer))
+        assert credentials(leg.local_sdp) != credentials(before)
+        await page.wait_for_fragment(offer.partition("a=ice-ufrag:")[2].split()[0])
+        await page.wait_for_tone(PROMPT_HZ)
+        leg.accept(await page.describe("offer", await leg.reoffer(None)))
+        await page.wait_for_tone(PROMPT_HZ)
+        report = await leg.close()
+        assert (report.security or "").startswith("DTLS ")
+        assert media.counters().handshakes_failed == 0
+
+
+def credentials(sdp: str) -> list[str]:
+    return [line for line in sdp.splitlines() if line.startswith("a=ice-")][1:]

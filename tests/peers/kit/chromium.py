@@ -94,6 +94,19 @@ class Page:
         while state not in self.states:
             await self.next("state")
 
+    async def wait_for_fragment(self, fragment: str) -> None:
+        """Return once ICE has got through with the page's credentials that begin so."""
+        for _ in range(100):
+            await self.tell(transport=True)
+            transport = await self.next("transport")
+            if (transport["iceLocalUsernameFragment"], transport["iceState"]) in {
+                (fragment, "connected"),
+                (fragment, "completed"),
+            }:
+                return
+            await asyncio.sleep(0.1)  # between two looks
+        raise AssertionError(f"ICE does not get through as {fragment}: {transport}")
+
     async def wait_for_tone(self, hertz: float) -> None:
         """Return once the page hears this tone, loudly."""
         heard: list[tuple[float, float]] = []
