@@ -94,14 +94,14 @@ class Health:
             self._buffer_ms = session.decoding.playout.delay_ms
         sight = Sight(
             expects=stream.receives and not stream.held and stream.port > 0,
-            heard_at=session.heard_at,
-            rests=session.rested_at >= session.heard_at,
+            heard_at=session.incoming.heard_at,
+            rests=session.incoming.rested_at >= session.incoming.heard_at,
             expected=reception.expected,
             received=reception.received,
             lost=reception.lost,
             jitter_ms=reception.jitter_ms,
-            wrong=session.wrong,
-            wrong_payload=session.wrong_payload,
+            wrong=session.incoming.wrong,
+            wrong_payload=session.incoming.wrong_payload,
             loud_at=voice.loud_at if self._conversation is not None and voice.known else None,
             sent=reporter.sender.packets,
             reports=reporter.reports,

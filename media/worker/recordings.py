@@ -90,7 +90,7 @@ class Recordings:
         self._hear(leg, kept, frozenset(others))
 
     def follow(self, audible: Mapping[int, AbstractSet[int]]) -> None:
-        """Legs were connected anew: each of these hears just those. What its leg hears is what a recording has right."""
+        """Legs were connected anew: each of these hears just those, which is what its recording has right."""
         for leg, kept in self._kept.items():
             heard = kept.taps.keys() - {leg}
             wanted = audible[leg] if leg in audible else heard - audible.keys()

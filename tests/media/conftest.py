@@ -180,6 +180,6 @@ async def bench(ports: Any, prompt_directory: Path) -> AsyncIterator[Bench]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The worker's time, in seconds, in a list of one: it moves when a test moves it."""
     now = [1000.0]
-    for module in ("media.worker.session", "media.worker.process", "media.worker.rtcp"):
+    for module in ("media.worker.session", "media.worker.incoming", "media.worker.process", "media.worker.rtcp"):
         monkeypatch.setattr(f"{module}._monotonic", lambda: now[0])
     return now
