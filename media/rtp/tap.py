@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 class Tap(Protocol):
     """Is handed each valid packet that a leg receives, in the order of arrival: audio, comfort noise and events.
 
-    While a leg has taps its packets are handled with all checks, instead of being relayed unread.
+    A packet that is relayed as it is has been sent on before.
     """
 
     def take(  # noqa: PLR0917 - once for every packet: keywords would cost as much as the call
