@@ -8,14 +8,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import bindings, codecs, connections, decisions, memory, message, overload, profile, simulation, voices
+from benchmarks import (
+    bindings,
+    codecs,
+    connections,
+    decisions,
+    keys,
+    memory,
+    message,
+    overload,
+    profile,
+    simulation,
+    voices,
+)
 from benchmarks.figures import comparisons
 from benchmarks.processes import REPOSITORY, BenchmarkError, temporary_directory
 from benchmarks.report import Single, save, table
 from benchmarks.sampling import Figure, Result, Scale, Side
 
 QUICK = Scale(rounds=1, share=0.4)
-SINGLES = ("message", "memory", "bindings", "simulate", "overload", "connections", "voices", "codecs")
+SINGLES = ("message", "memory", "bindings", "simulate", "overload", "connections", "voices", "codecs", "keys")
+IN_PROCESS = {"codecs": codecs.figures, "keys": keys.figures}
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -62,8 +75,7 @@ def own_figures(names: Sequence[str], scale: Scale) -> list[Single]:
         found += _connections(scale)
     if "voices" in names:
         found += voices.figures(scale)
-    if "codecs" in names:
-        found += codecs.figures(scale)
+    found += [figure for name, measure in IN_PROCESS.items() if name in names for figure in measure(scale)]
     if "decisions" in names:
         per_second, dearest = decisions.whole_events(scale.seconds(5.0))
         found += [
