@@ -144,4 +144,4 @@ def test_alerts_speak_of_metrics_and_labels_that_the_engine_has() -> None:
         for sample in family.samples
         if sample.name == "acd_queue_wait_seconds_bucket"
     }
-    assert set(re.findall(r'le="([^"]+)"', expressions)) <= boundaries
+    assert set(re.findall(r'\ble="([^"]+)"', expressions)) <= boundaries
