@@ -31,7 +31,7 @@ class Incoming:
     """Counts what a peer sends, and hands it to taps and to those who hear the peer.
 
     Relaying is looked up in `_routes` by the second header octet: 0..255 is the octet to send in its place with the
-    payload as it is, -1 means that the packet needs a closer look (events, transcoding, taps, nobody to relay to, or
+    payload as it is, -1 means that the packet needs a closer look (events, transcoding, nobody to relay to, or
     several). `plan` is called when the peer speaks another codec: who hears it how is to be found anew.
     """
 
@@ -42,6 +42,7 @@ class Incoming:
         "_hearers",
         "_inband",
         "_keys",
+        "_overhear_at",
         "_plan",
         "_relay",
         "_relays",
@@ -164,9 +165,19 @@ class Incoming:
         self.octets += size
         self.heard_at = now
         self._relay.relay(reception.source, route, sequence, timestamp, size, now)
+        if now >= self._overhear_at:
+            self._overhear(second & 0x7F, sequence, timestamp, size, now)
+
+    def _overhear(self, number: int, sequence: int, timestamp: int, size: int, now: float) -> None:
+        """Hand a relayed packet to the taps, and now and then to who looks whether it is loud."""
+        received = self._stream.receive[number]
+        payload = bytes(view[HEADER_SIZE:size])
+        for tap in self._taps:
+            tap.take(received, self.reception.source, sequence, timestamp, payload, now)
         if now >= self._sample_at:
-            received = self._stream.receive[second & 0x7F]
-            self._sample_at = self._health.listen(received, bytes(view[HEADER_SIZE:size]), now)
+            self._sample_at = self._health.listen(received, payload, now)
+        if not self._taps:
+            self._overhear_at = self._sample_at
 
     def is_valid(self, size: int) -> bool:
         """Tell whether the packet in the shared buffer is one that was agreed."""
@@ -251,7 +262,8 @@ class Incoming:
     def _find_routes(self) -> None:
         """Find which packets can be relayed as they are, to exactly one peer."""
         self._routes = _NOT_RELAYED
-        if self._taps or self._ear is not None or self.decoding is not None or len(self._relays) != 1:
+        self._overhear_at = 0.0 if self._taps else self._sample_at
+        if self._ear is not None or self.decoding is not None or len(self._relays) != 1:
             return
         (self._relay,) = self._relays
         send = self._relay.stream.send

@@ -1,4 +1,4 @@
-"""One leg's RTP session inside a worker: a socket, and what is received on it."""
+"""One leg's RTP session inside a worker: its socket, what is received, what is sent, and what plays."""
 
 from __future__ import annotations
 
@@ -8,30 +8,27 @@ from collections.abc import Callable
 from typing import Final
 
 from media.api import Lost, MediaEvent, RtpTimeout
-from media.codecs import same_bitstream, sample_rate_of
-from media.codecs.names import CN, EVENTS
 from media.playing.prompts import Playlist
 from media.rtp.latching import Latching
-from media.rtp.packet import HEADER, HEADER_SIZE, MARKER, PLAIN, payload_range
-from media.rtp.rtcp import FIRST_TYPE, LAST_TYPE
+from media.rtp.packet import Reception
 from media.rtp.stream import Format, Stream
 from media.rtp.tap import Tap
 from media.rtp.troubles import Thresholds
 from media.secure.surroundings import Shared
 from media.worker.decoding import Decoding
 from media.worker.health import Health
-from media.worker.inband import Ear, Inband
+from media.worker.inband import Inband
+from media.worker.incoming import Incoming
 from media.worker.keys import Keys
 from media.worker.outgoing import Outgoing
 from media.worker.player import Player
 from media.worker.poller import Poller
 from media.worker.room import Room
 from media.worker.rtcp import Rtcp
-from media.worker.rtpsocket import GUARDED_TOTALS, LARGEST_PACKET, Owner, RtpSocket, packet, view
+from media.worker.rtpsocket import GUARDED_TOTALS, Owner, RtpSocket
 from media.worker.speech import Speech
 from media.worker.ticker import Ticker
 
-_NOT_RELAYED: Final = [-1] * 256
 TOTALS: Final = (
     "packets_received",
     "packets_sent",
@@ -52,51 +49,30 @@ TOTALS: Final = (
 )
 """The names of what `Session.totals` returns, as in `MediaCounters`."""
 
-_unpack_header = HEADER.unpack_from
 _monotonic = time.monotonic
 
 
 class Session:
-    """Receives from one peer, and hands what it says to whom its room says; `outgoing` is what the peer hears.
+    """One peer: what it says is `incoming`, what it hears `outgoing`, `speech` and `player` make some of that.
 
-    Relaying is looked up in `_routes` by the second header octet: 0..255 is the octet to send in its place with the
-    payload as it is, -1 means that the packet needs a closer look (events, transcoding, nobody to relay to, or
-    several). Whatever changes who hears whom must call `_plan`.
+    `gain` is how loud it is for others. Whatever changes who hears whom must call `_plan`.
     """
 
     __slots__ = (
-        "_clock_rate",
-        "_ear",
-        "_hearers",
-        "_inband",
         "_listener",
-        "_overhear_at",
-        "_relay",
-        "_relays",
-        "_routes",
         "_rtcp",
-        "_sample_at",
         "_socket",
-        "_taps",
         "_told_at",
         "closed",
-        "decoding",
         "gain",
         "health",
-        "heard_at",
-        "invalid",
+        "incoming",
         "keys",
-        "octets_received",
         "outgoing",
         "player",
-        "reception",
-        "rested_at",
         "room",
         "speech",
-        "spoken",
         "stream",
-        "wrong",
-        "wrong_payload",
     )
 
     def __init__(
@@ -115,29 +91,22 @@ class Session:
         thresholds: Thresholds,
         inband: Inband | None = None,
     ) -> None:
-        self.reception = rtcp.reporter.reception
         self.room: Room | None = None
-        self.decoding: Decoding | None = None
         self.gain = 1.0
-        self.octets_received = self.invalid = 0
-        self.wrong, self.wrong_payload = 0, -1
         self.closed = False
-        self.rested_at = -1.0
+        self.stream = stream
         self.health = Health(self, rtcp.reporter, thresholds)
+        self.keys = Keys(self, ticker, listener, self._plan)
         self._rtcp = rtcp
         self._listener = listener
-        self._inband = inband
-        self._ear: Ear | None = None
-        self._taps: tuple[Tap, ...] = ()
-        self._relays: tuple[Outgoing, ...] = ()
         self._told_at = -1.0
-        owner = Owner(self._readable, self._is_valid, self._take_first, self._plan, self._fail, complained)
+        self.incoming = incoming = Incoming(stream, rtcp, self.keys, self.health, plan=self._plan, inband=inband)
+        owner = Owner(incoming.readable, incoming.is_valid, incoming.take_first, self._plan, self._fail, complained)
         self._socket = RtpSocket(sock, poller, owner, is_own=is_own, shared=shared, latching=latching)
+        incoming.attach(self._socket)
         self.outgoing = Outgoing(stream, rtcp.reporter.sender, self._socket)
         self.speech = Speech(self.outgoing)
         self.player = Player(self.outgoing, self.speech, ticker, listener, self._plan)
-        self.keys = Keys(self, ticker, listener, self._plan)
-        self.stream = stream
         self.route((), ())
         rtcp.begin(self._socket, stream, self.health.metrics)
         self.configure(stream)
@@ -147,25 +116,16 @@ class Session:
         """Take what the latest SDP agreed. A peer that moved is latched anew."""
         if self.closed:
             return
-        if stream.receive != self.stream.receive:
-            self.decoding = None
         self.stream = stream
-        self.spoken = _presumed(stream)
-        self._set_clock()
-        self.heard_at = _monotonic()
+        self.incoming.configure(stream)
         try:
             self._socket.configure(stream)
         except OSError as error:
             self._fail(f"RTP port {self.port} could not be bound again: {error.strerror}")
             return
-        # What is left out while nobody listens must not look like loss afterwards.
-        if not stream.receives:
-            for hearer in self._hearers:
-                hearer.break_off()
         self.outgoing.configure(stream)
         self._rtcp.configure(stream)
         self.speech.configure()
-        self._listen_for_tones(wanted=self._inband is not None and self._inband.wants(stream))
         self._plan()
 
     def play(self, playlist: Playlist) -> None:
@@ -184,13 +144,11 @@ class Session:
 
     def add_tap(self, tap: Tap) -> None:
         """Hand what is received to the tap as well."""
-        self._taps = (*self._taps, tap)
-        self._find_routes()
+        self.incoming.add_tap(tap)
 
     def remove_tap(self, tap: Tap) -> None:
         """Hand nothing more to the tap, if it is one."""
-        self._taps = tuple(other for other in self._taps if other is not tap)
-        self._find_routes()
+        self.incoming.remove_tap(tap)
 
     def leave(self) -> None:
         """Hear and be heard no more, whoever goes on to hear each other."""
@@ -205,7 +163,7 @@ class Session:
         self.closed = True
         self.player.close()
         self.keys.close()
-        self._listen_for_tones(wanted=False)
+        self.incoming.close()
         self._rtcp.close()
         self._socket.close()
 
@@ -213,6 +171,21 @@ class Session:
     def port(self) -> int:
         """The port that the peer sends to."""
         return self._socket.port
+
+    @property
+    def reception(self) -> Reception:
+        """The numbers of what is received."""
+        return self.incoming.reception
+
+    @property
+    def spoken(self) -> Format:
+        """What the peer speaks."""
+        return self.incoming.spoken
+
+    @property
+    def decoding(self) -> Decoding | None:
+        """What the peer says as samples, where somebody wants it so."""
+        return self.incoming.decoding
 
     @property
     def protection(self) -> str | None:
@@ -226,10 +199,10 @@ class Session:
 
     def check_timeout(self, limit: float) -> bool:
         """Tell once when nothing was received for `limit` seconds, unless the peer holds the call."""
-        if self.stream.held or not self.stream.port or self._told_at >= self.heard_at:
+        if self.stream.held or not self.stream.port or self._told_at >= self.incoming.heard_at:
             return False
         now = _monotonic()
-        if now - self.heard_at <= limit:
+        if now - self.incoming.heard_at <= limit:
             return False
         self._told_at = now
         self._listener(RtpTimeout())
@@ -237,7 +210,7 @@ class Session:
 
     def seek_peer(self, silence: float) -> None:
         """Listen to others as well when nothing was received for so many seconds, unless the peer holds the call."""
-        if not self.stream.held and _monotonic() - self.heard_at > silence:
+        if not self.stream.held and _monotonic() - self.incoming.heard_at > silence:
             try:
                 self._socket.seek_anew()
             except OSError as error:
@@ -248,10 +221,10 @@ class Session:
         return (
             self.reception.received,
             self.outgoing.sender.packets,
-            self.octets_received,
+            self.incoming.octets,
             self.outgoing.sender.octets,
             self.reception.lost,
-            self.invalid + self._socket.invalid + (self.decoding.playout.undecodable if self.decoding else 0),
+            self.incoming.refused + self._socket.invalid,
             self._socket.foreign,
             self.outgoing.unsent,
             self.keys.told["rfc4733"],
@@ -270,40 +243,8 @@ class Session:
 
     def route(self, relays: tuple[Outgoing, ...], hearers: tuple[Outgoing, ...], *, decoded: bool = False) -> None:
         """Take from the room who hears this leg, to which of them it is relayed, whether for others it is decoded."""
-        for hearer in self._relays:
-            if hearer not in relays:
-                hearer.break_off()
-        self._relays, self._hearers = relays, hearers
-        self._sample_at = self.health.follow(self.room, _monotonic())
-        sample_rate = sample_rate_of(self.spoken) if decoded else None
-        if self.decoding is not None and self.decoding.playout.sample_rate != sample_rate:
-            self.invalid += self.decoding.playout.undecodable
-            self.decoding = None
-        if self.decoding is None and sample_rate is not None:
-            self.decoding = Decoding(sample_rate)
-        self._find_routes()
-
-    def _find_routes(self) -> None:
-        """Tell which packets can be relayed as they are, to exactly one peer."""
-        self._routes = _NOT_RELAYED
-        self._overhear_at = 0.0 if self._taps else self._sample_at
-        if self._ear is not None or self.decoding is not None or len(self._relays) != 1:
-            return
-        (self._relay,) = self._relays
-        send = self._relay.stream.send
-        self._routes = _NOT_RELAYED.copy()
-        for payload, received in self.stream.receive.items():
-            if same_bitstream(received, send):
-                self._routes[payload] = send.payload
-                self._routes[payload | MARKER] = send.payload | MARKER
-
-    def _listen_for_tones(self, *, wanted: bool) -> None:
-        if self._ear is not None and not wanted:
-            self._ear.close()
-            self._ear = None
-        elif self._ear is None and wanted and self._inband is not None:
-            self._ear = self._inband.listen(self.keys, self._hand_on)
-        self._find_routes()
+        sample_at = self.health.follow(self.room, _monotonic())
+        self.incoming.route(relays, hearers, decoded=decoded, sample_at=sample_at)
 
     def _fail(self, reason: str) -> None:
         """There is no more to come."""
@@ -313,122 +254,3 @@ class Session:
     def _plan(self) -> None:
         if self.room is not None:
             self.room.plan()
-
-    def _readable(self) -> None:
-        """Read one packet from the latched peer: the path of every relayed packet."""
-        try:
-            size = self._socket.receive_into(packet)
-        except OSError:
-            return
-        first, second, sequence, timestamp, ssrc = _unpack_header(packet)
-        now = _monotonic()
-        reception = self.reception
-        route = self._routes[second]
-        if route < 0 or ssrc != reception.ssrc or first != PLAIN or not HEADER_SIZE < size < LARGEST_PACKET:
-            self._take(size, now)
-            return
-        reception.receive(sequence, timestamp, now * self._clock_rate)
-        self.octets_received += size
-        self.heard_at = now
-        self._relay.relay(reception.source, route, sequence, timestamp, size, now)
-        if now >= self._overhear_at:
-            self._overhear(second & 0x7F, sequence, timestamp, size, now)
-
-    def _overhear(self, number: int, sequence: int, timestamp: int, size: int, now: float) -> None:
-        """Hand a relayed packet to the taps, and now and then to who looks whether it is loud."""
-        received = self.stream.receive[number]
-        payload = bytes(view[HEADER_SIZE:size])
-        for tap in self._taps:
-            tap.take(received, self.reception.source, sequence, timestamp, payload, now)
-        if now >= self._sample_at:
-            self._sample_at = self.health.listen(received, payload, now)
-        if not self._taps:
-            self._overhear_at = self._sample_at
-
-    def _is_valid(self, size: int) -> bool:
-        span = payload_range(packet, size) if size < LARGEST_PACKET else None
-        return span is not None and span[0] < span[1] and packet[1] & 0x7F in self.stream.receive
-
-    def _take_first(self, size: int) -> None:
-        """Handle a packet of the time of latching, when the peer becomes reachable."""
-        self._plan()
-        self._take(size, _monotonic())
-
-    def _take(self, size: int, now: float) -> None:
-        """Handle the packet in the shared buffer with all checks."""
-        span = payload_range(packet, size) if size < LARGEST_PACKET else None
-        _, second, sequence, timestamp, ssrc = _unpack_header(packet)
-        received = self.stream.receive.get(second & 0x7F)
-        if span is None or received is None:
-            self._take_other(second, size, known=span is None)
-            return
-        reception = self.reception
-        if ssrc != reception.ssrc:
-            self._rtcp.avoid_collision(ssrc, sequence)
-            reception.start(ssrc, sequence)
-            self.keys.restart()
-        self.octets_received += size
-        self.heard_at = now
-        payload = bytes(view[span[0] : span[1]])
-        marker = second & MARKER
-        is_event = received.name == EVENTS
-        if is_event:
-            reception.receive_event(sequence)
-        else:
-            reception.receive(sequence, timestamp, now * self._clock_rate)
-            if received.name == CN:
-                self.rested_at = now
-            elif received is not self.spoken:
-                self._change_codec(received)
-            if now >= self._sample_at and received.name != CN:
-                self._sample_at = self.health.listen(received, payload, now)
-        source = reception.source
-        if is_event:
-            self._hand_on(received, source, payload, marker, sequence, timestamp, now)
-            self.keys.take_event(received, payload, timestamp, now, marker=bool(marker))
-        elif self._ear is None:
-            self._hand_on(received, source, payload, marker, sequence, timestamp, now)
-        else:
-            self._ear.take(received, source, payload, marker, sequence, timestamp, now)
-
-    def _hand_on(  # noqa: PLR0917
-        self, received: Format, source: object, payload: bytes, marker: int, sequence: int, timestamp: int, now: float
-    ) -> None:
-        """Hand a packet to the taps and to those who hear the leg, but keys, which are pressed for them anew."""
-        is_event = received.name == EVENTS
-        for tap in () if is_event and self.keys.hidden else self._taps:
-            tap.take(received, source, sequence, timestamp, payload, now)
-        if self.decoding is not None:
-            self.decoding.take(received, source, sequence, timestamp, payload, now)
-        if is_event:
-            for hearer in self._hearers:
-                hearer.leave_out(source, sequence)
-            return
-        for hearer in self._relays:
-            hearer.relay_payload(source, received, payload, marker, sequence, timestamp, now)
-
-    def _change_codec(self, spoken: Format) -> None:
-        """The peer speaks another of the codecs that were agreed."""
-        self.spoken = spoken
-        self._set_clock()
-        self._plan()
-
-    def _set_clock(self) -> None:
-        self._clock_rate = self.spoken.clock_rate
-        self.reception.set_clock(self._clock_rate)
-
-    def _take_other(self, second: int, size: int, *, known: bool) -> None:
-        """Handle what is no RTP that was agreed: RTCP on the same port, or something wrong."""
-        if self.stream.mux and FIRST_TYPE <= second <= LAST_TYPE:
-            self._rtcp.take(bytes(view[:size]))
-            return
-        self.invalid += 1
-        if not known:
-            self.wrong += 1
-            self.wrong_payload = second & 0x7F
-
-
-def _presumed(stream: Stream) -> Format:
-    """Return what the peer will speak, until it has: most speak what they are spoken to in."""
-    audio = [heard for heard in stream.receive.values() if heard.name not in {CN, EVENTS}]
-    return next((heard for heard in audio if same_bitstream(heard, stream.send)), audio[0] if audio else stream.send)
