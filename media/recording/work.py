@@ -98,19 +98,21 @@ class Work:
         self._parted_at = None
 
     def finish(self, now: float, done: Callable[[Recorded], None]) -> None:
-        """Write everything, close the files and tell `done` of them."""
-        timeline = self._timeline
-        if self._parted_at is None:
-            self._drain(now, 0)
-        timeline.end_gap()
-        for file in self._files:
-            self._try(file.end)
+        """Write everything, close the files and tell `done` of them, whatever fails."""
+        try:
+            if self._parted_at is None:
+                self._drain(now, 0)
+        finally:
+            self._timeline.end_gap()
+            for file in self._files:
+                self._try(file.end)
+            self._count()
+            self._note(complete=True)
+            paths = tuple(file.path for file in self._files if file.exists)
+            timeline = self._timeline
+            done(Recorded(paths, timeline.seconds, tuple(timeline.gaps), self._lost_seconds()))
         if timeline.undecodable:
             self._complain(f"{timeline.undecodable} packets could not be decoded.")
-        self._count()
-        self._note(complete=True)
-        paths = tuple(file.path for file in self._files if file.exists)
-        done(Recorded(paths, timeline.seconds, tuple(timeline.gaps), self._lost_seconds()))
 
     def _drain(self, now: float, hold_back: float | None = None) -> None:
         pieces = self._timeline.drain(now) if hold_back is None else self._timeline.drain(now, hold_back)

@@ -366,3 +366,45 @@ def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="format must be one of wav, opus"):
         RecordingSettings(format="mp3")
     assert "00" not in repr(msgspec.structs.replace(RecordingSettings(), key=RecordingKey("id", bytes(32))))
+
+
+def test_what_fails_at_the_end_keeps_nobody_waiting(make: Callable[..., Made], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make()
+    made.speak(0, 0, 2)
+    made.recording.flush(2.0)
+    made.wait()
+
+    def fail(*_: object) -> None:
+        raise ValueError("odd")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("media.recording.work.Timeline.drain", fail)
+        recorded = made.finish(3.0)
+    assert recorded == Recorded((str(made.path),), 1.0)
+    assert len(read(made.path)) == 8000
+    assert made.told == [("", "A recording failed: ValueError('odd').")] * 2
+
+
+def test_a_decoder_that_fails_in_any_way_costs_its_packet_only(
+    make: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing:
+        sample_rate = 8000
+        mode_request = None
+
+        def decode(self, payload: bytes) -> NDArray[np.int16]:
+            if payload == b"bad":
+                raise ZeroDivisionError
+            return np.full(160, 8000, np.int16)
+
+        def conceal(self, samples: int, following: bytes | None = None) -> NDArray[np.int16]:
+            return np.zeros(samples, np.int16)
+
+    monkeypatch.setattr("media.recording.track.make_decoder", lambda coding: Failing())
+    made = make()
+    for number, payload in enumerate((b"good", b"bad", b"good")):
+        made.taps[0].take(Format(96, "EVS"), made, number, number * 160, payload, (number + 1) / 50)
+    made.finish(1.0)
+    assert loud(read(made.path)[:, 0]) == [(0, 160), (320, 480)]
+    assert made.told == [(str(made.path), "1 packets could not be decoded.")]
+    assert made.side_car()["undecodable"] == 1
