@@ -30,7 +30,12 @@ LENGTHS: Final = {
 _LARGEST_TAG: Final = 999_999_999
 _INLINE: Final = "inline:"
 _CRYPTO_FIELDS: Final = 3
+_KEY_PARAMETERS: Final = re.compile(
+    r"inline:([A-Za-z0-9+/]+={0,2})(?:\|(2\^[0-9]{1,2}|[0-9]{1,15}))?(?:\|([0-9]{1,128}):([0-9]{1,3}))?"
+)
+_HARMLESS: Final = ("WSH=", "-")
 _LONGEST_MKI: Final = 128
+_LONGEST_LIFETIME: Final = 2**48  # packets, RFC 3711 9.2
 # RFC 8122 5: MD5 and MD2 must not be used, SHA-1 is weak; the octets of the others.
 _HASHES: Final = {"sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
 _HEXADECIMAL: Final = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2})*")
@@ -151,30 +156,32 @@ def _crypto_line(tag: int, key: Key) -> str:
 def _read_crypto(value: str) -> Crypto | None:
     """Read "<tag> <suite> inline:<key>[|<lifetime>][|<MKI>:<length>] [<session parameters>]".
 
-    Several keys in one line and session parameters that change what is sent are not served; the window size hint is
-    only one (RFC 4568 6.3.6).
+    Several keys in one line and session parameters that change what is sent are not served. The window size hint is
+    only one (RFC 4568 6.3.6), and what begins with a dash may be ignored (6.3.7). The lifetime is the peer's to keep.
     """
     fields = value.split()
     if len(fields) < _CRYPTO_FIELDS or not is_number(fields[0], _LARGEST_TAG):
         return None
     tag, suite, parameters, *session = fields
-    if suite not in LENGTHS or not parameters.startswith(_INLINE) or any(not s.startswith("WSH=") for s in session):
+    match = _KEY_PARAMETERS.fullmatch(parameters)
+    if suite not in LENGTHS or match is None or not all(each.startswith(_HARMLESS) for each in session):
         return None
-    encoded, *rest = parameters[len(_INLINE) :].split("|")
+    encoded, lifetime, number, length = match.groups()
     try:
-        key = base64.b64decode(encoded, validate=True)
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
-    mki = b""
-    for part in rest:
-        if ":" in part:
-            number, _, length = part.partition(":")
-            if not is_number(length, _LONGEST_MKI) or not number.isascii() or not number.isdigit():
-                return None
-            if len(number) > _LONGEST_MKI or int(number).bit_length() > 8 * int(length):
-                return None
-            mki = int(number).to_bytes(int(length), "big")
-    return Crypto(int(tag), suite, key, mki) if len(key) == LENGTHS[suite] else None
+    if len(key) != LENGTHS[suite] or (lifetime and not 0 < _lifetime(lifetime) <= _LONGEST_LIFETIME):
+        return None
+    if length is None:
+        return Crypto(int(tag), suite, key)
+    if not 1 <= int(length) <= _LONGEST_MKI or int(number).bit_length() > 8 * int(length):
+        return None
+    return Crypto(int(tag), suite, key, int(number).to_bytes(int(length), "big"))
+
+
+def _lifetime(text: str) -> int:
+    return 1 << int(text[2:]) if text.startswith("2^") else int(text)
 
 
 def _role_towards(said: Attributes, default: str, prints: tuple[str, ...], before: Security | None) -> str:

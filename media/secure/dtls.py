@@ -98,6 +98,11 @@ class Association:
         self._connection.bio_write(datagram)
         self._proceed()
 
+    @property
+    def under_way(self) -> bool:
+        """Whether the peer has said more than its first word: it has our cookie, or needs none."""
+        return self.keys is not None or self._connection.DTLSv1_get_timeout() is not None
+
     def deadline(self) -> float | None:
         """Return in how many seconds `expire` is to be called, None: not at all."""
         return self._connection.DTLSv1_get_timeout() if self.keys is None else None

@@ -230,7 +230,13 @@ class Guard:
 
     def _expect_handshake(self, dtls: Dtls) -> None:
         if self._handshakes is None:
-            self._handshakes = Handshakes(self._surroundings, dtls, self._established, checked=self._agent is not None)
+            self._handshakes = Handshakes(
+                self._surroundings,
+                dtls,
+                self._established,
+                complain=self._complain,
+                checked=self._agent is not None,
+            )
         else:
             self._handshakes.configure(dtls)
         if self.remote is not None:

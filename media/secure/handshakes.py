@@ -30,7 +30,17 @@ class Handshakes:
     has `checked` where datagrams come from, who begins a handshake has to say a cookie.
     """
 
-    __slots__ = ("_begun", "_checked", "_dtls", "_established", "_handshakes", "_surroundings", "failures", "peer")
+    __slots__ = (
+        "_begun",
+        "_checked",
+        "_complain",
+        "_dtls",
+        "_established",
+        "_handshakes",
+        "_surroundings",
+        "failures",
+        "peer",
+    )
 
     def __init__(
         self,
@@ -38,6 +48,7 @@ class Handshakes:
         dtls: Dtls,
         established: Callable[[Keys, Address], None],
         *,
+        complain: Callable[[str], None],
         checked: bool,
     ) -> None:
         self.failures = 0
@@ -46,6 +57,7 @@ class Handshakes:
         self._dtls = dtls
         self._established = established
         self._checked = checked
+        self._complain = complain
         self._handshakes: dict[Address, _Handshake] = {}
         self._begun = 0
 
@@ -102,10 +114,9 @@ class Handshakes:
         if self._begun >= MOST and address != self.peer:
             return None
         if len(self._handshakes) >= AT_ONCE:
-            oldest = next((each for each in self._handshakes if each != self.peer), None)
-            if oldest is None:
-                return None
-            self._handshakes.pop(oldest).stop()
+            strangers = [each for each in self._handshakes if each != self.peer]
+            silent = (each for each in strangers if not self._handshakes[each].association.under_way)
+            self._handshakes.pop(next(silent, strangers[0])).stop()
         self._begun += 1
         active = self._dtls.role == "active"
         handshake = self._handshakes[address] = _Handshake(
@@ -161,7 +172,7 @@ class Handshakes:
             del self._handshakes[handshake.address]
         handshake.stop()
         self.failures += 1
-        self._surroundings.complain(f"A DTLS handshake failed: {reason}.")
+        self._complain(f"A DTLS handshake failed: {reason}.")
 
 
 class _Handshake:

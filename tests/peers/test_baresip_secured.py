@@ -19,6 +19,7 @@ DTLS: dict[str, Any] = {
     "config": ["module dtls_srtp.so", "rtcp_mux yes"],
     "account": ["mediaenc=dtls_srtp"],
 }
+DTLS_UNMUXED: dict[str, Any] = {"config": ["module dtls_srtp.so"], "account": ["mediaenc=dtls_srtp"]}
 ICE: dict[str, Any] = {
     "config": ["module dtls_srtp.so", "module ice.so", "rtcp_mux yes"],
     "account": ["mediaenc=dtls_srtp", "medianat=ice"],
@@ -48,7 +49,16 @@ def talk(server: Server, caller: Baresip, agent: Baresip) -> dict[str, Any]:
 
 
 @pytest.mark.rfc("4568-5.1", "3711-3")
-@pytest.mark.parametrize(("how", "said"), [(SDES, "SDES AES_CM_128_HMAC_SHA1_80"), (DTLS, "DTLS"), (ICE, "DTLS")])
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (SDES, "SDES AES_CM_128_HMAC_SHA1_80"),
+        (DTLS, "DTLS"),
+        (ICE, "DTLS"),
+        (DTLS_UNMUXED, "DTLS"),
+        (ICE_UNMUXED, "DTLS"),
+    ],
+)
 def test_a_caller_over_srtp_talks_to_an_agent_without(bench: Bench, how: dict[str, Any], said: str) -> None:
     server = bench.serve()
     agent = bench.baresip("1001", server, tone=AGENT_HZ, answers=True)

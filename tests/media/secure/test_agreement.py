@@ -119,6 +119,50 @@ def test_a_second_offer_keeps_our_keys_and_takes_the_peers_new_ones() -> None:
     assert after.receive_key != before.receive_key
 
 
+OFFER = "v=0\r\no=- 1 1 IN IP4 192.0.2.2\r\ns=-\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\nm=audio 4000 {} 0\r\n"
+KEY = "A" * 40
+
+
+@pytest.mark.rfc("4568-6.1", "4568-6.3", "4568-9.2")
+@pytest.mark.parametrize(
+    ("rest", "usable"),
+    [
+        ("", True),
+        ("|2^20", True),
+        ("|2^48|1:4", True),
+        ("|1048576", True),
+        ("|1:128", True),
+        (" WSH=64", True),
+        (" -UNHEARD_OF=1", True),
+        ("|2^49", False),
+        ("|0", False),
+        ("|forever", False),
+        ("|1:4|2^20", False),
+        ("|1:0", False),
+        ("|256:1", False),
+        ("|1:129", False),
+        (f";inline:{KEY}", False),
+        (" UNENCRYPTED_SRTP", False),
+        (" UNAUTHENTICATED_SRTP", False),
+        (" KDR=4", False),
+        (" UNHEARD_OF=1", False),
+    ],
+)
+def test_lines_that_cannot_be_used_are_passed_over(rest: str, usable: bool) -> None:
+    line = f"a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:{KEY}{rest}\r\n"
+    secured = OFFER.format("RTP/SAVP") + line
+    if usable:
+        assert isinstance(negotiation().take_offer(secured).security, Sdes)
+    else:
+        with pytest.raises(NotAcceptable):
+            negotiation().take_offer(secured)
+        assert negotiation().take_offer(OFFER.format("RTP/AVP") + line).security is None
+        second = f"a=crypto:8 AES_CM_128_HMAC_SHA1_32 inline:{KEY}\r\n"
+        side = negotiation()
+        side.take_offer(secured + second)
+        assert "a=crypto:8 AES_CM_128_HMAC_SHA1_32 inline:" in side.answer()
+
+
 @pytest.mark.parametrize(
     ("settings", "missing"),
     [

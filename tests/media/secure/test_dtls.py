@@ -225,7 +225,7 @@ def place() -> Place:
 
 
 def handshakes_of(place: Place, *prints: str, role: str = "passive") -> Handshakes:
-    return Handshakes(place, Dtls(role, prints), place.establish, checked=False)
+    return Handshakes(place, Dtls(role, prints), place.establish, complain=place.complain, checked=False)
 
 
 @pytest.mark.rfc("5763-5")
@@ -270,6 +270,23 @@ def test_only_so_many_shake_hands_at_once_and_the_declared_peer_always_may(place
     assert len(place.waiting()) <= AT_ONCE
     assert len({where for _, where in place.sent}) <= MOST
     peer(place, handshakes, ("192.0.2.1", 1), make_context(THEIRS))
+    assert len(place.established) == 1
+
+
+def test_strangers_without_the_cookie_push_nobody_out(place: Place) -> None:
+    handshakes = handshakes_of(place, THEIRS.fingerprint)
+    peers = ("192.0.2.1", 1)
+    client = Association(make_context(THEIRS), lambda data: handshakes.receive(data, peers), active=True)
+    client.start()
+    (verify, _), place.sent = place.sent[0], []
+    client.receive(verify)
+    answers, place.sent = [data for data, _ in place.sent], []
+    hello: list[bytes] = []
+    Association(make_context(ELSE), hello.append, active=True).start()
+    for port in range(3 * AT_ONCE):
+        handshakes.receive(hello[0], ("192.0.2.9", port))
+    for data in answers:
+        client.receive(data)
     assert len(place.established) == 1
 
 
