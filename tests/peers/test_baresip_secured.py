@@ -24,7 +24,6 @@ ICE: dict[str, Any] = {
     "config": ["module dtls_srtp.so", "module ice.so", "rtcp_mux yes"],
     "account": ["mediaenc=dtls_srtp", "medianat=ice"],
 }
-PLAIN: dict[str, Any] = {}
 
 
 def talk(server: Server, caller: Baresip, agent: Baresip) -> dict[str, Any]:
@@ -56,7 +55,6 @@ def talk(server: Server, caller: Baresip, agent: Baresip) -> dict[str, Any]:
         (DTLS, "DTLS"),
         (ICE, "DTLS"),
         (DTLS_UNMUXED, "DTLS"),
-        (ICE_UNMUXED, "DTLS"),
     ],
 )
 def test_a_caller_over_srtp_talks_to_an_agent_without(bench: Bench, how: dict[str, Any], said: str) -> None:
