@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from media import conference
 from media.api import (
     Capability,
     Digit,
@@ -111,6 +112,33 @@ async def test_a_bridge_joins_different_codecs(able: Callable[[Capability], None
     other = await party(codec)
     one.leg.bridge(other.leg)
     await talking(lambda: one.phone.hears(HIGH) and other.phone.hears(LOW), (one, LOW), (other, HIGH))
+
+
+async def test_a_supervisor_hears_both_and_whispers_to_one(
+    media: Media, able: Callable[[Capability], None], party: Parties
+) -> None:
+    able(Capability.MIXING)
+    caller = await party()
+    agent, supervisor = [await party(answers=True, like=caller) for _ in range(2)]
+    three = (caller, LOW), (agent, HIGH), (supervisor, MIDDLE)
+    media.connect(conference.listen(caller.leg, agent.leg, supervisor.leg))
+    await talking(lambda: supervisor.phone.says(LOW, HIGH) and agent.phone.hears(LOW), *three)
+    media.connect(conference.whisper(caller.leg, agent.leg, supervisor.leg))
+    await talking(lambda: agent.phone.says(LOW, MIDDLE) and caller.phone.hears(HIGH), *three)
+
+
+async def test_a_mute_peer_is_heard_again_when_it_is_not(able: Callable[[Capability], None], party: Parties) -> None:
+    able(Capability.VOLUME)
+    one = await party()
+    other = await party(answers=True, like=one)
+    one.leg.bridge(other.leg)
+    one.leg.adjust(spoken=0.0)
+    await talking(lambda: one.phone.hears(HIGH), (one, LOW), (other, HIGH))
+    assert not other.phone.hears(LOW)
+    one.leg.adjust()
+    await talking(lambda: other.phone.hears(LOW), (one, LOW), (other, HIGH))
+    with pytest.raises(MediaError):
+        one.leg.adjust(heard=-1.0)
 
 
 async def test_keys_cross_a_bridge(party: Parties) -> None:
@@ -333,10 +361,17 @@ async def test_a_leg_is_bridged_to_another_of_its_backend_only(media: Media, par
 
 async def test_what_is_not_declared_is_refused(media: Media, party: Parties, tmp_path: Path) -> None:
     one, other = await party(), await party()
-    if Capability.RECORDING in media.capabilities():
-        pytest.skip("declared: records")
-    with pytest.raises(Unsupported):
-        one.leg.bridge(other.leg, record=str(tmp_path / "call.wav"))
+    able = media.capabilities()
+    refused: dict[Capability, Callable[[], None]] = {
+        Capability.RECORDING: lambda: one.leg.bridge(other.leg, record=str(tmp_path / "call.wav")),
+        Capability.MIXING: lambda: media.connect(conference.together(one.leg, other.leg)),
+        Capability.VOLUME: lambda: one.leg.adjust(heard=0.5),
+    }
+    if able >= refused.keys():
+        pytest.skip("declared: all of these")
+    for capability in refused.keys() - able:
+        with pytest.raises(Unsupported):
+            refused[capability]()
 
 
 async def test_legs_of_what_dies_are_lost_and_calls_go_on_elsewhere(
