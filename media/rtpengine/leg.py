@@ -20,7 +20,6 @@ from media.api import (
     MediaError,
     MediaEvent,
     MediaLeg,
-    PlayFinished,
     RtpTimeout,
     Unsupported,
     check_digits,
@@ -30,11 +29,10 @@ from media.rtpengine import report as reports
 from media.rtpengine.bencode import Writable
 from media.rtpengine.description import LINK, PEER, Place, Told, codec_between, describe, offer_to_peer, place_in
 from media.rtpengine.ng import Answer, Refused, Silent
-from media.rtpengine.spool import Sound, Spool
+from media.rtpengine.player import Play, Player, Stage
 from media.sdp.negotiation import Negotiation
 from media.sdp.preconditions import Preconditions
 
-EVER: Final = 1_000_000  # times that a loop is played
 PACKETS_A_SECOND: Final = 50
 _ALWAYS: Final[dict[str, Writable]] = {
     "ICE": "remove",
@@ -46,32 +44,14 @@ _ALWAYS: Final[dict[str, Writable]] = {
 log = structlog.get_logger()
 
 
-class Server(Protocol):
+class Server(Stage, Protocol):
     """The rtpengine that serves a leg."""
-
-    spool: Spool
 
     async def ask(self, command: str, **arguments: Writable) -> Answer:
         """Ask it. Raises Refused, Silent."""
 
     def forget(self, leg: RtpengineLeg) -> None:
         """The leg is closed."""
-
-    def missed(self, reason: str) -> None:
-        """A prompt could not be played."""
-
-
-class _Play:
-    """What is to be heard in place of the other leg."""
-
-    def __init__(self, names: tuple[str, ...], token: int, *, loop: bool, interruptible: bool) -> None:
-        self.names = names
-        self.token = token
-        self.loop = loop
-        self.interruptible = interruptible
-        self.sound: Sound | None = None
-        self.began: float | None = None
-        self.timer: asyncio.TimerHandle | None = None
 
 
 class RtpengineLeg:
@@ -97,15 +77,13 @@ class RtpengineLeg:
         self._server = server
         self._on_event = on_event
         self._told: Told | None = None
-        self._play: _Play | None = None
-        self._playing: _Play | None = None  # as rtpengine knows
+        self._player = Player(leg_id, server, self._ask, self._tell, self.follow)
         self._blocked: set[str] = set()  # whose audio goes no further
         self._merging = Merging()
         self._hides = self._is_hiding = False
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[LegReport] | None = None
         self._settled = reports.Tally()
-        self._played_seconds = 0.0
         self._heard_at = self._loop.time()
         self._told_at = -1.0
 
@@ -147,14 +125,11 @@ class RtpengineLeg:
         """Play prompts in place of what plays now."""
         if self.is_over:
             return
-        self._end_play(interrupted=True)
-        self._play = _Play(tuple(prompts), token, loop=loop, interruptible=interruptible)
-        self.follow()
+        self._player.play(Play(tuple(prompts), token, loop=loop, interruptible=interruptible))
 
     def stop(self) -> None:
         """End what plays."""
-        self._end_play(interrupted=True)
-        self.follow()
+        self._player.stop()
 
     def bridge(self, other: MediaLeg, *, record: str | None = None) -> None:
         """Have the links of both send to each other. Raises MediaError, Unsupported for a recording."""
@@ -239,15 +214,14 @@ class RtpengineLeg:
         if self.is_over or not self._merging.is_new(digit, source, self._loop.time()):
             return
         self._on_event(Digit(digit, source))
-        if self._play is not None and self._play.interruptible:
-            self.stop()
+        self._player.interrupt()
 
     def lose(self, reason: str) -> None:
         """The leg is no more."""
         if not self.is_over:
             self.is_lost = True
             self.unbridge()
-            self._drop_play()
+            self._player.drop()
             self._on_event(Lost(reason))
 
     async def look(self, limit: float) -> bool:
@@ -274,7 +248,7 @@ class RtpengineLeg:
     def part(self) -> None:
         """Leave the bridge and end what plays."""
         self.unbridge()
-        self._end_play(interrupted=True)
+        self._player.stop()
 
     def follow(self) -> None:
         """Have rtpengine do what is wanted now."""
@@ -298,10 +272,9 @@ class RtpengineLeg:
         if self._wanted() != self._told:
             await self._describe()
             return True
-        play = self._play if stream.sends else None
         # rtpengine forwards what comes, whatever the descriptions say of who may speak.
         for side, blocks in (
-            (LINK, self.other is None or play is not None or not stream.sends),
+            (LINK, self.other is None or self._player.plays or not stream.sends),
             (PEER, self.other is None or not stream.receives),
         ):
             if blocks != (side in self._blocked):
@@ -312,14 +285,7 @@ class RtpengineLeg:
             self._is_hiding = self._hides
             await self._ask("block DTMF" if self._hides else "unblock DTMF", from_tag=PEER)
             return True
-        if self._play is not None and self._play.sound is None:
-            await self._find_sound(self._play)
-            return True
-        if play is not self._playing:
-            self._playing = play
-            await self._send_play(play)
-            return True
-        return False
+        return await self._player.step(heard=stream.sends)
 
     def _wanted(self) -> Told:
         stream, other = self.negotiation.stream, self.other
@@ -340,69 +306,6 @@ class RtpengineLeg:
             self.negotiation.port = self.negotiation.port or place_in(str(answered.get("sdp", ""))).port
             if self.other is not None and self.other is not self:
                 self.other.follow()
-
-    async def _find_sound(self, play: _Play) -> None:
-        sound, mistakes = self._server.spool.known(play.names), list[str]()
-        if sound is None:
-            sound, mistakes = await asyncio.to_thread(self._server.spool.sound, play.names)
-        for mistake in mistakes:
-            self._server.missed(mistake)
-            log.warning("prompt.missed", leg_id=self.leg_id, reason=mistake)
-        if self._play is not play:
-            return
-        play.sound = sound
-        if sound is None:
-            self._end_play(interrupted=False)
-        else:
-            self._time(play, sound)
-
-    def _time(self, play: _Play, sound: Sound) -> None:
-        """Count from now what is heard."""
-        play.began = self._loop.time()
-        if play.timer is not None:
-            play.timer.cancel()
-        if not play.loop:
-            play.timer = self._loop.call_later(sound.milliseconds / 1000, self._play_ran_out)
-
-    async def _send_play(self, play: _Play | None) -> None:
-        if play is None or play.sound is None:
-            await self._ask("stop media", from_tag=PEER)
-            return
-        more: dict[str, Writable] = {"repeat-times": EVER} if play.loop else {}
-        try:
-            await self._ask("play media", from_tag=PEER, file=play.sound.path, **more)
-        except Refused as error:
-            self._server.missed(str(error))
-            log.warning("prompt.missed", leg_id=self.leg_id, reason=str(error))
-            if self._play is play:
-                self._end_play(interrupted=False)
-        else:
-            if self._play is play:
-                self._time(play, play.sound)
-
-    def _play_ran_out(self) -> None:
-        self._playing = None  # rtpengine has come to the end as well
-        self._end_play(interrupted=False)
-        self.follow()
-
-    def _end_play(self, *, interrupted: bool) -> None:
-        play = self._play
-        if play is not None:
-            heard = self._drop_play()
-            self._on_event(PlayFinished(play.token, heard, interrupted))
-
-    def _drop_play(self) -> int:
-        """Forget what plays; returns how many milliseconds of it were heard."""
-        play, self._play = self._play, None
-        if play is None or play.began is None or play.sound is None:
-            return 0
-        if play.timer is not None:
-            play.timer.cancel()
-        seconds = self._loop.time() - play.began
-        if not play.loop:
-            seconds = min(seconds, play.sound.milliseconds / 1000)
-        self._played_seconds += seconds
-        return round(seconds * 1000)
 
     async def _close(self) -> LegReport:
         if self._task is not None:
@@ -427,12 +330,15 @@ class RtpengineLeg:
         except MediaError:
             return LegReport(basis=reports.LOST)
         report = self._report()
-        self._settled, self._played_seconds = self.tally, 0.0
+        self._settled = self.tally
         return report
 
     def _report(self) -> LegReport:
-        codec, played = self.negotiation.stream.codec, round(self._played_seconds * PACKETS_A_SECOND)
-        return reports.report(codec, self._settled, self.tally, played)
+        played = round(self._player.take_seconds() * PACKETS_A_SECOND)
+        return reports.report(self.negotiation.stream.codec, self._settled, self.tally, played)
+
+    def _tell(self, event: MediaEvent) -> None:
+        self._on_event(event)
 
     def _ask(self, command: str, **arguments: Writable) -> Awaitable[Answer]:
         return self._server.ask(command, call_id=self.call_id, **arguments)

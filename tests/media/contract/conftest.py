@@ -258,7 +258,7 @@ async def party(media: Media) -> AsyncIterator[Parties]:
 
     yield make
     await asyncio.gather(*(one.leg.close() for one in parties))
-    for phone in phones:
+    for phone in (*phones, *(one.phone for one in parties)):
         phone.close()
 
 
