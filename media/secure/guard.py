@@ -48,11 +48,9 @@ class Guard:
         "_declared",
         "_handshakes",
         "_handshakes_failed",
-        "_ice",
         "_latched",
         "_protector",
         "_replayed",
-        "_rtcp_agent",
         "_security",
         "_surroundings",
         "_unauthentic",
@@ -71,8 +69,6 @@ class Guard:
         self._latched = False
         self._security: Security | None = None
         self._agent: LiteAgent | None = None
-        self._rtcp_agent: LiteAgent | None = None
-        self._ice: Ice | None = None
         self._handshakes: Handshakes | None = None
         self._protector: Protector | None = None
         self._unprotector: Unprotector | None = None
@@ -82,6 +78,11 @@ class Guard:
     def ready(self) -> bool:
         """Tell whether we can send: to whom, and under which key."""
         return self.remote is not None and (self._protector is not None or self._security is None)
+
+    @property
+    def found(self) -> Address | None:
+        """Where the peer was found to be, by ICE or by what its keys open."""
+        return self.remote if self._latched or self._agent is not None else None
 
     @property
     def protection(self) -> str | None:
@@ -99,8 +100,6 @@ class Guard:
 
     def configure(self, security: Security | None, ice: Ice | None, declared: Address | None) -> None:
         """Take what the latest descriptions agreed; `declared` is the peer's address by its description."""
-        if ice != self._ice:
-            self._ice, self._rtcp_agent = ice, None
         if ice is None:
             if self._agent is not None:
                 self._checks_refused += self._agent.refused
@@ -140,18 +139,6 @@ class Guard:
             self.invalid += 1
         return None
 
-    def answer_check(self, data: bytes, source: Address) -> bytes | None:
-        """Answer a check that came to the port of RTCP, the second component of ICE, if it gets an answer."""
-        if self._ice is None:
-            return None
-        if self._rtcp_agent is None:
-            self._rtcp_agent = LiteAgent(self._ice)
-        try:
-            return self._rtcp_agent.receive(data, source)
-        except Malformed:
-            self.invalid += 1
-            return None
-
     def protect(self, packet: bytes) -> bytes:
         """Return the datagram for an RTP or RTCP packet. Raises OSError."""
         protector = self._protector
@@ -160,14 +147,6 @@ class Guard:
                 raise NotSecured("no keys yet")
             return packet
         return protector.protect_rtcp(packet) if packet[1] in _RTCP else protector.protect(packet)
-
-    def unprotect_rtcp(self, data: bytes) -> bytes:
-        """Return the RTCP packet in a datagram that came to a port of its own. Raises OSError."""
-        if self._security is None:
-            return data
-        if self._unprotector is None or len(data) < _SHORTEST_RTCP:
-            raise NotSecured("no keys yet")
-        return self._unprotector.unprotect_rtcp(data)
 
     def seek_anew(self) -> None:
         """Take the peer's packets from elsewhere as well; the keys tell that they are its own."""

@@ -6,19 +6,17 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Final, Protocol
 
 from media.rtp.reporting import Reporter
 from media.rtp.stream import Stream
 from media.rtp.xr import MalformedRtcp, VoipMetrics
+from media.secure.guard import Guard
+from media.secure.surroundings import Shared
 from media.worker.poller import Poller
-from media.worker.rtpsocket import LARGEST_PACKET, RtpSocket
-
-if TYPE_CHECKING:
-    from media.secure.guard import Guard
+from media.worker.rtpsocket import GUARDED_TOTALS, LARGEST_PACKET, RtpSocket
 
 _READ_AT_ONCE: Final = 16
-_RTCP_BEGINS: Final = b"\x80"  # what begins with less is of ICE or DTLS (RFC 7983 7)
 _monotonic = time.monotonic
 
 
@@ -31,10 +29,14 @@ class Rtcp:
 
     Reports on a port of their own are taken from the peer's host only, and answered where they come from: the ports of
     a NAT are not those of the SDP. `received`, `sent`, `invalid` and `foreign` count datagrams.
+
+    Where RTP is secured, or speaks ICE, such a port has a guard as well: it is the second component of ICE, with a DTLS
+    handshake of its own (RFC 5764 4).
     """
 
     __slots__ = (
         "_call_later",
+        "_guard",
         "_is_own",
         "_learned",
         "_metrics",
@@ -65,6 +67,7 @@ class Rtcp:
         self._poller = poller
         self._call_later = call_later
         self._is_own = is_own
+        self._guard: Guard | None = None
         self._learned: tuple[str, int] | None = None
         self._timer: _Handle | None = None
 
@@ -81,6 +84,14 @@ class Rtcp:
         if stream.rtcp != self._stream.rtcp:
             self._learned = None
         self._stream = stream
+        if stream.mux or (stream.security is None and stream.ice is None):
+            if self._guard is not None:
+                self._guard.close()
+                self._guard = None
+            return
+        if self._guard is None:
+            self._guard = Guard(self, (0,) * len(GUARDED_TOTALS))
+        self._guard.configure(stream.security, stream.ice, stream.rtcp)
 
     def close(self) -> None:
         """Say goodbye, if the peer knows of us, and free the port (RFC 3550 6.3.7)."""
@@ -89,8 +100,37 @@ class Rtcp:
             self._timer = None
         if self.sent or self.reporter.has_sent:
             self._send(self.reporter.end(_monotonic()))
+        if self._guard is not None:
+            self._guard.close()
         self._poller.forget(self._socket.fileno())
         self._socket.close()
+
+    @property
+    def refused(self) -> int:
+        """Datagrams that were not what could come here, or from who is not the peer."""
+        guard = self._guard
+        guarded = guard.foreign + guard.invalid + sum(guard.totals()) if guard is not None else 0
+        return self.invalid + self.foreign + guarded
+
+    @property
+    def shared(self) -> Shared:
+        """What the guard needs of the worker."""
+        return self._rtp.shared
+
+    def send_raw(self, data: bytes, address: tuple[str, int]) -> None:
+        """Send a datagram of the guard's."""
+        with contextlib.suppress(OSError):
+            self._socket.sendto(data, address)
+
+    def changed(self) -> None:
+        """The guard has found the peer; the next report goes there."""
+
+    def failed(self, reason: str) -> None:
+        """The guard has found somebody else: there are no reports, and what that means for the leg RTP's guard says."""
+
+    def complain(self, reason: str) -> None:
+        """Pass on what the guard has for the log."""
+        self._rtp.complain(reason)
 
     def take(self, data: bytes) -> None:
         """Take a datagram of the peer's."""
@@ -113,28 +153,19 @@ class Rtcp:
                 data, source = self._socket.recvfrom(LARGEST_PACKET)
             except OSError:
                 return
-            guard = self._rtp.guard
-            if guard is not None and data[:1] < _RTCP_BEGINS:
-                self._answer_check(guard, data, source)
+            if self._guard is not None:
+                plain = self._guard.receive(data, source[:2])
+                if plain is not None:
+                    self.take(plain)
                 continue
             peer = self._rtp.peer
             if peer is None or source[0] != peer[0]:
                 self.foreign += 1
                 continue
             invalid = self.invalid
-            try:
-                self.take(data if guard is None else guard.unprotect_rtcp(data))
-            except OSError:
-                self.invalid += 1
+            self.take(data)
             if self.invalid == invalid:
                 self._learned = source[:2]
-
-    def _answer_check(self, guard: Guard, data: bytes, source: Any) -> None:
-        """Answer an ICE check on this component (RFC 8445 2.5)."""
-        answer = guard.answer_check(data, source[:2])
-        if answer is not None:
-            with contextlib.suppress(OSError):
-                self._socket.sendto(answer, source)
 
     def _schedule(self, now: float) -> None:
         self._timer = self._call_later(max(0.0, self.reporter.deadline - now), self._due)
@@ -155,10 +186,10 @@ class Rtcp:
                     return
                 self._rtp.send(bytearray(data))
             else:
-                address = self._learned or self._told()
+                guard = self._guard
+                address = (guard.found if guard is not None else self._learned) or self._told()
                 if address is None:
                     return
-                guard = self._rtp.guard
                 self._socket.sendto(data if guard is None else guard.protect(data), address)
         except OSError:
             return

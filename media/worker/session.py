@@ -233,7 +233,7 @@ class Session:
             self.keys.sent,
             self._rtcp.received,
             self._rtcp.sent,
-            self._rtcp.invalid + self._rtcp.foreign,
+            self._rtcp.refused,
             *self._socket.guarded_totals(),
         )
 

@@ -104,6 +104,52 @@ async def test_new_keys_in_a_new_offer_go_on_with_the_same_stream(secured: Bench
     assert [(b[0] - a[0]) & 0xFFFF for a, b in itertools.pairwise(headers)] == [1] * 5
 
 
+REPORT = b"\x80\xc9\x00\x01" + (77).to_bytes(4, "big")
+
+
+@pytest.mark.rfc("3711-3.4", "5761-4")
+@pytest.mark.parametrize("mux", [True, False], ids=["one port", "two ports"])
+async def test_rtcp_is_secured_as_well(secured: Bench, mux: bool) -> None:
+    agreed = sdes()
+    phone, control_phone = secured.phone(), secured.phone()
+    told = ("127.0.0.1", phone.port if mux else control_phone.port)
+    number, port = secured.open(stream(phone.port, security=agreed, mux=mux, rtcp=told))
+    caller = SecurePhone(phone, port)
+    reports = caller if mux else SecurePhone(control_phone, port + 1)
+    for each in {caller, reports}:
+        each.use(agreed)
+    secured.handle(control.Echo(number))
+    caller.say(times=3)
+    await until(lambda: len(caller.read()) == 3)
+    reports.phone.raw(reports.port, REPORT)  # plain
+    assert reports.protector is not None
+    reports.raw(reports.protector.protect_rtcp(REPORT))
+    await until(lambda: secured.counters().rtcp_received == 1)
+    secured.handle(control.Close(number))
+    await until(lambda: any(192 <= data[1] < 224 for data in reports.phone.read()), "goodbye")
+    assert reports.unprotector is not None
+    (sealed,) = (data for data in reports.phone.received if 192 <= data[1] < 224)
+    assert reports.unprotector.unprotect_rtcp(sealed)[1] in {200, 201}
+
+
+@pytest.mark.rfc("5764-4", "5764-4.1")
+async def test_rtcp_on_a_port_of_its_own_shakes_hands_for_itself(secured: Bench) -> None:
+    phone, control_phone = secured.phone(), secured.phone()
+    told = ("127.0.0.1", control_phone.port)
+    number, port = secured.open(stream(phone.port, security=dtls(), rtcp=told))
+    caller, reports = SecurePhone(phone, port), SecurePhone(control_phone, port + 1)
+    for each in (caller, reports):
+        each.begin()
+    await until(lambda: caller.secured and reports.secured)
+    secured.handle(control.Echo(number))
+    caller.say()
+    assert reports.protector is not None
+    reports.raw(reports.protector.protect_rtcp(REPORT))
+    await until(lambda: secured.counters().rtcp_received == len(caller.read()) == 1)
+    secured.handle(control.Close(number))
+    await until(lambda: any(192 <= data[1] < 224 for data in reports.phone.read()), "goodbye")
+
+
 async def test_a_plain_leg_costs_no_call_more_for_those_that_are_secured(secured: Bench) -> None:
     caller, number = leg(secured, security=sdes())
     caller.use(sdes())
@@ -127,7 +173,7 @@ async def test_a_plain_leg_costs_no_call_more_for_those_that_are_secured(secured
         await until(lambda: len(other.read()) == 11)
     finally:
         sys.setprofile(None)
-    assert sum("worker/session" in name for name in called) >= 10
+    assert sum("/media/worker/" in name for name in called) >= 10
     assert not any("media/secure" in name or "rtpsocket" in name for name in called)
     assert number
 
