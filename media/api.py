@@ -197,8 +197,8 @@ class LegReport(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     of losses over that of random loss (ITU-T G.107 BurstR), None without losses. `round_trip_ms` is the mean of what
     RTCP measured, None without RTCP. `r_factor` and `mos` are None when nothing was received or no planning value is
     published for the codec; `scale` is "narrowband" or "wideband", and `basis` says what they rest on. `talk` is None
-    where it cannot be told who spoke. `troubles` are those that were told. `security` says how what we sent was protected,
-    "SDES AES_CM_128_HMAC_SHA1_80" for example, None: not at all. `recording` is the path of the recording
+    where it cannot be told who spoke. `troubles` are those that were told. `security` says how what we sent was
+    protected, "SDES AES_CM_128_HMAC_SHA1_80" for example, None: not at all. `recording` is the path of the recording
     that this leg owned, if one was written.
     """
 
@@ -242,6 +242,7 @@ class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
     digits_inband: int = 0
     digits_info: int = 0
     digits_sent: int = 0
+    digits_refused: int = 0
     rtcp_received: int = 0
     rtcp_sent: int = 0
     rtcp_refused: int = 0
@@ -390,12 +391,14 @@ class Media(Protocol):
         like: MediaLeg | None = None,
         heeds_preconditions: bool = False,
         protection: Protection = Protection.NONE,
+        family: str = "",
     ) -> MediaLeg:
         """Open an RTP session. With `offer`, `local_sdp` is the answer, otherwise it is an offer.
 
         `like` places the leg where bridging it to that one costs least and offers its codec and payload numbers first,
         so that relaying needs no transcoding. Without `offer`, `protection` says how ours is protected, as far as the
-        backend's settings let it. Unless it `heeds_preconditions` the leg takes no notice of those in the
+        backend's settings let it, and `family` ("IP4" or "IP6") which of our addresses it names, if there are two.
+        Unless it `heeds_preconditions` the leg takes no notice of those in the
         peer's offers (RFC 3312). Raises NotAcceptable, CannotReserve, MediaUnavailable.
         """
 

@@ -170,6 +170,8 @@ def _media(media: MediaCounters) -> Iterator[Metric]:
     pressed = {("rfc4733",): media.digits, ("inband",): media.digits_inband, ("info",): media.digits_info}
     yield counter("acd_dtmf_digits", "Keys that peers pressed, by how that was first heard of.", pressed, "source")
     yield counter("acd_dtmf_digits_sent", "Keys pressed for peers: passed on, or ours.", {(): media.digits_sent})
+    refused_digits = {(): media.digits_refused}
+    yield counter("acd_dtmf_digits_refused", "Keys left out because they came too fast, or too many.", refused_digits)
     yield counter(
         "acd_prompts_missing", "Prompts that were to be played and are not there.", {(): media.prompts_missing}
     )

@@ -7,6 +7,7 @@ from typing import Final
 
 SAME_SECONDS: Final = 2.0
 """For how long another way may tell of a press that was told already: INFO often waits for the key's release."""
+_MOST_TOLD: Final = 32
 
 
 class _Told:
@@ -27,7 +28,7 @@ class Merging:
     __slots__ = ("_told",)
 
     def __init__(self) -> None:
-        self._told: deque[_Told] = deque()
+        self._told: deque[_Told] = deque(maxlen=_MOST_TOLD)
 
     def is_new(self, digit: str, way: str, now: float) -> bool:
         """Take that a press was told; False when it is one that was told in another way. `now` is in seconds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -116,7 +117,8 @@ class Ear:
     """
 
     __slots__ = (
-        "_decoders",
+        "_decoder",
+        "_decoding",
         "_detector",
         "_expected",
         "_hand_on",
@@ -126,7 +128,8 @@ class Ear:
         "_pressed",
         "_resamplers",
         "_sequence",
-        "_silences",
+        "_silence",
+        "_silent",
         "_source",
         "channel",
         "closed",
@@ -140,9 +143,11 @@ class Ear:
         self._inband = inband
         self._detector = detector
         self._hand_on = hand_on
-        self._decoders: dict[Format, Decoder | None] = {}
+        self._decoding: Format | None = None
+        self._decoder: Decoder | None = None
         self._resamplers: dict[int, Resampler] = {}
-        self._silences: dict[tuple[Format, int], bytes | None] = {}
+        self._silent: tuple[Format, int] | None = None
+        self._silence: bytes | None = None
         self._pcm = _NOTHING
         self._source: object = None
         self._sequence = self._expected = 0
@@ -201,9 +206,9 @@ class Ear:
         if coding.name in SILENCE:
             silence: bytes | None = bytes([SILENCE[coding.name]]) * len(packet.payload)
         else:
-            if (coding, samples) not in self._silences:
-                self._silences[coding, samples] = _encode_silence(coding, samples)
-            silence = self._silences[coding, samples]
+            if self._silent != (coding, samples):
+                self._silent, self._silence = (coding, samples), _encode_silence(coding, samples)
+            silence = self._silence
         if silence is not None:
             self._hand_on(*packet._replace(payload=silence)[:7])
 
@@ -224,14 +229,12 @@ class Ear:
     def _decode(self, coding: Format, payload: bytes) -> Samples:
         if coding.name == CN:
             return _NOTHING
-        if coding not in self._decoders:
-            try:
-                self._decoders[coding] = make_decoder(coding)
-            except CodecError:
-                self._decoders[coding] = None
-        decoder = self._decoders[coding]
+        if coding != self._decoding:
+            self._decoding, self._decoder = coding, None
+            with suppress(CodecError):
+                self._decoder = make_decoder(coding)
         try:
-            return decoder.decode(payload) if decoder is not None else _NOTHING
+            return self._decoder.decode(payload) if self._decoder is not None else _NOTHING
         except CodecError:
             return _NOTHING
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 _HALF: Final = 0x80000000
+_PER_SECOND: Final = 20  # presses; the fastest that Q.24 knows is one in 93 ms
+_BURST: Final = 64.0
 
 
 class Keys:
@@ -28,11 +30,14 @@ class Keys:
 
     A press is not relayed but made anew for each of them, at its clock and under its payload number, or as a tone
     where it takes no events: whatever was lost, repeated or told twice on the way here, one press goes on. While the
-    keys are `hidden` none does.
+    keys are `hidden` none does. Presses that come faster than anybody dials are `refused`.
     """
 
     __slots__ = (
+        "_allowed",
+        "_allowed_at",
         "_began",
+        "_flood",
         "_held",
         "_keypad",
         "_listener",
@@ -59,6 +64,7 @@ class Keys:
         self._on_change = on_change
         self._receivers: dict[int, EventReceiver] = {}
         self._merging = Merging()
+        self._allowed, self._allowed_at, self._flood = _BURST, 0.0, 0
         self._held: dict[DigitSource, Press] = {}
         self._keypad = Keypad()
         self._writer: EventWriter | None = None
@@ -98,12 +104,19 @@ class Keys:
         self._begin(DIGITS.index(digit), "info", ms, now, ended=True)
 
     @property
+    def refused(self) -> int:
+        """Presses that were too many: of the peer, or for it."""
+        return self._flood + self._keypad.refused
+
+    @property
     def passes_tones_as_events(self) -> bool:
         """Whether tones in the audio are to be kept from those who hear the leg, being told in another way or not."""
         return self.hidden or any(hearer.stream.send_events is not None for hearer in self._hearers())
 
     def _begin(self, event: int, source: DigitSource, ms: float, now: float, *, ended: bool) -> None:
         self._held.pop(source, None)
+        if not self._allows(now):
+            return
         if event < len(DIGITS):
             digit = DIGITS[event]
             if not self._merging.is_new(digit, source, now):
@@ -116,6 +129,16 @@ class Keys:
         press = self._held[source] = Press(event, ms, ended=ended)
         for hearer in self._hearers():
             hearer.keys.press(press)
+
+    def _allows(self, now: float) -> bool:
+        """Tell whether another press may come: each costs the owner more than it costs who sends it."""
+        self._allowed = min(_BURST, self._allowed + (now - self._allowed_at) * _PER_SECOND)
+        self._allowed_at = now
+        if self._allowed < 1:
+            self._flood += 1
+            return False
+        self._allowed -= 1
+        return True
 
     def _hearers(self) -> list[Session]:
         session = self._session

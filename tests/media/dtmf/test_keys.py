@@ -449,6 +449,36 @@ async def test_hidden_tones_are_not_heard(bench: Bench, events: tuple[Format, ..
 # Hostile -----------------------------------------------------------------------------------------------------------
 
 
+async def test_presses_faster_than_anybody_dials_are_refused(bench: Bench) -> None:
+    (a, leg, port), (b, _, _) = await pair(bench, stream_of(L_PCMU, EVENTS_8), stream_of(L_PCMU, EVENTS_8))
+    for number in range(200):
+        a.timestamp = number * 1600
+        a.send(port, bytes([5, 10, 0, 160]), 101 | 0x80)
+        await asyncio.sleep(0)
+    a.send(port, b"\x01" * 160)
+    await until(lambda: any(payload == b"\x01" * 160 for payload in b.payloads()))
+    counters = bench.counters()
+    assert 64 <= len(told(bench, leg)) == counters.digits < 150
+    assert counters.digits_refused >= 200 - counters.digits
+
+
+async def test_any_audio_is_harmless_to_who_listens_for_tones(bench: Bench) -> None:
+    chance = random.Random(12)
+    for coding in (L_PCMU, G722):
+        (a, leg, port), (b, _, _) = await pair(bench, stream_of(coding), stream_of(coding, EVENTS_8))
+        for _ in range(200):
+            a.timestamp = chance.choice((a.timestamp, chance.getrandbits(32)))
+            a.sequence = (a.sequence + chance.choice((-3, 0, 1, 1, 40))) & 0xFFFF
+            a.send(port, chance.randbytes(chance.choice((1, 7, 80, 160, 240, 1200))), coding.payload)
+        a.ssrc += 1
+        sound = Resampler(8000, sample_rate_of(coding)).convert(dialled("7"))
+        encoder, size = make_encoder(coding, 20), sample_rate_of(coding) // 50
+        for begin in range(0, len(sound) - size + 1, size):
+            a.send(port, encoder.encode(sound[begin : begin + size]), coding.payload)
+        await until(lambda leg=leg: told(bench, leg)[-1:] == [("7", "inband")])  # type: ignore[misc]
+        b.read()
+
+
 async def test_any_events_are_harmless(bench: Bench) -> None:
     chance = random.Random(11)
     (a, _, port), (b, _, _) = await pair(bench, stream_of(L_PCMU, EVENTS_8), stream_of(L_PCMU, EVENTS_48))
