@@ -118,3 +118,22 @@ def test_a_member_may_leave_and_take_another_along_within_a_tick(clock: Clock, t
     ticker.add(other)
     clock.run_next()
     assert (len(leaver.ticks), len(other.ticks), len(ticker)) == (1, 0, 0)
+
+
+def test_members_that_take_long_are_ticked_in_several_turns(clock: Clock, ticker: Ticker) -> None:
+    class Slow(Member):
+        def tick(self, now: float) -> None:
+            super().tick(now)
+            self.clock.now += 0.0006
+
+    members = [Slow(clock) for _ in range(5)]
+    for member in members:
+        ticker.add(member)
+    turns = [0]
+    while turns[-1] < 5:
+        clock.run_next()
+        turns.append(sum(len(member.ticks) for member in members))
+    assert turns == [0, 2, 4, 5]
+    clock.run_next()
+    assert [len(member.ticks) for member in members] == [2, 2, 1, 1, 1]
+    assert members[0].ticks == pytest.approx([100.0, 100.02]), "the clock does not drift"
