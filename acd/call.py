@@ -365,6 +365,7 @@ class Call:
                 note_trouble(event, "caller", self.context.metrics, self.record, self.record.caller)
 
     def _press(self, digit: str, source: str) -> None:
+        log.debug("digit.received", call=self.id, source=source, stage=self.stage)
         self.record.tell(facts.CallerPressed(self.id, "" if self.digits_are_hidden else digit, source))
         if self.stage == "menu" and len(self._digits) < DIGITS_KEPT:
             self._digits.append(digit)

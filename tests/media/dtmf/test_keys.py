@@ -17,8 +17,9 @@ from media.dtmf.detector import BLOCK, Detector
 from media.dtmf.tones import tone
 from media.rtp.events import DIGITS, EventReceiver, EventWriter
 from media.rtp.stream import EVENTS, Format
+from media.settings import InbandDigits, MediaSettings
 from media.worker import control
-from tests.media.conftest import Bench, Phone, until
+from tests.media.conftest import Bench, Phone, stream, until
 
 EVENTS_8, EVENTS_16, EVENTS_48 = (
     Format(101, EVENTS),
@@ -254,6 +255,58 @@ async def test_a_press_while_the_other_side_hears_a_reminder_is_not_lost(bench: 
     await until(lambda: read(b, EVENTS_8) == ("3", [100]))
 
 
+@pytest.mark.rfc("3264-8.3.2")
+async def test_a_press_during_which_payload_numbers_change_is_one(bench: Bench) -> None:
+    """Re-offers on both sides, each with another number for events, while the key is down."""
+    (a, leg, port), (b, other, _) = await pair(bench, stream_of(L_PCMU, EVENTS_8), stream_of(L_PCMU, EVENTS_8))
+    writer = EventWriter(5, a.timestamp)
+
+    async def send(number: int, passed: int, *, ended: bool = False) -> None:
+        before = len(b.read())
+        for payload, timestamp, marker in writer.write(passed, ended=ended):
+            header = a.header(number | (0x80 if marker else 0))
+            a.raw(port, header[:4] + timestamp.to_bytes(4, "big") + header[8:] + payload)
+            a.sequence += 1
+        await until(lambda: len(b.read()) > before)
+
+    await send(101, 160)
+    changed = Format(96, EVENTS)
+    for phone, number in ((a, leg), (b, other)):
+        bench.handle(control.Configure(number, stream(phone.port, **stream_of(L_PCMU, changed))))
+    await send(96, 480)
+    await send(96, 800, ended=True)
+    await until(lambda: read(b, EVENTS_8, changed)[1] == [100])
+    assert read(b, EVENTS_8, changed)[0] == "5"
+    assert told(bench, leg) == [("5", "rfc4733")]
+    assert {second & 0x7F for _, second, *_ in b.headers()} == {101, 96}
+
+
+@pytest.mark.rfc("3264-8.3.2")
+async def test_a_press_during_which_payload_numbers_change_is_one(bench: Bench) -> None:
+    """Re-offers on both sides, each with another number for events, while the key is down."""
+    (a, leg, port), (b, other, _) = await pair(bench, stream_of(L_PCMU, EVENTS_8), stream_of(L_PCMU, EVENTS_8))
+    writer = EventWriter(5, a.timestamp)
+
+    async def send(number: int, passed: int, *, ended: bool = False) -> None:
+        before = len(b.read())
+        for payload, timestamp, marker in writer.write(passed, ended=ended):
+            header = a.header(number | (0x80 if marker else 0))
+            a.raw(port, header[:4] + timestamp.to_bytes(4, "big") + header[8:] + payload)
+            a.sequence += 1
+        await until(lambda: len(b.read()) > before)
+
+    await send(101, 160)
+    changed = Format(96, EVENTS)
+    for phone, number in ((a, leg), (b, other)):
+        bench.handle(control.Configure(number, stream(phone.port, **stream_of(L_PCMU, changed))))
+    await send(96, 480)
+    await send(96, 800, ended=True)
+    await until(lambda: read(b, EVENTS_8, changed)[1] == [100])
+    assert read(b, EVENTS_8, changed)[0] == "5"
+    assert told(bench, leg) == [("5", "rfc4733")]
+    assert {second & 0x7F for _, second, *_ in b.headers()} == {101, 96}
+
+
 async def test_what_was_pressed_before_the_bridge_does_not_cross_it(bench: Bench) -> None:
     a, leg, port = bench.leg(**stream_of(L_PCMU, EVENTS_8))
     b, other, _ = bench.leg(**stream_of(L_PCMU, EVENTS_8))
@@ -348,6 +401,45 @@ async def test_tones_of_a_peer_with_events_are_not_listened_for(bench: Bench) ->
     press(a, port, "3", EVENTS_8)
     await until(lambda: told(bench, leg))
     assert told(bench, leg) == [("3", "rfc4733")]
+
+
+@pytest.mark.parametrize(("wanted", "heard"), [("always", "inband"), ("off", "")])
+async def test_whose_tones_are_listened_for_is_a_setting(ports: Any, wanted: InbandDigits, heard: str) -> None:
+    first = ports.block(8)
+    bench = Bench(MediaSettings(port_min=first, port_max=first + 7, rtp_timeout_seconds=0, inband_digits=wanted))
+    try:
+        a, leg, port = bench.leg(**stream_of(L_PCMU, EVENTS_8))
+        c, mute, mute_port = bench.leg(**stream_of(L_PCMU))
+        say(a, port, dialled("12"))
+        say(c, mute_port, dialled("9"))
+        await until(lambda: not heard or (len(told(bench, leg)) == 2 and told(bench, mute)))
+        press(a, port, "2", EVENTS_8)  # the tone's own event, late
+        press(a, port, "3", EVENTS_8)
+        await until(lambda: told(bench, leg)[-1:] == [("3", "rfc4733")])
+        both = [("1", heard), ("2", heard)] if heard else [("2", "rfc4733")]
+        assert told(bench, leg) == [*both, ("3", "rfc4733")]
+        assert told(bench, mute) == ([("9", heard)] if heard else [])
+    finally:
+        bench.close()
+
+
+@pytest.mark.parametrize(("wanted", "heard"), [("always", "inband"), ("off", "")])
+async def test_whose_tones_are_listened_for_is_a_setting(ports: Any, wanted: InbandDigits, heard: str) -> None:
+    first = ports.block(8)
+    bench = Bench(MediaSettings(port_min=first, port_max=first + 7, rtp_timeout_seconds=0, inband_digits=wanted))
+    try:
+        a, leg, port = bench.leg(**stream_of(L_PCMU, EVENTS_8))
+        c, mute, mute_port = bench.leg(**stream_of(L_PCMU))
+        say(a, port, dialled("12"))
+        say(c, mute_port, dialled("9"))
+        press(a, port, "2", EVENTS_8)  # the tone's own event, late
+        press(a, port, "3", EVENTS_8)
+        await until(lambda: told(bench, leg)[-1:] == [("3", "rfc4733")])
+        both = [("1", heard), ("2", heard)] if heard else [("2", "rfc4733")]
+        assert told(bench, leg) == [*both, ("3", "rfc4733")]
+        assert told(bench, mute) == ([("9", heard)] if heard else [])
+    finally:
+        bench.close()
 
 
 async def test_a_tone_becomes_an_event_and_is_heard_no_more(bench: Bench) -> None:
