@@ -10,7 +10,7 @@ from unittest import mock
 
 from media.rtp.stream import Format, Stream
 from media.settings import MediaSettings
-from media.worker import control, process
+from media.worker import control, worker
 from media.worker.ticker import Ticker
 
 TICK = 0.020
@@ -143,12 +143,12 @@ class Lab:
         self.reports: list[control.Report] = []
         self.ticker = _HandTicker()
         with (
-            mock.patch.object(process, "Poller", Board),
-            mock.patch.object(process, "Ticker", return_value=self.ticker),
-            mock.patch.object(process, "bind_socket", self._bind),
+            mock.patch.object(worker, "Poller", Board),
+            mock.patch.object(worker, "Ticker", return_value=self.ticker),
+            mock.patch.object(worker, "bind_socket", self._bind),
         ):
             loop = cast("Any", Loop())
-            self.worker = process.Worker(loop, MediaSettings(**settings), range(20_000, 20_020, 2), self._post)
+            self.worker = worker.Worker(loop, MediaSettings(**settings), range(20_000, 20_020, 2), self._post)
             self.worker.handle(control.Provide(5))
         (provided,) = [report for report in self.reports if isinstance(report, control.Provided)]
         self.ports = provided.ports

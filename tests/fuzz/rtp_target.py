@@ -18,7 +18,7 @@ from media.worker.session import Session
 
 from .rtp_lab import FORMATS, HOST, Lab
 
-MODULES = ("media.worker.session", "media.worker.incoming", "media.worker.process", "media.worker.rtcp")
+MODULES = ("media.worker.session", "media.worker.incoming", "media.worker.worker", "media.worker.rtcp")
 STRANGERS = (("203.0.113.9", 4000), ("198.51.100.1", 1), (HOST, 6000))
 
 

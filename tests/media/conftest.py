@@ -16,7 +16,7 @@ from media.api import MediaCounters
 from media.rtp.stream import EVENTS, Format, Stream
 from media.settings import MediaSettings
 from media.worker import control
-from media.worker.process import Worker
+from media.worker.worker import Worker
 
 BOUND = 5.0
 PCMU, PCMA, DIGITS = Format(0, "PCMU"), Format(8, "PCMA"), Format(101, EVENTS)
@@ -180,6 +180,6 @@ async def bench(ports: Any, prompt_directory: Path) -> AsyncIterator[Bench]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The worker's time, in seconds, in a list of one: it moves when a test moves it."""
     now = [1000.0]
-    for module in ("media.worker.session", "media.worker.incoming", "media.worker.process", "media.worker.rtcp"):
+    for module in ("media.worker.session", "media.worker.incoming", "media.worker.worker", "media.worker.rtcp"):
         monkeypatch.setattr(f"{module}._monotonic", lambda: now[0])
     return now

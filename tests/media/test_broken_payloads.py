@@ -15,7 +15,7 @@ from .talking import HandTicker, Studio
 @pytest.fixture
 def ticker(monkeypatch: pytest.MonkeyPatch) -> HandTicker:
     ticker = HandTicker()
-    monkeypatch.setattr("media.worker.process.Ticker", lambda *_: ticker)
+    monkeypatch.setattr("media.worker.worker.Ticker", lambda *_: ticker)
     return ticker
 
 

@@ -22,7 +22,7 @@ CODECS = [PCMU, PCMA, G722, OPUS, AMR, AMR_WB]
 @pytest.fixture
 def ticker(monkeypatch: pytest.MonkeyPatch) -> HandTicker:
     ticker = HandTicker()
-    monkeypatch.setattr("media.worker.process.Ticker", lambda *_: ticker)
+    monkeypatch.setattr("media.worker.worker.Ticker", lambda *_: ticker)
     return ticker
 
 

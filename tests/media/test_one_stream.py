@@ -24,7 +24,7 @@ LATE = 0.06
 @pytest.fixture
 def ticker(monkeypatch: pytest.MonkeyPatch) -> HandTicker:
     ticker = HandTicker()
-    monkeypatch.setattr("media.worker.process.Ticker", lambda *_: ticker)
+    monkeypatch.setattr("media.worker.worker.Ticker", lambda *_: ticker)
     return ticker
 
 

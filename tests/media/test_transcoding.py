@@ -20,7 +20,7 @@ CODECS = [codec for codec in (PCMU, PCMA, G722, OPUS, AMR, AMR_WB) if codec in E
 @pytest.fixture
 def ticker(monkeypatch: pytest.MonkeyPatch) -> HandTicker:
     ticker = HandTicker()
-    monkeypatch.setattr("media.worker.process.Ticker", lambda *_: ticker)
+    monkeypatch.setattr("media.worker.worker.Ticker", lambda *_: ticker)
     return ticker
 
 
