@@ -12,7 +12,7 @@ import structlog
 from acd import facts
 from acd.cdr import EndedBy, Outcome
 from acd.digits import take_info
-from acd.secrecy import protection_towards
+from acd.secrecy import family_towards, protection_towards
 from acd.voice import note_trouble
 from acd.within import send_message
 from ims_core.errors import SipError
@@ -353,7 +353,11 @@ class CallLeg(Leg):
     async def open_media(self) -> MediaLeg:
         """Offer what the caller's leg speaks."""
         return await self._context.media.open(
-            f"{self.call.id}/{self.name}", self._on_media, like=self.call.media, protection=self.protection
+            f"{self.call.id}/{self.name}",
+            self._on_media,
+            like=self.call.media,
+            protection=self.protection,
+            family=family_towards(self._ways[0]),
         )
 
     def told(self, target: str) -> Headers:

@@ -96,6 +96,7 @@ def media_settings(config: Config) -> MediaSettings:
     return MediaSettings(
         bind=media.listen.host,
         advertise=media.advertise.host if media.advertise else "",
+        advertise_other=media.advertise_other.host if media.advertise_other else "",
         port_min=media.ports.first,
         port_max=media.ports.last,
         workers=media.workers,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from acd.cdr import EndedBy, Outcome
 from acd.core.events import CallHeld, CallRetrieved, FailCause, OfferAnswered, OfferFailed
 from acd.leg import Headers, Leg
+from acd.secrecy import family_towards
 from acd.voice import note_trouble
 from acd.within import answer_reoffer, take_answer
 from ims_core.messages.headers import quote_string
@@ -93,7 +94,9 @@ class OpenLeg(Leg):
 
     async def open_media(self) -> MediaLeg:
         """Offer what we speak: the callers to come are not known."""
-        return await self._context.media.open(self.name, self._on_media, protection=self.protection)
+        return await self._context.media.open(
+            self.name, self._on_media, protection=self.protection, family=family_towards(self._ways[0])
+        )
 
     def answered(self) -> None:
         """Be quiet until a call comes."""

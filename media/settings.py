@@ -14,6 +14,8 @@ from media.rtp.latching import Latching
 from media.rtp.troubles import Thresholds
 
 PROMPT_DIRECTORY = str(Path(__file__).parent / "prompts")
+MAPPED = "::ffff:"
+"""What stands before an IPv4 address where a socket for both families names it (RFC 4291 2.5.5.2)."""
 _LARGEST_PORT = 65_535
 _SAMPLE_RATES = {PCMU: 8000, PCMA: 8000, AMR: 8000, G722: 16_000, AMR_WB: 16_000, OPUS: 48_000}
 
@@ -24,7 +26,8 @@ InbandDigits = Literal["off", "auto", "always"]
 class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the RTP workers. Raises ValueError, one sentence, when they contradict each other.
 
-    `bind` is the address of the RTP sockets, `advertise` the one put into SDP (default: `bind`). Each leg takes an
+    `bind` is the address of the RTP sockets, `advertise` the one put into SDP (default: `bind`). With "::" for `bind`
+    there may be `advertise_other` as well, an address of the other family, for legs of that. Each leg takes an
     even port of `port_min`..`port_max` and leaves the odd one above it to RTCP (RFC 3550 11). A leg that receives
     nothing for `rtp_timeout_seconds` is told so; 0 turns that off. Prompts are looked up in the directories in order,
     texts in that of the speech.
@@ -40,6 +43,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     bind: str = "127.0.0.1"
     advertise: str = ""
+    advertise_other: str = ""
     port_min: int = 20_000
     port_max: int = 29_999
     workers: int = 1
@@ -61,8 +65,12 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
         advertised = _address("advertise", self.advertised)
         if advertised.is_unspecified:
             raise ValueError("advertise must be set when bind is an unspecified address.")
-        if bind.version != advertised.version:
+        if bind.version != advertised.version and not self.advertise_other:
             raise ValueError("bind and advertise must be of the same address family.")
+        if self.advertise_other:
+            other = _address("advertise_other", self.advertise_other)
+            if bind != ipaddress.IPv6Address("::") or other.version == advertised.version:
+                raise ValueError("advertise_other must be of the other address family than advertise, and bind be ::.")
         if not 1 <= self.port_min <= self.port_max <= _LARGEST_PORT:
             raise ValueError("port_min and port_max must satisfy 1 <= port_min <= port_max <= 65535.")
         if self.workers < 1:
@@ -88,9 +96,10 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Tell whether the address is an RTP port of ours: a leg sending to another could go round for ever."""
         if not self.port_min <= port <= self.port_max:
             return False
+        host = host.removeprefix(MAPPED)
         if ipaddress.ip_address(self.bind).is_unspecified and ipaddress.ip_address(host).is_loopback:
             return True
-        return host in (self.bind, self.advertised)
+        return host in (self.bind, self.advertised, self.advertise_other)
 
     def rtp_ports(self) -> range:
         """The even ports whose odd neighbour above is in the range too."""

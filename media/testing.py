@@ -76,6 +76,7 @@ class FakeLeg:
         self.hides_digits = False
         self.echoing = False
         self.protection = Protection.NONE
+        self.family = ""
         self.recording: str | None = None
         self.closed = False
         self.lost = False
@@ -292,6 +293,7 @@ class FakeMedia:
         like: MediaLeg | None = None,
         heeds_preconditions: bool = False,
         protection: Protection = Protection.NONE,
+        family: str = "",
     ) -> FakeLeg:
         """Open a fake leg. Raises NotAcceptable, MediaUnavailable."""
         negotiation = Negotiation(self.address, len(self.opened) + 1, heeds_preconditions=heeds_preconditions)
@@ -306,7 +308,7 @@ class FakeMedia:
             raise MediaError(f"Leg {leg_id!r} is open already.")
         negotiation.port = next(self._ports)
         leg = FakeLeg(self, leg_id, negotiation, on_event)
-        leg.protection = protection
+        leg.protection, leg.family = protection, family
         leg.local_sdp = negotiation.offer() if offer is None else negotiation.answer()
         self.legs[leg_id] = leg
         self.opened.append(leg)

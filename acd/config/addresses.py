@@ -41,6 +41,11 @@ class Address(Struct, frozen=True):
             raise ValueError('an IP address, like "127.0.0.1"') from None
 
     @property
+    def version(self) -> int:
+        """The version of IP, 4 or 6."""
+        return ipaddress.ip_address(self.host).version
+
+    @property
     def is_unspecified(self) -> bool:
         """Say whether it stands for every address of the host (0.0.0.0, ::)."""
         return ipaddress.ip_address(self.host).is_unspecified

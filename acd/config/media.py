@@ -34,6 +34,7 @@ class Media(Struct, frozen=True, kw_only=True):
     digits: HostPort | None = None
     listen: Address = Address("127.0.0.1")
     advertise: Advertised | None = None
+    advertise_other: Address | None = None
     ports: PortRange = PortRange(20_000, 29_999)
     workers: Workers = 1
     rtp_timeout_seconds: Seconds = 30.0

@@ -19,6 +19,13 @@ def check_media(config: Sections, mistakes: Mistakes) -> None:
     media = config.media
     if len(set(media.codecs)) < len(media.codecs) or not set(media.codecs) - {"CN"}:
         mistakes.report(("media", "codecs"), "each codec once, and one besides CN", str(list(media.codecs)))
+    other, told = media.advertise_other, media.advertise
+    if other is not None and (media.listen.host != "::" or told is None or told.version == other.version):
+        mistakes.report(
+            ("media", "advertise_other"),
+            'an address of another version of IP than media.advertise, with media.listen = "::"',
+            str(other),
+        )
     if len(set(media.offers)) < len(media.offers) or not set(media.offers) - {"CN"}:
         mistakes.report(("media", "offers"), "each codec once, and one besides CN", str(list(media.offers)))
     if media.backend == "rtpengine":

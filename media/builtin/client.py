@@ -102,15 +102,18 @@ class WorkerClient(asyncio.Protocol):
         like: WorkerLeg | None,
         heeds_preconditions: bool = False,
         protection: Protection = Protection.NONE,
+        family: str = "",
     ) -> WorkerLeg:
         """Open a leg (see `Media.open`)."""
         settings = self.settings
         negotiation = Negotiation(
             settings.advertised,
             secrets.randbits(48),
+            other_address=settings.advertise_other,
             local=self._credentials.draw(protection),
             heeds_preconditions=heeds_preconditions,
         )
+        negotiation.choose_family(family)
         if offer is not None:
             negotiation.take_offer(offer)
         elif like is not None:

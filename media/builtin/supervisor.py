@@ -67,6 +67,7 @@ class MediaSupervisor:
         like: MediaLeg | None = None,
         heeds_preconditions: bool = False,
         protection: Protection = Protection.NONE,
+        family: str = "",
     ) -> MediaLeg:
         """Open a leg in the worker of `like`, else in the healthy one with the fewest legs."""
         if like is not None and not isinstance(like, WorkerLeg):
@@ -82,6 +83,7 @@ class MediaSupervisor:
             like=like,
             heeds_preconditions=heeds_preconditions,
             protection=protection,
+            family=family,
         )
 
     def connect(self, gains: Gains) -> None:

@@ -91,6 +91,7 @@ class RtpengineMedia:
         like: MediaLeg | None = None,
         heeds_preconditions: bool = False,
         protection: Protection = Protection.NONE,
+        family: str = "",
     ) -> MediaLeg:
         """Open a leg where `like` is, else where there are the fewest for the weight; if that fails, somewhere else.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, overload
 
 import msgspec
 
@@ -47,10 +47,10 @@ class Negotiation:
     """The state of offer and answer between us and one peer, during the whole dialog.
 
     `take_offer` and `take_answer` judge the peer's text and return the agreed `Stream`, or raise NotAcceptable and
-    change nothing; `answer` and `offer` return our text. `port` must be set before either is called; it is to be one
-    of the address of `family`, which an offer decides where `addresses` has one of each. `formats` are those of our
-    latest description, `agreed` those that both can use. Where preconditions are heeded they are read and answered,
-    and the session's first offer has some if it is ours.
+    change nothing; `answer` and `offer` return our text. `port` must be set before either is called. With an
+    `other_address` our socket is one for both families of addresses, and the peer's offer decides which is told.
+    `formats` are those of our latest description, `agreed` those that both can use. Where preconditions are heeded they
+    are read and answered, and the session's first offer has some if it is ours.
     """
 
     def __init__(
@@ -87,6 +87,11 @@ class Negotiation:
         self._ice_mismatch = False
         self._ice_restarts = 0
         self.stream = self._unanswered()
+
+    def choose_family(self, family: str) -> None:
+        """Have our first offer name our address of that family, "IP4" or "IP6", if there is one."""
+        if family in self._addresses and self._sections is None and not self.port:
+            self.family = family
 
     def prefer(self, other: Negotiation) -> None:
         """Order our next offer after what was agreed with another peer, so that relaying needs no transcoding."""
@@ -228,9 +233,9 @@ class Negotiation:
 
     def _agree(self, audio: Audio, agreed: tuple[Format, ...], direction: str) -> Stream:
         self.agreed = agreed
-        voice = chosen_voice(agreed)
+        voice, rtcp = chosen_voice(agreed), audio.rtcp()
         return Stream(
-            host=audio.host,
+            host=self._reached_at(audio.host),
             port=audio.media.port,
             send=voice,
             receive=receiving(agreed) | receiving(self.formats),
@@ -239,11 +244,19 @@ class Negotiation:
             receives=direction in _RECEIVES,
             held=direction != "sendrecv",
             packet_ms=audio.packet_ms,
-            rtcp=audio.rtcp(),
+            rtcp=(self._reached_at(rtcp[0]), rtcp[1]) if rtcp is not None else None,
             mux=self._mux,
             security=self._protection.security,
             ice=self._agree_on_ice(audio),
         )
+
+    @overload
+    def _reached_at(self, host: str) -> str: ...
+    @overload
+    def _reached_at(self, host: None) -> None: ...
+    def _reached_at(self, host: str | None) -> str | None:
+        """Return the peer's address as a socket for both families names it: mapped (RFC 4291 2.5.5.2)."""
+        return f"::ffff:{host}" if host is not None and len(self._addresses) > 1 and ":" not in host else host
 
     def _agree_on_ice(self, audio: Audio) -> Ice | None:
         theirs = ice.read_credentials(audio.said)

@@ -119,6 +119,7 @@ def fingerprint(message: bytes) -> bytes:
 def xor_address(address: Address, transaction: bytes) -> bytes:
     """Return the value of XOR-MAPPED-ADDRESS (RFC 8489 14.2)."""
     ip = ipaddress.ip_address(address[0].partition("%")[0])
+    ip = getattr(ip, "ipv4_mapped", None) or ip  # of a socket for both families
     mask = COOKIE.to_bytes(4, "big") + transaction
     host = bytes(a ^ b for a, b in zip(ip.packed, mask, strict=False))
     return struct.pack(">BBH", 0, _IPV4 if ip.version == 4 else _IPV6, address[1] ^ COOKIE >> 16) + host

@@ -110,6 +110,14 @@ def test_a_syntax_error_names_its_line() -> None:
         ('[media]\ncodecs = ["G729", "PCMU"]', 'media.codecs[0]: expected "'),
         ('[media]\ncodecs = ["CN"]', "media.codecs: expected each codec once, and one besides CN"),
         ('[media]\ncodecs = ["PCMA", "PCMA"]', "media.codecs: expected each codec once, and one besides CN"),
+        (
+            '[media]\nadvertise = "192.0.2.1"\nadvertise_other = "2001:db8::1"',
+            "media.advertise_other: expected an address of another version of IP than media.advertise, with media.listen",
+        ),
+        (
+            '[media]\nlisten = "::"\nadvertise = "2001:db8::2"\nadvertise_other = "2001:db8::1"',
+            "media.advertise_other: expected an address of another version of IP than media.advertise, with media.listen",
+        ),
         ('[media]\noffers = []', "media.offers: expected each codec once, and one besides CN"),
         ('[media]\nprompts = "/nonexistent"', "media.prompts: expected the name of a directory"),
         ('[speech]\ncommand = ["say"]', 'speech.command: expected a program and its arguments, "{out}" among them'),

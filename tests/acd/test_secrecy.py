@@ -1,11 +1,11 @@
-"""How the media of a leg are protected, by the way that its INVITE takes."""
+"""How the media of a leg are protected and addressed, by the way that its INVITE takes."""
 
 from __future__ import annotations
 
 import pytest
 
 from acd.context import Way
-from acd.secrecy import protection_towards
+from acd.secrecy import family_towards, protection_towards
 from ims_core.flow import Flow
 from ims_core.locate.courier import Hop, Peer, Several
 from media.api import Protection
@@ -34,3 +34,19 @@ def flow(transport: str) -> Flow:
 )
 def test_the_way_says_how_an_offer_is_protected(target: str, hop: Hop, protection: Protection) -> None:
     assert protection_towards(Way(target, hop)) is protection
+
+
+@pytest.mark.parametrize(
+    ("hop", "family"),
+    [
+        (flow("UDP"), "IP4"),
+        (Flow("UDP", ("::1", 5060), ("2001:db8::2", 5060)), "IP6"),
+        ("sip:192.0.2.9;transport=tls", "IP4"),
+        ("sip:[2001:db8::9]:5070", "IP6"),
+        (Several(("sip:[2001:db8::9]", "sip:192.0.2.9")), "IP6"),
+        (Peer("sip:a.example", flow("UDP")), ""),
+        ("nonsense", ""),
+    ],
+)
+def test_the_way_says_which_of_our_addresses_an_offer_names(hop: Hop, family: str) -> None:
+    assert family_towards(Way("sip:7001@192.0.2.2", hop)) == family

@@ -295,4 +295,23 @@ def test_a_leg_is_of_the_family_that_the_offer_asks_for_and_stays_so() -> None:
     assert "c=IN IP6 2001:db8::1\r\n" in negotiation.answer()
     with pytest.raises(NotAcceptable):
         negotiation.take_offer(sdp(*USUAL))
-    assert Negotiation("198.51.100.1", 1, other_address="2001:db8::1").family == "IP4"
+
+
+@pytest.mark.rfc("4291-2.5.5.2")
+def test_a_socket_for_both_families_names_addresses_of_ipv4_as_mapped_ones() -> None:
+    negotiation = Negotiation("2001:db8::1", 1, other_address="198.51.100.1")
+    stream = negotiation.take_offer(sdp(*USUAL, "a=rtcp:9000 IN IP4 192.0.2.50"))
+    assert (stream.host, stream.rtcp) == ("::ffff:192.0.2.7", ("::ffff:192.0.2.50", 9000))
+    assert "c=IN IP4 198.51.100.1\r\n" in negotiation.answer()
+    assert negotiation.take_offer(sdp(*USUAL, address="0.0.0.0")).host is None
+
+
+@pytest.mark.parametrize(("family", "address"), [("IP4", "198.51.100.1"), ("IP6", "2001:db8::1"), ("", "2001:db8::1")])
+def test_our_offer_names_the_address_of_the_family_that_was_chosen(family: str, address: str) -> None:
+    negotiation = Negotiation("2001:db8::1", 1, other_address="198.51.100.1")
+    negotiation.choose_family(family)
+    negotiation.port = 20_000
+    assert f"c=IN IP{6 if ':' in address else 4} {address}\r\n" in negotiation.offer()
+    single = Negotiation("198.51.100.1", 1)
+    single.choose_family(family)
+    assert single.family == "IP4"
