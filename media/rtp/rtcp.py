@@ -7,7 +7,7 @@ mean is told in `media.rtp.xr`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -94,29 +94,44 @@ Packet = SenderReport | ReceiverReport | Description | Bye | ExtendedReport
 
 def pack(packets: Sequence[Packet]) -> bytes:
     """Return a compound packet; the first must be an SR or RR (6.1)."""
-    return b"".join(map(_pack, packets))
+    return b"".join([_PACK[type(packet)](packet) for packet in packets])
 
 
-def _pack(packet: Packet) -> bytes:
-    match packet:
-        case SenderReport():
-            info = _SENDER_INFO.pack(packet.ntp, packet.timestamp, packet.packets, packet.octets)
-            return _framed(SENDER_REPORT, len(packet.blocks), packet.ssrc, info + _pack_blocks(packet.blocks))
-        case ReceiverReport():
-            return _framed(RECEIVER_REPORT, len(packet.blocks), packet.ssrc, _pack_blocks(packet.blocks))
-        case Description():
-            name = (packet.cname or "").encode()[:_LONGEST_TEXT]
-            items = bytes((_CNAME, len(name))) + name
-            # "each chunk starts on a 32-bit boundary", after at least one null octet (6.5)
-            return _framed(DESCRIPTION, 1, packet.ssrc, items + bytes(_WORD - len(items) % _WORD))
-        case Bye():
-            rest = b"".join(ssrc.to_bytes(4, "big") for ssrc in packet.ssrcs[1:])
-            reason = packet.reason.encode()[:_LONGEST_TEXT]
-            if reason:
-                rest += bytes((len(reason),)) + reason + bytes(-(1 + len(reason)) % _WORD)
-            return _framed(BYE, len(packet.ssrcs), packet.ssrcs[0], rest)
-        case ExtendedReport():
-            return _framed(EXTENDED, 0, packet.ssrc, b"".join(map(pack_block, packet.blocks)))
+def _pack_sender_report(report: SenderReport) -> bytes:
+    info = _SENDER_INFO.pack(report.ntp, report.timestamp, report.packets, report.octets)
+    return _framed(SENDER_REPORT, len(report.blocks), report.ssrc, info + _pack_blocks(report.blocks))
+
+
+def _pack_receiver_report(report: ReceiverReport) -> bytes:
+    return _framed(RECEIVER_REPORT, len(report.blocks), report.ssrc, _pack_blocks(report.blocks))
+
+
+def _pack_description(description: Description) -> bytes:
+    name = (description.cname or "").encode()[:_LONGEST_TEXT]
+    items = bytes((_CNAME, len(name))) + name
+    # "each chunk starts on a 32-bit boundary", after at least one null octet (6.5)
+    return _framed(DESCRIPTION, 1, description.ssrc, items + bytes(_WORD - len(items) % _WORD))
+
+
+def _pack_bye(bye: Bye) -> bytes:
+    rest = b"".join(ssrc.to_bytes(4, "big") for ssrc in bye.ssrcs[1:])
+    reason = bye.reason.encode()[:_LONGEST_TEXT]
+    if reason:
+        rest += bytes((len(reason),)) + reason + bytes(-(1 + len(reason)) % _WORD)
+    return _framed(BYE, len(bye.ssrcs), bye.ssrcs[0], rest)
+
+
+def _pack_extended(report: ExtendedReport) -> bytes:
+    return _framed(EXTENDED, 0, report.ssrc, b"".join([pack_block(block) for block in report.blocks]))
+
+
+_PACK: Final[dict[type[Packet], Callable[..., bytes]]] = {
+    SenderReport: _pack_sender_report,
+    ReceiverReport: _pack_receiver_report,
+    Description: _pack_description,
+    Bye: _pack_bye,
+    ExtendedReport: _pack_extended,
+}
 
 
 def _framed(kind: int, count: int, ssrc: int, body: bytes) -> bytes:

@@ -69,13 +69,11 @@ XrBlock = ReferenceTime | Delays | VoipMetrics
 
 def pack_block(block: XrBlock) -> bytes:
     """Return the octets of a block."""
-    match block:
-        case ReferenceTime(ntp):
-            return _BLOCK_HEADER.pack(REFERENCE_TIME, 0, 2) + ntp.to_bytes(8, "big")
-        case Delays(ssrc, last_reference, delay):
-            return _BLOCK_HEADER.pack(DELAYS, 0, 3) + _DELAY.pack(ssrc, last_reference, delay)
-        case VoipMetrics():
-            return _BLOCK_HEADER.pack(VOIP_METRICS, 0, 8) + _pack_metrics(block)
+    if isinstance(block, ReferenceTime):
+        return _BLOCK_HEADER.pack(REFERENCE_TIME, 0, 2) + block.ntp.to_bytes(8, "big")
+    if isinstance(block, Delays):
+        return _BLOCK_HEADER.pack(DELAYS, 0, 3) + _DELAY.pack(block.ssrc, block.last_reference, block.delay)
+    return _BLOCK_HEADER.pack(VOIP_METRICS, 0, 8) + _pack_metrics(block)
 
 
 def _pack_metrics(block: VoipMetrics) -> bytes:
