@@ -256,7 +256,7 @@ async def test_a_killed_worker_leaves_what_was_said_up_to_the_last_seconds(
         phone.close()
     await asyncio.gather(*(leg.close() for leg in legs))
     async with asyncio.timeout(30):  # the next worker: what is stopped while it starts is left running
-        while not media.healthy():
+        while not media.healthy():  # noqa: ASYNC110 - nobody is told
             await asyncio.sleep(0.01)
 
     if key is not None:
