@@ -193,7 +193,8 @@ class Talk(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 class LegReport(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """How a leg fared, seen from our receiving side; `far_end` is what the peer told of the other direction.
 
-    `lost` counts packets that never came, `jitter_ms` follows RFC 3550 A.8. `burst_ratio` is the mean length of a run
+    `lost` counts packets that never came, `discarded` those that came too late for our jitter buffer, where we decode;
+    the quality counts both as loss. `jitter_ms` follows RFC 3550 A.8. `burst_ratio` is the mean length of a run
     of losses over that of random loss (ITU-T G.107 BurstR), None without losses. `round_trip_ms` is the mean of what
     RTCP measured, None without RTCP. `r_factor` and `mos` are None when nothing was received or no planning value is
     published for the codec; `scale` is "narrowband" or "wideband", and `basis` says what they rest on. `talk` is None
@@ -221,6 +222,7 @@ class LegReport(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     talk: Talk | None = None
     troubles: tuple[Trouble, ...] = ()
     security: str | None = None
+    discarded: int = 0
 
 
 class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):

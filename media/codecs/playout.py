@@ -34,6 +34,7 @@ class Playout:
         "_clock_rate",
         "_decoder",
         "_decoders",
+        "_discarded",
         "_heard_at",
         "_latest",
         "_pieces",
@@ -52,11 +53,14 @@ class Playout:
         self._clock_rate = 0
         self._source: object = None
         self._latest: Format | None = None
+        self._discarded = 0
+        self._buffer: JitterBuffer[tuple[Format, bytes]] = JitterBuffer(8000)
         self._begin(8000)
 
     def _begin(self, clock_rate: int) -> None:
         self._clock_rate = clock_rate
-        self._buffer: JitterBuffer[tuple[Format, bytes]] = JitterBuffer(clock_rate)
+        self._discarded = self.discarded
+        self._buffer = JitterBuffer(clock_rate)
         self._decoder: Decoder | None = None
         self._heard_at = 0.0
         self._pieces: list[Samples] = []
@@ -71,6 +75,11 @@ class Playout:
     def delay_ms(self) -> float:
         """How long what is played has waited beyond the quickest packet: the jitter buffer's part of Ta (G.107)."""
         return self._buffer.delay_ms
+
+    @property
+    def discarded(self) -> int:
+        """Packets that came and are not played, since the beginning: too late, too early or stray."""
+        return self._discarded + self._buffer.late + self._buffer.discarded
 
     @property
     def mode_request(self) -> int | None:

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from media.api import FarEnd, LegReport
 from media.rtp.losses import LossCounts
-from media.rtp.quality import NOTHING_RECEIVED, Hearing, one_way_delay, rate
+from media.rtp.quality import (
+    NARROWBAND,
+    NOTHING_RECEIVED,
+    Hearing,
+    Impairment,
+    impairment,
+    mos,
+    one_way_delay,
+    rate,
+    score,
+)
 from media.rtp.xr import VoipMetrics
 
 if TYPE_CHECKING:
@@ -27,6 +37,7 @@ class _Numbers(NamedTuple):
     far_seen: int = 0
     round_trips: int = 0
     round_trip_sum: float = 0.0
+    discarded: int = 0
 
 
 class Account:
@@ -45,23 +56,26 @@ class Account:
 
     def report(self, hearing: Hearing, spoken: str | None) -> LegReport:
         """Tell how the leg fared; `spoken` is the codec that is sent."""
-        before, now = self._before, self._numbers()
+        before, now = self._before, self._numbers(hearing.discarded)
         losses = now.losses.since(before.losses)
         expected, received = now.expected - before.expected, now.received - before.received
         loss = _percent(losses.lost, expected)
+        discarded = now.discarded - before.discarded
+        unheard = _percent(min(expected, losses.lost + discarded), expected)
         burst_ratio = losses.burst_ratio(expected)
         trips = now.round_trips - before.round_trips
         round_trip_ms = (now.round_trip_sum - before.round_trip_sum) / trips * 1000 if trips else None
         jitter_ms = self._reception.jitter_ms
         rating = NOTHING_RECEIVED
         if received:
-            rating = rate(hearing, loss, burst_ratio, jitter_ms=jitter_ms, round_trip_ms=round_trip_ms)
+            rating = rate(hearing, unheard, burst_ratio, jitter_ms=jitter_ms, round_trip_ms=round_trip_ms)
         return LegReport(
             codec=hearing.codec,
             packets_sent=now.sent - before.sent,
             packets_received=received,
             lost=losses.lost,
             duplicates=losses.duplicates,
+            discarded=discarded,
             jitter_ms=round(jitter_ms, 2),
             loss_percent=round(loss, 3),
             burst_ratio=None if burst_ratio is None else round(burst_ratio, 3),
@@ -81,35 +95,38 @@ class Account:
             return None
         losses = reception.loss_counts()
         round_trip_ms = None if reporter.round_trip is None else reporter.round_trip * 1000
-        loss, burst_ratio = _percent(losses.lost, expected), losses.burst_ratio(expected)
-        jitter_ms = reception.jitter_ms
-        conversational = rate(hearing, loss, burst_ratio, jitter_ms=jitter_ms, round_trip_ms=round_trip_ms)
-        listening = rate(hearing._replace(packet_ms=0, buffer_ms=0), loss, burst_ratio)
+        discarded = min(hearing.discarded, expected)
+        loss, burst_ratio = _percent(min(expected, losses.lost + discarded), expected), losses.burst_ratio(expected)
+        delay = one_way_delay(hearing, reception.jitter_ms, None)
+        values, listening, conversational = impairment(hearing), None, None
+        if values is not None:
+            listening = score(values, 0, loss, burst_ratio)
+            conversational = score(values, delay + (round_trip_ms or 0) / 2, loss, burst_ratio)
+        is_narrow = values is not None and values.scale is NARROWBAND  # of wideband the block has no scale
         burst, gap = losses.mean_lengths(expected)
-        delay = one_way_delay(hearing, jitter_ms, None)
-        narrow = conversational.scale == "narrowband"  # of wideband the block has no scale
         return VoipMetrics(
             ssrc=reception.ssrc,
             loss_rate=min(255, int(256 * losses.lost / expected)),
+            discard_rate=min(255, int(256 * discarded / expected)),
             burst_density=min(255, int(256 * losses.burst_density())),
             gap_density=min(255, int(256 * losses.gap_density())),
             burst_ms=round(burst * hearing.packet_ms),
             gap_ms=round(gap * hearing.packet_ms),
             round_trip_ms=round(round_trip_ms or 0),
             end_system_ms=round(delay),
-            r_factor=None if conversational.r is None or not narrow else max(0, round(conversational.r)),
-            mos_listening=listening.mos,
-            mos_conversational=conversational.mos,
+            r_factor=max(0, round(conversational)) if is_narrow and conversational is not None else None,
+            mos_listening=_mos(listening, values),
+            mos_conversational=_mos(conversational, values),
             concealment=_STANDARD_CONCEALMENT if hearing.conceals else 0,
             buffer_ms=round(hearing.buffer_ms or 0),
             buffer_maximum_ms=round(hearing.buffer_ms or 0),
         )
 
-    def settle(self) -> None:
-        """Begin anew."""
-        self._before = self._numbers()
+    def settle(self, discarded: int = 0) -> None:
+        """Begin anew; so many packets have been discarded by now (`Hearing`)."""
+        self._before = self._numbers(discarded)
 
-    def _numbers(self) -> _Numbers:
+    def _numbers(self, discarded: int) -> _Numbers:
         reception, reporter = self._reception, self._reporter
         return _Numbers(
             reception.expected,
@@ -121,6 +138,7 @@ class Account:
             reporter.far_seen,
             reporter.round_trips,
             reporter.round_trip_sum,
+            discarded,
         )
 
     def _far_end(self, spoken: Hearing, now: _Numbers, round_trip_ms: float | None) -> FarEnd | None:
@@ -149,6 +167,10 @@ class Account:
             basis=rating.basis,
             told_mos=metrics.mos_conversational if metrics is not None else None,
         )
+
+
+def _mos(r: float | None, values: Impairment | None) -> float | None:
+    return None if r is None or values is None else mos(r / values.scale.divisor)
 
 
 def _percent(lost: int, expected: int) -> float:

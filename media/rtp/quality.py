@@ -50,7 +50,8 @@ class Hearing(NamedTuple):
     """How what is received is heard.
 
     `mode` is the frame type of AMR-WB, None while unknown. `buffer_ms` is the delay of the jitter buffer, None where
-    packets are relayed to a listener whose buffer we do not know. `conceals`: losses are concealed.
+    packets are relayed to a listener whose buffer we do not know. `conceals`: losses are concealed. `discarded` counts
+    the packets that came too late for that buffer, since the leg was opened; who listens misses them like lost ones.
     """
 
     codec: str | None
@@ -58,6 +59,7 @@ class Hearing(NamedTuple):
     buffer_ms: float | None = None
     conceals: bool = False
     mode: int | None = None
+    discarded: int = 0
 
 
 NOTHING_RECEIVED: Final = Rating(None, None, "nothing received")
@@ -116,6 +118,12 @@ def one_way_delay(hearing: Hearing, jitter_ms: float, round_trip_ms: float | Non
     return (round_trip_ms or 0.0) / 2 + hearing.packet_ms + buffer_ms
 
 
+def score(values: Impairment, delay_ms: float, loss_percent: float, burst_ratio: float | None) -> float | None:
+    """Return R on the scale of the codec, None when its robustness to loss is not published."""
+    lossy = loss_impairment(values, loss_percent, burst_ratio or 1.0)
+    return None if lossy is None else values.scale.best - delay_impairment(delay_ms) - lossy
+
+
 def rate(
     hearing: Hearing,
     loss_percent: float,
@@ -128,11 +136,10 @@ def rate(
     values = impairment(hearing)
     if values is None:
         return Rating(None, None, "no published planning value for the codec")
-    lossy = loss_impairment(values, loss_percent, burst_ratio or 1.0)
-    if lossy is None:
-        return Rating(None, None, f"no published robustness to loss: {values.basis}", values.scale.name)
     scale = values.scale
-    r = scale.best - delay_impairment(one_way_delay(hearing, jitter_ms, round_trip_ms)) - lossy
+    r = score(values, one_way_delay(hearing, jitter_ms, round_trip_ms), loss_percent, burst_ratio)
+    if r is None:
+        return Rating(None, None, f"no published robustness to loss: {values.basis}", scale.name)
     buffered = "jitter buffer taken for twice the jitter" if hearing.buffer_ms is None else "jitter buffer measured"
     trip = "round trip unknown" if round_trip_ms is None else "round trip by RTCP"
     basis = f"E-model ({scale.source}), {values.basis}, loss measured, {buffered}, {trip}"

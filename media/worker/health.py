@@ -127,7 +127,7 @@ class Health:
         if self._conversation is not None:
             self._conversation.fold(now)
         report = self.report()
-        self._account.settle()
+        self._account.settle(self._session.incoming.discarded)
         self._watch.settle()
         self._voice.reset()
         return report
@@ -144,6 +144,7 @@ class Health:
             buffer_ms=self._buffer_ms,
             conceals=self._buffer_ms is not None,
             mode=self._mode,
+            discarded=session.incoming.discarded,
         )
 
 

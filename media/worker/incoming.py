@@ -37,6 +37,7 @@ class Incoming:
 
     __slots__ = (
         "_clock_rate",
+        "_discarded",
         "_ear",
         "_health",
         "_hearers",
@@ -76,6 +77,7 @@ class Incoming:
         self.reception = rtcp.reporter.reception
         self.decoding: Decoding | None = None
         self.octets = self.invalid = 0
+        self._discarded = 0  # by jitter buffers before this one
         self.wrong, self.wrong_payload = 0, -1
         self.rested_at = -1.0
         self._rtcp = rtcp
@@ -147,6 +149,11 @@ class Incoming:
     def refused(self) -> int:
         """Packets that are not what was agreed, or cannot be decoded."""
         return self.invalid + (self.decoding.playout.undecodable if self.decoding is not None else 0)
+
+    @property
+    def discarded(self) -> int:
+        """Packets that came too late to be played, where they were decoded."""
+        return self._discarded + (self.decoding.playout.discarded if self.decoding is not None else 0)
 
     def readable(self) -> None:
         """Read one packet from the latched peer: the path of every relayed packet."""
@@ -256,7 +263,7 @@ class Incoming:
         self.reception.set_clock(spoken.clock_rate)
 
     def _drop_decoding(self) -> None:
-        self.invalid = self.refused
+        self.invalid, self._discarded = self.refused, self.discarded
         self.decoding = None
 
     def _find_routes(self) -> None:

@@ -54,6 +54,23 @@ def test_loss_and_its_bursts_are_in_the_rating() -> None:
     assert report.scale == "narrowband"
 
 
+@pytest.mark.rfc("3611-4.7.1")
+def test_what_came_too_late_to_be_played_counts_as_loss_does() -> None:
+    leg = Leg()
+    leg.receive(*[True] * 50, False, *[True] * 49)
+    heard = Hearing("PCMU", 20, buffer_ms=40, conceals=True, discarded=4)
+    report = leg.account.report(heard, "PCMU")
+    assert (report.lost, report.discarded, report.loss_percent) == (1, 4, 1.0)
+    assert report.r_factor == rate(heard, 5.0, report.burst_ratio or 1.0).r
+    metrics = leg.account.metrics(heard)
+    assert metrics is not None
+    assert (metrics.loss_rate, metrics.discard_rate) == (256 // 100, 4 * 256 // 100)
+    leg.account.settle(heard.discarded)
+    leg.receive(*[True] * 50)
+    report = leg.account.report(heard._replace(discarded=5), "PCMU")
+    assert (report.lost, report.discarded, report.loss_percent) == (0, 1, 0.0)
+
+
 def test_each_call_on_a_leg_has_its_own_account() -> None:
     leg = Leg()
     leg.receive(*[True] * 10, False, True)

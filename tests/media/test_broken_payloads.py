@@ -56,3 +56,20 @@ async def test_any_octets_are_survived(studio: Studio, codec: str) -> None:
     await studio.run(1.5)
     assert set(two.hears([one, two])) == {"one"}
     assert set(one.hears([one, two])) == {"two"}
+
+
+async def test_packets_too_late_for_the_jitter_buffer_are_told_of(studio: Studio) -> None:
+    one, two = studio.talker("one", PCMA, frequency=440), studio.talker("two", G722, frequency=700)
+    studio.bench.handle(control.Bridge(one.leg, two.leg, None))
+    await studio.run(1.0)
+    late = one.phone.header(one.format.payload)
+    one.silent = True
+    await studio.run(0.02)
+    one.silent = False
+    await studio.run(0.3)
+    one.phone.raw(one.port, late + bytes(160))
+    await studio.run(0.1)
+    studio.bench.handle(control.Close(one.leg))
+    (closed,) = studio.bench.of(control.Closed)
+    assert (closed.report.lost, closed.report.discarded) == (0, 1)
+    assert closed.report.r_factor < 93

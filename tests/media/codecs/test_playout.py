@@ -162,6 +162,17 @@ def test_who_sends_nothing_any_more_is_silent_but_for_the_noise_it_told() -> Non
     assert rms(line.pause(500)[-STEP:]) > 100
 
 
+def test_what_comes_too_late_is_counted_across_clocks() -> None:
+    playout = Playout(8000)
+    for n in (0, 1, 2, 4, 5, 3, 6):
+        playout.put(PCMU, playout, n, n * STEP, bytes(160), 1 + n * 0.02 if n != 3 else 1.2)
+        playout.pull(STEP, 1.05 + n * 0.02 if n != 3 else 1.21)
+    assert playout.discarded == playout.buffer.late == 1
+    playout.put(Format(96, "opus", 48000, 2), playout, 7, 0, b"\xff", 2.0)
+    assert playout.discarded == 1
+    assert playout.buffer.late == 0
+
+
 def test_events_passed_over_are_no_loss() -> None:
     line = Line(Playout(8000))
     signal = packets(tone(3200))
