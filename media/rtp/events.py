@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -16,6 +17,19 @@ _LONGEST_SEGMENT: Final = 0xFFFF
 _NEWEST: Final = 0x80000000
 # Of two timestamps, the lower belongs to a late packet; one that is lower by more, to a peer that counts anew.
 _LATEST: Final = 4 * _LONGEST_SEGMENT
+
+
+@functools.lru_cache(maxsize=256)
+def lists(parameters: str, event: int) -> bool:
+    """Tell whether a receiver whose a=fmtp says this takes the event: "0-15,66" for example, 0-15 unless it says so.
+
+    What is not in a receiver's list is not to be sent to it (2.4.1).
+    """
+    for item in (parameters or "0-15").split(","):
+        first, _, last = item.strip().partition("-")
+        if first.isdecimal() and (last or first).isdecimal() and int(first) <= event <= int(last or first):
+            return True
+    return False
 
 
 class Progress(NamedTuple):

@@ -12,7 +12,7 @@ from media.codecs import Samples
 from media.dtmf.keypad import TICK_MS, Keypad, Press, Step
 from media.dtmf.merging import Merging
 from media.dtmf.tones import tone
-from media.rtp.events import DIGITS, EventReceiver, EventWriter
+from media.rtp.events import DIGITS, EventReceiver, EventWriter, lists
 from media.worker.ticker import Ticker
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class Keys:
     """Tells the owner of each press once, and has it pressed for those who are connected to hear the leg.
 
     A press is not relayed but made anew for each of them, at its clock and under its payload number, or as a tone
-    where it takes no events: whatever was lost, repeated or told twice on the way here, one press goes on. While the
-    keys are `hidden` none does. Presses that come faster than anybody dials are `refused`.
+    where it takes no such event: whatever was lost, repeated or told twice on the way here, one press goes on. While
+    the keys are `hidden` none does. Presses that come faster than anybody dials are `refused`.
     """
 
     __slots__ = (
@@ -180,6 +180,8 @@ class Keys:
     def _start(self, event: int, now: float) -> None:
         outgoing = self._session.outgoing
         events = outgoing.stream.send_events
+        if events is not None and not lists(events.parameters, event):
+            events = None
         self._writer = EventWriter(event, self._timestamp(events.clock_rate, now)) if events is not None else None
         self._set_sounding(sounding=events is None and event < len(DIGITS) and outgoing.reachable)
         self.sent += 1

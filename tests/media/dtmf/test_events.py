@@ -1,10 +1,12 @@
 """Telephone-events (RFC 4733): one digit per key press."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.rtp.events import DIGITS, EventReceiver, EventWriter, Progress
+from media.rtp.events import DIGITS, EventReceiver, EventWriter, Progress, lists
 
 Packet = tuple[bytes, int, bool]
 
@@ -117,6 +119,21 @@ def test_an_event_that_is_written_has_one_marker_one_timestamp_and_a_rising_dura
     assert [marker for _, _, marker in packets] == [True, False, False, False, False]
     assert {at for _, at, _ in packets} == {0xFFFF_FFF0}
     assert [data.hex() for data, _, _ in packets] == ["0b0a00a0", "0b0a0140", "0b0a0140", "0b0a01e0", "0b8a01e0"]
+
+
+@pytest.mark.rfc("4733-2.4.1")
+@pytest.mark.parametrize(
+    ("parameters", "listed"),
+    [
+        ("", range(16)),
+        ("0-15", range(16)),
+        ("0-9, 11", [*range(10), 11]),
+        ("0-11,16", [*range(12), 16]),
+        ("x,7-,-3", [7]),
+    ],
+)
+def test_which_events_a_receiver_lists(parameters: str, listed: Sequence[int]) -> None:
+    assert [event for event in range(30) if lists(parameters, event)] == list(listed)
 
 
 def test_a_peer_that_counts_its_timestamps_anew_is_heard() -> None:
