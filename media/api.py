@@ -258,6 +258,7 @@ class MediaCounters(msgspec.Struct, frozen=True, kw_only=True):
 
     legs: int = 0
     playing: int = 0
+    mixed: int = 0
     recordings: int = 0
     recordings_paused: int = 0
     ports_in_use: int = 0

@@ -195,6 +195,7 @@ def _media(media: MediaCounters) -> Iterator[Metric]:
         {(): media.requests_repeated},
     )
     yield gauge("acd_media_legs", "RTP sessions open.", media.legs)
+    yield gauge("acd_media_mixed_legs", "RTP sessions whose peers hear what is mixed or converted.", media.mixed)
     yield gauge("acd_media_recordings", "Recordings being written.", media.recordings)
     yield gauge("acd_media_recordings_paused", "Recordings that have a gap now.", media.recordings_paused)
     yield gauge("acd_media_ports_in_use", "UDP ports in use for RTP and RTCP.", media.ports_in_use)

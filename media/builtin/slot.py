@@ -24,7 +24,9 @@ BACK_OFF_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 STEADY_SECONDS: Final = 30.0
 _WATCH_SECONDS: Final = 1.0
 _SECOND_LOOK_SECONDS: Final = 0.2
-_GAUGES: Final = frozenset({"legs", "playing", "recordings", "recordings_paused", "ports_in_use", "ports_total"})
+_GAUGES: Final = frozenset(
+    {"legs", "playing", "mixed", "recordings", "recordings_paused", "ports_in_use", "ports_total"}
+)
 
 # Products of matrices are small in a worker, and each core has one of its own.
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from media.worker.keys import Keys
 
 _NOT_RELAYED: Final = [-1] * 256
+_CHANGES_AT_ONCE: Final = 10
+_CHANGE_SECONDS: Final = 0.2
 _unpack_header = HEADER.unpack_from
 _monotonic = time.monotonic
 
@@ -36,6 +38,7 @@ class Incoming:
     """
 
     __slots__ = (
+        "_changed",
         "_clock_rate",
         "_discarded",
         "_ear",
@@ -91,6 +94,7 @@ class Incoming:
         self._hearers: tuple[Outgoing, ...] = ()
         self._routes = _NOT_RELAYED
         self._sample_at = 0.0
+        self._changed = 0.0
         self._socket: RtpSocket
         self._stream = stream
         self.configure(stream)
@@ -222,9 +226,8 @@ class Incoming:
         if received.name == CN:
             self.rested_at = now
         else:
-            if received is not self.spoken:
-                self._speak(received)
-                self._plan()
+            if received is not self.spoken and not self._change_codec(received, now):
+                return
             if now >= self._sample_at:
                 self._sample_at = self._health.listen(received, payload, now)
         hand_on = self._hand_on if self._ear is None else self._ear.take
@@ -255,6 +258,17 @@ class Incoming:
         if not known:
             self.wrong += 1
             self.wrong_payload = second & 0x7F
+
+    def _change_codec(self, spoken: Format, now: float) -> bool:
+        """Follow a peer that speaks another codec; False if it does that too often, which costs more than a packet."""
+        self._changed = max(self._changed, now - _CHANGES_AT_ONCE * _CHANGE_SECONDS) + _CHANGE_SECONDS
+        if self._changed > now:
+            self._changed -= _CHANGE_SECONDS
+            self.invalid += 1
+            return False
+        self._speak(spoken)
+        self._plan()
+        return True
 
     def _speak(self, spoken: Format) -> None:
         """The peer speaks this of the codecs that were agreed."""

@@ -27,13 +27,24 @@ class Room:
     speaker changes to) calls `plan`. `conversation` is told who takes part, by the legs themselves.
     """
 
-    __slots__ = ("_asking", "_decodings", "_gains", "_members", "_mixed", "_mixings", "_ticker", "conversation")
+    __slots__ = (
+        "_asking",
+        "_audible",
+        "_decodings",
+        "_gains",
+        "_members",
+        "_mixed",
+        "_mixings",
+        "_ticker",
+        "conversation",
+    )
 
     def __init__(self, ticker: Ticker) -> None:
         self.conversation = Conversation()
         self._ticker = ticker
         self._members: tuple[Session, ...] = ()
         self._gains: Gains = {}
+        self._audible: dict[Session, list[tuple[Session, float]]] = {}
         self._mixed: list[Session] = []
         self._decodings: list[Decoding] = []
         self._mixings: list[Mixing] = []
@@ -52,6 +63,10 @@ class Room:
                 leg.room = self
         self._members = tuple(members)
         self._gains = dict(gains)
+        self._audible = {leg: [] for leg in members}
+        for (speaker, hearer), gain in gains.items():
+            if gain > 0:
+                self._audible[hearer].append((speaker, gain))
         self.plan()
 
     def rearrange(self, gains: Gains) -> None:
@@ -121,6 +136,10 @@ class Room:
         for mixing in self._mixings:
             mixing.tick(self, now)
 
+    def mixes_for(self, hearer: Session) -> bool:
+        """Tell whether what a leg hears is mixed or converted here, rather than relayed."""
+        return hearer in self._mixed
+
     def hearers_of(self, speaker: Session) -> list[Session]:
         """Return who is connected to hear a leg, also while they hear a prompt, or somebody is mute or deaf."""
         if not speaker.stream.receives:
@@ -131,7 +150,5 @@ class Room:
         """Return who is connected to the hearer, at which gain; 0 where somebody is mute or deaf."""
         volume = hearer.speech.volume
         return {
-            speaker: gain * speaker.gain * volume
-            for (speaker, who), gain in self._gains.items()
-            if who is hearer and gain > 0 and speaker.stream.receives
+            speaker: gain * speaker.gain * volume for speaker, gain in self._audible[hearer] if speaker.stream.receives
         }

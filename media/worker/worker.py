@@ -143,6 +143,7 @@ class Worker:
             rtp_timeouts=self._timeouts,
             legs=len(legs),
             playing=sum(session.player.playing for session in legs),
+            mixed=sum(session.room is not None and session.room.mixes_for(session) for session in legs),
             recordings=len(self._recordings),
             recordings_paused=self._recordings.paused,
             ports_in_use=self._ports.in_use,

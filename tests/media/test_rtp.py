@@ -158,3 +158,35 @@ def test_joining_aligns_any_numbers(ours: int, our_stamp: int, theirs: int, thei
     sender.join("leg", theirs, their_stamp, 1.0)
     assert (theirs + sender.sequence_shift - ours) & 0xFFFF == 1
     assert (their_stamp + sender.timestamp_shift - our_stamp) & 0xFFFFFFFF == 160
+
+
+@pytest.mark.rfc("7160-4.1")
+def test_a_stream_that_changes_its_clock_goes_on_from_where_it_was() -> None:
+    sender = Sender(1, 10, 1000)
+    sender.advance("prompt", 0.0)
+    began = sender.timestamp
+    sender.set_clock(48000)
+    assert sender.advance("agent", 0.02, 960) == MARKER
+    assert (sender.timestamp - began, sender.sequence) == (960, 12)
+    sender.set_clock(8000)
+    sender.advance("music", 1.02, 160)
+    assert sender.timestamp - began == 960 + 8000
+
+
+def test_time_passes_where_nothing_is_said() -> None:
+    sender = Sender(1, 10, 1000)
+    sender.advance("mix", 0.0)
+    began = sender.timestamp
+    for _ in range(5):
+        sender.pause("mix", 160)
+    sender.pause("another", 160)
+    assert sender.advance("mix", 0.12) == 0
+    assert (sender.timestamp - began, sender.sequence) == (6 * 160, 12)
+
+
+def test_a_long_packet_is_over_before_the_next_source_begins() -> None:
+    sender = Sender(1, 10, 1000)
+    sender.advance("mix", 0.0, 480)
+    began = sender.timestamp
+    sender.advance("prompt", 0.005)
+    assert sender.timestamp - began == 480

@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from media.api import Digit, Lost, Media, MediaEvent, MediaUnavailable, NotAcceptable, PlayFinished, RtpTimeout
+from media import conference
+from media.api import (
+    Digit,
+    Lost,
+    Media,
+    MediaError,
+    MediaEvent,
+    MediaUnavailable,
+    NotAcceptable,
+    PlayFinished,
+    RtpTimeout,
+)
 from media.sdp.description import parse
 from media.testing import Call, FakeLeg, FakeMedia
 
@@ -156,5 +167,29 @@ def test_an_unavailable_backend_says_so() -> None:
             await media.open("a", events.append)
         assert not media.healthy()
         assert media.legs == {}
+
+    virtually(scenario)
+
+
+def test_who_hears_whom_is_remembered() -> None:
+    async def scenario(media: FakeMedia, events: list[MediaEvent]) -> None:
+        caller, agent, supervisor = [await media.open(name, events.append) for name in ("a", "b", "c")]
+        media.connect(conference.whisper(caller, agent, supervisor))
+        assert caller.hears == {agent: 1.0}
+        assert agent.hears == {caller: 1.0, supervisor: 1.0}
+        assert supervisor.hears == {caller: 1.0, agent: 1.0}
+        media.connect(conference.together(caller, agent))
+        assert supervisor.hears == {}
+        await supervisor.close()
+        media.connect(conference.together(agent, supervisor))
+        assert (caller.hears, agent.hears) == ({agent: 1.0}, {caller: 1.0}), "a leg that is closed takes no part"
+        with pytest.raises(MediaError):
+            media.connect({(caller, agent): 100.0})
+        with pytest.raises(MediaError):
+            media.connect({(caller, object()): 1.0})  # type: ignore[dict-item]
+        caller.adjust(heard=0.5)
+        assert (caller.heard, caller.spoken) == (0.5, 1.0)
+        with pytest.raises(MediaError):
+            caller.adjust(spoken=float("nan"))
 
     virtually(scenario)

@@ -214,3 +214,26 @@ async def test_packets_that_are_lost_on_the_way_leave_no_hole(studio: Studio) ->
     packets = audio(other)
     assert {(b[2] - a[2], (b[3] - a[3]) & 0xFFFFFFFF) for a, b in itertools.pairwise(packets)} == {(1, 160)}
     assert other.level(LOW, 1.0) > -3
+
+
+async def test_it_is_told_how_many_hear_what_is_made_for_them(studio: Studio) -> None:
+    one, other, third = studio.talker("one"), studio.talker("other"), studio.talker("third", G722)
+    bridge(studio, one, other)
+    await studio.run(0.1)
+    assert studio.bench.counters().mixed == 0
+    bridge(studio, one, third)
+    assert studio.bench.counters().mixed == 2
+    studio.bench.handle(control.Unbridge(one.leg))
+    assert studio.bench.counters().mixed == 0
+
+
+async def test_a_peer_that_changes_its_codec_all_the_time_costs_no_more_than_others(studio: Studio) -> None:
+    one, other = studio.talker("one", PCMU, also=list(FORMATS.values())), studio.talker("other")
+    bridge(studio, one, other)
+    for number in range(40):
+        one.speaks(FORMATS[(PCMU, G722)[number % 2]])
+        await studio.run(0.02)
+    assert 5 <= studio.bench.counters().packets_invalid <= 20
+    one.speaks(FORMATS[PCMU])
+    await studio.run(2.4)
+    assert other.level(440.0) == pytest.approx(0, abs=1)
