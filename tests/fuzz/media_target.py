@@ -20,6 +20,9 @@ from media.rtp.xr import MalformedRtcp
 from media.sdp.description import parse
 from media.sdp.negotiation import Negotiation
 from media.secure import stun
+from media.secure.guard import Guard
+from tests.media.secure.conftest import CREDENTIALS, dtls, sdes
+from tests.media.secure.test_dtls import Place
 
 FORMATS = [
     format_
@@ -36,6 +39,8 @@ FORMATS = [
     )
     if format_.name in DECODABLE | {EVENTS}
 ]
+PEER = ("192.0.2.1", 4000)
+SECURED = ((sdes(), None), (dtls(), None), (dtls(), CREDENTIALS))
 RECORD = 3  # octets before each payload: format and pause, number, length
 MOST_PACKETS = 60
 
@@ -44,6 +49,7 @@ def consume(data: bytes) -> None:
     """Take the bytes as all of these."""
     negotiate(data.decode("utf-8", "surrogateescape"))
     receive(data)
+    be_guarded(data)
     hear(data)
 
 
@@ -77,6 +83,22 @@ def receive(data: bytes) -> None:
             rtcp.pack([packet])
     with suppress(stun.Malformed):
         stun.read(data).has_integrity(b"secret")
+
+
+def be_guarded(data: bytes) -> None:
+    """Datagrams to a secured leg, from strangers: nothing is heard, and nobody else becomes the peer."""
+    for security, ice in SECURED:
+        place = Place()
+        guard = Guard(place, (0, 0, 0, 0))
+        guard.configure(security, ice, PEER)
+        remote, rest = guard.remote, data
+        for port in range(1, 20):
+            size = rest[0] if rest else 0
+            assert guard.receive(rest[1 : 1 + size], ("203.0.113.9", port)) is None
+            rest = rest[1 + size :]
+        assert guard.receive(data, ("203.0.113.9", 9)) is None
+        assert (guard.remote, place.failures) == (remote, [])
+        guard.close()
 
 
 def hear(data: bytes) -> None:
