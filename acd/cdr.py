@@ -42,10 +42,11 @@ class Outcome(StrEnum):
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
     """The voice received from one side; `mos` None: not known, `basis` says why or what it rests on.
 
-    `r_factor` and `mos` are on the scale ("narrowband" or "wideband") of the E-model. `burst_ratio` is 1 for random
-    loss. `far_…` is what that side reported of the voice that it received, None where it reported nothing. `troubles`
-    are the thresholds that were passed (`media.quality` in the configuration), in that order. `security` says where the
-    keys of its SRTP are from, and how it is encrypted: "DTLS AEAD_AES_128_GCM"; None: it was plain RTP.
+    `discarded` packets came too late for our jitter buffer; `mos` counts them as loss. `r_factor` and `mos` are on the
+    scale ("narrowband" or "wideband") of the E-model. `burst_ratio` is 1 for random loss. `far_…` is what that side
+    reported of the voice that it received, None where it reported nothing. `troubles` are the thresholds that were
+    passed (`media.quality` in the configuration), in that order. `security` says where the keys of its SRTP are from,
+    and how it is encrypted: "DTLS AEAD_AES_128_GCM"; None: it was plain RTP.
     """
 
     codec: str | None = None
@@ -64,6 +65,7 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     far_mos: float | None = None
     troubles: tuple[str, ...] = ()
     security: str | None = None
+    discarded: int = 0
 
 
 class Speech(msgspec.Struct, frozen=True, kw_only=True):

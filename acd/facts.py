@@ -198,6 +198,7 @@ class VoiceMeasured(Fact, frozen=True, gc=False):
     far_mos: float | None = None
     troubles: tuple[str, ...] = ()
     security: str | None = None
+    discarded: int = 0
 
 
 class VoiceTroubled(Fact, frozen=True, gc=False):

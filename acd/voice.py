@@ -65,6 +65,7 @@ def measured(call: str, leg: str, report: LegReport) -> facts.VoiceMeasured:
         far_mos=far.mos if far is not None else None,
         troubles=report.troubles,
         security=report.security,
+        discarded=report.discarded,
     )
 
 

@@ -190,6 +190,7 @@ class CallFold:
             far_mos=fact.far_mos,
             troubles=fact.troubles,
             security=fact.security,
+            discarded=fact.discarded,
         )
 
     def _troubled(self, fact: facts.VoiceTroubled, at: float) -> None:

@@ -43,6 +43,7 @@ def test_what_a_leg_reports_stands_in_the_record() -> None:
         basis="E-model",
         far_end=FarEnd(loss_percent=1.0, jitter_ms=3.0, mos=3.9),
         troubles=(Trouble.HIGH_LOSS,),
+        discarded=3,
     )
     with House() as house:
         leg = talking(house)
@@ -66,6 +67,7 @@ def test_what_a_leg_reports_stands_in_the_record() -> None:
             far_jitter_ms=3.0,
             far_mos=3.9,
             troubles=("high-loss",),
+            discarded=3,
         )
         cdr = only(house)
         assert cdr.quality_caller == quality
