@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import structlog
 
+from acd.context import Way
+from acd.secrecy import family_towards, protection_towards
 from ims_core.errors import LocalProtocolError, SipError
 from ims_core.messages.multipart import Enclosed
 from ims_core.ua.session_events import Answered, Ended, OfferRefused, Reanswered, Rejected, Reoffered, SessionEvent
@@ -89,7 +91,14 @@ class RecordingSession:
             self._failed("failed", "the media backend cannot fork")
             return
         try:
-            self._fork = await open_fork(context.media, f"{self._call.id}/siprec", self._speakers)
+            way = Way(self._server, self._server)
+            self._fork = await open_fork(
+                context.media,
+                f"{self._call.id}/siprec",
+                self._speakers,
+                protection=protection_towards(way),
+                family=family_towards(way),
+            )
         except MediaError as error:
             self._failed("failed", str(error))
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from media.api import NotAcceptable
+from media.api import NotAcceptable, Protection
 from media.sdp.description import DIRECTIONS, MediaDescription, SessionDescription, parse
 
 if TYPE_CHECKING:
@@ -68,12 +68,20 @@ class Fork:
             await leg.close()
 
 
-async def open_fork(media: Media, name: str, speakers: Sequence[MediaLeg]) -> Fork:
-    """Return streams for what these say. Raises MediaError, and then leaves nothing open."""
+async def open_fork(
+    media: Media,
+    name: str,
+    speakers: Sequence[MediaLeg],
+    *,
+    protection: Protection = Protection.NONE,
+    family: str = "",
+) -> Fork:
+    """Return streams for what these say; the rest as for `Media.open`. Raises MediaError, and leaves nothing open."""
     legs: list[MediaLeg] = []
     try:
         for number, speaker in enumerate(speakers, 1):
-            legs.append(await media.open(f"{name}-{number}", _ignore, like=speaker))
+            leg = await media.open(f"{name}-{number}", _ignore, like=speaker, protection=protection, family=family)
+            legs.append(leg)
     except BaseException:
         await Fork(legs).close()
         raise

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from media.api import MediaUnavailable, NotAcceptable
+from media.api import MediaUnavailable, NotAcceptable, Protection
 from media.builtin.supervisor import MediaSupervisor
 from media.codecs.g711 import PCMU, decode, encode
 from media.conference import together
@@ -177,3 +177,17 @@ async def test_a_server_hears_each_of_them_apart_and_nobody_hears_it(
 async def _settled(legs: list[Any]) -> list[Any]:
     """Wait until the worker has done what it was told."""
     return [await leg.measure() for leg in legs]
+
+
+@pytest.mark.rfc("7866-12.2")
+@pytest.mark.rfc("4568-6.1")
+async def test_streams_may_be_protected_by_keys_of_their_own(worker: MediaSupervisor) -> None:
+    caller = await worker.open("caller", print, offer=sdp(4000))
+    fork = await open_fork(worker, "siprec", (caller, caller), protection=Protection.SDES)
+    sections = parse(fork.offer()).media
+    assert [section.protocol for section in sections] == ["RTP/SAVP"] * 2
+    first, second = (section.attributes("crypto") for section in sections)
+    assert first
+    assert first != second
+    await fork.close()
+    await caller.close()
