@@ -1,6 +1,5 @@
 """Keys heard in audio, at the limits of the AT&T column of ITU-T Q.24, and keys not heard in speech and noise."""
 
-import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -227,7 +226,7 @@ def speak(voice: str, pitch: int, speed: int) -> Wave:
     return resampled
 
 
-@pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not there")
+@pytest.mark.peer("espeak-ng")
 def test_speech_is_no_key() -> None:
     """Talk-off: 90 minutes and more, of six voices at four pitches.
 
