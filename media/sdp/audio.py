@@ -52,9 +52,10 @@ class Audio(NamedTuple):
     @property
     def packet_ms(self) -> int:
         """How much audio the peer wants in a packet: whole frames of 20 ms, as many as a=ptime and a=maxptime allow."""
-        wanted = _milliseconds(self.said.get("ptime", ()), PACKET_MS)
-        longest = _milliseconds(self.said.get("maxptime", ()), _LONGEST_PACKET_MS)
-        return max(PACKET_MS, min(wanted, longest, _LONGEST_PACKET_MS) // PACKET_MS * PACKET_MS)
+        said = self.said
+        return _packet_ms(
+            said["ptime"][0] if "ptime" in said else "", said["maxptime"][0] if "maxptime" in said else ""
+        )
 
     def rtcp(self) -> tuple[str, int] | None:
         """Return where RTCP goes: where a=rtcp says (RFC 3605), else the port above, or the same if muxed.
@@ -65,7 +66,9 @@ class Audio(NamedTuple):
             return None
         if self.mux:
             return self.host, self.media.port
-        port, *rest = next(iter(self.said.get("rtcp", ())), "").split()[:_RTCP_FIELDS] or ("",)
+        if "rtcp" not in self.said:
+            return (self.host, self.media.port + 1) if self.media.port < _LARGEST_PORT else None
+        port, *rest = self.said["rtcp"][0].split()[:_RTCP_FIELDS] or ("",)
         if not is_number(port, _LARGEST_PORT) or int(port) == 0:
             return (self.host, self.media.port + 1) if self.media.port < _LARGEST_PORT else None
         try:
@@ -109,8 +112,8 @@ def usable_formats(media: MediaDescription, said: dict[str, list[str]], codecs: 
 def attributes_of(description: SessionDescription, media: MediaDescription) -> dict[str, list[str]]:
     """Return the values of the section's attributes by name, with those of the session that it inherits."""
     said = _index(media.lines)
-    if any(name not in said for name in _INHERITED):
-        session = _index(description.lines)
+    session = _index(description.lines)
+    if session:
         for name in _INHERITED:
             if name in session:
                 said.setdefault(name, session[name])
@@ -126,9 +129,15 @@ def _index(lines: list[Line]) -> dict[str, list[str]]:
     return found
 
 
-def _milliseconds(values: Iterable[str], default: int) -> int:
+@functools.lru_cache(maxsize=64)
+def _packet_ms(wanted: str, longest: str) -> int:
+    most = min(_milliseconds(wanted, PACKET_MS), _milliseconds(longest, _LONGEST_PACKET_MS), _LONGEST_PACKET_MS)
+    return max(PACKET_MS, most // PACKET_MS * PACKET_MS)
+
+
+def _milliseconds(value: str, default: int) -> int:
     """Return the time of a=ptime or a=maxptime; "20.0" is seen as well."""
-    whole = next(iter(values), "").strip().partition(".")[0]
+    whole = value.strip().partition(".")[0]
     return int(whole) if is_number(whole, _LARGEST_TIME) and int(whole) else default
 
 

@@ -29,7 +29,7 @@ def read_credentials(said: Attributes) -> Credentials | None:
 
     Two that are lite make no checks; they send to each other's default address (RFC 8445 6.2), as without ICE.
     """
-    if _LITE in said:
+    if "ice-ufrag" not in said or _LITE in said:
         return None
     ufrag, password = (next(iter(said.get(name, ())), "") for name in ("ice-ufrag", "ice-pwd"))
     if not _SHORTEST_UFRAG <= len(ufrag) <= _LONGEST or not _SHORTEST_PASSWORD <= len(password) <= _LONGEST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 import msgspec
@@ -42,5 +43,10 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def offered(self) -> tuple[str, ...]:
         """What is offered: never nothing, and nothing that would not be accepted."""
-        offered = tuple(codec for codec in self.offers if codec in self.codecs)
-        return offered if set(offered) - {CN} else self.codecs
+        return _offered(self.offers, self.codecs)
+
+
+@functools.lru_cache(maxsize=64)
+def _offered(offers: tuple[str, ...], codecs: tuple[str, ...]) -> tuple[str, ...]:
+    chosen = tuple(codec for codec in offers if codec in codecs)
+    return chosen if set(chosen) - {CN} else codecs

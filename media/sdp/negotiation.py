@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Final, overload
 
@@ -18,7 +19,6 @@ from media.sdp.formats import (
     chosen_voice,
     common,
     describe,
-    is_voice,
     offered,
     receiving,
 )
@@ -265,10 +265,12 @@ class Negotiation:
     def _unanswered(self) -> Stream:
         """Return what an offer of ours is open to before its answer comes."""
         credentials = None if self._ice is None else Ice(*self._ice, "", "")
-        voice = next(format_ for format_ in self.formats if is_voice(format_))
         # RFC 5763 5: an offerer has to be ready for the handshake before the answer comes.
         security = Dtls("passive", ()) if self._profile in DTLS_PROFILES else None
-        return Stream(None, 0, voice, receiving(self.formats), mux=self._mux, security=security, ice=credentials)
+        stream = _open_to(self.formats)
+        if not (self._mux or security or credentials):
+            return stream
+        return msgspec.structs.replace(stream, mux=self._mux, security=security, ice=credentials)
 
     def _describe(self, direction: str) -> str:
         sections = self._sections or [MediaDescription("audio", 0, self._profile, [])]
@@ -312,6 +314,11 @@ class Negotiation:
         elif self._ice_mismatch:
             lines += "a=ice-mismatch\r\n"
         return lines
+
+
+@functools.lru_cache(maxsize=64)
+def _open_to(formats: tuple[Format, ...]) -> Stream:
+    return Stream(None, 0, chosen_voice(formats), receiving(formats))
 
 
 def _refuses(description: SessionDescription, place: int) -> bool:

@@ -145,6 +145,8 @@ def read_fingerprints(said: Attributes) -> tuple[str, ...]:
 
 def _choose(said: Attributes, local: Local) -> tuple[Crypto, Key] | None:
     """Return the first of the peer's keys with a suite of ours (RFC 4568 5.1.2: the most preferred one)."""
+    if "crypto" not in said:
+        return None
     ours = {key.suite: key for key in local.keys}
     return next(((crypto, ours[crypto.suite]) for crypto in read_cryptos(said) if crypto.suite in ours), None)
 
