@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ims_core.ua.outgoing import OutgoingCall
     from media.api import MediaLeg
 
-SRC_FEATURE: Final = ";+sip.src"  # RFC 7866 section 12.1: of the Contact
-OPTION: Final = "siprec"  # section 12.2
+SRC_FEATURE: Final = ";+sip.src"  # RFC 7866 section 11.2.1: of the Contact
+OPTION: Final = "siprec"  # section 11.1.1
 USER: Final = "recorder"
 Side = Literal["caller", "agent"]
 

@@ -48,7 +48,7 @@ class _Stream:
 class Metadata:
     """The state of one call as a recording server is told of it. Times are in unix seconds.
 
-    Every document is a whole snapshot ("complete"), so that none depends on another (RFC 7866 9.2).
+    Every document is a whole snapshot ("complete"), so that none depends on another (RFC 7866 9.1).
     """
 
     def __init__(self, labels: Sequence[str], now: float, random: Callable[[int], int], sip_session: str = "") -> None:

@@ -150,7 +150,7 @@ def test_a_pause_makes_the_streams_inactive_and_says_so() -> None:
         talk.end()
 
 
-@pytest.mark.rfc("7866-9.2")
+@pytest.mark.rfc("7866-9.1")
 def test_hold_is_told_by_a_snapshot() -> None:
     with house() as scene:
         talk = Talk(scene)

@@ -84,7 +84,7 @@ def pause(server: Server, action: str) -> None:
     assert status == 200, told
 
 
-@pytest.mark.rfc("7866-6.1.1", "7866-7.1.1", "7866-8.1.1")
+@pytest.mark.rfc("7866-6.1.1", "7866-7.1.1", "7866-8.3.1")
 def test_a_recording_server_hears_each_side_in_a_stream_of_its_own(bench: Bench, ears: list[Ear]) -> None:
     port = bench.port()
     recorder = bench.sipp("recording_server", port=port, keys={"first": ears[0].port, "second": ears[1].port})

@@ -37,7 +37,6 @@ async def opened(media: FakeMedia) -> tuple[FakeLeg, FakeLeg, Fork]:
 
 
 @pytest.mark.rfc("7866-7.1.1")
-@pytest.mark.rfc("7866-7.1.2")
 async def test_each_speaker_has_a_section_with_a_label_that_only_sends() -> None:
     media = FakeMedia()
     *_, fork = await opened(media)

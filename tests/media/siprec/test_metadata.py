@@ -42,7 +42,7 @@ def test_ids_are_uuids_in_base64_and_unique() -> None:
     assert all(UUID(bytes=base64.b64decode(text)).version == 4 for text in ids)
 
 
-@pytest.mark.rfc("7865-6.2")
+@pytest.mark.rfc("7865-6.3")
 @pytest.mark.rfc("7865-6.7")
 @pytest.mark.rfc("7865-6.8")
 def test_a_call_has_two_who_are_heard_in_a_stream_each() -> None:
@@ -99,7 +99,7 @@ def test_hold_is_a_stream_without_who_sends_it() -> None:
     assert texts(read(told), f"{of}/r:associate-time/text()") == [instant(NOW), instant(NOW + 9)]
 
 
-@pytest.mark.rfc("7865-6.2")
+@pytest.mark.rfc("7865-6.3")
 def test_the_end_ends_everything() -> None:
     told = metadata()
     told.join("sip:c@x", "", "1", NOW)
