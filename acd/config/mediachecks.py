@@ -48,6 +48,8 @@ def needs(config: Sections) -> Iterator[tuple[Path, Capability, str, object]]:
             yield ("queues", name, "hide_digits"), Capability.HIDDEN_DIGITS, "false", queue.hide_digits
     if config.recording.siprec is not None:
         yield ("recording", "siprec"), Capability.FORKING, "nothing", config.recording.siprec
+    if config.media.srtp == "required":
+        yield ("media", "srtp"), Capability.SDES, '"optional" or "off"', config.media.srtp
     if config.media.inband_digits == "always":
         yield ("media", "inband_digits"), Capability.INBAND_DIGITS, '"auto" or "off"', config.media.inband_digits
 

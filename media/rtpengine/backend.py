@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -25,6 +26,7 @@ from media.conference import Gains
 from media.rtpengine.digits import DigitListener
 from media.rtpengine.leg import RtpengineLeg
 from media.rtpengine.node import RtpengineNode
+from media.rtpengine.protection import draft
 from media.rtpengine.report import Tally
 from media.rtpengine.settings import CAPABILITIES, Node, RtpengineSettings
 from media.rtpengine.spool import Spool
@@ -45,7 +47,6 @@ class RtpengineMedia:
 
     def __init__(self, settings: RtpengineSettings) -> None:
         self._settings = settings
-        self._local = Local(codecs=settings.codecs, offers=settings.offers)
         self._spool = Spool(settings.prompt_directories, settings.speech_directory, settings.spool)
         self._joined = asyncio.Event()
         self._digits = DigitListener(self._pressed)
@@ -95,22 +96,19 @@ class RtpengineMedia:
     ) -> MediaLeg:
         """Open a leg where `like` is, else where there are the fewest for the weight; if that fails, somewhere else.
 
-        Raises NotAcceptable, CannotReserve, MediaUnavailable, and Unsupported for an offer that must be protected.
+        Raises NotAcceptable, CannotReserve, MediaUnavailable.
         """
-        if protection in {Protection.SDES, Protection.DTLS}:
-            raise Unsupported(f"rtpengine's legs are not protected by {protection}.")
         if like is not None and not isinstance(like, RtpengineLeg):
             raise MediaError("like must be a leg of this media backend.")
         for node in self._candidates(like):
-            negotiation = Negotiation(
-                node.address, secrets.randbits(48), local=self._local, heeds_preconditions=heeds_preconditions
+            negotiate = partial(
+                _negotiate, node.address, secrets.randbits(48), like, heeds_preconditions=heeds_preconditions
             )
+            local = draft(self._settings, protection)
             if offer is not None:
-                negotiation.take_offer(offer)
-            elif like is not None:
-                negotiation.prefer(like.negotiation)
+                negotiate(local).take_offer(offer)
             try:
-                return await node.open(leg_id, on_event, negotiation, offered=offer is not None)
+                return await node.open(leg_id, on_event, negotiate, local, offer)
             except MediaError as error:
                 log.warning("rtpengine.leg_refused", rtpengine=node.node.name, leg_id=leg_id, reason=str(error))
         raise MediaUnavailable("No rtpengine takes the leg.")
@@ -214,6 +212,15 @@ class RtpengineMedia:
     def _pressed(self, call_id: str, side: str, digit: str) -> None:
         for node in self._nodes.values():
             node.pressed(call_id, side, digit)
+
+
+def _negotiate(
+    address: str, session_id: int, like: RtpengineLeg | None, local: Local, *, heeds_preconditions: bool
+) -> Negotiation:
+    negotiation = Negotiation(address, session_id, local=local, heeds_preconditions=heeds_preconditions)
+    if like is not None:
+        negotiation.prefer(like.negotiation)
+    return negotiation
 
 
 def _counts(node: RtpengineNode) -> list[int]:

@@ -7,16 +7,21 @@ may belong to different rtpengines, and what the two peers do not have in common
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from media.api import MediaError
 from media.codecs.names import PCMU
 from media.rtp.stream import Format, Stream
+from media.rtpengine.protection import lines_of, profile_of
 from media.sdp.description import parse
+from media.sdp.local import PLAIN
 
 PEER, LINK = "peer", "link"  # the tags of the two sides
 FIRST_DYNAMIC_PAYLOAD: Final = 96
 DISCARD: Final = 9
+_NO_TAGS: Final[Mapping[str, int]] = MappingProxyType({})
 _DIRECTIONS: Final = {
     (True, True): "sendrecv",
     (True, False): "sendonly",
@@ -33,17 +38,21 @@ class Place(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What rtpengine is to know of a leg: a description of each side, and the codecs to convert from and to."""
+    """What rtpengine is to know of a leg: a description of each side, the codecs to convert, whether ICE is spoken."""
 
     peer: str
     link: str
     transcode: tuple[str, ...]
+    ice: bool = False
 
 
-def describe(stream: Stream, here: str, other: Place | None, codec: Format | None) -> Told:
+def describe(
+    stream: Stream, here: str, other: Place | None, codec: Format | None, tags: Mapping[str, int] = _NO_TAGS
+) -> Told:
     """Describe a leg whose peer agreed on `stream`; `other` is where its link sends, speaking `codec`.
 
-    Without `other` nobody is at the other end of the link, which is named after our address, `here`.
+    Without `other` nobody is at the other end of the link, which is named after our address, `here`. `tags` are the
+    numbers of rtpengine's keys for the peer.
     """
     codec = codec or stream.send
     events = () if stream.send_events is None else (stream.send_events,)
@@ -53,7 +62,8 @@ def describe(stream: Stream, here: str, other: Place | None, codec: Format | Non
         (stream.send, *events),
         sends=stream.receives,
         receives=stream.sends,
-        more="a=rtcp-mux\r\n" if stream.mux else "",
+        profile=profile_of(stream),
+        more=("a=rtcp-mux\r\n" if stream.mux else "") + lines_of(stream, tags),
     )
     link = _description(
         other.host if other else here,
@@ -62,7 +72,8 @@ def describe(stream: Stream, here: str, other: Place | None, codec: Format | Non
         sends=stream.sends,  # what there is to play is sent as if it came from here
         receives=stream.receives and other is not None,
     )
-    return Told(peer, link, () if codec.name == stream.codec else (_full_name(codec),))
+    transcode = () if codec.name == stream.codec else (_full_name(codec),)
+    return Told(peer, link, transcode, stream.ice is not None)
 
 
 def codec_between(one: Stream, other: Stream) -> Format:
@@ -94,7 +105,14 @@ def place_in(text: str) -> Place:
 
 
 def _description(
-    host: str, port: int, formats: tuple[Format, ...], *, sends: bool, receives: bool, more: str = ""
+    host: str,
+    port: int,
+    formats: tuple[Format, ...],
+    *,
+    sends: bool,
+    receives: bool,
+    profile: str = PLAIN,
+    more: str = "",
 ) -> str:
     family = "IP6" if ":" in host else "IP4"
     lines = "".join(
@@ -104,7 +122,7 @@ def _description(
     )
     return (
         f"v=0\r\no=- 0 0 IN {family} {host}\r\ns=-\r\nc=IN {family} {host}\r\nt=0 0\r\n"
-        f"m=audio {port} RTP/AVP {' '.join(str(each.payload) for each in formats)}\r\n{lines}"
+        f"m=audio {port} {profile} {' '.join(str(each.payload) for each in formats)}\r\n{lines}"
         f"a={_DIRECTIONS[sends, receives]}\r\n{more}"
     )
 

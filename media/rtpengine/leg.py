@@ -20,6 +20,7 @@ from media.api import (
     MediaError,
     MediaEvent,
     MediaLeg,
+    MediaUnavailable,
     RtpTimeout,
     Unsupported,
     check_digits,
@@ -30,8 +31,11 @@ from media.rtpengine.bencode import Writable
 from media.rtpengine.description import LINK, PEER, Place, Told, codec_between, describe, offer_to_peer, place_in
 from media.rtpengine.ng import Answer, Refused, Silent
 from media.rtpengine.player import Play, Player, Stage
+from media.rtpengine.protection import Secrets, check, informed, read
+from media.sdp.local import PLAIN, SECURED, Local
 from media.sdp.negotiation import Negotiation
 from media.sdp.preconditions import Preconditions
+from media.sdp.security import DTLS_PROFILES
 
 PACKETS_A_SECOND: Final = 50
 _ALWAYS: Final[dict[str, Writable]] = {
@@ -42,6 +46,9 @@ _ALWAYS: Final[dict[str, Writable]] = {
 }
 
 log = structlog.get_logger()
+
+
+_BY_DTLS: Final = _ALWAYS | {"ICE": "force", "ICE-lite": "forward", "rtcp-mux": ["offer", "require"]}
 
 
 class Server(Stage, Protocol):
@@ -57,17 +64,21 @@ class Server(Stage, Protocol):
 class RtpengineLeg:
     """A `MediaLeg` of an rtpengine."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         server: Server,
         leg_id: str,
         call_id: str,
-        negotiation: Negotiation,
+        negotiate: Callable[[Local], Negotiation],
+        local: Local,
         on_event: Callable[[MediaEvent], None],
     ) -> None:
         self.leg_id = leg_id
         self.call_id = call_id
-        self.negotiation = negotiation
+        self.negotiation = negotiate(local)
+        self._negotiate = negotiate
+        self._draft = local
+        self._secrets = Secrets()
         self.local_sdp = ""
         self.is_lost = False
         self.tally = reports.Tally()
@@ -87,17 +98,25 @@ class RtpengineLeg:
         self._heard_at = self._loop.time()
         self._told_at = -1.0
 
-    async def begin(self, *, offered: bool) -> None:
-        """Get a port for the peer, whose offer the negotiation has taken if it `offered`. Raises Refused, Silent."""
+    async def begin(self, offer: str | None) -> None:
+        """Get a port for the peer, and answer its offer or make ours. Raises MediaError."""
         negotiation = self.negotiation
-        if offered:
+        if offer is not None:
+            negotiation.take_offer(offer)
             await self._describe()
+            self._take_again(offer)
             self.local_sdp = negotiation.answer()
-        else:
-            sdp = offer_to_peer(negotiation.address, negotiation.formats)
-            answer = await self._ask("offer", sdp=sdp, from_tag=LINK, **_ALWAYS)
-            negotiation.port = place_in(str(answer.get("sdp", ""))).port
-            self.local_sdp = negotiation.offer()
+            return
+        profile = self._draft.profile
+        sdp = offer_to_peer(negotiation.address, negotiation.formats)
+        more = _BY_DTLS if profile in DTLS_PROFILES else _ALWAYS
+        wanted = SECURED if self._draft.offers_keys else profile
+        answer = await self._ask("offer", sdp=sdp, from_tag=LINK, transport_protocol=wanted, **more)
+        text = str(answer.get("sdp", ""))
+        self._secrets = read(text)
+        self.negotiation = self._negotiate(informed(self._draft, self._secrets))
+        self.negotiation.port = place_in(text).port
+        self.local_sdp = self.negotiation.offer()
 
     @property
     def preconditions(self) -> Preconditions | None:
@@ -115,10 +134,19 @@ class RtpengineLeg:
         if offer is None:
             self.local_sdp = self.negotiation.offer()
         else:
-            self.negotiation.take_offer(offer)
-            self.local_sdp = self.negotiation.answer()
+            before = self.negotiation.local
+            self.negotiation.local = self._draft
+            try:
+                stream = self.negotiation.take_offer(offer)
+            except MediaError:
+                self.negotiation.local = before
+                raise
             self._heard_at = self._loop.time()
             self.follow()
+            if stream.security is not None or stream.ice is not None:
+                await self._followed()
+            self._take_again(offer)
+            self.local_sdp = self.negotiation.answer()
         return self.local_sdp
 
     def play(self, prompts: Sequence[str], *, loop: bool = False, interruptible: bool = False, token: int = 0) -> None:
@@ -255,6 +283,18 @@ class RtpengineLeg:
         if self._task is None and not self.is_over:
             self._task = self._loop.create_task(self._settle(), name=f"settle {self.leg_id}")
 
+    async def _followed(self) -> None:
+        """Wait until rtpengine does what is wanted now. Raises MediaUnavailable."""
+        while self._task is not None:
+            await asyncio.wait((self._task,))
+        if self.is_over:
+            raise MediaUnavailable("The leg is gone.")
+
+    def _take_again(self, offer: str) -> None:
+        """Take the offer with the secrets that rtpengine has told since. Raises MediaError."""
+        self.negotiation.local = informed(self._draft, self._secrets)
+        check(self.negotiation.take_offer(offer), self._secrets)
+
     async def _settle(self) -> None:
         try:
             while not self.is_over and await self._step():
@@ -292,14 +332,21 @@ class RtpengineLeg:
         speaking = None if other is None else stream.send if other is self else None
         if other is not None and other is not self:
             speaking = codec_between(stream, other.negotiation.stream)
-        return describe(stream, self.negotiation.address, other.link if other is not None else None, speaking)
+        link = other.link if other is not None else None
+        return describe(stream, self.negotiation.address, link, speaking, self._secrets.tags)
 
     async def _describe(self) -> None:
         """Tell rtpengine of both sides, as if the peer offered and the link answered."""
         wanted = self._wanted()
-        more: dict[str, Writable] = {"codec": {"transcode": wanted.transcode}} if wanted.transcode else {}
+        more: dict[str, Writable] = {"transport-protocol": PLAIN}
+        if wanted.transcode:
+            more["codec"] = {"transcode": wanted.transcode}
+        if wanted.ice:
+            more["ICE-lite"] = "backward"
         offered = await self._ask("offer", sdp=wanted.peer, from_tag=PEER, to_tag=LINK, **_ALWAYS, **more)
-        answered = await self._ask("answer", sdp=wanted.link, from_tag=PEER, to_tag=LINK, **_ALWAYS)
+        answer = _ALWAYS | {"ICE": "force"} if wanted.ice else _ALWAYS
+        answered = await self._ask("answer", sdp=wanted.link, from_tag=PEER, to_tag=LINK, **answer)
+        self._secrets = read(str(answered.get("sdp", "")))
         self._told = wanted
         if self.link is None:
             self.link = place_in(str(offered.get("sdp", "")))
@@ -335,7 +382,7 @@ class RtpengineLeg:
 
     def _report(self) -> LegReport:
         played = round(self._player.take_seconds() * PACKETS_A_SECOND)
-        return reports.report(self.negotiation.stream.codec, self._settled, self.tally, played)
+        return reports.report(self.negotiation.stream, self._settled, self.tally, played)
 
     def _tell(self, event: MediaEvent) -> None:
         self._on_event(event)

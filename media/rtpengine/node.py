@@ -21,6 +21,7 @@ from media.rtpengine.report import Tally
 from media.rtpengine.settings import Node, RtpengineSettings
 from media.rtpengine.spool import Spool
 from media.rtpengine.trial import Trial
+from media.sdp.local import Local
 from media.sdp.negotiation import Negotiation
 
 WATCH_SECONDS: Final = 1.0
@@ -108,14 +109,19 @@ class RtpengineNode:
             await self._empty.wait()
 
     async def open(
-        self, leg_id: str, on_event: Callable[[MediaEvent], None], negotiation: Negotiation, *, offered: bool
+        self,
+        leg_id: str,
+        on_event: Callable[[MediaEvent], None],
+        negotiate: Callable[[Local], Negotiation],
+        local: Local,
+        offer: str | None,
     ) -> RtpengineLeg:
-        """Open a leg. Raises Refused, Silent."""
+        """Open a leg that can bring what `local` says, with the secrets to come. Raises MediaError."""
         call_id = f"{self._prefix}-{next(self._numbers)}"
-        leg = RtpengineLeg(self, leg_id, call_id, negotiation, on_event)
+        leg = RtpengineLeg(self, leg_id, call_id, negotiate, local, on_event)
         self.legs[call_id] = leg
         try:
-            await leg.begin(offered=offered)
+            await leg.begin(offer)
         except Silent:
             self._silent = max(self._silent, 1)  # until it is heard again
             leg.close()

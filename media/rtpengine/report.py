@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from media.api import LegReport
+from media.rtp.stream import Dtls, Sdes, Stream
 from media.rtpengine.bencode import Value
 from media.rtpengine.description import LINK, PEER
 from media.rtpengine.ng import Answer
@@ -46,19 +47,27 @@ def tally(answer: Answer) -> Tally:
     )
 
 
-def report(codec: str, since: Tally, now: Tally, played: int) -> LegReport:
+def report(stream: Stream, since: Tally, now: Tally, played: int) -> LegReport:
     """Tell how the leg fared from one tally to another; `played` are the packets of prompts that it was sent."""
     received = now.received - since.received
     mos = now.mos if received else None
     return LegReport(
-        codec=codec,
+        codec=stream.codec,
         packets_sent=now.forwarded - since.forwarded + played,
         packets_received=received,
         loss_percent=now.loss_percent if mos is not None else 0.0,
         jitter_ms=now.jitter_ms if mos is not None else 0.0,
         mos=mos,
+        security=_protected(stream),
         basis="nothing received" if not received else UNTOLD if mos is None else FROM_RTCP,
     )
+
+
+def _protected(stream: Stream) -> str | None:
+    """Say whence the keys are, and how they are used if that is known."""
+    if isinstance(stream.security, Sdes):
+        return f"SDES {stream.security.suite}"
+    return "DTLS" if isinstance(stream.security, Dtls) else None
 
 
 def _stream(answer: Answer, tag: str) -> Value | None:

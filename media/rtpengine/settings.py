@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from media.api import Capability
 from media.codecs.names import DEFAULT_OFFERS, G722, PCMA, PCMU
 from media.settings import PROMPT_DIRECTORY
 
-CAPABILITIES = frozenset((Capability.ECHO, Capability.TRANSCODING, Capability.HIDDEN_DIGITS))
+CAPABILITIES = frozenset(
+    (
+        Capability.ECHO,
+        Capability.TRANSCODING,
+        Capability.HIDDEN_DIGITS,
+        Capability.SDES,
+        Capability.DTLS,
+        Capability.ICE,
+    )
+)
 """What of the optional things rtpengine 10.5 does for us.
 
 Its recorder writes packets, or needs a daemon and a kernel module of its own: there is no file of ours to name. What
@@ -51,3 +62,6 @@ class RtpengineSettings(msgspec.Struct, frozen=True, kw_only=True):
     rtp_timeout_seconds: float = 30.0
     codecs: tuple[str, ...] = CODECS
     offers: tuple[str, ...] = DEFAULT_OFFERS
+    srtp: Literal["off", "optional", "required"] = "optional"
+    dtls: bool = True
+    ice: bool = True

@@ -12,6 +12,7 @@ from tests.peers.conftest import Bench
 from tests.peers.kit import Server, wait_until
 from tests.peers.kit.rtpengine import Rtpengine
 from tests.peers.test_baresip_queue import hears
+from tests.peers.test_baresip_secured import DTLS, DTLS_UNMUXED, ICE, SDES, talk
 
 pytestmark = pytest.mark.peer("rtpengine")
 
@@ -86,6 +87,29 @@ def test_the_hotline_over_rtpengine(bench: Bench, agents_codec: str) -> None:
     hears(agent, CALLER_HZ, AGENT_HZ)
     hears(caller, AGENT_HZ, CALLER_HZ)
     server.stop()
+
+
+@pytest.mark.peer("baresip")
+@pytest.mark.rfc("4568-5.1", "5763-5", "8445-7.3")
+@pytest.mark.parametrize(
+    ("how", "said"), [(SDES, "SDES AES_CM_128_HMAC_SHA1_80"), (DTLS, "DTLS"), (ICE, "DTLS"), (DTLS_UNMUXED, "DTLS")]
+)
+def test_a_caller_over_srtp_talks_to_an_agent_without(bench: Bench, how: dict[str, Any], said: str) -> None:
+    server = Relays(bench, 1).serve()
+    agent = bench.baresip("1001", server, tone=AGENT_HZ, answers=True)
+    caller = bench.baresip("caller1", server, tone=CALLER_HZ, **how)
+    cdr = talk(server, caller, agent)
+    assert cdr["quality_caller"]["security"] == said
+    assert cdr["quality_agent"]["security"] is None
+
+
+@pytest.mark.peer("baresip")
+def test_where_srtp_is_required_both_sides_have_it(bench: Bench) -> None:
+    server = Relays(bench, 1).serve(**{"media.srtp": "required"})
+    agent = bench.baresip("1001", server, tone=AGENT_HZ, answers=True, **SDES)
+    caller = bench.baresip("caller1", server, tone=CALLER_HZ, **SDES)
+    cdr = talk(server, caller, agent)
+    assert {cdr[side]["security"][:4] for side in ("quality_caller", "quality_agent")} == {"SDES"}
 
 
 @pytest.mark.peer("sipp")

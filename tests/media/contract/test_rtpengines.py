@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from media.api import Capability, Lost, Media, MediaError, MediaUnavailable, RtpTimeout, Unsupported
+from media.api import Capability, Lost, Media, MediaError, MediaUnavailable, Protection, RtpTimeout, Unsupported
 from media.rtpengine.backend import RtpengineMedia
 from media.rtpengine.settings import CAPABILITIES, Node, RtpengineSettings
+from media.sdp.description import parse
 from media.settings import PROMPT_DIRECTORY
 from tests.media.conftest import until, write_wav
 
@@ -174,3 +175,23 @@ class Clock:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loop, name)
+
+
+@pytest.mark.rfc("5763-5", "8839-5", "4568-5.1")
+async def test_offers_of_ours_tell_the_secrets_that_rtpengine_has(media: Media) -> None:
+    by_dtls = await media.open("browser", print, protection=Protection.DTLS)
+    (section,) = parse(by_dtls.local_sdp).media
+    assert section.protocol == "UDP/TLS/RTP/SAVPF"
+    (fingerprint,) = section.attributes("fingerprint")
+    (ufrag,) = section.attributes("ice-ufrag")
+    assert "00:00:00:00" not in fingerprint
+    assert section.attributes("setup") == ["actpass"]
+    assert len(set(ufrag)) > 1
+    by_keys = await media.open("phone", print, protection=Protection.SDES)
+    (section,) = parse(by_keys.local_sdp).media
+    assert section.protocol == "RTP/SAVP"
+    keys = [value.split("inline:")[1] for value in section.attributes("crypto")]
+    assert len(set(keys)) == len(keys) >= 4
+    assert not [key for key in keys if key.startswith("AAAAAAAA")]
+    for leg in (by_dtls, by_keys):
+        await leg.close()

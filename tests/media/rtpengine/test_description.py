@@ -101,14 +101,14 @@ def answer(received: int, forwarded: int, average: dict[str, Any] | None = None)
 
 def test_what_was_counted_is_reported_since_the_last_time() -> None:
     before, after = tally(answer(100, 50)), tally(answer(160, 90))
-    told = report("PCMU", before, after, played=10)
+    told = report(stream(), before, after, played=10)
     assert (told.packets_received, told.packets_sent, told.mos, told.basis) == (60, 50, None, UNTOLD)
-    assert report("PCMU", after, after, 0).basis == "nothing received"
+    assert report(stream(), after, after, 0).basis == "nothing received"
     assert before.plus(after) == Tally(260, 140, 260 * 172)
 
 
 def test_a_mos_rests_on_rtcp() -> None:
-    told = report("PCMU", Tally(), tally(answer(9, 9, {"samples": 3, "MOS": 43, "jitter": 2, "packet loss": 1})), 0)
+    told = report(stream(), Tally(), tally(answer(9, 9, {"samples": 3, "MOS": 43, "jitter": 2, "packet loss": 1})), 0)
     assert (told.mos, told.jitter_ms, told.loss_percent, told.basis) == (4.3, 2.0, 1.0, FROM_RTCP)
 
 
