@@ -38,9 +38,9 @@ HINTS: Final = {
         "pass, and whether media.advertise is the address that the peer reaches",
     ),
     Trouble.ONE_WAY_AUDIO: Hint(
-        "audio passes in one direction only, as the peer's RTCP shows",
-        "NAT and firewall rules of the silent direction, the address in the SDP of who is not heard, and routes that "
-        "differ there and back",
+        "audio passes in one direction only, as the peer's RTCP or the other side of the call shows",
+        "NAT and firewall rules of the silent direction, the address in the SDP of who is not heard, routes that differ "
+        "there and back, and whether the phone suppresses silence without comfort noise",
     ),
     Trouble.SILENCE: Hint(
         "packets come, but for a long time nothing in them was louder than silence",
@@ -68,7 +68,8 @@ class Sight(NamedTuple):
 
     `expects`: the peer should be sending. `rests`: it said that it is silent and sends nothing (comfort noise, DTX).
     `loud_at` is when it was last heard to speak while others listened, None when that is not known. `reports` counts
-    the peer's RTCP reports, `far_expected` what they say to have seen of ours, `far_at` when that grew last.
+    the peer's RTCP reports, `far_expected` what they say to have seen of ours, `far_at` when that grew last. `opposed`:
+    who is connected to the peer does send.
     """
 
     expects: bool
@@ -85,6 +86,7 @@ class Sight(NamedTuple):
     reports: int
     far_expected: int
     far_at: float
+    opposed: bool = False
 
 
 _NOTHING: Final = Sight(False, 0.0, False, 0, 0, 0, 0.0, 0, -1, None, 0, 0, 0, 0.0)
@@ -127,10 +129,13 @@ class Watch:
         limit = self._thresholds.no_rtp_seconds
         quiet = now - sight.heard_at
         missing = bool(limit) and sight.expects and not sight.rests and quiet > limit
-        kind = Trouble.ONE_WAY_AUDIO if sight.far_at > sight.heard_at else Trouble.NO_RTP
         if missing and Trouble.NO_RTP not in self._since and Trouble.ONE_WAY_AUDIO not in self._since:
-            told = ", but it reports that it receives us" if kind is Trouble.ONE_WAY_AUDIO else ""
-            self._begin(events, kind, f"nothing received for {quiet:.0f} s{told}", now)
+            kind, more = Trouble.NO_RTP, ""
+            if sight.far_at > sight.heard_at:
+                kind, more = Trouble.ONE_WAY_AUDIO, ", but it reports that it receives us"
+            elif sight.opposed:
+                kind, more = Trouble.ONE_WAY_AUDIO, ", but the other side is received"
+            self._begin(events, kind, f"nothing received for {quiet:.0f} s{more}", now)
         elif not missing:
             self._end(events, Trouble.NO_RTP, now)
             if limit and not self._is_unheard(sight):

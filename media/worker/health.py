@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _CHEAP: Final = 1  # slots from one packet that is listened to until the next
 _DEAR: Final = 2  # the same where it must be decoded
+_RECENT_SECONDS: Final = 1.0
 
 
 class Health:
@@ -107,9 +108,16 @@ class Health:
             reports=reporter.reports,
             far_expected=reporter.far_expected,
             far_at=reporter.far_at,
+            opposed=now - session.incoming.heard_at > _RECENT_SECONDS and self._is_opposed(now),
         )
         for event in self._watch.look(sight, now):
             session.tell(event)
+
+    def _is_opposed(self, now: float) -> bool:
+        """Tell whether somebody who hears this peer is received."""
+        session = self._session
+        hearers = session.room.hearers_of(session) if session.room is not None else ()
+        return any(now - each.incoming.heard_at < _RECENT_SECONDS for each in hearers if each is not session)
 
     def report(self, recording: str | None = None) -> LegReport:
         """Tell how the leg fared since it was measured last, or opened."""

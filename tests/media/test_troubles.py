@@ -99,6 +99,13 @@ def test_who_reports_that_he_hears_us_but_is_not_heard_has_audio_one_way() -> No
     assert leg.told()[-1] == ("better", Trouble.ONE_WAY_AUDIO)
 
 
+def test_who_is_not_heard_while_the_other_side_is_has_audio_one_way() -> None:
+    leg = Leg()
+    leg.run(20)
+    leg.run(10, sends=False, hears=False, opposed=True)
+    assert leg.events == [Troubled(Trouble.ONE_WAY_AUDIO, "nothing received for 6 s, but the other side is received")]
+
+
 @pytest.mark.parametrize("heard_before", [True, False])
 def test_who_is_heard_but_reports_nothing_of_ours_has_audio_one_way(heard_before: bool) -> None:
     leg = Leg()

@@ -109,6 +109,26 @@ async def test_who_was_silent_for_too_long_is_told(bench: Bench, clock: list[flo
     assert (better.leg, better.trouble) == (talkers.legs[1], Trouble.SILENCE)
 
 
+async def test_who_is_not_heard_while_the_other_talks_has_audio_one_way(bench: Bench, clock: list[float]) -> None:
+    talkers = Talkers(bench, clock)
+    talkers.bridge()
+    await talkers.say(2, LOUD, LOUD)
+    await talkers.say(8, LOUD, None)
+    (worse,) = bench.of(control.Worsened)
+    assert (worse.leg, worse.trouble) == (talkers.legs[1], Trouble.ONE_WAY_AUDIO)
+    await talkers.say(2, LOUD, LOUD)
+    (better,) = bench.of(control.Bettered)
+    assert better.trouble is Trouble.ONE_WAY_AUDIO
+
+
+async def test_who_is_not_heard_and_hears_nobody_has_no_rtp(bench: Bench, clock: list[float]) -> None:
+    talkers = Talkers(bench, clock)
+    talkers.bridge()
+    await talkers.say(2, LOUD, LOUD)
+    await talkers.say(8, None, None)
+    assert [worse.trouble for worse in bench.of(control.Worsened)] == [Trouble.NO_RTP] * 2
+
+
 async def test_comfort_noise_is_silence_and_not_a_lack_of_rtp(bench: Bench, clock: list[float]) -> None:
     phone = bench.phone()
     receive = {0: Format(0, "PCMU"), 13: Format(13, "CN")}
