@@ -104,7 +104,11 @@ class Speech:
         if payload is None:
             # RFC 3551 4.1: the marker distinguishes "the first packet of a talkspurt".
             number = self._format.payload | (MARKER if self._rests else 0)
-            payload = encoder.encode(pcm)
+            try:
+                payload = encoder.encode(pcm)
+            except CodecError:
+                self._outgoing.unsent += 1
+                payload = b""
             self._rests = not payload
         else:
             self._rests = True

@@ -65,13 +65,22 @@ class Ticker:
         self._turn = list(reversed(self._members))
         self._go_on()
 
+    def _tick(self, member: Ticking) -> None:
+        """Tick a member; one that fails is ticked no more, and does not keep the others from it."""
+        try:
+            member.tick(self._now)
+        except BaseException:
+            self.discard(member)
+            self._timer = self._call_at(self._time(), self._go_on)
+            raise
+
     def _go_on(self) -> None:
         began = self._clock()
         while True:
             while self._turn:
                 member = self._turn.pop()
                 if member in self._members:
-                    member.tick(self._now)
+                    self._tick(member)
                     if self._turn and self._clock() - began > TURN_SECONDS:
                         self._timer = self._call_at(self._time(), self._go_on)
                         return

@@ -137,3 +137,19 @@ def test_members_that_take_long_are_ticked_in_several_turns(clock: Clock, ticker
     clock.run_next()
     assert [len(member.ticks) for member in members] == [2, 2, 1, 1, 1]
     assert members[0].ticks == pytest.approx([100.0, 100.02]), "the clock does not drift"
+
+
+def test_a_member_that_fails_takes_no_other_along(clock: Clock, ticker: Ticker) -> None:
+    class Broken(Member):
+        def tick(self, now: float) -> None:
+            raise RuntimeError("broken")
+
+    before, broken, after = Member(clock), Broken(clock), Member(clock)
+    for member in (before, broken, after):
+        ticker.add(member)
+    with pytest.raises(RuntimeError, match="broken"):
+        clock.run_next()
+    for _ in range(3):
+        clock.run_next()
+    assert [len(before.ticks), len(after.ticks), len(ticker)] == [3, 3, 2]
+    assert after.ticks == pytest.approx([100.0, 100.02, 100.04])
