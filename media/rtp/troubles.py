@@ -39,8 +39,8 @@ HINTS: Final = {
     ),
     Trouble.ONE_WAY_AUDIO: Hint(
         "audio passes in one direction only, as the peer's RTCP or the other side of the call shows",
-        "NAT and firewall rules of the silent direction, the address in the SDP of who is not heard, routes that differ "
-        "there and back, and whether the phone suppresses silence without comfort noise",
+        "NAT and firewall rules of the silent direction, the address in the SDP of who is not heard, routes that "
+        "differ there and back, and whether the phone suppresses silence without comfort noise",
     ),
     Trouble.SILENCE: Hint(
         "packets come, but for a long time nothing in them was louder than silence",
