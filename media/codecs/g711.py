@@ -82,10 +82,24 @@ def decode(payload: bytes, codec: str) -> bytes:
     return _EXPANDED[codec][np.frombuffer(payload, np.uint8)].tobytes()
 
 
-TRANSCODE: Final[dict[tuple[str, str], bytes]] = {
-    (PCMU, PCMA): _COMPANDED[PCMA][_EXPANDED[PCMU].view(np.uint16)].tobytes(),
-    (PCMA, PCMU): _COMPANDED[PCMU][_EXPANDED[PCMA].view(np.uint16)].tobytes(),
-}
+def _translated(one: str, other: str) -> bytes:
+    """Return the octet of the other law whose value has the nearest level, for each octet (tables 3 and 4).
+
+    The same number is not the same level: a sine at the overload point has 3.17 dBm0 in µ-law, 3.14 dBm0 in A-law.
+    """
+    values = {law: np.abs(_EXPANDED[law][_NUMBERED[law]].astype(np.float64)) * _LEVEL[law] for law in (one, other)}
+    nearest = np.argmin(np.abs(values[other] - values[one][:, np.newaxis]), axis=1)
+    translated = np.empty(256, np.uint8)
+    for sign in (0, _SIGN):
+        translated[_NUMBERED[one] & ~_SIGN | sign] = _NUMBERED[other][nearest] & ~_SIGN | sign
+    return translated.tobytes()
+
+
+_NUMBERED: Final = {PCMU: 0xFF - np.arange(128), PCMA: (np.arange(128) | _SIGN) ^ _ALAW_INVERTED}
+"""The octets of positive values, from the least to the greatest."""
+_LEVEL: Final = {PCMU: 10 ** (3.17 / 20) / (4 * 8159), PCMA: 10 ** (3.14 / 20) / (8 * 4096)}
+
+TRANSCODE: Final = {(PCMU, PCMA): _translated(PCMU, PCMA), (PCMA, PCMU): _translated(PCMA, PCMU)}
 """Tables for `bytes.translate`: from the first law to the second."""
 
 

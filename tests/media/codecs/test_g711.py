@@ -121,14 +121,57 @@ def test_silence_is_silent() -> None:
         assert encode(bytes(2), law) == bytes([octet])
 
 
+def numbered(law: str, sign: int) -> list[int]:
+    """The octets of one sign by their decoder output value numbers: 0 to 127 of µ-law, 1 to 128 of A-law."""
+    return [sign | (~n & 0x7F) if law == PCMU else sign | (n ^ 0x55) for n in range(128)]
+
+
+def conversions(one: str, other: str, sign: int = 0x80) -> list[int]:
+    """What each value of one law becomes, both counted as in G.711's tables."""
+    octets, others = numbered(one, sign), numbered(other, sign)
+    return [others.index(TRANSCODE[one, other][octet]) + (other == PCMA) for octet in octets]
+
+
+def test_mu_law_becomes_a_law_by_table_3() -> None:
+    pairs = [n // 2 + 1 for n in range(16)]
+    expected = [*pairs, *range(9, 26), 27, 29, 31, *range(33, 45), 46, *range(48, 63), *range(64, 81), *range(82, 129)]
+    assert conversions(PCMU, PCMA) == conversions(PCMU, PCMA, sign=0) == expected
+
+
+def test_a_law_becomes_mu_law_by_table_4() -> None:
+    doubled = [32, 32, 33, 33, 34, 34, 35, 35]
+    expected = [
+        *range(1, 16, 2), *range(16, 32), *doubled, *range(36, 48), 48, 48, 49, 49, *range(50, 64), 64,
+        *range(64, 80), 80, *range(80, 128),
+    ]  # fmt: skip
+    assert conversions(PCMA, PCMU) == conversions(PCMA, PCMU, sign=0) == expected
+
+
+def test_there_and_back_all_but_a_few_values_are_what_they_were() -> None:
+    """µ-A-µ changes the least bit of eight of the quietest values, A-µ-A moves eight values by one."""
+    a_law, mu_law = conversions(PCMU, PCMA), conversions(PCMA, PCMU)
+    assert [n for n in range(128) if mu_law[a_law[n] - 1] != n] == list(range(0, 16, 2))
+    assert [mu_law[a_law[n] - 1] for n in range(0, 16, 2)] == list(range(1, 16, 2))
+    moved = {n: a_law[mu_law[n - 1]] for n in range(1, 129) if a_law[mu_law[n - 1]] != n}
+    assert len(moved) == 8
+    assert all(abs(before - after) == 1 for before, after in moved.items())
+
+
 @pytest.mark.parametrize(("one", "other"), [(PCMU, PCMA), (PCMA, PCMU)])
-def test_octets_are_translated_as_if_decoded_and_encoded(one: str, other: str) -> None:
-    translated = EVERY_OCTET.translate(TRANSCODE[one, other])
-    assert translated == encode(decode(EVERY_OCTET, one), other)
-    # There and back, a value moves by no more than an interval of the coarser law.
-    back = np.frombuffer(decode(translated.translate(TRANSCODE[other, one]), one), np.int16).astype(int)
-    value = np.frombuffer(decode(EVERY_OCTET, one), np.int16).astype(int)
-    assert np.all(np.abs(back - value) <= np.maximum(np.abs(value) / 16, 16))
+def test_conversion_keeps_the_level_in_dbm0(one: str, other: str) -> None:
+    """A sine at the overload point has 3.17 dBm0 in µ-law and 3.14 dBm0 in A-law."""
+    overload = {PCMU: (4 * 8159, 3.17), PCMA: (8 * 4096, 3.14)}
+    time = np.arange(8000) / 8000
+    errors = []
+    for level in np.arange(-30, 3, 0.5):
+        full, dbm0 = overload[one]
+        sine = full * 10 ** ((level - dbm0) / 20) * np.sin(2 * np.pi * 1004 * time)
+        payload = encode(np.rint(sine).astype(np.int16).tobytes(), one).translate(TRANSCODE[one, other])
+        heard = np.frombuffer(decode(payload, other), np.int16).astype(float)
+        full, dbm0 = overload[other]
+        errors.append(20 * np.log10(np.sqrt(2 * np.mean(heard**2)) / full) + dbm0 - level)
+    assert np.abs(errors).max() < 0.2
+    assert np.abs(np.mean(errors)) < 0.03
 
 
 @pytest.mark.parametrize("law", [PCMU, PCMA])
