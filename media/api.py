@@ -74,6 +74,16 @@ class Capability(StrEnum):
     ANALYSIS = "analysis"  # dead air, talk-over, talk ratio
 
 
+def allowed(able: frozenset[Capability], *, srtp: str, dtls: bool, ice: bool) -> frozenset[Capability]:
+    """Return what is left of a backend's capabilities where settings turn some of its security off."""
+    off = set() if ice else {Capability.ICE}
+    if srtp == "off":
+        off |= {Capability.SDES, Capability.DTLS}
+    elif not dtls:
+        off.add(Capability.DTLS)
+    return able - off
+
+
 LOUDEST: Final = 8.0
 
 

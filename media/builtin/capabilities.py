@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from media.api import Capability
+from media.api import Capability, allowed
 
 if TYPE_CHECKING:
     from media.settings import MediaSettings
@@ -33,11 +33,4 @@ CAPABILITIES: Final = frozenset(
 
 def capabilities(settings: MediaSettings) -> frozenset[Capability]:
     """Return what workers with these settings do."""
-    left_out = set()
-    if settings.srtp == "off":
-        left_out |= {Capability.SDES, Capability.DTLS}
-    if not settings.dtls:
-        left_out.add(Capability.DTLS)
-    if not settings.ice:
-        left_out.add(Capability.ICE)
-    return CAPABILITIES - left_out
+    return allowed(CAPABILITIES, srtp=settings.srtp, dtls=settings.dtls, ice=settings.ice)

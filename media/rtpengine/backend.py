@@ -21,6 +21,7 @@ from media.api import (
     Member,
     Protection,
     Unsupported,
+    allowed,
 )
 from media.conference import Gains
 from media.rtpengine.digits import DigitListener
@@ -119,7 +120,8 @@ class RtpengineMedia:
 
     def capabilities(self) -> frozenset[Capability]:
         """Tell what rtpengine can do for us."""
-        return CAPABILITIES
+        settings = self._settings
+        return allowed(CAPABILITIES, srtp=settings.srtp, dtls=settings.dtls, ice=settings.ice)
 
     def healthy(self) -> bool:
         """Tell whether at least one rtpengine serves."""

@@ -15,6 +15,7 @@ from media.codecs.g711 import SAMPLE_RATE
 from media.playing.names import find_prompt, is_prompt
 from media.playing.prompts import PromptError
 from media.playing.sound import SoundError, read_sound, resample, write_sound
+from media.playing.values import expand
 
 
 class Sound(NamedTuple):
@@ -47,11 +48,12 @@ class Spool:
         """
         found: list[tuple[Path, Samples]] = []
         mistakes: list[str] = []
-        for name in names:
+        for prompt in names:
             try:
-                path = self._find(name)
-                found.append((path, resample(*read_sound(path), SAMPLE_RATE)))
-            except (PromptError, SoundError) as error:
+                for name in expand(prompt):
+                    path = self._find(name)
+                    found.append((path, resample(*read_sound(path), SAMPLE_RATE)))
+            except (PromptError, SoundError, ValueError) as error:
                 mistakes.append(str(error))
         samples = np.concatenate([samples for _, samples in found]) if found else np.zeros(0, np.int16)
         if not len(samples):

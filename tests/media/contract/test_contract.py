@@ -397,3 +397,36 @@ async def test_legs_of_what_dies_are_lost_and_calls_go_on_elsewhere(
 async def settled(one: Party) -> Any:
     """Wait until the backend has done what was asked of it for the leg: its answers come in order."""
     return await one.leg.measure()
+
+
+async def test_hidden_keys_are_told_and_do_not_cross(able: Callable[[Capability], None], party: Parties) -> None:
+    able(Capability.HIDDEN_DIGITS)
+    one = await party()
+    other = await party(answers=True, like=one)
+    one.leg.bridge(other.leg)
+    await talking(lambda: other.phone.hears(LOW), (one, LOW), (other, HIGH))
+    one.leg.hide_digits(True)
+    await settled(one)
+    other.phone.forget()
+    one.press(8)
+    await until(lambda: one.events, "the key")
+    await talking(lambda: other.phone.hears(LOW), (one, LOW), (other, HIGH), what="the talk")
+    assert not [header for header in other.phone.headers() if header[1] & 0x7F == 101]
+    one.leg.hide_digits(False)
+    await settled(one)
+    one.press(9)
+    await until(lambda: [header for header in other.phone.headers() if header[1] & 0x7F == 101], "the next")
+    await until(lambda: len(one.events) == 2, "the second key")
+    assert one.events == [Digit("8"), Digit("9")]
+
+
+async def test_a_key_by_other_means_is_told_once(party: Parties) -> None:
+    one = await party()
+    one.leg.receive_digit("5")
+    await until(lambda: one.events)
+    assert one.events == [Digit("5", "info")]
+    await talking(lambda: one.phone.sequence > 1003, (one, LOW))
+    one.press(5)
+    one.press(6)
+    await until(lambda: len(one.events) == 2, "the next key")
+    assert one.events == [Digit("5", "info"), Digit("6")]
