@@ -102,6 +102,23 @@ def test_a_tone_keeps_level_and_frequency(name: str, frequency: int) -> None:
     assert frequency_of(heard, rate) == pytest.approx(frequency, abs=1.0)
 
 
+@pytest.mark.rfc("3551-4.5.2")
+def test_g722_has_16_khz_although_its_clock_has_8() -> None:
+    format_ = needed("G722")
+    assert (format_.clock_rate, sample_rate_of(format_)) == (8000, 16000)
+    (payload,) = payloads(format_, tone(1000, 16000, 0.02))
+    assert len(payload) == format_.clock_rate // 50, "an octet each tick of the clock"
+
+
+@pytest.mark.rfc("7587-4.1")
+@pytest.mark.parametrize("parameters", ["", "maxplaybackrate=8000", "maxplaybackrate=16000"])
+def test_opus_has_48_khz_whatever_is_inside(parameters: str) -> None:
+    needed("opus")
+    format_ = Format(96, "opus", 48000, 2, parameters)
+    assert sample_rate_of(format_) == format_.clock_rate == 48000
+    assert len(through(format_, tone(1000, 48000, 0.1))) == 4800
+
+
 @pytest.mark.parametrize("name", ["G722", "opus", "AMR-WB"])
 def test_wideband_carries_what_narrowband_cannot(name: str) -> None:
     format_ = needed(name)
