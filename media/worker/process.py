@@ -20,6 +20,7 @@ from media.worker import control
 from media.worker.worker import Worker
 
 HEARTBEAT_SECONDS: Final = 1.0
+SWITCH_SECONDS: Final = 0.0005  # the longest that the thread of the recordings keeps a packet waiting
 _MAX_UNSENT_REPORTS: Final = 16 * 1024 * 1024
 
 
@@ -104,6 +105,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a leg has two sockets
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.setswitchinterval(SWITCH_SECONDS)
     sock = socket.socket(fileno=int(sys.argv[1]))
     uvloop.run(serve(sock))
 
