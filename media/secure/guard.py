@@ -16,12 +16,14 @@ from media.secure.stun import Malformed
 if TYPE_CHECKING:
     from media.secure.dtls import Keys
     from media.secure.stun import Address
-    from media.secure.surroundings import Surroundings
+    from media.secure.surroundings import Surroundings, Timer
 
 _STUN: Final = range(4)  # first octets, RFC 7983 7
 _DTLS: Final = range(20, 64)
 _RTP: Final = range(128, 192)
 _RTCP: Final = range(192, 224)  # second octets of RTCP on the RTP port, RFC 5761 4
+PATIENCE_SECONDS: Final = 5.0
+"""How long a peer's check or handshake is expected any moment."""
 _SHORTEST_RTP: Final = 12
 _SHORTEST_RTCP: Final = 8
 
@@ -43,6 +45,7 @@ class Guard:
 
     __slots__ = (
         "_agent",
+        "_begun",
         "_checks_refused",
         "_complaints",
         "_declared",
@@ -55,6 +58,7 @@ class Guard:
         "_surroundings",
         "_unauthentic",
         "_unprotector",
+        "_waiting",
         "foreign",
         "invalid",
         "remote",
@@ -73,11 +77,18 @@ class Guard:
         self._protector: Protector | None = None
         self._unprotector: Unprotector | None = None
         self._complaints: set[str] = set()
+        self._waiting: Timer | None = None
+        self._begun = False
 
     @property
     def ready(self) -> bool:
         """Tell whether we can send: to whom, and under which key."""
         return self.remote is not None and (self._protector is not None or self._security is None)
+
+    @property
+    def awaited(self) -> bool:
+        """Tell whether we cannot send yet, but should soon; what is to be heard from its beginning waits for that."""
+        return self._waiting is not None and not self.ready
 
     @property
     def found(self) -> Address | None:
@@ -100,6 +111,17 @@ class Guard:
 
     def configure(self, security: Security | None, ice: Ice | None, declared: Address | None) -> None:
         """Take what the latest descriptions agreed; `declared` is the peer's address by its description."""
+        self._agree(security, ice, declared)
+        if not self._begun:
+            self._begun = True
+            if not self.ready:
+                self._waiting = self._surroundings.shared.call_later(PATIENCE_SECONDS, self._wait_no_longer)
+
+    def _wait_no_longer(self) -> None:
+        self._waiting = None
+        self._surroundings.changed()
+
+    def _agree(self, security: Security | None, ice: Ice | None, declared: Address | None) -> None:
         if ice is None:
             if self._agent is not None:
                 self._checks_refused += self._agent.refused
@@ -155,6 +177,8 @@ class Guard:
     def close(self) -> None:
         """The leg ends."""
         self._end_handshakes()
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     def _receive_media(self, data: bytes, source: Address) -> bytes | None:
         agent = self._agent

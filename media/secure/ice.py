@@ -14,6 +14,8 @@ from media.secure.stun import Address
 
 MAX_PAIRS: Final = 32
 """Candidates of one peer that may send; the one checked longest ago gives way to another."""
+MAX_TRANSACTIONS: Final = 256
+"""Checks that are remembered, so that none of them counts again from somewhere else."""
 ROLE_CONFLICT: Final = 487
 UNAUTHENTICATED: Final = 401
 BAD_REQUEST: Final = 400
@@ -25,15 +27,17 @@ class LiteAgent:
 
     A source that has passed a check is valid; the one nominated last is `selected` (RFC 8445 7.3.1.5). What shows no
     knowledge of our password changes nothing and is remembered nowhere. Consent is given by answering (RFC 7675 5.1):
-    each answer is a check like the first one. `refused` counts what was answered with an error, `answered` the rest.
+    each answer is a check like the first one. A check that comes again from another source was overheard, and gets no
+    answer. `refused` counts those, and what was answered with an error.
     """
 
-    __slots__ = ("_expected", "_password", "_user", "answered", "refused", "selected", "valid")
+    __slots__ = ("_expected", "_password", "_sources", "_user", "refused", "selected", "valid")
 
     def __init__(self, credentials: Ice) -> None:
         self.valid: dict[Address, None] = {}
         self.selected: Address | None = None
-        self.answered = self.refused = 0
+        self.refused = 0
+        self._sources: dict[bytes, Address] = {}
         self.use(credentials)
 
     def use(self, credentials: Ice) -> None:
@@ -57,7 +61,11 @@ class LiteAgent:
         if refusal is not None:
             self.refused += 1
             return refusal
-        self.answered += 1
+        if self._sources.setdefault(message.transaction, source) != source:
+            self.refused += 1
+            return None
+        if len(self._sources) > MAX_TRANSACTIONS:
+            del self._sources[next(iter(self._sources))]
         self.valid.pop(source, None)
         if len(self.valid) == MAX_PAIRS:
             self.valid.pop(next(each for each in self.valid if each != self.selected))

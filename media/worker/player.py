@@ -13,7 +13,10 @@ from media.worker.ticker import Ticker
 
 
 class Player:
-    """Sends the frames of one playlist at a time; `on_change` is called when it begins or ceases to play."""
+    """Sends the frames of one playlist at a time; `on_change` is called when it begins or ceases to play.
+
+    While it `waits` nothing is played, so that a peer that is about to be reachable hears all of it.
+    """
 
     __slots__ = (
         "_listener",
@@ -22,6 +25,7 @@ class Player:
         "_playlist",
         "_speech",
         "_ticker",
+        "waits",
     )
 
     def __init__(
@@ -38,6 +42,7 @@ class Player:
         self._listener = listener
         self._on_change = on_change
         self._playlist: Playlist | None = None
+        self.waits = False
 
     @property
     def playing(self) -> bool:
@@ -69,7 +74,7 @@ class Player:
     def tick(self, now: float) -> None:
         """Send the next frame."""
         playlist = self._playlist
-        if playlist is None or not playlist.ready:
+        if playlist is None or self.waits or not playlist.ready:
             return
         outgoing, speech = self._outgoing, self._speech
         send = outgoing.stream.send

@@ -141,6 +141,11 @@ class RtpSocket:
         return self.latched or self.remote is not None
 
     @property
+    def awaited(self) -> bool:
+        """Tell whether the peer will be reachable any moment, when its handshake or its checks are over."""
+        return self._guard is not None and self._guard.awaited
+
+    @property
     def peer(self) -> tuple[str, int] | None:
         """Where RTP goes."""
         if self._guard is not None:

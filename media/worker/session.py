@@ -102,7 +102,7 @@ class Session:
         self._listener = listener
         self._told_at = -1.0
         self.incoming = incoming = Incoming(stream, rtcp, self.keys, self.health, plan=self._plan, inband=inband)
-        owner = Owner(incoming.readable, incoming.is_valid, incoming.take_first, self._plan, self._fail, complained)
+        owner = Owner(incoming.readable, incoming.is_valid, incoming.take_first, self._find_out, self._fail, complained)
         self._socket = RtpSocket(sock, poller, owner, is_own=is_own, shared=shared, latching=latching)
         incoming.attach(self._socket)
         self.outgoing = Outgoing(stream, rtcp.reporter.sender, self._socket)
@@ -127,7 +127,7 @@ class Session:
         self.outgoing.configure(stream)
         self._rtcp.configure(stream)
         self.speech.configure()
-        self._plan()
+        self._find_out()
 
     def play(self, playlist: Playlist) -> None:
         """Send the playlist in place of everything else."""
@@ -252,6 +252,11 @@ class Session:
         """There is no more to come."""
         self.close()
         self._listener(Lost(reason))
+
+    def _find_out(self) -> None:
+        """What can reach the peer may have changed."""
+        self.player.waits = self._socket.awaited
+        self._plan()
 
     def _plan(self) -> None:
         if self.room is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import itertools
 import random
 from collections.abc import Callable
 
@@ -27,6 +28,7 @@ def identity(serial: int) -> Identity:
 
 
 OURS, THEIRS, ELSE = (identity(serial) for serial in (1, 2, 3))
+TRANSACTIONS = itertools.count(1 << 90)
 CREDENTIALS = Ice("ours", "o" * 22, "theirs", "t" * 22)
 
 
@@ -121,7 +123,7 @@ def check(
     nominate: bool = True,
     more: dict[int, bytes] | None = None,
     password: str | None = None,
-    transaction: bytes = b"transaction!",
+    transaction: bytes | None = None,
 ) -> bytes:
     """Return a Binding request as a controlling agent makes it."""
     attributes = {
@@ -131,6 +133,7 @@ def check(
         **({stun.USE_CANDIDATE: b""} if nominate else {}),
         **(more or {}),
     }
+    transaction = next(TRANSACTIONS).to_bytes(12, "big") if transaction is None else transaction
     key = (credentials.local_pwd if password is None else password).encode()
     return stun.write(stun.BINDING_REQUEST, transaction, attributes, key)
 

@@ -77,6 +77,18 @@ def test_a_restart_goes_on_with_the_old_pair_until_another_is_nominated() -> Non
     assert agent.selected == B
 
 
+def test_a_check_that_was_overheard_moves_nothing() -> None:
+    agent = LiteAgent(CREDENTIALS)
+    overheard = check()
+    agent.receive(overheard, A)
+    assert agent.receive(overheard, B) is None
+    assert (agent.selected, list(agent.valid), agent.refused) == (A, [A], 1)
+    assert agent.receive(overheard, A) is not None, "sent again because the answer was lost"
+    for number in range(1000):
+        agent.receive(check(transaction=number.to_bytes(12, "big")), A)
+    assert agent.receive(check(transaction=(999).to_bytes(12, "big")), B) is None
+
+
 def test_only_so_many_sources_are_remembered_and_the_selected_one_always() -> None:
     agent = LiteAgent(CREDENTIALS)
     agent.receive(check(), A)

@@ -104,6 +104,26 @@ async def test_new_keys_in_a_new_offer_go_on_with_the_same_stream(secured: Bench
     assert [(b[0] - a[0]) & 0xFFFF for a, b in itertools.pairwise(headers)] == [1] * 5
 
 
+async def test_a_peer_hears_a_prompt_from_its_beginning_however_long_the_handshake_takes(secured: Bench) -> None:
+    caller, number = leg(secured, security=dtls(), ice=CREDENTIALS, mux=True)
+    plain, plain_leg, _ = secured.leg()
+    secured.handle(
+        control.Play(number, ("tone",), False, False, 1), control.Play(plain_leg, ("tone",), False, False, 2)
+    )
+    await until(lambda: len(plain.read()) == 5)
+    caller.check()
+    caller.begin()
+    await until(lambda: len(caller.read()) == 5)
+    await until(lambda: {(done.token, done.heard_ms) for done in secured.of(control.Finished)} == {(1, 100), (2, 100)})
+
+
+async def test_a_prompt_does_not_wait_for_ever(secured: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.secure.guard.PATIENCE_SECONDS", 0.1)
+    _, number = leg(secured, security=dtls())
+    secured.handle(control.Play(number, ("tone",), False, False, 1))
+    await until(lambda: bool(secured.of(control.Finished)))
+
+
 REPORT = b"\x80\xc9\x00\x01" + (77).to_bytes(4, "big")
 
 
