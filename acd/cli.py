@@ -72,6 +72,8 @@ def summary(config: Config) -> str:
         "queues": len(config.queues),
         "numbers": len(config.numbers),
     }
+    if config.media.backend == "rtpengine":
+        counts["rtpengines"] = len(config.media.rtpengine)
     listening = " and ".join(map(str, config.sip.listen))
     return f"{config.server.domain} on {listening}; {', '.join(f'{count} {what}' for what, count in counts.items())}"
 

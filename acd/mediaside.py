@@ -77,7 +77,7 @@ class Follower:
             if not isinstance(media, RtpengineMedia):
                 if wanted.workers != before.workers:
                     media.follow(wanted.workers)
-            elif wanted.rtpengine != before.rtpengine:
+            elif wanted.rtpengine and wanted.rtpengine != before.rtpengine:  # none: another backend, at the next start
                 media.follow(node_of(each) for each in wanted.rtpengine)
         except MediaError as error:
             log.error("media.not_followed", reason=str(error))  # noqa: TRY400 - no defect of ours
