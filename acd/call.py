@@ -355,9 +355,9 @@ class Call:
             case PlayFinished(token):
                 if token == self._token and self._played is not None and not self._played.done():
                     self._played.set_result(event)
+            case RtpTimeout() | Troubled() if self.reserved is not None:
+                pass  # he has no bearer to send by
             case RtpTimeout():
-                if self.reserved is not None:  # he has no bearer to send by
-                    return
                 self.end(EndedBy.SYSTEM, Outcome.PEER_LOST, "no RTP from the caller")
             case Lost(reason):
                 self.end(EndedBy.SYSTEM, Outcome.MEDIA_LOST, reason)

@@ -9,6 +9,7 @@ from acd.cdr import Outcome
 from ims_core.messages.message import Request, Response
 from ims_core.messages.parser import parse_message
 from ims_core.ua.session_events import Answered, OfferRefused, Reanswered, Rejected, Ringing
+from media.api import Trouble
 from tests.acd.house import SDP, SERVER, House, Phone
 
 REQUIRED = (("Require", "precondition"),)
@@ -414,13 +415,16 @@ def test_no_rtp_is_expected_from_who_has_no_bearer() -> None:
     with House() as house:
         caller = Handset(house)
         caller.dial("10002")
+        house.do(lambda: house.caller_leg.worsen(Trouble.NO_RTP))
         house.do(house.caller_leg.time_out)
         house.run(1.0)
         caller.update(sdp("sendrecv"))
         assert caller.responses() == [183, 200]
         house.do(house.caller_leg.time_out)
         house.run(1.0)
-        assert house.records.cdrs[0].outcome is Outcome.PEER_LOST
+        (cdr,) = house.records.cdrs
+        assert cdr.outcome is Outcome.PEER_LOST
+        assert not [step for step in cdr.timeline if step.event == "voice.troubled"]
         caller.hang_up()
 
 
