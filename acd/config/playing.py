@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from acd.config.model import ToAnnouncement
 from media.playing.names import find_prompt, read_text
+from media.playing.values import expand
 from media.settings import PROMPT_DIRECTORY
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ def check_prompts(named: Iterator[tuple[Path, Sequence[str]]], directory: str | 
     where = "media/prompts" if directory is None else f"{directory} or media/prompts"
     for path, prompts in named:
         for prompt in prompts:
-            if read_text(prompt) is None and find_prompt(places, None, prompt) is None:
-                shown = f"{where}/{prompt}.wav" if directory is None else f"{prompt}.wav in {where}"
+            try:
+                names = [name for name in expand(prompt) if read_text(name) is None]
+            except ValueError as error:
+                mistakes.report(path, f"a value that can be said: {error}", prompt)
+                continue
+            for name in (name for name in names if find_prompt(places, None, name) is None):
+                shown = f"{where}/{name}.wav" if directory is None else f"{name}.wav in {where}"
                 mistakes.report(path, f"prompts that exist; there is no {shown}", prompt)

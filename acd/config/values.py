@@ -93,8 +93,11 @@ UserName = Annotated[
         description='the user part of a SIP URI, like "alice"',
     ),
 ]
-# A file in the directory of prompts, or a text to be spoken (`media.playing.names`).
-_PROMPT = r"[a-z]+(/[a-z0-9_-]+)+|say:[a-z]{2,3}(-[a-z0-9]{1,8})*:\s*\S.{0,900}"
+# A file in the directory of prompts, a text to be spoken (`media.playing.names`) or a value (`media.playing.values`).
+_PROMPT = (
+    r"[a-z]+(/[a-z0-9_-]+)+|say:[a-z]{2,3}(-[a-z0-9]{1,8})*:\s*\S.{0,900}"
+    r"|(number|digits|time|date|money):[a-z]{2}:[A-Z0-9:.-]{1,60}"
+)
 Prompt = Annotated[
     str,
     Meta(

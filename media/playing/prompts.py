@@ -81,14 +81,17 @@ class PromptCache:
 
     def get(self, name: str) -> Prompt:
         """Return the prompt, read at its first use. Raises PromptError."""
-        prompt = self._kept.get(name)
-        if prompt is not None:
-            return prompt
-        prompt = self._late.get(name)
+        prompt = self.kept(name)
         if prompt is None:
             prompt = self.read(name)
             self.add(name, prompt)
-        self._late.move_to_end(name)
+        return prompt
+
+    def kept(self, name: str) -> Prompt | None:
+        """Return the prompt if it was read before."""
+        prompt = self._kept.get(name)
+        if prompt is None and (prompt := self._late.get(name)) is not None:
+            self._late.move_to_end(name)
         return prompt
 
     def read(self, name: str) -> Prompt:

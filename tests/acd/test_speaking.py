@@ -31,7 +31,7 @@ dir = "{tmp_path}/var"
 [speech]
 command = {command!r}
 [numbers.100]
-announcement = ["{CLOSED}", "en/goodbye"]
+announcement = ["{CLOSED}", "money:en:CNY:12.50", "en/goodbye"]
 [numbers.101]
 flow = "main"
 [flows.main]

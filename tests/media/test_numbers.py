@@ -1,14 +1,18 @@
 """Numbers spoken from single prompts."""
 
 import tomllib
+from contextlib import suppress
 from datetime import date, time, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from media.playing.moments import say_date, say_time
 from media.playing.money import CURRENCIES, say_money
 from media.playing.numbers import LANGUAGES, say_agent, say_digits, say_number, say_position, say_wait
+from media.playing.values import expand
 
 TEXTS = tomllib.loads((Path(__file__).parents[2] / "media/prompts/texts.toml").read_text(encoding="utf-8"))
 
@@ -221,3 +225,57 @@ def test_what_cannot_be_spoken_is_refused() -> None:
         say_date(date(2000, 1, 1), "de")
     with pytest.raises(ValueError, match="'XYZ' is not one of CNY, EUR, GBP, USD"):
         say_money(1, "XYZ", "en")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("number:en:-42", "minus forty two"),
+        ("number:zh:20000", "liang3 wan4"),
+        ("digits:zh:10086", "yao1 ling2 ling2 ba1 liu4"),
+        ("time:en:09:30", "nine thirty A.M."),
+        ("date:en:2026-11-22", "Sunday the twenty second of November twenty twenty six"),
+        ("money:en:CNY:12.50", "twelve yuan and fifty fen"),
+        ("money:zh:USD:12.5", "shi2 er4 dian3 wu3 mei3 yuan2"),
+        ("money:en:GBP:-1", "minus one pound"),
+        ("money:en:EUR:-0.05", "minus five cents"),
+        ("en/welcome", "Welcome, and thank you for calling."),
+    ],
+)
+def test_a_value_stands_for_the_prompts_that_say_it(prompt: str, words: str) -> None:
+    assert spoken(expand(prompt)) == words
+
+
+def test_what_is_no_value_stands_for_itself() -> None:
+    for prompt in ("say:en:number:en:1", "en/welcome", "number", "number:", "", "tones/call"):
+        assert expand(prompt) == [prompt]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        *("number:en:x", "number:en:", "number:fr:1", "number:en:1٣", "digits:en:1a", "time:en:25:00", "time:en:9:30"),
+        *(
+            "date:en:2026-02-30",
+            "date:en:20260101",
+            "money:en:12.50",
+            "money:en:XYZ:1",
+            "money:en:CNY:1.234",
+            "money:zh:",
+        ),
+        *("number:en:" + "9" * 5000, "digits:en:" + "1" * 5000),
+    ],
+)
+def test_a_value_that_cannot_be_said_is_named_in_one_sentence(prompt: str) -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]{1,250}$"):
+        expand(prompt)
+
+
+VALUES = st.from_regex(r"(number|digits|time|date|money):(en|zh):[A-Z0-9:.-]{0,20}", fullmatch=True)
+
+
+@given(st.text(max_size=30) | VALUES)
+def test_any_text_is_expanded_or_refused(prompt: str) -> None:
+    with suppress(ValueError):
+        names = expand(prompt)
+        assert names == [prompt] or all(name.partition("/")[2] in TEXTS[name[:2]]["texts"] for name in names)

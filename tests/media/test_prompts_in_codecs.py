@@ -127,3 +127,31 @@ async def test_what_is_stopped_while_it_is_read_is_not_heard(bench: Bench, promp
     await until(lambda: len(bench.of(control.Finished)) == 2)
     assert len(phone.read()) == LASTS_MS // 20
     assert struct.unpack(">BBHII", phone.read()[0][:12])[1] & 0x80
+
+
+async def test_a_value_is_said_by_prompts_and_one_that_cannot_be_is_told(bench: Bench, prompt_directory: Path) -> None:
+    for name in ("digits/4", "digits/2", "numbers/40"):
+        write_wav(prompt_directory / "en" / f"{name}.wav", [1000] * 800)
+    phone = bench.phone()
+    leg, _ = bench.open(stream(phone, FORMATS[1]))
+    bench.handle(control.Play(leg, ("digits:en:424", "time:en:25:00", "number:en:42"), False, False, 1))
+    await until(lambda: bench.of(control.Finished))
+    assert bench.of(control.Finished)[0].heard_ms == 500
+    (complaint,) = bench.of(control.Complained)
+    assert "'time:en:25:00' cannot be said" in complaint.text
+    assert bench.counters().prompts_missing == 1
+
+
+async def test_a_file_that_breaks_a_library_is_left_out(
+    bench: Bench, prompt_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(_: Path) -> None:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr("media.playing.prompts.read_sound", odd)
+    write_wav(prompt_directory / "late.wav", [1000] * 320)
+    phone = bench.phone()
+    leg, _ = bench.open(stream(phone, FORMATS[1]))
+    bench.handle(control.Play(leg, ("late",), False, False, 1))
+    await until(lambda: bench.of(control.Finished))
+    assert [report.text for report in bench.of(control.Complained)] == ["late cannot be read: odd"]
