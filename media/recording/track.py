@@ -17,7 +17,7 @@ TICKS: Final = 8000
 HOLD_BACK_SECONDS: Final = 1.0
 """How long audio is kept in memory for packets that come late."""
 CONCEAL_SECONDS: Final = 0.060
-_WINDOW_SECONDS: Final = 4
+_WINDOW_SECONDS: Final = 3
 _MAX_EARLY_SECONDS: Final = 0.25
 _DRIFT_PACKETS: Final = 250
 _MOST_JOINED: Final = 10
