@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -12,6 +13,7 @@ from acd.cdr import Outcome
 from acd.config.model import Server
 from acd.core.agents import AgentState
 from acd.metrics import ABANDONED, ANSWERED, Metrics, Readings
+from media.api import MemberState
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -137,7 +139,8 @@ def test_alerts_speak_of_metrics_and_labels_that_the_engine_has() -> None:
     outcomes = {value for text in re.findall(r'outcome=~?"([^"]+)"', expressions) for value in text.split("|")}
     assert outcomes <= {outcome.value for outcome in Outcome} | {ANSWERED, ABANDONED}
     states = set(re.findall(r'state!?="([^"]+)"', expressions))
-    assert states == {AgentState.LOGGED_OUT.value}
+    assert states == {AgentState.LOGGED_OUT.value, "failed"}
+    assert "failed" in get_args(MemberState)
     boundaries = {
         sample.labels["le"]
         for family in families

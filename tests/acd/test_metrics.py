@@ -17,7 +17,7 @@ from acd.store import StoreCounters
 from acd.trunkview import RegistrationView, ServerView, TrunkView
 from acd.upload import UploadCounters
 from ims_core.trunks.registration import State
-from media.api import MediaCounters
+from media.api import MediaCounters, Member
 
 NOON = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
 FLOOR = FloorSnapshot(
@@ -95,6 +95,10 @@ READINGS = Readings(
     floor=FLOOR,
     today=TODAY,
     media=MediaCounters(packets_received=100, packets_lost=2, worker_restarts=1, workers=2, workers_healthy=1, legs=4),
+    media_members=[
+        Member(backend="rtpengine", name="127.0.0.1:2223", state="serving", legs=3),
+        Member(backend="rtpengine", name="127.0.0.1:2225", state="failed", legs=0),
+    ],
     cdr=StoreCounters(queued=1, written=2, dropped=3, failures=4),
     cdr_upload=UploadCounters(waiting=5, set_aside=6, sent=7, failures=8),
 )
@@ -191,6 +195,10 @@ def metrics() -> Metrics:
         ("acd_media_workers_healthy", {}, 1),
         ("acd_media_worker_restarts_total", {}, 1),
         ("acd_media_legs", {}, 4),
+        ("acd_media_members", {"backend": "rtpengine", "state": "serving"}, 1),
+        ("acd_media_members", {"backend": "rtpengine", "state": "failed"}, 1),
+        ("acd_media_members", {"backend": "builtin", "state": "serving"}, 0),
+        ("acd_media_member_legs", {"backend": "rtpengine", "member": "127.0.0.1:2223"}, 3),
         ("acd_cdr_waiting", {}, 1),
         ("acd_cdr_upload_waiting", {}, 5),
         ("acd_cdr_upload_set_aside", {}, 6),
