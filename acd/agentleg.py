@@ -53,6 +53,11 @@ class AgentLeg(CallLeg):
         """Tell the dispatcher, which may say that it is too late."""
         self._tell(OfferAnswered(self.call.id, self.agent_id, self.epoch))
 
+    def pressed(self, digit: str) -> None:
+        """Tell the call, if they talk."""
+        if self.call.agent is self:
+            self.call.pressed_by_agent(digit)
+
     def failed(self, status: int, reason: str) -> None:
         """Tell why the agent does not take the offer."""
         self._on_failed(self, reason)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -39,6 +40,7 @@ from ims_core.ua.session_events import (
 from media.api import (
     Digit,
     Lost,
+    MediaError,
     MediaEvent,
     MediaLeg,
     MediaUnavailable,
@@ -399,6 +401,13 @@ class Call:
         """Tell a recording server that one side holds the talk, or does so no more."""
         if self.recording_session is not None:
             self.recording_session.hold(side, held=held)
+
+    def pressed_by_agent(self, digit: str) -> None:
+        """Pause or resume the recording by the agent's key for that."""
+        if digit == self.context.config.recording.pause_key and self.recording is not None:
+            with suppress(MediaError):
+                self.pause_recording("agent", paused=not self._is_unrecorded)
+                log.info("recording.paused" if self._is_unrecorded else "recording.resumed", call=self.id, by="agent")
 
     def read(self, content_type: str, body: bytes) -> None:
         """Send the caller a MESSAGE of the agent's."""

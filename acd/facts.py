@@ -238,7 +238,7 @@ class SpeechMeasured(Fact, frozen=True, gc=False):
 
 
 class RecordingPaused(Fact, frozen=True, gc=False):
-    """From here on nothing that is said is kept; `by` is "api"."""
+    """From here on nothing that is said is kept; `by` is "api" or "agent"."""
 
     KIND: ClassVar[str] = "recording.paused"
     call: str

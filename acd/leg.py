@@ -34,7 +34,7 @@ from ims_core.ua.session_events import (
     Ringing,
     SessionEvent,
 )
-from media.api import Lost, MediaError, MediaEvent, MediaLeg, Recovered, RtpTimeout, Troubled
+from media.api import Digit, Lost, MediaError, MediaEvent, MediaLeg, Recovered, RtpTimeout, Troubled
 
 if TYPE_CHECKING:
     from acd.context import Context, Way
@@ -70,6 +70,9 @@ class Caller(Protocol):
 
     def note_hold(self, side: Side, *, held: bool) -> None:
         """One side holds the talk, or does so no more."""
+
+    def pressed_by_agent(self, digit: str) -> None:
+        """The agent pressed a key during the talk."""
 
     def read(self, content_type: str, body: bytes) -> None:
         """Send the caller a MESSAGE of the other side's."""
@@ -210,6 +213,9 @@ class Leg:
         """A MESSAGE came."""
         raise NotImplementedError
 
+    def pressed(self, digit: str) -> None:
+        """A key was pressed."""
+
     def gone(self, reason: str) -> None:
         """The other side hung up."""
         raise NotImplementedError
@@ -322,6 +328,8 @@ class Leg:
                 self.lost(Outcome.PEER_LOST, f"no RTP from {self.who}")
             case Lost(reason):
                 self.lost(Outcome.MEDIA_LOST, reason)
+            case Digit(digit):
+                self.pressed(digit)
             case Troubled() | Recovered():
                 self.troubled(event)
 

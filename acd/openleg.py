@@ -109,6 +109,11 @@ class OpenLeg(Leg):
         """Tell why there is no leg."""
         self._over(EndedBy.SYSTEM, Outcome.PEER_LOST, reason)
 
+    def pressed(self, digit: str) -> None:
+        """Tell the call that has the turn, once they talk."""
+        if self.turn is not None and self.turn.is_talk:
+            self.turn.call.pressed_by_agent(digit)
+
     def gone(self, reason: str) -> None:
         """The agent hung up: the end of the talk, and of the leg."""
         self._over(EndedBy.AGENT, Outcome.ANSWERED, reason)

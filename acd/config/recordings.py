@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from acd.config.mistakes import Mistakes
-from acd.config.values import RouteUri, Secret, Text
+from acd.config.values import Digit, RouteUri, Secret, Text
 from media.recording.keys import KeyringError, RecordingKey, read_keys
 from media.recording.settings import RecordingSettings, suffix_of
 
@@ -14,7 +14,8 @@ from media.recording.settings import RecordingSettings, suffix_of
 class Recording(Struct, frozen=True, kw_only=True):
     """How files are written; with a key they are encrypted. The first key of the file is for new recordings.
 
-    ``siprec`` is a recording server that hears each recorded talk as well (RFC 7866).
+    ``siprec`` is a recording server that hears each recorded talk as well (RFC 7866). By ``pause_key`` an agent pauses
+    and resumes the recording of a talk.
     """
 
     format: Literal["wav", "opus"] = "wav"
@@ -22,6 +23,7 @@ class Recording(Struct, frozen=True, kw_only=True):
     key: Secret | None = None
     key_file: Text | None = None
     siprec: RouteUri | None = None
+    pause_key: Digit | None = None
 
     @property
     def is_encrypted(self) -> bool:

@@ -91,3 +91,29 @@ def test_recordings_are_named_by_what_they_are(settings: tuple[str, ...], suffix
         assert path.endswith(f"-{call}{suffix}")
         caller.hang_up()
         house.settle()
+
+
+@pytest.mark.parametrize("leg_stays_open", [False, True])
+def test_an_agent_pauses_by_a_key_during_the_talk(leg_stays_open: bool) -> None:
+    settings = ["recording.pause_key=*", *(["agents.1001.open_leg=true"] if leg_stays_open else [])]
+    with House(*settings) as house:
+        agent, caller = house.agent("1001"), house.phone("alice")
+        house.run(3.0)
+        caller.dial("10001")
+        house.run(5.0)
+        (call,) = house.engine.calls.values()
+        assert call.agent is not None
+        leg = call.agent.media
+        assert isinstance(leg, FakeLeg)
+        shown = []
+        for key in "1*2*":
+            leg.press(key)
+            shown.append(call.recording)
+        assert shown == ["on", "paused", "paused", "on"]
+        house.caller_leg.press("*")
+        assert call.recording == "on", "the caller's keys are his own"
+        caller.hang_up()
+        house.settle()
+        told = [(step.event, step.detail) for step in only(house).timeline if step.event.startswith("recording")]
+        assert told == [("recording.paused", "agent"), ("recording.resumed", "agent")]
+        assert agent.events
