@@ -139,9 +139,10 @@ def _numbered(name: str, clock_rate: int, taken: set[int]) -> Format:
     return Format(payload, name, clock_rate, encoding.channels)
 
 
-def chosen_voice(formats: Iterable[Format]) -> Format:
-    """Return what is spoken: the first codec of those agreed."""
-    return next(format_ for format_ in formats if is_voice(format_))
+def chosen_voice(formats: Iterable[Format], wanted: str = "") -> Format:
+    """Return what is spoken: of those agreed the codec that is wanted, else the first."""
+    voices = [format_ for format_ in formats if is_voice(format_)]
+    return next((format_ for format_ in voices if format_.name == wanted), voices[0])
 
 
 def chosen_events(formats: Iterable[Format], voice: Format) -> Format | None:

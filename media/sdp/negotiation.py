@@ -66,6 +66,7 @@ class Negotiation:
         self.local = local
         self.formats: tuple[Format, ...] = offered(local.offered)
         self.agreed: tuple[Format, ...] = ()
+        self._followed = ""
         self.preconditions: Preconditions | None = None
         self._heeds_preconditions = heeds_preconditions
         self._addresses = {f"IP{parse_address(each).version}": each for each in (address, other_address) if each}
@@ -104,12 +105,14 @@ class Negotiation:
     def follow(self, other: Negotiation) -> bool:
         """Speak what the peer of `other` speaks if ours takes it too; tells whether that is another codec than before.
 
-        An answer with several codecs lets us (RFC 3264 6.1), and what is relayed need not be transcoded then.
+        An answer with several codecs lets us (RFC 3264 6.1), and what is relayed need not be transcoded then. It stays
+        so after later offers that have the codec, too.
         """
         theirs = other.stream.send
         for format_ in self.agreed:
             same = (format_.name, format_.clock_rate) == (theirs.name, theirs.clock_rate)
             if same and compatible(format_, theirs) and format_.name != self.stream.send.name:
+                self._followed = format_.name
                 events = chosen_events(self.agreed, format_)
                 self.stream = msgspec.structs.replace(self.stream, send=format_, send_events=events)
                 return True
@@ -233,7 +236,7 @@ class Negotiation:
 
     def _agree(self, audio: Audio, agreed: tuple[Format, ...], direction: str) -> Stream:
         self.agreed = agreed
-        voice, rtcp = chosen_voice(agreed), audio.rtcp()
+        voice, rtcp = chosen_voice(agreed, self._followed), audio.rtcp()
         return Stream(
             host=self._reached_at(audio.host),
             port=audio.media.port,

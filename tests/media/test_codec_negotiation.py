@@ -216,6 +216,9 @@ def test_the_caller_hears_the_agents_codec_where_it_takes_that_too() -> None:
     assert caller.stream.receive.keys() == {96, 0, 8, 101}
     assert not caller.follow(agent)
     assert not agent.follow(agent)
+    again = sdp("m=audio 7078 RTP/AVP 96 0 8 101", OPUS, "a=rtpmap:101 telephone-event/8000", "a=sendonly")
+    assert caller.take_offer(again).codec == "PCMA"
+    assert caller.take_offer(sdp("m=audio 7078 RTP/AVP 96 0", OPUS)).codec == "opus"
 
 
 @pytest.mark.rfc("3264-8.3.2")
