@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
-import structlog
-
 from media.api import (
     Digit,
     DigitSource,
@@ -44,9 +42,6 @@ _ALWAYS: Final[dict[str, Writable]] = {
     # The peer keeps the port it was given, and nobody else is listened to once it has been heard.
     "flags": ["port latching", "strict source"],
 }
-
-log = structlog.get_logger()
-
 
 _BY_DTLS: Final = _ALWAYS | {"ICE": "force", "ICE-lite": "forward", "rtcp-mux": ["offer", "require"]}
 
@@ -355,8 +350,10 @@ class RtpengineLeg:
                 self.other.follow()
 
     async def _close(self) -> LegReport:
-        if self._task is not None:
-            self._task.cancel()
+        if (
+            self._task is not None
+        ):  # it ends with the command that is under way, which is not to come after the last one
+            await asyncio.wait((self._task,))
         codec = self.negotiation.stream.codec
         try:
             if self.is_lost:
@@ -372,6 +369,8 @@ class RtpengineLeg:
     async def _measure(self) -> LegReport:
         if self._task is not None:
             await asyncio.wait((self._task,))
+        if self.is_lost:
+            return LegReport(basis=reports.LOST)
         try:
             self.tally = reports.tally(await self._ask("query"))
         except MediaError:

@@ -13,7 +13,7 @@ from typing import Final, cast
 from media.api import MediaError
 from media.rtpengine.bencode import Value, Writable, decode, encode
 
-REPEAT_SECONDS: Final = (0.15, 0.35, 0.75, 0.75)  # from each attempt to the next, or to giving up
+REPEAT_SECONDS: Final = (0.25, 0.5, 0.75, 0.75)  # from each attempt to the next, or to giving up
 
 Answer = dict[str, Value]
 Address = tuple[str, int]

@@ -190,7 +190,7 @@ class RtpengineNode:
         up_seconds = await self._uptime()
         if up_seconds < self._up_seconds:
             raise Restarted("rtpengine has been started anew.")
-        self._up_seconds, self._silent = up_seconds, 0
+        self._up_seconds, self._silent, self._reason = up_seconds, 0, ""
         await self._look_at_legs()
 
     async def _look_at_legs(self) -> None:
