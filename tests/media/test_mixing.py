@@ -1,7 +1,9 @@
 """Who hears whom, shown by tones: each talker says one of its own, and each hearer tells which it hears, how loud."""
 
+import math
+import random
 from collections.abc import Callable
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, permutations
 from typing import Any
 
 import numpy as np
@@ -93,6 +95,7 @@ async def test_gains_are_levels(studio: Studio, trio: Trio) -> None:
     assert supervisor.hears(trio) == {"caller": -6, "agent": 6}
 
 
+LEVEL_CODECS = [codec for codec in (PCMU, PCMA, G722) if codec in ENCODABLE]
 SPEAKABLE = [codec for codec in CODECS if codec in ENCODABLE]
 
 
@@ -114,3 +117,26 @@ async def test_a_bridge_joins_any_two_codecs(studio: Studio, codec: str, other: 
     for talker, before in zip((one, two), heard, strict=True):
         onset = np.flatnonzero(np.abs(talker.heard(60)[before:]) > AMPLITUDE / 4)[0]
         assert onset <= 0.1 * sample_rate_of(talker.stream.send)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_any_matrix_is_heard_as_it_stands(studio: Studio, seed: int) -> None:
+    """Legs of any codecs, gains and volumes drawn by chance: each tone at each hearer has the level that they make."""
+    chance = random.Random(seed)
+    tones = (400.0, 700.0, 1100.0, 1700.0)
+    legs = [
+        studio.talker(str(number), chance.choice(LEVEL_CODECS), frequency=tone) for number, tone in enumerate(tones)
+    ]
+    gains = {pair: chance.choice([0.0, 0.25, 0.5, 1.0]) for pair in permutations(legs, 2)}
+    volumes = {leg: (chance.choice([0.5, 1.0]), chance.choice([0.0, 0.5, 1.0])) for leg in legs}
+    studio.mix(gains)
+    for leg, (heard, spoken) in volumes.items():
+        studio.bench.handle(control.Adjust(leg.leg, heard, spoken))
+    await studio.run(2.4)
+    for (speaker, hearer), gain in gains.items():
+        expected = gain * volumes[speaker][1] * volumes[hearer][0]
+        level = hearer.level(speaker.frequency)
+        if expected:
+            assert level == pytest.approx(20 * math.log10(expected), abs=1.5), (speaker.name, hearer.name)
+        else:
+            assert level < -40, (speaker.name, hearer.name)
