@@ -57,6 +57,7 @@ class Room:
             if leg not in members:
                 leg.room = None
                 leg.route((), ())
+                leg.speech.ask(None)
         for leg in members:
             if leg.room is not self:
                 leg.leave()
