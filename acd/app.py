@@ -209,6 +209,7 @@ async def start(config: Config, source: Source) -> AsyncIterator[Running]:
             found=found,
             route_key=route_key,
         )
+        engine.speech = speech
         hops = build_hops(
             lambda: engine.config, opened, found, cleanup, route_key=route_key, beside=engine.trunks.border
         )

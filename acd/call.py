@@ -51,6 +51,7 @@ from media.api import (
     RtpTimeout,
     Troubled,
 )
+from media.playing.names import read_text
 
 if TYPE_CHECKING:
     from acd.context import Context
@@ -175,6 +176,8 @@ class Call:
         """Play to the end, or to the first digit when ``interruptible``; returns whether a digit stopped it."""
         if not prompts or self.media is None:
             return False
+        if self.context.speech is not None and any(map(read_text, prompts)):
+            await self.context.speech.speak(prompts)
         if interruptible and self._digits:
             return True
         self._token += 1

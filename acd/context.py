@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from acd.metrics import Metrics
     from acd.profiles import LastAgents, Profiles
     from acd.record import CallRecord
+    from acd.speaking import Speech
     from acd.trunks import Trunks
     from ims_core.errors import ServiceUnavailable
     from ims_core.locate.courier import Hop
@@ -58,6 +59,7 @@ class Context(Protocol):
     last_agents: LastAgents
     trunks: Trunks
     metrics: Metrics
+    speech: Speech | None
 
     @property
     def dispatcher(self) -> Switchboard:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from acd.core.distributor import Distributor
     from acd.journal.port import Journal
     from acd.metrics import Metrics
+    from acd.speaking import Speech
     from acd.trace import SipTrace
     from acd.trunks import Border
     from ims_core.ids import Ids
@@ -108,6 +109,7 @@ class Engine:
         self._journal = journal
         self.profiles = Profiles(_by_number(config))
         self.last_agents = LastAgents()
+        self.speech: Speech | None = None
         self._services: dict[str, Service] = {}
         self._codes: set[str] = set()
         self._agent_aors: dict[str, str] = {}

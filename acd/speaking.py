@@ -11,6 +11,7 @@ from acd.config.playing import texts_of
 from media.playing.speech import SpeechCache, SpeechProgram, directory_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from acd.config import Config
@@ -31,9 +32,13 @@ class Speech:
 
     async def prepare(self, config: Config) -> None:
         """Have all texts of the configuration spoken; what takes long goes on after this has returned."""
+        await self.speak(texts_of(config))
+
+    async def speak(self, prompts: Iterable[str]) -> None:
+        """Have those of the prompts spoken that are texts, likewise."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._cache.prepare(texts_of(config))
+                await self._cache.prepare(prompts)
         except TimeoutError:
             log.warning("speech.delayed", seconds=PATIENCE_SECONDS)
 

@@ -1,7 +1,10 @@
 """Texts in place of prompts: read from the configuration, spoken at the start and upon a reload, found by workers."""
 
+import asyncio
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ from acd.mediaside import media_settings
 from acd.speaking import Speech, speech_directory
 from media.playing.prompts import PromptCache
 from media.playing.sound import write_sound
+
+from .house import House
 
 CLOSED, HELLO, SOON, BYE = "say:en:We are closed.", "say:zh:您好", "say:en:One minute left.", "say:en:Goodbye: now."
 # Speaks by copying a file; the text goes beside what it writes.
@@ -101,3 +106,42 @@ def test_a_directory_of_ones_own_comes_first(tmp_path: Path) -> None:
         configured(tmp_path, number)
     with pytest.raises(ConfigError, match=r"there is no en/nope\.wav in .*/own or media/prompts"):
         configured(tmp_path, f'{number.replace("en/offer", "en/nope")}[media]\nprompts = "{own}"')
+
+
+class Slow:
+    """Takes a second to speak, and remembers what; stands in for `Speech`."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+
+    async def speak(self, prompts: Iterable[str]) -> None:
+        self.asked.append(list(prompts))
+        await asyncio.sleep(1.0)
+
+
+def test_a_call_waits_for_a_text_that_was_not_spoken_before() -> None:
+    with House(f'numbers.10098.announcement=["{CLOSED}", "en/goodbye"]') as house:
+        slow = Slow()
+        house.engine.speech = cast("Speech", slow)
+        caller = house.phone("alice")
+        caller.dial("10098")
+        house.run(0.5)
+        assert slow.asked == [[CLOSED, "en/goodbye"]]
+        (leg,) = house.media.opened
+        playing = [leg.playing]
+        house.run(1.0)
+        assert [*playing, leg.playing] == [(), (CLOSED, "en/goodbye")]
+        house.settle()
+        assert caller.outcome == "Ended"
+        house.assert_nothing_left()
+
+
+def test_a_call_without_texts_waits_for_nothing() -> None:
+    with House('numbers.10098.announcement=["en/goodbye"]') as house:
+        slow = Slow()
+        house.engine.speech = cast("Speech", slow)
+        house.phone("alice").dial("10098")
+        house.run(0.3)
+        assert house.media.opened[0].playing == ("en/goodbye",)
+        assert slow.asked == []
+        house.settle()
