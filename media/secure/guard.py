@@ -45,10 +45,10 @@ class Guard:
 
     __slots__ = (
         "_agent",
-        "_begun",
         "_checks_refused",
         "_complaints",
         "_declared",
+        "_expected",
         "_handshakes",
         "_handshakes_failed",
         "_latched",
@@ -78,7 +78,7 @@ class Guard:
         self._unprotector: Unprotector | None = None
         self._complaints: set[str] = set()
         self._waiting: Timer | None = None
-        self._begun = False
+        self._expected: tuple[Security | None, Ice | None] = (None, None)
 
     @property
     def ready(self) -> bool:
@@ -112,10 +112,16 @@ class Guard:
     def configure(self, security: Security | None, ice: Ice | None, declared: Address | None) -> None:
         """Take what the latest descriptions agreed; `declared` is the peer's address by its description."""
         self._agree(security, ice, declared)
-        if not self._begun:
-            self._begun = True
+        if (security, ice) != self._expected:
+            self._expected = security, ice
+            self._stop_waiting()
             if not self.ready:
                 self._waiting = self._surroundings.shared.call_later(PATIENCE_SECONDS, self._wait_no_longer)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
     def _wait_no_longer(self) -> None:
         self._waiting = None
@@ -177,8 +183,7 @@ class Guard:
     def close(self) -> None:
         """The leg ends."""
         self._end_handshakes()
-        if self._waiting is not None:
-            self._waiting.cancel()
+        self._stop_waiting()
 
     def _receive_media(self, data: bytes, source: Address) -> bytes | None:
         agent = self._agent

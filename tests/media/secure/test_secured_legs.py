@@ -117,6 +117,21 @@ async def test_a_peer_hears_a_prompt_from_its_beginning_however_long_the_handsha
     await until(lambda: {(done.token, done.heard_ms) for done in secured.of(control.Finished)} == {(1, 100), (2, 100)})
 
 
+async def test_a_peer_that_rang_for_long_hears_a_prompt_from_its_beginning(
+    secured: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media.secure.guard.PATIENCE_SECONDS", 0.0)
+    caller, number = leg(secured, security=Dtls("passive", ()), ice=CREDENTIALS, mux=True, host=None)
+    secured.handle(control.Play(number, ("tone",), False, False, 1))
+    await until(lambda: bool(secured.of(control.Finished)), "nobody waits for a phone that rings")
+    monkeypatch.setattr("media.secure.guard.PATIENCE_SECONDS", 5.0)
+    answered = stream(caller.phone.port, security=dtls(), ice=CREDENTIALS, mux=True)
+    secured.handle(control.Configure(number, answered), control.Play(number, ("tone",), False, False, 2))
+    caller.check()
+    caller.begin()
+    await until(lambda: len(caller.read()) == 5)
+
+
 async def test_a_prompt_does_not_wait_for_ever(secured: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("media.secure.guard.PATIENCE_SECONDS", 0.1)
     _, number = leg(secured, security=dtls())
