@@ -32,7 +32,8 @@ class Speech:
 
     async def prepare(self, config: Config) -> None:
         """Have all texts of the configuration spoken; what takes long goes on after this has returned."""
-        await self.speak(texts_of(config))
+        self._cache.pinned = frozenset(texts_of(config))
+        await self.speak(self._cache.pinned)
 
     async def speak(self, prompts: Iterable[str]) -> None:
         """Have those of the prompts spoken that are texts, likewise."""

@@ -96,11 +96,13 @@ def directory_of(engine: TextToSpeech, root: Path) -> Path:
 class SpeechCache:
     """Texts that were spoken, as files in `directory`, of which no more than `limit` octets are kept.
 
-    `spoken` and `failed` count texts. One that failed is not tried again for a minute.
+    Those of `pinned` prompts are kept whatever else is asked for. `spoken` and `failed` count texts. One that failed is
+    not tried again for a minute.
     """
 
     def __init__(self, engine: TextToSpeech, root: Path, limit: int) -> None:
         self.spoken = self.failed = 0
+        self.pinned: frozenset[str] = frozenset()
         self.directory = directory_of(engine, root)
         self._engine = engine
         self._root = root
@@ -121,7 +123,7 @@ class SpeechCache:
                 missing.append(prompt)
         if missing:
             await asyncio.gather(*(self._speak_once(prompt, texts[prompt]) for prompt in missing))
-            await asyncio.to_thread(self._make_room, {spoken_file(prompt) for prompt in texts})
+            await asyncio.to_thread(self._make_room, {spoken_file(prompt) for prompt in self.pinned | texts.keys()})
 
     async def close(self) -> None:
         """End what is being spoken."""

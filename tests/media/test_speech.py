@@ -125,6 +125,11 @@ async def test_what_was_not_asked_for_the_longest_makes_room(tmp_path: Path) -> 
     await cache.prepare([texts[0]])
     await cache.prepare([texts[2]])
     assert files(tmp_path) == sorted(spoken_file(texts[number]) for number in (0, 2))
+    cache.pinned = frozenset(texts[:1])
+    for text in texts[1:]:
+        await cache.prepare([text])
+        os.utime(cache.directory / spoken_file(texts[0]), (0, 0))
+    assert files(tmp_path) == sorted(spoken_file(texts[number]) for number in (0, 3))
     await cache.prepare(texts)  # what is needed at once is not taken away
     assert files(tmp_path) == sorted(map(spoken_file, texts))
 
