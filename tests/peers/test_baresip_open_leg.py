@@ -17,9 +17,12 @@ CALLERS = {"caller1": 440.0, "caller2": 1030.0}
 
 
 @pytest.mark.rfc("3261-12.2")
-def test_two_calls_are_served_over_one_dialog(bench: Bench) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_two_calls_are_served_over_one_dialog(bench: Bench, workers: int) -> None:
+    """With two workers the callers come to another one than the leg's."""
     server = bench.serve(
         settings={
+            "media.workers": workers,
             "agents.1001.open_leg": True,
             "media.rtp_timeout_seconds": 2,
             "queues.support.announce_agent": False,
