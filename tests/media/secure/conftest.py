@@ -7,6 +7,7 @@ import datetime as dt
 import itertools
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -147,3 +148,9 @@ async def secured(bench: Bench) -> Bench:
     """The worker of `bench` with a certificate."""
     bench.worker.shared = Shared(OURS, asyncio.get_running_loop().call_later)
     return bench
+
+
+def secured_leg(bench: Bench, **changes: Any) -> tuple[SecurePhone, int]:
+    """Open a leg towards a new phone."""
+    phone, number, port = bench.leg(**changes)
+    return SecurePhone(phone, port), number

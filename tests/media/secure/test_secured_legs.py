@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import random
 import sys
 from types import FrameType
-from typing import Any
 
 import pytest
 
-from media.rtp.stream import Dtls, Ice
+from media.rtp.stream import Ice
 from media.secure import stun
 from media.worker import control
 from tests.media.conftest import Bench, stream, until
 
-from .conftest import CREDENTIALS, ELSE, SUITE, SecurePhone, check, dtls, sdes
-
-
-def leg(bench: Bench, **changes: Any) -> tuple[SecurePhone, int]:
-    phone, number, port = bench.leg(**changes)
-    return SecurePhone(phone, port), number
+from .conftest import CREDENTIALS, SUITE, SecurePhone, check, sdes
+from .conftest import secured_leg as leg
 
 
 @pytest.mark.rfc("3711-3.3", "4568-5.1")
@@ -104,87 +98,6 @@ async def test_new_keys_in_a_new_offer_go_on_with_the_same_stream(secured: Bench
     assert [(b[0] - a[0]) & 0xFFFF for a, b in itertools.pairwise(headers)] == [1] * 5
 
 
-async def test_a_peer_hears_a_prompt_from_its_beginning_however_long_the_handshake_takes(secured: Bench) -> None:
-    caller, number = leg(secured, security=dtls(), ice=CREDENTIALS, mux=True)
-    plain, plain_leg, _ = secured.leg()
-    secured.handle(
-        control.Play(number, ("tone",), False, False, 1), control.Play(plain_leg, ("tone",), False, False, 2)
-    )
-    await until(lambda: len(plain.read()) == 5)
-    caller.check()
-    caller.begin()
-    await until(lambda: len(caller.read()) == 5)
-    await until(lambda: {(done.token, done.heard_ms) for done in secured.of(control.Finished)} == {(1, 100), (2, 100)})
-
-
-async def test_a_peer_that_rang_for_long_hears_a_prompt_from_its_beginning(
-    secured: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("media.secure.guard.PATIENCE_SECONDS", 0.0)
-    caller, number = leg(secured, security=Dtls("passive", ()), ice=CREDENTIALS, mux=True, host=None)
-    secured.handle(control.Play(number, ("tone",), False, False, 1))
-    await until(lambda: bool(secured.of(control.Finished)), "nobody waits for a phone that rings")
-    monkeypatch.setattr("media.secure.guard.PATIENCE_SECONDS", 5.0)
-    answered = stream(caller.phone.port, security=dtls(), ice=CREDENTIALS, mux=True)
-    secured.handle(control.Configure(number, answered), control.Play(number, ("tone",), False, False, 2))
-    caller.check()
-    caller.begin()
-    await until(lambda: len(caller.read()) == 5)
-
-
-async def test_a_prompt_does_not_wait_for_ever(secured: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("media.secure.guard.PATIENCE_SECONDS", 0.1)
-    _, number = leg(secured, security=dtls())
-    secured.handle(control.Play(number, ("tone",), False, False, 1))
-    await until(lambda: bool(secured.of(control.Finished)))
-
-
-REPORT = b"\x80\xc9\x00\x01" + (77).to_bytes(4, "big")
-
-
-@pytest.mark.rfc("3711-3.4", "5761-4")
-@pytest.mark.parametrize("mux", [True, False], ids=["one port", "two ports"])
-async def test_rtcp_is_secured_as_well(secured: Bench, mux: bool) -> None:
-    agreed = sdes()
-    phone, control_phone = secured.phone(), secured.phone()
-    told = ("127.0.0.1", phone.port if mux else control_phone.port)
-    number, port = secured.open(stream(phone.port, security=agreed, mux=mux, rtcp=told))
-    caller = SecurePhone(phone, port)
-    reports = caller if mux else SecurePhone(control_phone, port + 1)
-    for each in {caller, reports}:
-        each.use(agreed)
-    secured.handle(control.Echo(number))
-    caller.say(times=3)
-    await until(lambda: len(caller.read()) == 3)
-    reports.phone.raw(reports.port, REPORT)  # plain
-    assert reports.protector is not None
-    reports.raw(reports.protector.protect_rtcp(REPORT))
-    await until(lambda: secured.counters().rtcp_received == 1)
-    secured.handle(control.Close(number))
-    await until(lambda: any(192 <= data[1] < 224 for data in reports.phone.read()), "goodbye")
-    assert reports.unprotector is not None
-    (sealed,) = (data for data in reports.phone.received if 192 <= data[1] < 224)
-    assert reports.unprotector.unprotect_rtcp(sealed)[1] in {200, 201}
-
-
-@pytest.mark.rfc("5764-4", "5764-4.1")
-async def test_rtcp_on_a_port_of_its_own_shakes_hands_for_itself(secured: Bench) -> None:
-    phone, control_phone = secured.phone(), secured.phone()
-    told = ("127.0.0.1", control_phone.port)
-    number, port = secured.open(stream(phone.port, security=dtls(), rtcp=told))
-    caller, reports = SecurePhone(phone, port), SecurePhone(control_phone, port + 1)
-    for each in (caller, reports):
-        each.begin()
-    await until(lambda: caller.secured and reports.secured)
-    secured.handle(control.Echo(number))
-    caller.say()
-    assert reports.protector is not None
-    reports.raw(reports.protector.protect_rtcp(REPORT))
-    await until(lambda: secured.counters().rtcp_received == len(caller.read()) == 1)
-    secured.handle(control.Close(number))
-    await until(lambda: any(192 <= data[1] < 224 for data in reports.phone.read()), "goodbye")
-
-
 async def test_a_plain_leg_costs_no_call_more_for_those_that_are_secured(secured: Bench) -> None:
     caller, number = leg(secured, security=sdes())
     caller.use(sdes())
@@ -228,87 +141,6 @@ async def test_a_leg_may_become_secured_and_plain_again(secured: Bench) -> None:
     secured.handle(control.Configure(number, stream(caller.phone.port)))
     caller.phone.send(caller.port, b"q" * 160)
     await until(lambda: caller.phone.received[-1][12:] == b"q" * 160 if caller.phone.read() else False)
-
-
-@pytest.mark.rfc("5764-4.2", "5763-5")
-@pytest.mark.parametrize("ours", ["passive", "active"])
-async def test_keys_come_of_a_handshake(secured: Bench, ours: str) -> None:
-    phone = secured.phone()
-    caller = SecurePhone(phone, 0)
-    caller.begin(active=False)
-    number, caller.port = secured.open(stream(phone.port, security=dtls(ours)))
-    if ours == "passive":
-        caller.begin()
-    secured.handle(control.Echo(number))
-    await until(lambda: caller.secured)
-    caller.say(b"1" * 160)
-    await until(lambda: [packet[12:] for packet in caller.read()] == [b"1" * 160])
-    assert secured.counters().handshakes_failed == 0
-
-
-@pytest.mark.rfc("5763-5", "8122-5")
-async def test_a_peer_with_another_certificate_ends_the_leg(secured: Bench) -> None:
-    caller, number = leg(secured, security=dtls(who=ELSE))
-    secured.handle(control.Play(number, ("long",), True, False, 1))
-    caller.begin()
-    await until(lambda: bool(caller.read() or secured.of(control.Failed)))
-    (failed,) = secured.of(control.Failed)
-    assert "fingerprint" in failed.reason
-    assert all(20 <= data[0] < 64 for data in caller.phone.received)
-    assert secured.counters().handshakes_failed == 1
-
-
-@pytest.mark.rfc("5763-5")
-async def test_a_stranger_who_shakes_hands_is_in_nobodys_way(secured: Bench) -> None:
-    caller, number = leg(secured, security=dtls())
-    strangers = [SecurePhone(secured.phone(), caller.port, ELSE) for _ in range(12)]
-    for stranger in strangers:
-        stranger.begin()
-    await until(lambda: strangers[-1].secured)
-    caller.begin()
-    await until(lambda: caller.secured)
-    secured.handle(control.Echo(number))
-    caller.say()
-    await until(lambda: len(caller.read()) == 1)
-    for stranger in strangers:
-        if stranger.secured:
-            stranger.say()
-    caller.say()
-    await until(lambda: len(caller.read()) == 2)
-    assert secured.of(control.Failed) == []
-
-
-@pytest.mark.rfc("5763-5")
-async def test_a_handshake_may_come_before_the_fingerprint(secured: Bench) -> None:
-    caller, number = leg(secured, security=Dtls("passive", ()), host=None)
-    secured.handle(control.Play(number, ("long",), True, False, 1))
-    caller.begin()
-    await until(lambda: caller.secured)
-    assert caller.heard == []
-    secured.handle(control.Configure(number, stream(caller.phone.port, security=dtls())))
-    await until(lambda: len(caller.read()) > 1)
-
-
-@pytest.mark.rfc("8842-5.2")
-async def test_an_offer_that_changes_nothing_keeps_the_association(secured: Bench) -> None:
-    caller, number = leg(secured, security=dtls())
-    secured.handle(control.Echo(number))
-    caller.begin()
-    await until(lambda: caller.secured)
-    secured.handle(control.Configure(number, stream(caller.phone.port, security=dtls())))
-    caller.say()
-    await until(lambda: len(caller.read()) == 1)
-
-
-async def test_garbage_between_the_flights_harms_no_handshake(secured: Bench) -> None:
-    chance = random.Random(6347)
-    caller, _ = leg(secured, security=dtls(), ice=None)
-    caller.begin()
-    for first in (*range(20, 64), *range(4), 70, 130, 255):
-        caller.raw(bytes([first]) + chance.randbytes(chance.randrange(200)))
-        caller.raw(bytes([first]))
-    caller.raw(b"")
-    await until(lambda: caller.secured)
 
 
 @pytest.mark.rfc("8445-7.3", "8489-9.1.4", "7675-5.1")
@@ -360,20 +192,6 @@ async def test_checks_with_wrong_credentials_move_nothing(secured: Bench) -> Non
     counters = secured.counters()
     assert counters.checks_refused == 3
     assert counters.packets_foreign == 1
-
-
-@pytest.mark.rfc("7983-7", "5764-5.1.1", "8445-2.5")
-async def test_checks_handshake_and_media_share_a_port(secured: Bench) -> None:
-    caller, number = leg(secured, security=dtls(), ice=CREDENTIALS, mux=True, host="192.0.2.1")
-    early = SecurePhone(secured.phone(), caller.port)
-    early.begin()
-    caller.check()
-    caller.begin()
-    await until(lambda: caller.secured)
-    secured.handle(control.Echo(number))
-    caller.say(b"1" * 160)
-    await until(lambda: [packet[12:] for packet in caller.read()] == [b"1" * 160])
-    assert early.phone.read() == []
 
 
 async def test_a_flood_of_stun_is_answered_and_forgotten(secured: Bench) -> None:
