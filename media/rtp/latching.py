@@ -32,8 +32,10 @@ class Latching(msgspec.Struct, frozen=True, kw_only=True):
 class Probation:
     """Judges the packets of the time when the peer is not known.
 
-    From the host that the SDP names one valid packet is enough; a stranger must send `IN_A_ROW`, which are kept and
-    given back when they suffice. It takes no more strangers than `MOST_STRANGERS`: the first to come is forgotten.
+    Before any SDP has named the peer nobody is believed to be it: whoever scans ports while a phone rings would be
+    heard in its place. From the host that the SDP names one valid packet is enough; a stranger must send `IN_A_ROW`,
+    which are kept and given back when they suffice. It takes no more strangers than `MOST_STRANGERS`: the first to come
+    is forgotten.
     """
 
     __slots__ = ("_declared", "_latching", "_strangers")
@@ -53,7 +55,7 @@ class Probation:
         latching = self._latching
         if address in self._declared:
             return [data]
-        if latching.source == "address":
+        if not self._declared or latching.source == "address":
             return []
         if any(address[0] == host for host, _ in self._declared):
             return [data]

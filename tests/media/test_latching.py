@@ -47,6 +47,13 @@ def test_a_stranger_is_believed_after_packets_in_a_row_none_of_which_is_lost() -
     assert judge.judge(packets[-1], STRANGER) == packets
 
 
+def test_nobody_is_the_peer_before_its_description_has_come() -> None:
+    judge = Probation(Latching())
+    assert not any(judge.judge(rtp(number), STRANGER) for number in range(10))
+    judge.begin(DECLARED)
+    assert judge.judge(rtp(10), DECLARED) == [rtp(10)]
+
+
 @given(st.permutations(range(0, 60, 2)))
 def test_packets_that_are_not_in_a_row_convince_nobody(sequences: list[int]) -> None:
     judge = probation()
@@ -106,6 +113,19 @@ async def test_a_scan_of_the_port_range_takes_no_call_over(bench: Bench) -> None
     declared.send(port)
     await until(lambda: len(declared.read()) == 1)
     assert scanner.read() == []
+
+
+async def test_who_sends_while_a_phone_rings_is_not_heard_in_its_place(bench: Bench) -> None:
+    phone, thief = bench.phone(), bench.phone(host="127.0.0.2")
+    leg, port = bench.open(stream(0, host=None))
+    bench.handle(control.Echo(leg))
+    for _ in range(50):
+        thief.send(port)
+    await until(lambda: bench.counters().packets_foreign == 50)
+    bench.handle(control.Configure(leg, stream(phone.port)))
+    phone.send(port)
+    await until(lambda: len(phone.read()) == 1)
+    assert thief.read() == []
 
 
 async def test_who_was_heard_is_not_replaced_by_who_sends_more(bench: Bench) -> None:
