@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
+import msgspec
+
 from media.api import (
     Digit,
     DigitSource,
@@ -164,10 +166,6 @@ class RtpengineLeg:
             return
         for leg in (self, other):
             leg.part()
-        if self.negotiation.stream.codec != other.negotiation.stream.codec and not other.negotiation.follow(
-            self.negotiation
-        ):
-            self.negotiation.follow(other.negotiation)
         self.other, other.other = other, self
         self.follow()
         other.follow()
@@ -286,8 +284,12 @@ class RtpengineLeg:
             raise MediaUnavailable("The leg is gone.")
 
     def _take_again(self, offer: str) -> None:
-        """Take the offer with the secrets that rtpengine has told since. Raises MediaError."""
-        self.negotiation.local = informed(self._draft, self._secrets)
+        """Take the offer with the secrets that rtpengine has told since, and a single codec. Raises MediaError.
+
+        What a peer says in a codec that it was not asked to speak is handed on unread by rtpengine.
+        """
+        local = informed(self._draft, self._secrets)
+        self.negotiation.local = msgspec.structs.replace(local, codecs=(self.negotiation.stream.codec,))
         check(self.negotiation.take_offer(offer), self._secrets)
 
     async def _settle(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media.api import MediaEvent, MediaLeg, Protection
+from media.api import Media, MediaEvent, MediaLeg, Protection
 from media.builtin.supervisor import MediaSupervisor
 from media.codecs.g711 import decode, encode
 from media.codecs.names import PCMU
@@ -44,7 +44,7 @@ async def serving(ports: Ports, directory: Path, codecs: tuple[str, ...]) -> Asy
         await media.stop()
 
 
-async def connected(media: MediaSupervisor, page: Page, events: list[MediaEvent], *, ours: bool) -> MediaLeg:
+async def connected(media: Media, page: Page, events: list[MediaEvent], *, ours: bool) -> MediaLeg:
     """Have the page and a leg agree, by our offer or by the page's."""
     if ours:
         leg = await media.open("page", events.append, protection=Protection.DTLS)
