@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from media import conference
 from media.codecs import ENCODABLE
 from media.codecs.names import AMR, AMR_WB, G722, OPUS, PCMA, PCMU
 from media.worker import control
 
-from .conftest import Bench, write_wav
-from .talking import AMPLITUDE, FORMATS, NOISE, HandTicker, Studio, Talker
+from .conftest import Bench, until, write_wav
+from .talking import AMPLITUDE, FORMATS, NOISE, HandTicker, Studio, Talker, events_of
 
 LOW, HIGH = 440.0, 1100.0
 CODECS = [codec for codec in (PCMU, PCMA, G722, OPUS, AMR, AMR_WB) if codec in ENCODABLE]
@@ -237,3 +238,24 @@ async def test_a_peer_that_changes_its_codec_all_the_time_costs_no_more_than_oth
     one.speaks(FORMATS[PCMU])
     await studio.run(2.4)
     assert other.level(440.0) == pytest.approx(0, abs=1)
+
+
+@pytest.mark.rfc("4733-2.5.1.2")
+async def test_a_key_crosses_a_conference_once_and_at_the_clock_of_each_hearer(studio: Studio) -> None:
+    one, two, three = studio.talker("one"), studio.talker("two", OPUS), studio.talker("three", G722)
+    studio.mix(conference.together(one, two, three))
+    await studio.run(0.4)
+    received = studio.bench.counters().packets_received
+    one.phone.press(one.port, 5)
+    await until(lambda: studio.bench.counters().packets_received == received + 6)
+    await studio.run(0.6)
+    assert [report.digit for report in studio.bench.of(control.Pressed)] == ["5"]
+    for hearer in (two, three):
+        events = [packet for packet in hearer.packets() if packet[0] == events_of(hearer.stream.send).payload]
+        assert len({timestamp for _, _, _, timestamp, _, _ in events}) == 1
+        assert {payload[0] for *_, payload in events} == {5}
+        ends = [payload for *_, payload in events if payload[1] & 0x80]
+        assert len(ends) == 3
+        # The last packet of the press tells of 640 samples of 8 kHz: 80 ms.
+        assert int.from_bytes(ends[0][2:4], "big") == hearer.stream.send.clock_rate * 80 // 1000
+    assert not [packet for packet in one.packets() if packet[0] == events_of(one.stream.send).payload]
