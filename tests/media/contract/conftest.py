@@ -79,12 +79,13 @@ class TonePhone(Phone):
         self.send(port, self._encoder.encode(samples), payload_type=self.format.payload)
 
     def heard(self) -> np.ndarray[Any, np.dtype[np.int16]]:
-        """Everything heard so far, in the order of its arrival, at the codec's rate."""
-        decoder = make_decoder(self.format)
+        """Everything heard so far, in the order of its arrival, at the codec's rate; G.711 by either law."""
+        alike = ("PCMU", "PCMA") if self.format.name in {"PCMU", "PCMA"} else (self.format.name,)
+        decoders = {FORMATS[name].payload: make_decoder(FORMATS[name]) for name in alike}
         pieces = [
-            decoder.decode(packet[12:])
+            decoders[payload].decode(packet[12:])
             for packet in self.read()
-            if struct.unpack_from(">BB", packet)[1] & 0x7F == self.format.payload
+            if (payload := struct.unpack_from(">BB", packet)[1] & 0x7F) in decoders
         ]
         return np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
 

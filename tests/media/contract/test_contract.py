@@ -20,7 +20,7 @@ from media.api import (
 from media.sdp.description import parse
 from tests.media.conftest import until
 
-from .conftest import Backend, Parties, Party, port_of, strength, talking
+from .conftest import Backend, Parties, Party, TonePhone, port_of, strength, talking
 
 HIGH, LOW, MIDDLE = 1500, 500, 1000
 
@@ -430,3 +430,14 @@ async def test_a_key_by_other_means_is_told_once(party: Parties) -> None:
     one.press(6)
     await until(lambda: len(one.events) == 2, "the next key")
     assert one.events == [Digit("5", "info"), Digit("6")]
+
+
+async def test_a_peer_that_offers_several_codecs_is_understood_in_what_it_speaks(media: Media, party: Parties) -> None:
+    one = Party(TonePhone("PCMA"))
+    other = await party("PCMU")
+    one.leg = await media.open("several", one.events.append, offer=one.phone.sdp("sendrecv", "PCMU", "G722"))
+    assert parse(one.leg.local_sdp).media[0].formats[0] == "8"
+    one.leg.bridge(other.leg)
+    await talking(lambda: other.phone.hears(LOW) and one.phone.hears(HIGH), (one, LOW), (other, HIGH))
+    await one.leg.close()
+    one.phone.close()
