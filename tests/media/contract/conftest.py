@@ -285,3 +285,8 @@ async def talking(condition: Callable[[], Any], *talkers: tuple[Party, float], w
             one.tone(frequency)
         due += 0.02
         await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+async def settled(one: Party) -> Any:
+    """Wait until the backend has done what was asked of it for the leg: its answers come in order."""
+    return await one.leg.measure()

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from media import conference
 from media.api import (
     Capability,
-    Digit,
     Lost,
     Media,
     MediaError,
@@ -20,7 +18,7 @@ from media.api import (
 from media.sdp.description import parse
 from tests.media.conftest import until
 
-from .conftest import Backend, Parties, Party, TonePhone, port_of, strength, talking
+from .conftest import Backend, Parties, Party, TonePhone, port_of, settled, strength, talking
 
 HIGH, LOW, MIDDLE = 1500, 500, 1000
 
@@ -85,18 +83,6 @@ async def test_a_prompt_that_is_not_there_ends_at_once(media: Media, party: Part
     await until(lambda: media.counters().prompts_missing == 1, "its count")
 
 
-async def test_each_key_is_told_once_and_stops_a_prompt(party: Parties) -> None:
-    one = await party()
-    one.leg.play(["long"], interruptible=True, token=4)
-    await talking(lambda: one.phone.hears(MIDDLE), (one, LOW))
-    for event in (5, 5, 11):
-        one.press(event)
-    await until(lambda: len(one.events) == 4, "three keys and the end")
-    assert [event for event in one.events if isinstance(event, Digit)] == [Digit("5"), Digit("5"), Digit("#")]
-    ends = [event for event in one.events if isinstance(event, PlayFinished)]
-    assert [(end.token, end.interrupted) for end in ends] == [(4, True)]
-
-
 async def test_a_bridge_carries_the_same_codec_both_ways(party: Parties) -> None:
     one = await party()
     other = await party(answers=True, like=one)
@@ -139,62 +125,6 @@ async def test_a_mute_peer_is_heard_again_when_it_is_not(able: Callable[[Capabil
     await talking(lambda: other.phone.hears(LOW), (one, LOW), (other, HIGH))
     with pytest.raises(MediaError):
         one.leg.adjust(heard=-1.0)
-
-
-async def test_keys_cross_a_bridge(party: Parties) -> None:
-    one = await party()
-    other = await party(answers=True, like=one)
-    one.leg.bridge(other.leg)
-    await talking(lambda: other.phone.hears(LOW), (one, LOW), (other, HIGH))
-    other.phone.forget()
-    one.press(8)
-    await until(lambda: [header for header in other.phone.headers() if header[1] & 0x7F == 101], "the event")
-    await until(lambda: one.events)
-    assert (one.events, other.events) == ([Digit("8")], [])
-
-
-async def test_a_key_told_by_signalling_counts_as_one_of_rtp(party: Parties) -> None:
-    one = await party()
-    one.leg.play(["long"], interruptible=True, token=4)
-    one.leg.receive_digit("7", ms=160)
-    await until(lambda: len(one.events) == 2, "the key and the end of the prompt")
-    assert one.events[0] == Digit("7", "info")
-    assert isinstance(one.events[1], PlayFinished)
-
-
-@pytest.mark.parametrize(("digits", "ms"), [("12x", 100), (" ", 100), ("5", 0), ("5", 60_001)])
-async def test_what_is_no_key_is_refused(party: Parties, digits: str, ms: int) -> None:
-    one = await party()
-    for call in (one.leg.send_digits, one.leg.receive_digit):
-        with pytest.raises(MediaError):
-            call(digits, ms=ms)
-
-
-async def test_keys_are_pressed_for_the_peer(able: Callable[[Capability], None], party: Parties) -> None:
-    able(Capability.SENT_DIGITS)
-    one = await party()
-    one.leg.send_digits("19#", ms=60)
-    await until(lambda: len([header for header in one.phone.headers() if header[1] & 0x7F == 101]) == 15, "events")
-    begun = [packet[12] for packet in one.phone.read() if packet[1] == 0x80 | 101]
-    assert begun == [1, 9, 11]
-
-
-async def test_hidden_keys_are_told_and_do_not_cross_a_bridge(
-    able: Callable[[Capability], None], party: Parties
-) -> None:
-    able(Capability.HIDDEN_DIGITS)
-    one = await party()
-    other = await party(answers=True, like=one)
-    one.leg.bridge(other.leg)
-    await talking(lambda: other.phone.hears(LOW), (one, LOW), (other, HIGH))
-    one.leg.hide_digits(True)
-    await settled(one)
-    other.phone.forget()
-    one.press(8)
-    await until(lambda: one.events)
-    await talking(lambda: other.phone.hears(LOW), (one, LOW), (other, HIGH))
-    assert one.events == [Digit("8")]
-    assert not [header for header in other.phone.headers() if header[1] & 0x7F == 101]
 
 
 async def test_a_prompt_hides_the_other_side_for_its_time(party: Parties) -> None:
@@ -392,44 +322,6 @@ async def test_legs_of_what_dies_are_lost_and_calls_go_on_elsewhere(
         await until(lambda one=one: one.phone.hears(MIDDLE), "a call on the other")  # type: ignore[misc]
     report = await legs[0].leg.close()
     assert "lost" in report.basis
-
-
-async def settled(one: Party) -> Any:
-    """Wait until the backend has done what was asked of it for the leg: its answers come in order."""
-    return await one.leg.measure()
-
-
-async def test_hidden_keys_are_told_and_do_not_cross(able: Callable[[Capability], None], party: Parties) -> None:
-    able(Capability.HIDDEN_DIGITS)
-    one = await party()
-    other = await party(answers=True, like=one)
-    one.leg.bridge(other.leg)
-    await talking(lambda: other.phone.hears(LOW), (one, LOW), (other, HIGH))
-    one.leg.hide_digits(True)
-    await settled(one)
-    other.phone.forget()
-    one.press(8)
-    await until(lambda: one.events, "the key")
-    await talking(lambda: other.phone.hears(LOW), (one, LOW), (other, HIGH), what="the talk")
-    assert not [header for header in other.phone.headers() if header[1] & 0x7F == 101]
-    one.leg.hide_digits(False)
-    await settled(one)
-    one.press(9)
-    await until(lambda: [header for header in other.phone.headers() if header[1] & 0x7F == 101], "the next")
-    await until(lambda: len(one.events) == 2, "the second key")
-    assert one.events == [Digit("8"), Digit("9")]
-
-
-async def test_a_key_by_other_means_is_told_once(party: Parties) -> None:
-    one = await party()
-    one.leg.receive_digit("5")
-    await until(lambda: one.events)
-    assert one.events == [Digit("5", "info")]
-    await talking(lambda: one.phone.sequence > 1003, (one, LOW))
-    one.press(5)
-    one.press(6)
-    await until(lambda: len(one.events) == 2, "the next key")
-    assert one.events == [Digit("5", "info"), Digit("6")]
 
 
 async def test_a_peer_that_offers_several_codecs_is_understood_in_what_it_speaks(media: Media, party: Parties) -> None:
