@@ -45,12 +45,13 @@ def media_routes(media: Backend) -> Sequence[HTTPRouteHandler]:
         sync_to_thread=False,
         responses=problems(400, 409),
     )
-    def add(data: JSONBody[Addition]) -> Member:
+    def add(data: JSONBody[Addition | None] = None) -> Member:
         """Spread new legs over it as well, as soon as it serves; until the configuration names others."""
+        addition = data or Addition()
         try:
             if isinstance(media, RtpengineMedia):
-                return media.add(_node(data))
-            if data.address:
+                return media.add(_node(addition))
+            if addition.address:
                 raise ClientException("address: a media worker has none; rtpengines are not in use")
             return media.add()
         except MediaError as error:

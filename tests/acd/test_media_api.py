@@ -57,7 +57,7 @@ async def test_a_worker_is_added_and_another_drained(workers: MediaSupervisor) -
         }  # fmt: skip
         refused = await client.delete(f"{WORKERS}/0")
         assert (refused.status_code, refused.json()["detail"]) == (409, "It is the only worker that is not draining.")
-        added = await client.post(WORKERS, json={})
+        added = await client.post(WORKERS)
         assert (added.status_code, added.json()["name"], added.json()["state"]) == (201, "1", "starting")
         await until(lambda: workers.members()[-1].state == "serving", "the second worker")
         drained = await client.delete(f"{WORKERS}/0")
