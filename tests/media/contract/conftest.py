@@ -50,7 +50,7 @@ def strength(samples: np.ndarray[Any, Any], frequency: float, rate: int = 8000) 
     for value in values:
         one, two = float(value) + coefficient * one - two, one
     power = one * one + two * two - coefficient * one * two
-    return 2 * power / (len(values) * energy)
+    return float(2 * power / (len(values) * energy))
 
 
 class TonePhone(Phone):
@@ -111,7 +111,9 @@ class TonePhone(Phone):
 class Backend(Protocol):
     """A media backend of two members, either of which can be lost."""
 
-    media: Media
+    @property
+    def media(self) -> Media:
+        """The backend itself."""
 
     def lose(self, leg: MediaLeg) -> None:
         """Have what serves the leg die."""
@@ -156,7 +158,7 @@ async def builtin(ports: Any, directories: tuple[str, ...], _: Path) -> AsyncIte
     await media.stop()
 
 
-async def rtpengines(ports: Any, directories: tuple[str, ...], tmp_path: Path) -> AsyncIterator[Backend]:
+async def rtpengines(ports: Any, directories: tuple[str, ...], tmp_path: Path) -> AsyncIterator[Rtpengines]:
     digits, *ng = (ports.block(1) for _ in range(3))
     engines = []
     for port in ng:

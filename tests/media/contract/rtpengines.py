@@ -4,7 +4,8 @@ import subprocess
 from pathlib import Path
 
 from media.rtpengine.settings import Node
-from tests.peers.kit.rtpengine import LOOPBACK, command
+from tests.peers.kit.process import LOOPBACK
+from tests.peers.kit.rtpengine import command
 
 
 class Rtpengine:
