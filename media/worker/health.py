@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from media.analysis.conversation import SLOTS, Conversation, Voice
-from media.analysis.loudness import QUIET, Meter
+from media.analysis.loudness import Meter
 from media.codecs import CodecError
 from media.codecs.amr_payload import AMR_WB, unpack
 from media.codecs.names import AMR_WB as AMR_WB_NAME
@@ -24,16 +24,14 @@ if TYPE_CHECKING:
     from media.worker.room import Room
     from media.worker.session import Session
 
-_CHEAP: Final = 1  # slots from one packet that is listened to until the next
-_DEAR: Final = 2  # the same where it must be decoded
+_EACH: Final = 2  # slots from one packet that is listened to until the next
 _RECENT_SECONDS: Final = 1.0
 
 
 class Health:
     """Watches one session, about once a second, and tells how it was at the end.
 
-    Of what the peer says one packet in each tenth of a second is listened to, of a codec that must be decoded one in
-    each fifth.
+    Of what the peer says one packet in each fifth of a second is listened to.
     """
 
     __slots__ = (
@@ -78,13 +76,11 @@ class Health:
             self._voice.speak(now)
         if coding.name == AMR_WB_NAME:
             self._mode = _mode_of(coding, payload, self._mode)
-        return (int(now * SLOTS) + (_CHEAP if coding.name in QUIET else _DEAR)) / SLOTS
+        return (int(now * SLOTS) + _EACH) / SLOTS
 
     def look(self, now: float) -> None:
         """Tell the session's owner what troubles it from now on, and what does no more."""
         session, reporter, voice = self._session, self._reporter, self._voice
-        if session.closed:
-            return
         stream, reception = session.stream, session.reception
         voice.engaged = stream.receives and session.listens and not stream.held
         if not voice.engaged:

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from media.rtp.reporting import Reporter
 from media.rtp.stream import Stream
@@ -20,10 +20,6 @@ _READ_AT_ONCE: Final = 16
 _monotonic = time.monotonic
 
 
-class _Handle(Protocol):
-    def cancel(self) -> None: ...
-
-
 class Rtcp:
     """Sends reports when they are due, unless the peer wants none, and takes the peer's.
 
@@ -35,7 +31,6 @@ class Rtcp:
     """
 
     __slots__ = (
-        "_call_later",
         "_guard",
         "_is_own",
         "_learned",
@@ -44,7 +39,6 @@ class Rtcp:
         "_rtp",
         "_socket",
         "_stream",
-        "_timer",
         "foreign",
         "invalid",
         "received",
@@ -58,18 +52,15 @@ class Rtcp:
         reporter: Reporter,
         *,
         poller: Poller,
-        call_later: Callable[[float, Callable[[], None]], _Handle],
         is_own: Callable[[str, int], bool],
     ) -> None:
         self.reporter = reporter
         self.received = self.sent = self.invalid = self.foreign = 0
         self._socket = sock
         self._poller = poller
-        self._call_later = call_later
         self._is_own = is_own
         self._guard: Guard | None = None
         self._learned: tuple[str, int] | None = None
-        self._timer: _Handle | None = None
 
     def begin(self, rtp: RtpSocket, stream: Stream, metrics: Callable[[], VoipMetrics | None]) -> None:
         """Report from now on; `metrics` tells how what is received is heard."""
@@ -77,7 +68,6 @@ class Rtcp:
         self._stream = stream
         self._metrics = metrics
         self._poller.watch(self._socket.fileno(), self._readable)
-        self._schedule(_monotonic())
 
     def configure(self, stream: Stream) -> None:
         """Take what the latest SDP agreed."""
@@ -95,9 +85,6 @@ class Rtcp:
 
     def close(self) -> None:
         """Say goodbye, if the peer knows of us, and free the port (RFC 3550 6.3.7)."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self.sent or self.reporter.has_sent:
             self._send(self.reporter.end(_monotonic()))
         if self._guard is not None:
@@ -131,6 +118,11 @@ class Rtcp:
     def complain(self, reason: str) -> None:
         """Pass on what the guard has for the log."""
         self._rtp.complain(reason)
+
+    def look(self, now: float) -> None:
+        """Report if it is time; to be called about once a second. A timer of its own would cost each leg more."""
+        if now >= self.reporter.deadline and self.reporter.handle_timer(now):
+            self._send(self.reporter.compose(now, self._metrics()))
 
     def take(self, data: bytes) -> None:
         """Take a datagram of the peer's."""
@@ -166,15 +158,6 @@ class Rtcp:
             self.take(data)
             if self.invalid == invalid:
                 self._learned = source[:2]
-
-    def _schedule(self, now: float) -> None:
-        self._timer = self._call_later(max(0.0, self.reporter.deadline - now), self._due)
-
-    def _due(self) -> None:
-        now = _monotonic()
-        if self.reporter.handle_timer(now):
-            self._send(self.reporter.compose(now, self._metrics()))
-        self._schedule(now)
 
     def _send(self, data: bytes) -> None:
         """Send, if it is known whereto; what cannot be sent is told in the next report."""

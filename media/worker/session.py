@@ -217,6 +217,12 @@ class Session:
             except OSError as error:
                 self._fail(f"RTP port {self.port} could not be bound again: {error.strerror}")
 
+    def look(self, now: float) -> None:
+        """About once a second: see how the leg fares, and report to the peer when it is time."""
+        if not self.closed:
+            self.health.look(now)
+            self._rtcp.look(now)
+
     def totals(self) -> tuple[int, ...]:
         """Return the counts in the order of TOTALS."""
         return (

@@ -110,8 +110,8 @@ class Worker:
         self._perform[type(command)](command)
 
     def heartbeat(self) -> None:
-        """Once a second: what troubles legs, time-outs, and totals."""
-        self._look_at(iter(self._legs()))
+        """Once a second: how legs fare, their RTCP, time-outs, and totals."""
+        self._look_at(iter(list(self._sessions.values())))
         latching = self.settings.latching
         if latching.relatch == "silence":
             for session in self._legs():
@@ -122,11 +122,11 @@ class Worker:
         self._post(control.Heartbeat(self.counters()))
 
     def _look_at(self, legs: Iterator[Session]) -> None:
-        """See how legs fare, a few at a time: packets do not wait for many."""
+        """See how legs fare and have them report, a few at a time: packets do not wait for many."""
         now = _monotonic()
         few = list(itertools.islice(legs, _LOOKED_AT_ONCE))
         for session in few:
-            session.health.look(now)
+            session.look(now)
         if len(few) == _LOOKED_AT_ONCE:
             self._loop.call_later(_LOOK_PAUSE_SECONDS, self._look_at, legs)
 
@@ -200,7 +200,7 @@ class Worker:
             unix_offset=self._unix_offset,
             chance=self._random.random,
         )
-        return Rtcp(sock, reporter, poller=self._poller, call_later=self._loop.call_later, is_own=is_own)
+        return Rtcp(sock, reporter, poller=self._poller, is_own=is_own)
 
     def _provide(self, command: control.Provide) -> None:
         ports, reason = self._ports.provide(command.count)

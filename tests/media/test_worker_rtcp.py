@@ -3,6 +3,7 @@
 import contextlib
 import random
 import socket
+import time
 from typing import Any
 
 import pytest
@@ -33,7 +34,6 @@ class RtcpPhone:
         self.rtp, self.rtcp = _pair(bench)
         self.leg, self.port = bench.open(stream(self.rtp.port, rtcp=("127.0.0.1", self.rtcp.port), **changes))
         self.session = bench.worker._sessions[self.leg]
-        self._stop_timer()
         self.bench = bench
 
     def reports(self, kind: type[Any]) -> list[Any]:
@@ -52,14 +52,7 @@ class RtcpPhone:
         """Have the worker's report be due."""
         rtcp = self.session._rtcp
         rtcp.reporter.deadline = rtcp.reporter._reported_at = 0.0
-        rtcp._due()
-        self._stop_timer()
-
-    def _stop_timer(self) -> None:
-        """Reports leave when a test says so."""
-        timer = self.session._rtcp._timer
-        assert timer is not None
-        timer.cancel()
+        rtcp.look(time.monotonic())
 
 
 def _pair(bench: Bench) -> tuple[Phone, Phone]:

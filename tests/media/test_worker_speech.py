@@ -54,11 +54,11 @@ async def test_the_report_of_each_leg_tells_who_spoke(bench: Bench, clock: list[
     await talkers.say(3, QUIET, QUIET)
     await talkers.say(2, None, LOUD)
     caller, agent = talkers.close()
-    assert caller.connected == pytest.approx(12, abs=0.2)
-    assert caller.spoken == pytest.approx(7, abs=0.2)
-    assert caller.heard == pytest.approx(4, abs=0.2)
-    assert caller.both == pytest.approx(2, abs=0.2)
-    assert caller.dead == caller.longest_dead == pytest.approx(3, abs=0.2)
+    assert caller.connected == pytest.approx(12, abs=0.3)
+    assert caller.spoken == pytest.approx(7, abs=0.3)
+    assert caller.heard == pytest.approx(4, abs=0.3)
+    assert caller.both == pytest.approx(2, abs=0.3)
+    assert caller.dead == caller.longest_dead == pytest.approx(3, abs=0.3)
     assert (agent.spoken, agent.heard) == (caller.heard, caller.spoken)
 
 
@@ -70,7 +70,7 @@ async def test_it_is_told_of_recorded_calls_too(bench: Bench, clock: list[float]
         bench.handle(control.Close(leg))
     await until(lambda: len(bench.of(control.Closed)) == 2)
     by_leg = {closed.leg: closed.report.talk for closed in bench.of(control.Closed)}
-    assert by_leg[talkers.legs[0]].spoken == pytest.approx(3, abs=0.2)
+    assert by_leg[talkers.legs[0]].spoken == pytest.approx(3, abs=0.3)
 
 
 async def test_each_call_on_a_leg_that_stays_has_its_own(bench: Bench, clock: list[float]) -> None:
@@ -88,7 +88,7 @@ async def test_each_call_on_a_leg_that_stays_has_its_own(bench: Bench, clock: li
     assert first.spoken == pytest.approx(2.5, abs=0.3)
     assert second is None or second.connected < 1
     (closed,) = bench.of(control.Closed)
-    assert closed.report.talk.heard == pytest.approx(4, abs=0.2)
+    assert closed.report.talk.heard == pytest.approx(4, abs=0.3)
 
 
 async def test_a_leg_without_company_has_no_talk(bench: Bench, clock: list[float]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from media.rtp.rtcp import Bye, Description, ReceiverReport, SenderReport, pack, read
@@ -24,7 +26,7 @@ def pair(bench: Bench) -> tuple[Phone, Phone]:
 async def report_now(bench: Bench, leg: int) -> None:
     rtcp = bench.worker._sessions[leg]._rtcp
     rtcp.reporter.deadline = rtcp.reporter._reported_at = 0.0
-    rtcp._due()
+    rtcp.look(time.monotonic())
 
 
 @pytest.mark.rfc("3711-3.4")
