@@ -211,9 +211,9 @@ class RtpengineMedia:
             await node.stop()
             log.info("rtpengine.removed", rtpengine=node.node.name)
 
-    def _pressed(self, call_id: str, side: str, digit: str) -> None:
+    def _pressed(self, call_id: str, side: str, digit: str, ms: int) -> None:
         for node in self._nodes.values():
-            node.pressed(call_id, side, digit)
+            node.pressed(call_id, side, digit, ms)
 
 
 def _negotiate(

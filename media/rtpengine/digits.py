@@ -17,15 +17,16 @@ class Pressed(msgspec.Struct, frozen=True):
     callid: str
     source_tag: str
     event: int
+    duration: int  # in milliseconds
 
 
 _read: Final = msgspec.json.Decoder(Pressed).decode
 
 
 class DigitListener(asyncio.DatagramProtocol):
-    """Tells `on_pressed(call_id, side, digit)`. `strange` counts datagrams that tell of no digit."""
+    """Tells `on_pressed(call_id, side, digit, ms)`. `strange` counts datagrams that tell of no digit."""
 
-    def __init__(self, on_pressed: Callable[[str, str, str], None]) -> None:
+    def __init__(self, on_pressed: Callable[[str, str, str, int], None]) -> None:
         self.strange = 0
         self._on_pressed = on_pressed
         self._transport: asyncio.DatagramTransport | None = None
@@ -51,6 +52,6 @@ class DigitListener(asyncio.DatagramProtocol):
             self.strange += 1
             return
         if 0 <= pressed.event < len(DIGITS):
-            self._on_pressed(pressed.callid, pressed.source_tag, DIGITS[pressed.event])
+            self._on_pressed(pressed.callid, pressed.source_tag, DIGITS[pressed.event], pressed.duration)
         else:  # a flash, a fax tone
             self.strange += 1

@@ -25,10 +25,10 @@ from media.api import (
     Unsupported,
     check_digits,
 )
-from media.dtmf.merging import Merging
 from media.rtpengine import report as reports
 from media.rtpengine.bencode import Writable
 from media.rtpengine.description import LINK, PEER, Place, Told, codec_between, describe, offer_to_peer, place_in
+from media.rtpengine.keys import Keys
 from media.rtpengine.ng import Answer, Refused, Silent
 from media.rtpengine.player import Play, Player, Stage
 from media.rtpengine.protection import Secrets, check, informed, read
@@ -87,7 +87,7 @@ class RtpengineLeg:
         self._told: Told | None = None
         self._player = Player(leg_id, server, self._ask, self._tell, self.follow)
         self._blocked: set[str] = set()  # whose audio goes no further
-        self._merging = Merging()
+        self._keys = Keys()
         self._hides = self._is_hiding = False
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[LegReport] | None = None
@@ -230,9 +230,14 @@ class RtpengineLeg:
         """Whether the leg is closed or lost."""
         return self.is_lost or self._closing is not None
 
+    def released(self, digit: str, ms: int) -> None:
+        """The peer let a key go after so long."""
+        if self._keys.is_release(digit, ms, self._loop.time()):
+            self.pressed(digit)
+
     def pressed(self, digit: str, source: DigitSource = "rfc4733") -> None:
         """The peer pressed a key."""
-        if self.is_over or not self._merging.is_new(digit, source, self._loop.time()):
+        if self.is_over or not self._keys.is_new(digit, source, self._loop.time()):
             return
         self._on_event(Digit(digit, source))
         self._player.interrupt()

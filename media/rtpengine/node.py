@@ -131,14 +131,14 @@ class RtpengineNode:
             raise
         return leg
 
-    def pressed(self, call_id: str, side: str, digit: str) -> None:
-        """Take a digit if it is for a leg here."""
+    def pressed(self, call_id: str, side: str, digit: str, ms: int) -> None:
+        """Take a digit that was pressed for so long, if it is for a leg here."""
         if self._trial is not None and call_id == self._trial.call_id:
             self._trial.heard.set()
         leg = self.legs.get(call_id)
         if leg is not None and side == PEER:
             self.digits += 1
-            leg.pressed(digit)
+            leg.released(digit, ms)
 
     # What a leg asks ----------------------------------------------------------------------------------------------
 

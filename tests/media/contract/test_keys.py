@@ -23,6 +23,8 @@ async def test_each_key_is_told_once_and_stops_a_prompt(party: Parties) -> None:
     await talking(lambda: one.phone.hears(MIDDLE), (one, LOW))
     for event in (5, 5, 11):
         one.press(event)
+        spoken = one.phone.sequence
+        await talking(lambda spoken=spoken: one.phone.sequence > spoken + 8, (one, LOW))  # type: ignore[misc]
     await until(lambda: len(one.events) == 4, "three keys and the end")
     assert [event for event in one.events if isinstance(event, Digit)] == [Digit("5"), Digit("5"), Digit("#")]
     ends = [event for event in one.events if isinstance(event, PlayFinished)]

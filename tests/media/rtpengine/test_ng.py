@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from media.rtpengine import bencode
 from media.rtpengine.digits import DigitListener
+from media.rtpengine.keys import Keys
 from media.rtpengine.ng import NgClient, Refused, Silent
 
 values = st.recursive(
@@ -151,17 +152,24 @@ def pressed(**changes: Any) -> bytes:
 
 
 def test_digits_are_told_and_nothing_else() -> None:
-    told: list[tuple[str, str, str]] = []
+    told: list[tuple[str, str, str, int]] = []
     listener = DigitListener(lambda *each: told.append(each))
     for data in (
         pressed(), pressed(event=0), pressed(event=16), pressed(event=-1), pressed(event="1"), b"", b"[]", b"\xff{",
         pressed(callid=None), pressed(event=15),
     ):  # fmt: skip
         listener.datagram_received(data, ("127.0.0.1", 9))
-    assert told == [("c", "peer", "#"), ("c", "peer", "0"), ("c", "peer", "D")]
+    assert told == [("c", "peer", "#", 80), ("c", "peer", "0", 80), ("c", "peer", "D", 80)]
     assert listener.strange == 7
 
 
 @given(st.binary(max_size=300))
 def test_any_datagram_may_come_where_digits_are_told(data: bytes) -> None:
     DigitListener(lambda *_: None).datagram_received(data, ("127.0.0.1", 9))
+
+
+@pytest.mark.rfc("4733-2.5.1.2")
+def test_a_key_told_twice_by_rtpengine_was_pressed_once() -> None:
+    keys = Keys()
+    told = [("5", 80, 10.0), ("5", 80, 10.001), ("6", 80, 10.002), ("5", 80, 10.13), ("5", 400, 10.3), ("5", 40, 10.4)]
+    assert [keys.is_release(*each) for each in told] == [True, False, True, True, False, True]
