@@ -361,15 +361,14 @@ class RtpengineLeg:
             self._task is not None
         ):  # it ends with the command that is under way, which is not to come after the last one
             await asyncio.wait((self._task,))
-        codec = self.negotiation.stream.codec
+        lost = LegReport(codec=self.negotiation.stream.codec, basis=reports.LOST)
         try:
             if self.is_lost:
-                return LegReport(codec=codec, basis=reports.LOST)
-            answer = await self._server.ask("delete", call_id=self.call_id, from_tag=PEER, delete_delay=0)
-            self.tally = reports.tally(answer)
+                return lost
+            self.tally = reports.tally(await self._ask("delete", from_tag=PEER, delete_delay=0))
             return self._report()
         except MediaError:
-            return LegReport(codec=codec, basis=reports.LOST)
+            return lost
         finally:
             self._server.forget(self)
 
