@@ -49,6 +49,7 @@ class Slot:
         self._ports = ports
         self._log = log.bind(worker=name)
         self._task: asyncio.Task[None] | None = None
+        self._burying: asyncio.Task[None] | None = None
         self._failures = 0
 
     def start(self) -> None:
@@ -63,6 +64,8 @@ class Slot:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+        if self._burying is not None:  # which goes on where the keeping ended before it
+            await self._burying
 
     def member(self) -> Member:
         """Tell how it is."""
@@ -141,7 +144,8 @@ class Slot:
         finally:
             worker.disconnect()
             ours.close()
-            await asyncio.shield(self._bury(worker))
+            self._burying = asyncio.create_task(self._bury(worker), name="end of a media worker")
+            await asyncio.shield(self._burying)
 
     async def _spawn(self, descriptor: int) -> Process:
         """Start the process; who is cancelled meanwhile has it none the less, to end it."""
@@ -156,7 +160,8 @@ class Slot:
         try:
             self.process = await asyncio.shield(spawning)
         except asyncio.CancelledError:
-            self.process = await spawning
+            with contextlib.suppress(OSError):
+                self.process = await spawning
             raise
         return self.process
 

@@ -57,6 +57,7 @@ class MediaSupervisor:
     async def stop(self) -> None:
         """End the workers; open legs are told `Lost`."""
         await asyncio.gather(*(slot.stop() for slot in self._slots))
+        await asyncio.gather(*self._leaving)
 
     async def open(
         self,
