@@ -130,6 +130,8 @@ class RecordingSession:
             case OfferRefused(status, reason):
                 self._is_asking = False
                 log.info("siprec.change_refused", call=self._call.id, status=status, reason=reason)
+                if self._is_stale:
+                    self._tell()
             case Rejected(status, reason):
                 self._session = None
                 self._failed("refused", f"{status} {reason}")
@@ -168,12 +170,13 @@ class RecordingSession:
         now, silent = self._call.record.now(), self._is_paused or bool(self._held)
         for label, participant in zip("12", self._participants, strict=True):
             self._metadata.hear(label, None if silent else participant, now)
+        if self._has_begun:
+            with suppress(MediaError):  # of a leg that is lost the call hears by itself
+                self._connect()
         session, fork = self._session, self._fork
         self._is_stale = session is None or fork is None or not session.is_established or self._is_asking
         if session is None or fork is None or self._is_stale:
             return
-        with suppress(MediaError):  # of a leg that is lost the call hears by itself
-            self._connect()
         session.enclosed = self._enclosed()
         try:
             session.reinvite(fork.offer(paused=self._is_paused).encode(), (("Require", OPTION),))

@@ -9,6 +9,7 @@ from lxml import etree
 from structlog.testing import capture_logs
 
 from acd.bridging import address_of
+from ims_core.errors import NotAcceptableHere
 from ims_core.flow import Flow
 from ims_core.messages.message import Request
 from ims_core.messages.multipart import split_multipart
@@ -35,6 +36,7 @@ class Server(Phone):
         self.metadata: list[etree._Element] = []
         self.offers: list[SessionDescription] = []
         self.formats = "0"
+        self.refuses = False
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """Take the metadata out of a message, as user agents that are no recording servers do not know it."""
@@ -56,7 +58,10 @@ class Server(Phone):
 
     def _note(self, event: SessionEvent) -> None:
         self.events.append(event)
-        if isinstance(event, Reoffered):
+        if isinstance(event, Reoffered) and self.refuses:
+            self.refuses = False
+            self.incoming[-1].refuse_offer(NotAcceptableHere())
+        elif isinstance(event, Reoffered):
             self.incoming[-1].accept_offer(self.answer_to(self.offers[-1]))
 
     def answer_to(self, offer: SessionDescription) -> bytes:
@@ -263,3 +268,34 @@ def test_a_talk_may_end_at_any_moment_of_the_beginning(seconds: float) -> None:
 )
 def test_whoever_takes_part_has_an_address(who: str, address: str) -> None:
     assert address_of(who, "x") == address
+
+
+def test_nothing_is_sent_from_a_pause_on_though_another_change_waits_for_its_answer() -> None:
+    with house() as scene:
+        talk = Talk(scene)
+        scene.dead.add(talk.server.address)
+        talk.agent.incoming[0].reinvite(HELD)
+        talk.agent.flush()
+        scene.run(0.2)
+        scene.do(lambda: scene.control.pause_recording(talk.call.id, paused=True))
+        assert [len(fork.hears) for fork in talk.forks] == [0, 0]
+        assert scene.caller_leg.hears, "the talk goes on"
+        scene.dead.clear()
+        scene.run(2.0)
+        assert [talk.server.offers[-1].direction(section) for section in talk.server.offers[-1].media] == [
+            "inactive"
+        ] * 2
+        talk.end()
+
+
+def test_what_has_changed_is_told_though_the_change_before_was_refused() -> None:
+    with house() as scene:
+        talk = Talk(scene)
+        talk.server.refuses = True
+        scene.do(lambda: scene.control.pause_recording(talk.call.id, paused=True))
+        scene.do(lambda: scene.control.pause_recording(talk.call.id, paused=False))
+        scene.do(lambda: scene.control.pause_recording(talk.call.id, paused=True))
+        scene.run(1.0)
+        assert len(talk.server.requests) == 3, "the INVITE, the change that was refused, and how it is now"
+        assert [len(fork.hears) for fork in talk.forks] == [0, 0]
+        talk.end()
