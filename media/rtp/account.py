@@ -58,10 +58,11 @@ class Account:
         """Tell how the leg fared; `spoken` is the codec that is sent."""
         before, now = self._before, self._numbers(hearing.discarded)
         losses = now.losses.since(before.losses)
+        lost = max(0, losses.lost)  # what was lost to the report before may have come late
         expected, received = now.expected - before.expected, now.received - before.received
-        loss = _percent(losses.lost, expected)
+        loss = _percent(lost, expected)
         discarded = now.discarded - before.discarded
-        unheard = _percent(min(expected, losses.lost + discarded), expected)
+        unheard = _percent(min(expected, lost + discarded), expected)
         burst_ratio = losses.burst_ratio(expected)
         trips = now.round_trips - before.round_trips
         round_trip_ms = (now.round_trip_sum - before.round_trip_sum) / trips * 1000 if trips else None
@@ -73,7 +74,7 @@ class Account:
             codec=hearing.codec,
             packets_sent=now.sent - before.sent,
             packets_received=received,
-            lost=losses.lost,
+            lost=lost,
             duplicates=losses.duplicates,
             discarded=discarded,
             jitter_ms=round(jitter_ms, 2),

@@ -68,4 +68,7 @@ class Probation:
         kept.append(data)
         if len(self._strangers) > MOST_STRANGERS:
             self._strangers.popitem(last=False)
-        return kept if len(kept) == IN_A_ROW else []
+        if len(kept) < IN_A_ROW:
+            return []
+        del self._strangers[address, ssrc]  # whatever becomes of them, it begins anew
+        return kept

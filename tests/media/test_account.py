@@ -87,6 +87,17 @@ def test_each_call_on_a_leg_has_its_own_account() -> None:
     assert (report.far_end.lost, report.far_end.loss_percent) == (2, 5.0)
 
 
+def test_what_comes_late_after_its_call_is_no_loss_below_nothing() -> None:
+    leg = Leg()
+    leg.receive(*[True] * 10, False, True)
+    leg.account.settle()
+    leg.reception.receive(11, 160 * 11, 160.0 * 13)
+    leg.receive(*[True] * 8)
+    report = leg.account.report(PCMU, "PCMU")
+    assert (report.lost, report.loss_percent, report.burst_ratio) == (0, 0.0, None)
+    assert report.r_factor is not None
+
+
 def test_the_far_end_is_rated_by_its_own_figures() -> None:
     leg = Leg()
     leg.receive(True)

@@ -47,6 +47,12 @@ def test_a_stranger_is_believed_after_packets_in_a_row_none_of_which_is_lost() -
     assert judge.judge(packets[-1], STRANGER) == packets
 
 
+def test_a_stranger_that_cannot_be_connected_to_is_not_remembered_ever_longer() -> None:
+    judge = probation()
+    kept = [len(judge.judge(rtp(number), STRANGER)) for number in range(4 * IN_A_ROW)]
+    assert kept == [0, 0, IN_A_ROW] * 4
+
+
 def test_nobody_is_the_peer_before_its_description_has_come() -> None:
     judge = Probation(Latching())
     assert not any(judge.judge(rtp(number), STRANGER) for number in range(10))
