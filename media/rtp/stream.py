@@ -63,6 +63,7 @@ class Stream(msgspec.Struct, frozen=True, array_like=True):
     payload number to accept to its format; `send_events` is None when the peer takes no telephone-events.
     `held` tells that the peer holds the call, in whatever way it says so. `packet_ms` is how much audio the peer wants
     in a packet. `rtcp` is where it wants RTCP, None while that is unknown; `mux`: on the RTP port (RFC 5761).
+    `send_noise` is None when the peer takes no comfort noise beside `send`.
     """
 
     host: str | None
@@ -78,6 +79,7 @@ class Stream(msgspec.Struct, frozen=True, array_like=True):
     mux: bool = False
     security: Security | None = None
     ice: Ice | None = None
+    send_noise: Format | None = None
 
     @property
     def codec(self) -> str:

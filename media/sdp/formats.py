@@ -152,6 +152,11 @@ def chosen_events(formats: Iterable[Format], voice: Format) -> Format | None:
     return events[0] if events else None
 
 
+def chosen_noise(formats: Iterable[Format], voice: Format) -> Format | None:
+    """Return the comfort noise sent beside a codec, of its clock rate (RFC 3389 4)."""
+    return next((each for each in formats if (each.name, each.clock_rate) == (CN, voice.clock_rate)), None)
+
+
 def receiving(formats: Iterable[Format]) -> dict[int, Format]:
     """Return the formats by their numbers."""
     return {format_.payload: format_ for format_ in formats}

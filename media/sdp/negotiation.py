@@ -16,6 +16,7 @@ from media.sdp.audio import PACKET_MS, Audio, find_audio, parse_address
 from media.sdp.description import MediaDescription, SessionDescription, attribute_values, parse
 from media.sdp.formats import (
     chosen_events,
+    chosen_noise,
     chosen_voice,
     common,
     describe,
@@ -113,8 +114,8 @@ class Negotiation:
             same = (format_.name, format_.clock_rate) == (theirs.name, theirs.clock_rate)
             if same and compatible(format_, theirs) and format_.name != self.stream.send.name:
                 self._followed = format_.name
-                events = chosen_events(self.agreed, format_)
-                self.stream = msgspec.structs.replace(self.stream, send=format_, send_events=events)
+                events, noise = chosen_events(self.agreed, format_), chosen_noise(self.agreed, format_)
+                self.stream = msgspec.structs.replace(self.stream, send=format_, send_events=events, send_noise=noise)
                 return True
         return False
 
@@ -251,6 +252,7 @@ class Negotiation:
             mux=self._mux,
             security=self._protection.security,
             ice=self._agree_on_ice(audio),
+            send_noise=chosen_noise(agreed, voice),
         )
 
     @overload

@@ -47,8 +47,7 @@ class Outgoing:
         send = stream.send
         self.sender.set_clock(send.clock_rate)
         self._octet_a_sample = send.name in _OCTET_A_SAMPLE
-        noises = (heard for heard in stream.receive.values() if heard.name == CN)
-        self.noise = next((noise for noise in noises if noise.clock_rate == send.clock_rate), None)
+        self.noise = stream.send_noise
         if not stream.sends:
             self.sender.source = None
 

@@ -169,6 +169,7 @@ class Lab:
             send_events=EVENTS,
             rtcp=(HOST, self.phone(leg)[1] + 1),
             mux=leg == 1,
+            send_noise=NOISE,
         )
 
     def phone(self, leg: int) -> Address:

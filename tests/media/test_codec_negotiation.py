@@ -156,6 +156,24 @@ def test_comfort_noise_is_taken_beside_a_codec_of_its_clock() -> None:
     assert negotiate("PCMU").take_offer(sdp("m=audio 7078 RTP/AVP 0 13")).receive.keys() == {0}
 
 
+@pytest.mark.rfc("3264-7")
+@pytest.mark.parametrize(
+    ("answer", "noise"),
+    [
+        (("0",), None),
+        (("0 13",), 13),
+        (("0 105", "a=rtpmap:105 CN/8000"), 105),
+        (("9 105", "a=rtpmap:105 CN/16000"), None),
+    ],
+)
+def test_comfort_noise_is_sent_to_whoever_answers_that_it_takes_it(answer: tuple[str, ...], noise: int | None) -> None:
+    negotiation = negotiate("PCMU", "G722", "CN")
+    negotiation.offer()
+    stream = negotiation.take_answer(sdp(f"m=audio 7078 RTP/AVP {answer[0]}", *answer[1:]))
+    assert (stream.send_noise and stream.send_noise.payload) == noise
+    assert stream.receive[13].name == "CN", "which many send without a word"
+
+
 def test_only_the_codecs_chosen_are_accepted_in_the_order_of_the_offer() -> None:
     lines = ("m=audio 7078 RTP/AVP 96 9 8 0", OPUS)
     negotiation = negotiate("PCMU", "G722")

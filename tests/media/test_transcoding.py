@@ -122,7 +122,7 @@ async def test_no_sum_is_louder_than_can_be(studio: Studio) -> None:
 @pytest.mark.rfc("3389-4")
 async def test_silence_is_described_to_who_takes_comfort_noise(studio: Studio) -> None:
     one = studio.talker("one", G722)
-    other = studio.talker("other", PCMU, also=[NOISE])
+    other = studio.talker("other", PCMU, also=[NOISE], send_noise=NOISE)
     bridge(studio, one, other)
     await studio.run(0.6)
     one.amplitude = 0.0
