@@ -64,6 +64,7 @@ class Session:
         "_rtcp",
         "_socket",
         "_told_at",
+        "_totals",
         "closed",
         "gain",
         "health",
@@ -101,6 +102,7 @@ class Session:
         self._rtcp = rtcp
         self._listener = listener
         self._told_at = -1.0
+        self._totals = (0,) * len(TOTALS)
         self.incoming = incoming = Incoming(stream, rtcp, self.keys, self.health, plan=self._plan, inband=inband)
         owner = Owner(incoming.readable, incoming.is_valid, incoming.take_first, self._find_out, self._fail, complained)
         self._socket = RtpSocket(sock, poller, owner, is_own=is_own, shared=shared, latching=latching)
@@ -224,8 +226,8 @@ class Session:
             self._rtcp.look(now)
 
     def totals(self) -> tuple[int, ...]:
-        """Return the counts in the order of TOTALS."""
-        return (
+        """Return the counts in the order of TOTALS; none ever falls, though a packet counted as lost may come late."""
+        counts = (
             self.reception.received,
             self.outgoing.sender.packets,
             self.incoming.octets,
@@ -244,6 +246,8 @@ class Session:
             self._rtcp.refused,
             *self._socket.guarded_totals(),
         )
+        self._totals = tuple(map(max, self._totals, counts))
+        return self._totals
 
     def tell(self, event: MediaEvent) -> None:
         """Tell whoever owns the leg."""
