@@ -105,6 +105,7 @@ class Call:
         self._awaited: asyncio.Future[None] | None = None
         self._token = 0
         self._played: asyncio.Future[PlayFinished] | None = None
+        self._playing: dict[int, Sequence[str]] = {}
         self._interruptible = False
         self._is_unrecorded = False
         self.recording_session: RecordingSession | None = None
@@ -180,29 +181,32 @@ class Call:
             await self.context.speech.speak(prompts)
         if interruptible and self._digits:
             return True
-        self._token += 1
         self._interruptible = interruptible
         self._played = self.context.loop.create_future()
-        self.media.play(prompts, interruptible=interruptible, token=self._token)
+        self.media.play(prompts, interruptible=interruptible, token=self._begin(prompts))
         return (await self._played).interrupted
 
     def say(self, prompts: Sequence[str]) -> None:
         """Begin to play, and do not wait for the end; who is talked to goes on hearing the caller."""
         if self.media is not None:
             self._played = None
-            self._token += 1
-            self.media.play(prompts, token=self._token)
+            self.media.play(prompts, token=self._begin(prompts))
 
     def music(self, prompt: str | None) -> None:
         """Play ``prompt`` over and over, or nothing."""
         if self.media is None:
             return
         self._played = None
-        self._token += 1
         if prompt:
-            self.media.play([prompt], loop=True, token=self._token)
+            self.media.play([prompt], loop=True, token=self._begin([prompt]))
         else:
             self.media.stop()
+
+    def _begin(self, prompts: Sequence[str]) -> int:
+        """Return the number under which the end of these prompts will be told."""
+        self._token += 1
+        self._playing[self._token] = prompts
+        return self._token
 
     @property
     def recording(self) -> Literal["on", "paused"] | None:
@@ -357,7 +361,9 @@ class Call:
         match event:
             case Digit(digit, source):
                 self._press(digit, source)
-            case PlayFinished(token):
+            case PlayFinished(token, heard_ms, interrupted):
+                prompts = self._playing.pop(token, ())
+                log.debug("prompt.finished", call=self.id, prompts=prompts, heard_ms=heard_ms, interrupted=interrupted)
                 if token == self._token and self._played is not None and not self._played.done():
                     self._played.set_result(event)
             case RtpTimeout() | Troubled() if self.reserved is not None:

@@ -169,6 +169,26 @@ def test_a_digit_may_come_by_info(kind: str, body: bytes) -> None:
         assert only(house).queue == "support"
 
 
+def test_the_log_tells_how_much_of_each_prompt_was_heard() -> None:
+    with House() as house, capture_logs() as logged:
+        house.agent("1001")
+        caller = house.phone("alice")
+        caller.dial("10000")
+        house.run(0.7)
+        house.press("2")
+        house.run(1.0)
+        caller.hang_up()
+        house.settle()
+        told = [line for line in logged if line["event"] == "prompt.finished"]
+        assert [(line["prompts"], line["interrupted"]) for line in told[:2]] == [
+            (("en/welcome",), False),
+            (("en/menu",), True),
+        ]
+        assert told[0]["heard_ms"] == 400
+        assert 0 < told[1]["heard_ms"] < 400
+        assert {line["call"] for line in told} == {only(house).id}
+
+
 @pytest.mark.rfc("3261-8.2.1")
 @pytest.mark.parametrize("side", ["caller", "agent"])
 def test_a_transfer_by_refer_is_refused_and_logged(side: str) -> None:
