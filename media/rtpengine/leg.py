@@ -331,11 +331,9 @@ class RtpengineLeg:
 
     def _wanted(self) -> Told:
         stream, other = self.negotiation.stream, self.other
-        speaking = None if other is None else stream.send if other is self else None
-        if other is not None and other is not self:
-            speaking = codec_between(stream, other.negotiation.stream)
-        link = other.link if other is not None else None
-        return describe(stream, self.negotiation.address, link, speaking, self._secrets.tags)
+        speaking = None if other is None or other is self else codec_between(stream, other.negotiation.stream)
+        here, tags = self.negotiation.address, self._secrets.tags
+        return describe(stream, here, other.link if other is not None else None, speaking, tags)
 
     async def _describe(self) -> None:
         """Tell rtpengine of both sides, as if the peer offered and the link answered."""
