@@ -46,7 +46,7 @@ class Credentials:
             codecs=settings.codecs,
             offers=settings.offers,
             profile=profile,
-            keys=_draw_keys(),
+            keys=draw_keys(),
             offers_keys=protection is Protection.OPPORTUNISTIC,
             fingerprint=self.identity.fingerprint if self.identity is not None else "",
             secure_only=settings.srtp == "required",
@@ -62,7 +62,8 @@ class Credentials:
         return drawn[:cut], drawn[cut:]
 
 
-def _draw_keys() -> tuple[Key, ...]:
+def draw_keys() -> tuple[Key, ...]:
+    """Return a new key for each suite."""
     drawn = secrets.token_bytes(_KEY_OCTETS)
     keys = []
     for suite in SUITES.values():

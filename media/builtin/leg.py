@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from media.api import (
     LegReport,
     MediaError,
@@ -15,8 +17,9 @@ from media.api import (
     check_gain,
 )
 from media.builtin.cords import Cord
+from media.builtin.credentials import draw_keys
 from media.conference import Gains
-from media.rtp.stream import Stream
+from media.rtp.stream import Sdes, Stream
 from media.sdp.negotiation import Negotiation
 from media.sdp.preconditions import Preconditions
 from media.worker import control
@@ -59,9 +62,23 @@ class WorkerLeg:
         if offer is None:
             self.local_sdp = self.negotiation.offer()
         else:
-            self._configure(self.negotiation.take_offer(offer))
+            self._configure(self._take_offer(offer))
             self.local_sdp = self.negotiation.answer()
         return self.local_sdp
+
+    def _take_offer(self, offer: str) -> Stream:
+        """Agree on another stream; what leaves SDES, or has RTCP go another way, comes back under other keys.
+
+        Under the same ones packets would be numbered from zero again, and encrypted as others were (RFC 3711 9.1).
+        """
+        negotiation = self.negotiation
+        before, stream = negotiation.stream, negotiation.take_offer(offer)
+        if isinstance(before.security, Sdes) and (
+            not isinstance(stream.security, Sdes) or stream.mux is not before.mux
+        ):
+            negotiation.local = msgspec.structs.replace(negotiation.local, keys=draw_keys())
+            stream = negotiation.take_offer(offer)
+        return stream
 
     def play(self, prompts: Sequence[str], *, loop: bool = False, interruptible: bool = False, token: int = 0) -> None:
         """Play prompts in place of what plays now."""
