@@ -35,6 +35,7 @@ _UNIX_EPOCH: Final = 2_208_988_800  # in NTP time, which begins in 1900
 _MASK: Final = 0xFFFFFFFF
 _KEPT: Final = 8
 _CONFLICT_SECONDS: Final = 10 * SHORTEST_SECONDS
+_HALF: Final = 0x8000
 _LOOP: Final = 500  # ten seconds of packets
 
 
@@ -64,14 +65,15 @@ class Reporter:
 
     `reports` counts the peer's reports. `far` is the latest on the stream that it hears, `far_seen` counts those,
     `far_at` is when it last heard anything new, and `far_metrics` are its VoIP metrics of it. `round_trips` counts
-    measurements whose sum is `round_trip_sum` in seconds.
+    measurements whose sum is `round_trip_sum` in seconds. `far_expected` is how many packets of ours the peer has seen
+    pass, lost ones included.
     """
 
     __slots__ = (
         "_average_size",
-        "_began_at",
         "_chance",
         "_expected_before",
+        "_far_highest",
         "_initial",
         "_members",
         "_moved_at",
@@ -82,11 +84,13 @@ class Reporter:
         "_received_before",
         "_reported_at",
         "_sent",
+        "_sent_before",
         "_source",
         "cname",
         "deadline",
         "far",
         "far_at",
+        "far_expected",
         "far_metrics",
         "far_seen",
         "peer",
@@ -114,7 +118,7 @@ class Reporter:
         self.peer_cname: str | None = None
         self.far: ReportBlock | None = None
         self.far_metrics: VoipMetrics | None = None
-        self.far_seen = self.reports = 0
+        self.far_seen = self.reports = self.far_expected = 0
         self.far_at = now
         self.round_trip: float | None = None
         self.round_trip_sum = 0.0
@@ -123,12 +127,13 @@ class Reporter:
         self.reception = reception
         self._chance = chance
         self._ntp_offset = unix_offset
-        self._began_at = sender.sequence
+        self._far_highest = sender.sequence
         self._packets_before = (sender.packets, sender.packets)
         self._source: object = None
         self._expected_before = self._received_before = 0
         self._peer_report = self._peer_reference = (0, 0.0)  # the middle of its NTP time, and when it came
         self._sent: deque[int] = deque(maxlen=_KEPT)
+        self._sent_before = (0, 0)  # packets and octets, under another SSRC
         self._moved_at = -math.inf
         self._members = 1
         self._average_size = _PROBABLE_SIZE
@@ -140,11 +145,6 @@ class Reporter:
     def members(self) -> int:
         """Who takes part, as far as we know (6.2.1)."""
         return 1 if self.peer is None else 2
-
-    @property
-    def far_expected(self) -> int:
-        """How many packets of ours the peer has seen pass, lost ones included."""
-        return 0 if self.far is None else max(0, self.far.highest - self._began_at)
 
     def handle_timer(self, now: float) -> bool:
         """Tell whether a report is due; if not, `deadline` has moved (timer reconsideration, 6.3.6)."""
@@ -184,8 +184,10 @@ class Reporter:
         sender = self.sender
         sender.ssrc = int(self._chance() * (1 << 32)) & _MASK
         self.far = self.far_metrics = None
-        self._began_at = sender.sequence
+        self.far_expected = 0
+        self._far_highest = sender.sequence
         self._packets_before = (sender.packets, sender.packets)
+        self._sent_before = sender.packets, sender.octets - HEADER_SIZE * sender.packets
         self._sent.clear()
         return data
 
@@ -237,9 +239,8 @@ class Reporter:
         # "corresponds to the same time as the NTP timestamp", which need not be that of a packet
         timestamp = sender.timestamp + round((now - sender.sent_at) * sender.clock_rate)
         octets = sender.octets - HEADER_SIZE * sender.packets
-        return SenderReport(
-            sender.ssrc, self._ntp(now), timestamp & _MASK, sender.packets & _MASK, octets & _MASK, blocks
-        )
+        packets, octets = sender.packets - self._sent_before[0], octets - self._sent_before[1]
+        return SenderReport(sender.ssrc, self._ntp(now), timestamp & _MASK, packets & _MASK, octets & _MASK, blocks)
 
     def _blocks(self, now: float) -> tuple[ReportBlock, ...]:
         """Report on the peer's stream if anything of it came since the last report (6.4)."""
@@ -295,9 +296,19 @@ class Reporter:
             if block.ssrc == self.sender.ssrc:
                 if self.far is None or block.highest != self.far.highest:
                     self.far_at = now
+                self._count_expected(block.highest)
                 self.far = block
                 self.far_seen += 1
                 self._measure(block.last_report, block.delay, now)
+
+    def _count_expected(self, highest: int) -> None:
+        """Count how far the peer has come: by 16 bits where it counts no cycles, or there is another receiver now."""
+        step = highest - self._far_highest
+        if step < 0:
+            step &= 0xFFFF
+        if highest > self._far_highest or step < _HALF:
+            self._far_highest = highest
+            self.far_expected += step
 
     def _take_blocks(self, blocks: tuple[XrBlock, ...], now: float) -> None:
         for block in blocks:

@@ -235,6 +235,22 @@ def test_another_ssrc_of_ours_begins_unreported() -> None:
     now = one.talk(other, now, packets=7)
     one.reporter.receive(other.reporter.compose(now), now)
     assert one.reporter.far_expected == 7
+    report = one.report(now)[0]
+    assert isinstance(report, SenderReport)
+    assert (report.packets, report.octets) == (7, 7 * 160), "6.4.1: the counts begin anew with the SSRC"
+
+
+@pytest.mark.rfc("3550-6.4.1")
+@pytest.mark.parametrize(
+    "highest",
+    [(1040, 65_530, 65_546), (1040, 65_530, 10), (0, 1040, 65_530, 10), (0x1_0410, 0x1_FFFA, 10, 0x1_FFFF, 10)],
+    ids=["cycles counted", "no cycles", "nothing at first", "another receiver"],
+)
+def test_the_far_end_goes_on_though_the_sequence_begins_anew(highest: tuple[int, ...]) -> None:
+    one = End(1)
+    for each in highest:
+        one.reporter.receive(pack([ReceiverReport(2, (ReportBlock(1, highest=each),))]), 101.0)
+    assert one.reporter.far_expected & 0xFFFF == 65_546 - 1000
 
 
 @given(
