@@ -8,6 +8,7 @@ import pytest
 
 from media.api import Capability, Lost, Media, MediaError, MediaUnavailable, Protection, RtpTimeout, Unsupported
 from media.rtpengine.backend import RtpengineMedia
+from media.rtpengine.ng import Refused
 from media.rtpengine.settings import CAPABILITIES, Node, RtpengineSettings
 from media.sdp.description import parse
 from media.settings import PROMPT_DIRECTORY
@@ -70,6 +71,27 @@ async def test_one_that_is_started_anew_between_two_looks_has_lost_its_legs(
     engine.kill()
     engine.start()
     await eventually(lambda: any(isinstance(event, Lost) for event in one.events), "the loss")
+
+
+async def test_a_leg_that_is_lost_alone_leaves_no_ports_behind(
+    backend: Rtpengines, party: Parties, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await party()
+    leg: Any = one.leg
+    ask = leg._server.ask
+
+    async def refusing(command: str, **arguments: Any) -> Any:
+        if command == "offer":
+            raise Refused("no such thing")
+        return await ask(command, **arguments)
+
+    monkeypatch.setattr(leg._server, "ask", refusing)
+    leg.echo()
+    await until(lambda: one.events == [Lost("no such thing")], "the loss")
+    assert await ask("query", call_id=leg.call_id)
+    await leg.close()
+    with pytest.raises(Refused):
+        await ask("query", call_id=leg.call_id)
 
 
 async def test_when_all_are_gone_there_is_no_leg_to_be_had(backend: Rtpengines, media: Media, party: Parties) -> None:
