@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from media.rtp.latching import Address, Latching, Probation
+from media.rtp.rtcp import FIRST_TYPE, LAST_TYPE
 from media.rtp.stream import Stream
 from media.secure.guard import Guard
 from media.secure.surroundings import Shared
@@ -296,7 +297,10 @@ class RtpSocket:
         except OSError:
             return
         if not self._owner.is_valid(size):
-            self._invalid += 1
+            if address[:2] == self.remote and FIRST_TYPE <= packet[1] <= LAST_TYPE:
+                self._owner.take(size)  # RTCP on this port comes from who only listens as well
+            else:
+                self._invalid += 1
             return
         if self._is_own(*address[:2]):
             self._foreign += 1

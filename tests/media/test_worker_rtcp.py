@@ -180,6 +180,17 @@ async def test_rtcp_may_share_the_port(bench: Bench) -> None:
 
 
 @pytest.mark.rfc("5761-4")
+@pytest.mark.rfc("5761-5.1.1")
+async def test_who_only_listens_reports_on_the_same_port(bench: Bench) -> None:
+    phone, leg, port = bench.leg(mux=True, receives=False)
+    stranger = bench.phone()
+    stranger.raw(port, pack([ReceiverReport(PEER)]))
+    phone.raw(port, pack([ReceiverReport(PEER)]))
+    await until(lambda: bench.counters().rtcp_received == 1)
+    assert bench.counters().packets_invalid == 1
+    assert not bench.worker._sessions[leg]._socket.latched
+
+
 async def test_without_mux_it_is_no_rtcp(bench: Bench) -> None:
     phone, leg, port = bench.leg()
     phone.send(port)
