@@ -160,12 +160,12 @@ class Session:
 
     def close(self) -> None:
         """Free the port."""
-        if self.closed:
-            return
         self.leave()
+        self.keys.close()
+        if self.closed:
+            return  # but what was asked of it meanwhile is over now
         self.closed = True
         self.player.close()
-        self.keys.close()
         self.incoming.close()
         self._rtcp.close()
         self._socket.close()

@@ -71,6 +71,19 @@ async def test_losses_stay_visible_to_the_receiver_and_are_counted(bench: Bench)
     assert bench.counters().packets_lost == 2
 
 
+async def test_legs_that_were_lost_and_connected_afterwards_leave_nothing_behind(bench: Bench) -> None:
+    _, one, _ = bench.leg()
+    _, other, _ = bench.leg()
+    sessions = [bench.worker._sessions[leg] for leg in (one, other)]
+    for session in sessions:
+        session._fail("its port is gone")
+    bench.handle(control.Bridge(one, other, None), control.Adjust(one, 0.5, 1.0), control.SendDigits(one, "1", 50))
+    assert len(bench.worker._ticker) == 2
+    bench.handle(control.Close(one), control.Close(other))
+    assert [session.room for session in sessions] == [None, None]
+    assert len(bench.worker._ticker) == 0
+
+
 async def test_totals_never_fall_though_what_was_missing_comes_late(bench: Bench) -> None:
     phone, _, port = bench.leg()
     phone.send(port)
