@@ -361,9 +361,11 @@ class RtpengineLeg:
             await asyncio.wait((self._task,))
         lost = LegReport(codec=self.negotiation.stream.codec, basis=reports.LOST)
         try:
+            # One that is lost may be there none the less: its command was refused, or not answered in time.
+            answer = await self._ask("delete", from_tag=PEER, delete_delay=0)
             if self.is_lost:
                 return lost
-            self.tally = reports.tally(await self._ask("delete", from_tag=PEER, delete_delay=0))
+            self.tally = reports.tally(answer)
             return self._report()
         except MediaError:
             return lost
