@@ -7,6 +7,7 @@ operator names another.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import itertools
 import os
@@ -165,7 +166,12 @@ class SpeechCache:
 
     def _make_room(self, needed: set[str]) -> None:
         """Remove the files that were not asked for the longest, whoever spoke them."""
-        files = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in self._root.glob("*/*.wav"))
+        files = []
+        for path in self._root.glob("*/*.wav"):
+            with contextlib.suppress(FileNotFoundError):  # who makes room at the same time may be quicker
+                status = path.stat()
+                files.append((status.st_mtime, status.st_size, path))
+        files.sort()
         total = sum(size for _, size, _ in files)
         for _, size, path in files:
             if total <= self._limit:

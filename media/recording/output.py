@@ -62,6 +62,7 @@ class OutputFile:
         self._unwritten = b"" if self._sealer is None else self._sealer.header
         self._unwritten += self._sealed(encoder.begin())
         self._owed = 0
+        self._pending = 0  # samples of those unwritten that are not counted as lost
 
     def write(self, samples: Samples) -> None:
         """Append samples. Raises OSError, after which the file goes on as soon as it can; one that was there never."""
@@ -78,6 +79,7 @@ class OutputFile:
             self._owed += len(samples)
             self.lost += len(samples)
             raise
+        self._pending = len(samples)
         self._append(self._sealed(self._encoder.encode(samples)))
 
     def end(self) -> None:
@@ -87,6 +89,9 @@ class OutputFile:
                 self.write(self._silence[:0])
                 end = self._encoder.end()
                 self._append(end if self._sealer is None else self._sealer.seal(end, last=True))
+        except OSError:
+            self.lost += self._pending
+            raise
         finally:
             if self._descriptor >= 0:
                 descriptor, self._descriptor = self._descriptor, -1
@@ -105,6 +110,7 @@ class OutputFile:
         _write_all(self._descriptor, self._unwritten, self.octets)
         self.octets += len(self._unwritten)
         self._unwritten = b""
+        self._pending = 0
         if self._sealer is None and (patch := self._encoder.patch()):
             _write_all(self._descriptor, patch, 0)
 

@@ -104,10 +104,9 @@ class Work:
                 self._drain(now, 0)
         finally:
             self._timeline.end_gap()
-            for file in self._files:
-                self._try(file.end)
+            ended = [self._try(file.end) for file in self._files]
             self._count()
-            self._note(complete=True)
+            self._note(complete=all(ended))
             paths = tuple(file.path for file in self._files if file.exists)
             timeline = self._timeline
             done(Recorded(paths, timeline.seconds, tuple(timeline.gaps), self._lost_seconds()))
@@ -166,12 +165,14 @@ class Work:
         )
         self._try(functools.partial(write_side_car, self._path, side_car))
 
-    def _try(self, action: Callable[[], None]) -> None:
+    def _try(self, action: Callable[[], None]) -> bool:
         try:
             action()
         except OSError as error:
             self._books.errors += 1
             self._complain(error.strerror or repr(error))
+            return False
+        return True
 
     def _complain(self, text: str) -> None:
         """Tell once of each kind of trouble."""

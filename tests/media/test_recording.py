@@ -385,6 +385,27 @@ def test_what_fails_at_the_end_keeps_nobody_waiting(make: Callable[..., Made], m
     assert made.told == [("", "A recording failed: ValueError('odd').")] * 2
 
 
+@pytest.mark.parametrize("key", [None, KEY])
+def test_what_could_not_be_ended_is_not_told_to_be_complete(
+    make: Callable[..., Made], monkeypatch: pytest.MonkeyPatch, key: RecordingKey | None
+) -> None:
+    made = make(key=key)
+    made.speak(0, 0, 4)
+    made.recording.flush(2.0)
+    made.wait()
+
+    def broken(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", broken)
+        recorded = made.finish(4.0)
+    assert recorded.seconds == 4.0
+    assert recorded.lost_seconds == pytest.approx(3.0)
+    assert made.side_car()["complete"] is False
+    assert made.side_car()["lost_seconds"] == pytest.approx(3.0)
+
+
 def test_a_decoder_that_fails_in_any_way_costs_its_packet_only(
     make: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,6 +134,14 @@ async def test_what_was_not_asked_for_the_longest_makes_room(tmp_path: Path) -> 
     assert files(tmp_path) == sorted(map(spoken_file, texts))
 
 
+async def test_a_file_that_goes_while_room_is_made_is_no_fault(tmp_path: Path) -> None:
+    cache = SpeechCache(Tones(), tmp_path, 20_000)
+    cache.directory.mkdir()
+    (cache.directory / "gone.wav").symlink_to(tmp_path / "nowhere")
+    await cache.prepare([GREETING])
+    assert (cache.directory / spoken_file(GREETING)).is_file()
+
+
 async def test_a_failure_is_logged_and_not_repeated_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Tones()
     engine.reason = "no voice"
