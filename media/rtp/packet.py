@@ -271,6 +271,17 @@ class Sender:
             self.sequence_shift = (self.sequence_shift - 1) & 0xFFFF
             self.floor = self.sequence
 
+    def admits(self, sequence: int) -> bool:
+        """Tell whether a packet of the source may be sent under this number, which is not one of the next.
+
+        A late one may unless its number was taken for another. One of an absurd number may not, as in RFC 3550 A.1;
+        if the source goes on there, it goes on right behind what was sent before.
+        """
+        late = (self.sequence - sequence) & 0xFFFF
+        if late > MAX_DROPOUT:
+            self.source = None
+        return late < MAX_MISORDER <= (self.floor - sequence) & 0xFFFF
+
     def upcoming(self, now: float) -> int:
         """Return the timestamp of what happens `now`: not before what was sent last is over."""
         if self.sent_at is None:

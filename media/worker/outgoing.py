@@ -77,10 +77,10 @@ class Outgoing:
         sequence = (sequence + sender.sequence_shift) & 0xFFFF
         timestamp = (timestamp + sender.timestamp_shift) & 0xFFFFFFFF
         _pack_header(packet, 0, PLAIN, second, sequence, timestamp, sender.ssrc)
-        if 0 < (sequence - sender.sequence) & 0xFFFF < 0x8000:
+        if 0 < (sequence - sender.sequence) & 0xFFFF < 3000:  # MAX_DROPOUT
             sender.sequence = sequence
             sender.timestamp = timestamp
-        elif not 0 < (sequence - sender.floor) & 0xFFFF < 0x8000:
+        elif not sender.admits(sequence):
             return
         sender.sent_at = now
         try:
