@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acd import facts
@@ -74,13 +75,16 @@ class CallRecord(CallFold):
             gaps = tuple((round(gap.begin, 3), round(gap.end, 3), gap.reason) for gap in recorded.gaps)
             seconds, lost = round(recorded.seconds, 3), round(recorded.lost_seconds, 3)
             self.tell(facts.CallRecorded(self.id, recorded.files, seconds, gaps, lost))
+        recording = caller.recording if caller is not None else None
+        if recording is None and recorded is None and self.recorded_to and Path(self.recorded_to).is_file():
+            recording = self.recorded_to  # its worker was lost, and what it had written is there
         self.end(EndedBy.SYSTEM, Outcome.FAILED)
         ended = facts.CallEnded(
             self.id,
             str(self.outcome),
             str(self.ended_by),
             self.reason,
-            caller.recording if caller is not None else None,
+            recording,
         )
         self.apply(ended, self._ended_at)
         self._journal.append(ended, self._ended_at)

@@ -193,7 +193,7 @@ class FakeLeg:
             self._drop_play()
             self._media.forget(self)
         await asyncio.sleep(0)
-        return self.report if self.recording is None else _with_recording(self.report, self.recording)
+        return self.report if self.recording is None or self.lost else _with_recording(self.report, self.recording)
 
     def press(self, digits: str, source: DigitSource = "rfc4733") -> None:
         """The peer presses keys one after the other."""

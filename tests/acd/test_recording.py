@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from acd.cdr import Cdr, Gap, Recorded
@@ -49,6 +51,22 @@ def test_a_talk_is_paused_and_resumed() -> None:
         ]
         assert cdr.recording == path
         assert cdr.recorded == Recorded(files=(path,), seconds=3.5, gaps=(Gap(1.0, 2.0, "paused"),), lost_seconds=0.25)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_recording_of_a_lost_worker_is_told_if_it_is_there(tmp_path: Path, is_there: bool) -> None:
+    with House(f"storage.dir={tmp_path}") as house:
+        house.agent("1001")
+        house.phone("alice").dial("10001")
+        house.run(5.0)
+        path = house.caller_leg.recording
+        assert path is not None
+        if is_there:
+            Path(path).parent.mkdir(parents=True)
+            Path(path).write_bytes(b"RIFF")
+        house.do(house.caller_leg.lose)
+        house.settle()
+        assert only(house).recording == (path if is_there else None)
 
 
 def test_what_is_not_recorded_cannot_be_paused() -> None:
