@@ -22,6 +22,8 @@ _LARGEST_PORT: Final = 65_535
 _NULL_HOLD: Final = {"sendrecv": "sendonly", "sendonly": "sendonly", "recvonly": "inactive", "inactive": "inactive"}
 _NULL_HOSTS: Final = ("0.0.0.0", "::")
 _RTCP_FIELDS: Final = 4
+# RFC 5761 4: with the marker these cannot be told from RTCP.
+_TAKEN_FOR_RTCP: Final = frozenset(str(number) for number in range(64, 96))
 # Attributes that hold for a section unless it has its own (RFC 8122 5, RFC 8839 5.4, RFC 4145 4).
 _INHERITED: Final = ("fingerprint", "setup", "ice-ufrag", "ice-pwd", "ice-lite")
 
@@ -29,7 +31,10 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Audio(NamedTuple):
-    """An audio section that can be served, as the peer sees it; `formats` are those that both sides can use."""
+    """An audio section that can be served, as the peer sees it; `formats` are those that both sides can use.
+
+    `reports` tells whether bandwidth is left for RTCP.
+    """
 
     place: int
     media: MediaDescription
@@ -38,6 +43,7 @@ class Audio(NamedTuple):
     family: str
     host: str | None
     direction: str
+    reports: bool = True
 
     @property
     def mid(self) -> str:
@@ -62,7 +68,7 @@ class Audio(NamedTuple):
 
         None where there is to be none: no bandwidth is left for it (RFC 3556 2).
         """
-        if self.host is None or {("b", "RS:0"), ("b", "RR:0")} <= set(self.media.lines):
+        if self.host is None or not self.reports:
             return None
         if self.mux:
             return self.host, self.media.port
@@ -99,14 +105,25 @@ def find_audio(description: SessionDescription, local: Local, families: Iterable
                 # An address still to be found by ICE is null as well (RFC 8840 4.1.1), which holds nothing.
                 direction = direction if "ice-ufrag" in said else _NULL_HOLD[direction]
                 host = None
-            return Audio(place, media, said, usable, family, host, direction)
+            return Audio(place, media, said, usable, family, host, direction, _leaves_reports(description, media))
     raise NotAcceptable(reason)
+
+
+def _leaves_reports(description: SessionDescription, media: MediaDescription) -> bool:
+    """Tell whether anybody may send RTCP; what the section says of bandwidth goes before the session's (RFC 3556 2)."""
+    said = dict(
+        value.split(":", 1) for letter, value in (*description.lines, *media.lines) if letter == "b" and ":" in value
+    )
+    return not said.get("RS") == said.get("RR") == "0"
 
 
 def usable_formats(media: MediaDescription, said: dict[str, list[str]], codecs: tuple[str, ...]) -> tuple[Format, ...]:
     """Return the formats of the section that both sides can use; nothing when there is no voice among them."""
     rtpmaps, fmtps = said.get("rtpmap", ()), said.get("fmtp", ())
-    return formats.common(formats.read_formats(tuple(media.formats), tuple(rtpmaps), tuple(fmtps)), codecs)
+    numbers = tuple(media.formats)
+    if "rtcp-mux" in said:
+        numbers = tuple(number for number in numbers if number not in _TAKEN_FOR_RTCP)
+    return formats.common(formats.read_formats(numbers, tuple(rtpmaps), tuple(fmtps)), codecs)
 
 
 def attributes_of(description: SessionDescription, media: MediaDescription) -> dict[str, list[str]]:

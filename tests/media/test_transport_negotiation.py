@@ -54,6 +54,23 @@ def test_without_bandwidth_for_it_there_is_no_rtcp() -> None:
     assert negotiate().take_offer(sdp(*USUAL, "b=RS:0", "b=RR:2000")).rtcp == ("192.0.2.7", 7079)
 
 
+@pytest.mark.rfc("3556-2")
+@pytest.mark.parametrize(
+    ("lines", "reports"), [((), False), (("b=RR:2000",), True), (("b=AS:64",), False), (("b=RS:0", "b=RR:0"), False)]
+)
+def test_bandwidth_of_the_session_is_the_sections_unless_it_has_its_own(lines: tuple[str, ...], reports: bool) -> None:
+    text = sdp(*USUAL, *lines).replace("t=0 0\r\n", "b=RS:0\r\nb=RR:0\r\nt=0 0\r\n")
+    assert text.count("b=") == 2 + len(lines)
+    assert (negotiate().take_offer(text).rtcp is not None) is reports
+
+
+@pytest.mark.rfc("5761-4")
+def test_a_number_that_would_be_taken_for_rtcp_is_not_agreed_to_on_its_port() -> None:
+    offer = ("m=audio 7078 RTP/AVP 72 0", "a=rtpmap:72 PCMA/8000")
+    assert negotiate().take_offer(sdp(*offer)).send.payload == 72
+    assert set(negotiate().take_offer(sdp(*offer, "a=rtcp-mux")).receive) == {0}
+
+
 @pytest.mark.rfc("5761-5.1.1")
 def test_one_port_for_rtp_and_rtcp_is_agreed_to_when_offered() -> None:
     negotiation = negotiate()
