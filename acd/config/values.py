@@ -29,11 +29,14 @@ Workers = Annotated[int, Meta(ge=1, le=64, description="a whole number from 1 to
 Bytes = Annotated[int, Meta(ge=1024, le=1 << 30, description="a number of bytes, 1024 or more")]
 Repeats = Annotated[int, Meta(ge=0, le=10, description="a whole number from 0 to 10")]
 Digit = Annotated[str, Meta(pattern=r"^[0-9*#]\Z", description="one key of a telephone: 0 to 9, * or #")]
-Text = Annotated[str, Meta(min_length=1, max_length=200, description="a text that is not empty")]
+Text = Annotated[
+    str,
+    Meta(pattern=r"^[^\0]+\Z", min_length=1, max_length=200, description="a text that is not empty"),
+]
 Subdirectory = Annotated[
     str,
     Meta(
-        pattern=r"^(?!/)(?!(.*/)?\.\.(/|\Z)).+\Z",
+        pattern=r"^(?!/)(?!(.*/)?\.\.(/|\Z))[^\0\n]+\Z",
         max_length=200,
         description="the name of a directory under storage.dir",
     ),

@@ -148,6 +148,14 @@ def test_a_syntax_error_names_its_line() -> None:
             "recording.key_file: expected <id>:<64 hexadecimal digits> on each line (/nonexistent/keys: No such file",
         ),
         (
+            '[recording]\nkey_file = "/tmp/a\\u0000b"',
+            'recording.key_file: expected a text that is not empty, found "/tmp/a\\u0000b"',
+        ),
+        (
+            '[speech]\nvoices = { en = "a\\u0000b" }',
+            'speech.voices.en: expected a text that is not empty, found "a\\u0000b"',
+        ),
+        (
             f'[recording]\nkey = "a:{"ab" * 32}"\nkey_file = "x"',
             'recording.key_file: expected nothing, because recording.key is there, found "x"',
         ),
