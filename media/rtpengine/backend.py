@@ -204,8 +204,8 @@ class RtpengineMedia:
     async def _leave(self, node: RtpengineNode) -> None:
         while node.legs and node.is_draining:
             await node.emptied()
-        if node.is_draining:
-            self._nodes.pop(node.node.name, None)
+        if node.is_draining and self._nodes.get(node.node.name) is node:  # it may have been drained twice
+            del self._nodes[node.node.name]
             self._gone = self._gone.plus(node.closed)
             self._gone_counts = [sum(pair) for pair in zip(self._gone_counts, _counts(node), strict=True)]
             await node.stop()
