@@ -43,8 +43,9 @@ from media.worker.rtpsocket import bind_socket
 from media.worker.session import TOTALS, Session
 from media.worker.ticker import Ticker
 
-_LOOKED_AT_ONCE: Final = 50
-_LOOK_PAUSE_SECONDS: Final = 0.02
+_LOOKED_AT_ONCE: Final = 5
+_LOOKS: Final = 100  # in which all legs are looked at, so that they take half a second at most
+_LOOK_PAUSE_SECONDS: Final = 0.005
 _monotonic = time.monotonic
 
 
@@ -111,7 +112,8 @@ class Worker:
 
     def heartbeat(self) -> None:
         """Once a second: how legs fare, their RTCP, time-outs, and totals."""
-        self._look_at(iter(list(self._sessions.values())))
+        legs = list(self._sessions.values())
+        self._look_at(iter(legs), max(_LOOKED_AT_ONCE, len(legs) // _LOOKS))
         latching = self.settings.latching
         if latching.relatch == "silence":
             for session in self._legs():
@@ -121,14 +123,14 @@ class Worker:
                 self._timeouts += session.check_timeout(self.settings.rtp_timeout_seconds)
         self._post(control.Heartbeat(self.counters()))
 
-    def _look_at(self, legs: Iterator[Session]) -> None:
+    def _look_at(self, legs: Iterator[Session], at_once: int) -> None:
         """See how legs fare and have them report, a few at a time: packets do not wait for many."""
         now = _monotonic()
-        few = list(itertools.islice(legs, _LOOKED_AT_ONCE))
+        few = list(itertools.islice(legs, at_once))
         for session in few:
             session.look(now)
-        if len(few) == _LOOKED_AT_ONCE:
-            self._loop.call_later(_LOOK_PAUSE_SECONDS, self._look_at, legs)
+        if len(few) == at_once:
+            self._loop.call_later(_LOOK_PAUSE_SECONDS, self._look_at, legs, at_once)
 
     def counters(self) -> MediaCounters:
         """Return this worker's totals and gauges."""
