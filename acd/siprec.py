@@ -170,7 +170,7 @@ class RecordingSession:
         now, silent = self._call.record.now(), self._is_paused or bool(self._held)
         for label, participant in zip("12", self._participants, strict=True):
             self._metadata.hear(label, None if silent else participant, now)
-        if self._has_begun:
+        if self._has_begun and self._session is not None:
             with suppress(MediaError):  # of a leg that is lost the call hears by itself
                 self._connect()
         session, fork = self._session, self._fork

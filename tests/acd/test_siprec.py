@@ -299,3 +299,15 @@ def test_what_has_changed_is_told_though_the_change_before_was_refused() -> None
         assert len(talk.server.requests) == 3, "the INVITE, the change that was refused, and how it is now"
         assert [len(fork.hears) for fork in talk.forks] == [0, 0]
         talk.end()
+
+
+def test_who_has_parted_is_not_connected_again() -> None:
+    with house() as scene:
+        talk = Talk(scene)
+        session = talk.call.recording_session
+        assert session is not None
+        session.hang_up()
+        scene.caller_leg.unbridge()
+        scene.do(lambda: session.hold("caller", held=True))
+        assert not scene.caller_leg.hears
+        talk.end()
