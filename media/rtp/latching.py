@@ -14,6 +14,8 @@ Address: TypeAlias = tuple[str, int]
 IN_A_ROW: Final = 3
 """Packets of one stream, one behind the other, that a stranger must send: a scan of the port range does not."""
 MOST_STRANGERS: Final = 8
+STILL_ON_THEIR_WAY: Final = 50
+"""Packets from where the peer was: until it knows our answer, or ours has reached it, it goes on sending from there."""
 
 
 class Latching(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,19 +37,22 @@ class Probation:
     Before any SDP has named the peer nobody is believed to be it: whoever scans ports while a phone rings would be
     heard in its place. From the host that the SDP names one valid packet is enough; a stranger must send `IN_A_ROW`,
     which are kept and given back when they suffice. It takes no more strangers than `MOST_STRANGERS`: the first to come
-    is forgotten.
+    is forgotten. Where a peer was that has moved it is believed to have stayed only after `STILL_ON_THEIR_WAY` packets.
     """
 
-    __slots__ = ("_declared", "_latching", "_strangers")
+    __slots__ = ("_declared", "_former", "_latching", "_left", "_strangers")
 
     def __init__(self, latching: Latching) -> None:
         self._latching = latching
         self._declared: tuple[Address, ...] = ()
+        self._former: Address | None = None
+        self._left = 0
         self._strangers: OrderedDict[tuple[Address, int], list[bytes]] = OrderedDict()
 
-    def begin(self, *declared: Address | None) -> None:
-        """Seek the peer, who may be at these addresses."""
+    def begin(self, *declared: Address | None, former: Address | None = None) -> None:
+        """Seek the peer, who may be at these addresses, and was at the `former` one before it moved."""
         self._declared = tuple(address for address in declared if address is not None)
+        self._former, self._left = former, STILL_ON_THEIR_WAY
         self._strangers.clear()
 
     def judge(self, data: bytes, address: Address) -> list[bytes]:
@@ -55,6 +60,9 @@ class Probation:
         latching = self._latching
         if address in self._declared:
             return [data]
+        if address == self._former and self._left:
+            self._left -= 1
+            return []
         if not self._declared or latching.source == "address":
             return []
         if any(address[0] == host for host, _ in self._declared):

@@ -75,6 +75,7 @@ class RtpSocket:
     __slots__ = (
         "_before",
         "_foreign",
+        "_former",
         "_guard",
         "_host",
         "_invalid",
@@ -106,6 +107,7 @@ class RtpSocket:
         self._latching = latching
         self._probation = Probation(latching)
         self._latched_to: Address | None = None
+        self._former: Address | None = None
         self._host: str
         self.port: int
         self._host, self.port = sock.getsockname()[:2]
@@ -229,12 +231,13 @@ class RtpSocket:
         moved = self.remote is not None and self.remote != remote
         self.remote = remote
         if not moved:
-            self._probation.begin(remote, self._latched_to)
+            self._probation.begin(remote, self._latched_to, former=self._former)
             return
         known, self._latched_to = self._latched_to, None
+        self._former = known or self._former
         if self.latched:
             self._listen_anew()
-        self._probation.begin(remote)
+        self._probation.begin(remote, former=self._former)
         if known is not None and self._latching.relatch == "never":
             self._connect(remote)
 
@@ -319,6 +322,7 @@ class RtpSocket:
             return False
         self.latched = True
         self._latched_to = address[:2]
+        self._former = None
         self.send = self._socket.send
         self._poller.watch(self._socket.fileno(), self._owner.readable)
         return True

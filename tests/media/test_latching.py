@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.rtp.latching import IN_A_ROW, MOST_STRANGERS, Latching, Probation
+from media.rtp.latching import IN_A_ROW, MOST_STRANGERS, STILL_ON_THEIR_WAY, Latching, Probation
 from media.worker import control
 
 from .conftest import Bench, Phone, stream, until
@@ -196,3 +196,27 @@ async def test_a_peer_that_moves_by_sdp_is_sought_only_there_if_that_is_wanted(b
     await until(lambda: moved.payloads() == [b"m" * 160])
     assert bench.counters().packets_received == 2
     assert other.read() == []
+
+
+@pytest.mark.rfc("3264-8.3.1")
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2"], ids=["as declared", "behind a NAT"])
+async def test_packets_still_on_their_way_from_where_a_peer_was_are_not_taken_for_it(bench: Bench, host: str) -> None:
+    _, leg, port = bench.leg()
+    before = bench.phone(host=host)
+    assert await heard(bench, before, port, IN_A_ROW)
+    moved = bench.phone()
+    bench.handle(control.Configure(leg, stream(moved.port)), control.Echo(leg))
+    bench.handle(control.Configure(leg, stream(moved.port)))
+    assert not await heard(bench, before, port, STILL_ON_THEIR_WAY - 1)
+    moved.send(port, b"m" * 160)
+    await until(lambda: moved.payloads() == [b"m" * 160])
+    assert before.read() == []
+
+
+async def test_a_peer_that_goes_on_where_it_was_is_heard_again(bench: Bench) -> None:
+    a, leg, port = bench.leg()
+    assert await heard(bench, a, port)
+    bench.handle(control.Configure(leg, stream(bench.phone().port)), control.Echo(leg))
+    assert not await heard(bench, a, port, STILL_ON_THEIR_WAY)
+    a.send(port, b"a" * 160)
+    await until(lambda: a.payloads() == [b"a" * 160])
