@@ -13,7 +13,7 @@ from media.rtpengine.description import LINK, PEER, describe, place_in
 from media.rtpengine.ng import NgClient, Refused
 from media.rtpengine.spool import Spool
 
-SILENCE: Final = ("tones/silence",)
+SILENCE: Final = ("tones/silence",) * 2  # which are put together, so that files of ours are tried as well
 ATTEMPTS: Final = 5
 HEAR_SECONDS: Final = 0.3
 _STREAM: Final = Stream(None, 0, Format(0, PCMU), {}, Format(101, EVENTS))
