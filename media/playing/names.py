@@ -45,10 +45,18 @@ def find_prompt(directories: Sequence[Path], speech: Path | None, prompt: str) -
     """Return the prompt's file, None if there is none: a text's in `speech`, else that of the first directory."""
     if read_text(prompt) is not None:
         path = speech / spoken_file(prompt) if speech is not None else None
-        return path if path is not None and path.is_file() else None
+        return path if path is not None and _is_file(path) else None
     for directory in directories:
         for suffix in SUFFIXES:
             path = directory / f"{prompt}{suffix}"
-            if path.is_file():
+            if _is_file(path):
                 return path
     return None
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether there is a file, as far as can be seen."""
+    try:
+        return path.is_file()
+    except OSError:  # no way to it, or a disk that fails
+        return False

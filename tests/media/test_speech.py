@@ -75,6 +75,13 @@ def test_any_name_stays_inside_its_directory(name: str) -> None:
         assert ".." not in name
 
 
+def test_a_directory_that_cannot_be_looked_at_hides_no_other(tmp_path: Path) -> None:
+    unusable = Path("/" + "x" * 300)  # too long a name, as an example
+    (tmp_path / "beep.wav").touch()
+    assert find_prompt([unusable, tmp_path], unusable, "beep") == tmp_path / "beep.wav"
+    assert find_prompt([unusable], unusable, "say:en:Hello.") is None
+
+
 async def test_a_text_is_spoken_once_and_found_as_a_prompt(tmp_path: Path) -> None:
     engine = Tones()
     cache = SpeechCache(engine, tmp_path, 1_000_000)
