@@ -32,7 +32,7 @@ def read_sound(path: Path) -> tuple[Samples, int]:
             sound, rate = file.read(dtype="float32", always_2d=True), file.samplerate
     except (OSError, soundfile.SoundFileError) as error:
         raise SoundError(f"{path} cannot be read: {error}") from error
-    return _whole(sound.mean(axis=1) * -float(_SMALLEST)), int(rate)
+    return _whole(np.nan_to_num(sound).mean(axis=1) * -float(_SMALLEST)), int(rate)
 
 
 def resample(sound: Samples, from_rate: int, to_rate: int) -> Samples:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from media.playing.names import LONGEST_TEXT, Text, find_prompt, is_prompt, read_text, spoken_file
 from media.playing.prompts import PromptCache, PromptError
-from media.playing.sound import SoundError, tidy, write_sound
+from media.playing.sound import SoundError, read_sound, tidy, write_sound
 from media.playing.speech import SpeechCache, SpeechError, SpeechProgram
 
 from .conftest import until
@@ -213,6 +214,14 @@ async def test_espeak_ng_speaks(tmp_path: Path, prompt: str) -> None:
     spoken: Any = PromptCache([], [8000, 48_000], cache.directory).get(prompt)
     assert 0.3 < spoken.length / 8000 < 6
     assert np.abs(spoken.pcm(48_000)).max() > 3000
+
+
+def test_samples_that_are_no_numbers_are_silence(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "odd.wav", np.full(800, np.nan), 8000, subtype="FLOAT")
+    samples, rate = read_sound(tmp_path / "odd.wav")
+    assert (not samples.any(), len(samples)) == (True, 800)
+    with pytest.raises(SoundError, match="nothing to be heard"):
+        tidy(samples, rate)
 
 
 def test_speech_is_trimmed_and_brought_to_the_level_of_the_prompts() -> None:
