@@ -15,6 +15,7 @@ from media.sdp.local import Local
 from media.sdp.security import can_protect
 
 PACKET_MS: Final = 20
+_SHORTEST_PACKET_MS: Final = 10
 _LONGEST_PACKET_MS: Final = 60
 _LARGEST_TIME: Final = 99_999
 _LARGEST_PORT: Final = 65_535
@@ -57,7 +58,10 @@ class Audio(NamedTuple):
 
     @property
     def packet_ms(self) -> int:
-        """How much audio the peer wants in a packet: whole frames of 20 ms, as many as a=ptime and a=maxptime allow."""
+        """How much audio the peer wants in a packet, as a=ptime and a=maxptime allow: 10 to 60 ms, in tens.
+
+        What a codec makes of it is told by `media.codecs.fitting_packet_ms`.
+        """
         said = self.said
         return _packet_ms(
             said["ptime"][0] if "ptime" in said else "", said["maxptime"][0] if "maxptime" in said else ""
@@ -149,7 +153,7 @@ def _index(lines: list[Line]) -> dict[str, list[str]]:
 @functools.lru_cache(maxsize=64)
 def _packet_ms(wanted: str, longest: str) -> int:
     most = min(_milliseconds(wanted, PACKET_MS), _milliseconds(longest, _LONGEST_PACKET_MS), _LONGEST_PACKET_MS)
-    return max(PACKET_MS, most // PACKET_MS * PACKET_MS)
+    return max(_SHORTEST_PACKET_MS, most // _SHORTEST_PACKET_MS * _SHORTEST_PACKET_MS)
 
 
 def _milliseconds(value: str, default: int) -> int:
