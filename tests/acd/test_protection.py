@@ -220,6 +220,7 @@ def house() -> Iterator[House]:
         yield house
 
 
+@pytest.mark.interpreted  # a method of the distributor is replaced
 def test_who_is_turned_away_from_a_queue_is_told_the_expected_wait(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
