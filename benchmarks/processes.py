@@ -191,11 +191,14 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def free_port() -> int:
-    """Return a port that is free for UDP and TCP at the moment; another one on nearly every call."""
+def free_port(*also: int) -> int:
+    """Return a port that is free for UDP and TCP at the moment; another one on nearly every call.
+
+    So are those that lie so far above it.
+    """
     for _ in range(1000):
         port = random.choice(PORTS)
-        if port_is_free(port):
+        if all(port_is_free(port + above) for above in (0, *also)):
             return port
     raise BenchmarkError(f"no free port between {PORTS.start} and {PORTS.stop}")
 

@@ -74,7 +74,8 @@ class Sipp:
         self._errors = directory / f"{scenario}-{self.port}.errors"
         command = [
             program("sipp"), "-sf", str(SCENARIOS / f"{scenario}.xml"), "-key", "domain", DOMAIN,
-            "-i", LOOPBACK, "-mi", LOOPBACK, "-p", str(self.port), "-mp", str(free_port()),
+            "-i", LOOPBACK, "-mi", LOOPBACK, "-p", str(self.port),
+            "-mp", str(free_port(2)),  # two above it is for video
             "-nostdin", "-nd", "-buff_size", "4000000", "-timeout", f"{seconds:.0f}s", "-timeout_error",
             "-trace_stat", "-stf", str(self._statistics), "-fd", "1",
             "-trace_err", "-error_file", str(self._errors),
