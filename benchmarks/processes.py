@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
+import itertools
 import os
 import random
 import select
@@ -15,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from benchmarks import machine
 
@@ -24,9 +28,11 @@ END_SECONDS = 10.0
 # Apart from what the shipped configurations and the tests use, and from the ports that the kernel gives to clients
 # (ip_local_port_range).
 PORTS = range(30_000, 32_768)
+BLOCK = 346
 RTP_PORTS = range(16_100, 20_000)
 
 Address = tuple[str, int]
+_locks: list[IO[str]] = []  # kept until the process ends
 
 
 class BenchmarkError(Exception):
@@ -192,15 +198,35 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port(*also: int) -> int:
-    """Return a port that is free for UDP and TCP at the moment; another one on nearly every call.
+    """Return a port that is free for UDP and TCP at the moment; another one on each call, until all were given.
 
     So are those that lie so far above it.
     """
-    for _ in range(1000):
-        port = random.choice(PORTS)
+    ports = _own_ports()
+    for _ in range(BLOCK):
+        port = next(ports)
         if all(port_is_free(port + above) for above in (0, *also)):
             return port
     raise BenchmarkError(f"no free port between {PORTS.start} and {PORTS.stop}")
+
+
+@functools.cache
+def _own_ports() -> Iterator[int]:
+    """Give the ports of a block that this process alone has, over and over: some time passes before they are used."""
+    for base in PORTS[::BLOCK]:
+        path = Path(tempfile.gettempdir()) / f"ims-acd-bench-ports-{base}.lock"
+        with contextlib.ExitStack() as stack:
+            try:
+                lock = stack.enter_context(path.open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:  # of another user, or locked
+                continue
+            stack.pop_all()
+        _locks.append(lock)
+        block = list(range(base, min(base + BLOCK, PORTS.stop)))
+        random.shuffle(block)
+        return itertools.cycle(block)
+    raise BenchmarkError("every block of ports is taken by another process")
 
 
 def program(name: str) -> str:
