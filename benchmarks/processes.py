@@ -28,7 +28,7 @@ END_SECONDS = 10.0
 # Apart from what the shipped configurations and the tests use, and from the ports that the kernel gives to clients
 # (ip_local_port_range).
 PORTS = range(30_000, 32_768)
-BLOCK = 346
+BLOCK, STEP = 346, 4  # a program that is given a port may take the next ones, too
 RTP_PORTS = range(16_100, 20_000)
 
 Address = tuple[str, int]
@@ -203,7 +203,7 @@ def free_port(*also: int) -> int:
     So are those that lie so far above it.
     """
     ports = _own_ports()
-    for _ in range(BLOCK):
+    for _ in range(BLOCK // STEP):
         port = next(ports)
         if all(port_is_free(port + above) for above in (0, *also)):
             return port
@@ -223,7 +223,7 @@ def _own_ports() -> Iterator[int]:
                 continue
             stack.pop_all()
         _locks.append(lock)
-        block = list(range(base, min(base + BLOCK, PORTS.stop)))
+        block = list(range(base, min(base + BLOCK, PORTS.stop) - STEP, STEP))
         random.shuffle(block)
         return itertools.cycle(block)
     raise BenchmarkError("every block of ports is taken by another process")
