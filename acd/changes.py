@@ -6,7 +6,8 @@ POST  /api/v1/agents/{id}/state  /api/v1/calls/{id}/move  /api/v1/calls/{id}/rec
       /api/v1/calls/{id}/digits  /api/v1/calls/{id}/press
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from litestar import patch, post
@@ -103,6 +104,17 @@ def change_routes(control: Control) -> Sequence[HTTPRouteHandler]:
     return [reload, change_queue, change_agent, force, *_call_routes(control), *_key_routes(control)]
 
 
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Answer 404 to who names what is not there, 409 to who wants what cannot be now."""
+    try:
+        yield
+    except NotThere as error:
+        raise NotFoundException(str(error)) from None
+    except NotNow as error:
+        raise ClientException(str(error), status_code=409) from None
+
+
 def _call_routes(control: Control) -> Sequence[HTTPRouteHandler]:
     """Return the handlers of single calls."""
 
@@ -115,12 +127,8 @@ def _call_routes(control: Control) -> Sequence[HTTPRouteHandler]:
     )
     def move(call_id: Name, data: JSONBody[Move]) -> Done:
         """Let the caller wait there with the place of his arrival."""
-        try:
+        with _refusals():
             control.move(call_id, data.queue)
-        except NotThere as error:
-            raise NotFoundException(str(error)) from None
-        except NotNow as error:
-            raise ClientException(str(error), status_code=409) from None
         return Done()
 
     @post(
@@ -132,12 +140,8 @@ def _call_routes(control: Control) -> Sequence[HTTPRouteHandler]:
     )
     def record(call_id: Name, data: JSONBody[Recording]) -> Done:
         """Leave a gap of the same length in the recording, as while a secret is said; doing it twice is no mistake."""
-        try:
+        with _refusals():
             control.pause_recording(call_id, paused=data.action == "pause")
-        except NotThere as error:
-            raise NotFoundException(str(error)) from None
-        except NotNow as error:
-            raise ClientException(str(error), status_code=409) from None
         return Done()
 
     return [move, record]
@@ -155,12 +159,8 @@ def _key_routes(control: Control) -> Sequence[HTTPRouteHandler]:
     )
     def hide(call_id: Name, data: JSONBody[Digits]) -> Done:
         """Keep keys from whom the caller talks to, and from logs and records, as while a secret is entered."""
-        try:
+        with _refusals():
             control.hide_digits(call_id, hidden=data.action == "hide")
-        except NotThere as error:
-            raise NotFoundException(str(error)) from None
-        except NotNow as error:
-            raise ClientException(str(error), status_code=409) from None
         return Done()
 
     @post(
@@ -172,12 +172,8 @@ def _key_routes(control: Control) -> Sequence[HTTPRouteHandler]:
     )
     def press(call_id: Name, data: JSONBody[Press]) -> Done:
         """Send telephone-events, or tones to who takes none, as for a menu at the other end."""
-        try:
+        with _refusals():
             control.press(call_id, data.keys, data.towards)
-        except NotThere as error:
-            raise NotFoundException(str(error)) from None
-        except NotNow as error:
-            raise ClientException(str(error), status_code=409) from None
         return Done()
 
     return [hide, press]
