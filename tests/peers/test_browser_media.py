@@ -18,7 +18,7 @@ from media.codecs.names import PCMU
 from media.settings import MediaSettings
 from tests.conftest import Ports
 from tests.media.conftest import Phone
-from tests.peers.kit.chromium import Page
+from tests.peers.kit.chromium import NoChecks, Page
 from tests.peers.kit.tones import level, loudest_part, write_tone
 
 pytestmark = [pytest.mark.peer("chromium"), pytest.mark.rfc("8445-2.5", "5763-5", "8827-6.5", "7983-7")]
@@ -45,14 +45,25 @@ async def serving(ports: Ports, directory: Path, codecs: tuple[str, ...]) -> Asy
 
 
 async def connected(media: Media, page: Page, events: list[MediaEvent], *, ours: bool) -> MediaLeg:
-    """Have the page and a leg agree, by our offer or by the page's."""
+    """Have the page and a leg agree, by our offer or by the page's; once more if Chromium does not even try."""
+    leg = await agreed(media, page, events, ours=ours)
+    try:
+        await page.wait_for_state("connected")
+    except NoChecks:
+        await leg.close()
+        await page.reload()
+        leg = await agreed(media, page, events, ours=ours)
+        await page.wait_for_state("connected")
+    return leg
+
+
+async def agreed(media: Media, page: Page, events: list[MediaEvent], *, ours: bool) -> MediaLeg:
     if ours:
         leg = await media.open("page", events.append, protection=Protection.DTLS)
         leg.accept(await page.describe("offer", leg.local_sdp))
     else:
         leg = await media.open("page", events.append, offer=await page.offer())
         await page.describe("answer", leg.local_sdp)
-    await page.wait_for_state("connected")
     return leg
 
 

@@ -22,6 +22,7 @@ from tests.peers.kit.tones import Samples, level
 pytestmark = pytest.mark.peer("sipp")
 CALLER_HERTZ, AGENT_HERTZ = 440, 1000
 PURE = -1.0  # dB: most of all power is the tone
+HALF = -5.0  # of a mix of two, whose talk SIPp may have begun or sent a little unevenly
 
 
 class Ear:
@@ -153,12 +154,12 @@ def test_an_encrypted_recording_with_a_gap_is_made_playable_again(bench: Bench, 
         subprocess.run(command, check=True, capture_output=True)
         audio, rate = soundfile.read(playable, always_2d=True)
         assert len(audio) / rate == pytest.approx(recorded["seconds"], abs=0.01)
-        before, inside = audio[rate // 4 : int((gap["begin"] - 0.1) * rate)], _inside(gap, rate)
+        before, inside = audio[int((gap["begin"] - 0.6) * rate) : int((gap["begin"] - 0.1) * rate)], _inside(gap, rate)
         assert np.abs(audio[inside]).max() < 0.03, "the mark alone"
         heard = [CALLER_HERTZ, AGENT_HERTZ]
         for channel in range(audio.shape[1]):
             for hertz in heard if audio.shape[1] == 1 else [heard[channel]]:
-                assert level(before[:, channel], hertz, rate) > (PURE if audio.shape[1] == 2 else PURE - 3)
+                assert level(before[:, channel], hertz, rate) > (PURE if audio.shape[1] == 2 else HALF)
     side_car = json.loads(Path(f"{recorded['files'][0]}.json").read_bytes())
     assert (side_car["complete"], side_car["key"], side_car["lost_seconds"]) == (True, "k1", 0.0)
     assert server.metrics()["acd_recording_bytes_total"] > 1000

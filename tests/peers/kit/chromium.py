@@ -34,6 +34,10 @@ FLAGS = (
 )
 
 
+class NoChecks(Exception):
+    """Chromium gave a connection up without having sent a single check of ICE."""
+
+
 class Page:
     """A page of ``tests/js``, whose microphone is a tone of ``hertz``. Use it with ``async with``."""
 
@@ -55,25 +59,30 @@ class Page:
             f"http://{LOOPBACK}:{self._port}/{self._name}",
         ]
         self.program = Program(command, self._directory / "chromium.log", cwd=self._directory)
-        async with asyncio.timeout(2 * PATIENCE):
-            self._connection = await self._connections.get()
-        assert await self.next("ready"), self.program.report()
+        await self._load()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self.program.end)
         self._server.close()
 
+    async def reload(self) -> None:
+        """Begin anew."""
+        await self.tell(reload=True)
+        self.states.clear()
+        await self._load()
+
     async def tell(self, **message: Any) -> None:
         """Have the page do something."""
         await self._connection.send(json.dumps(message))
 
     async def next(self, key: str) -> Any:
-        """Return the next thing of this kind that the page tells."""
+        """Return the next thing of this kind that the page tells. Raises NoChecks."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 message = json.loads(await self._connection.recv())
                 assert "failed" not in message, message["failed"]
+                _check_reached(message.get("unreachable"))
                 if "state" in message:
                     self.states.append(message["state"])
                 if key in message:
@@ -91,14 +100,18 @@ class Page:
 
     async def wait_for_state(self, state: str) -> None:
         """Return once the connection is in this state."""
-        while state not in self.states:
-            await self.next("state")
+        try:
+            while state not in self.states:
+                await self.next("state")
+        except TimeoutError:
+            await self.tell(ways=True)
+            raise AssertionError(f"after {self.states} not {state}: {await self.next('ways')}") from None
 
     async def wait_for_fragment(self, fragment: str) -> None:
         """Return once ICE has got through with the page's credentials that begin so."""
         for _ in range(100):
-            await self.tell(transport=True)
-            transport = await self.next("transport")
+            await self.tell(ways=True)
+            transport = next(way for way in await self.next("ways") if way["type"] == "transport")
             if (transport["iceLocalUsernameFragment"], transport["iceState"]) in {
                 (fragment, "connected"),
                 (fragment, "completed"),
@@ -122,6 +135,11 @@ class Page:
             await asyncio.sleep(0.1)  # between two looks
         raise AssertionError(f"the page does not hear {hertz:g} Hz but {heard[-5:]}")
 
+    async def _load(self) -> None:
+        async with asyncio.timeout(2 * PATIENCE):
+            self._connection = await self._connections.get()
+        assert await self.next("ready"), self.program.report()
+
     async def _meet(self, connection: ServerConnection) -> None:
         await self._connections.put(connection)
         await connection.wait_closed()
@@ -134,3 +152,10 @@ class Page:
         body = file.read_bytes() if status is http.HTTPStatus.OK else b""
         headers = Headers({"Content-Type": TYPES.get(file.suffix, "text/plain"), "Content-Length": str(len(body))})
         return Response(status, status.phrase, headers, body)
+
+
+def _check_reached(unreachable: list[dict[str, Any]] | None) -> None:
+    if unreachable is not None:
+        if not any(stat.get("requestsSent") for stat in unreachable):
+            raise NoChecks
+        raise AssertionError(f"ICE or DTLS failed: {json.dumps(unreachable)}")
