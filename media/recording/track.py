@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import compress, groupby
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -72,13 +72,23 @@ class Track:
         self._waiting.append(packet)
 
     def settle(self, before: float) -> None:
-        """Place what arrived before this time, in the order in which it was sent, as decoders want it."""
+        """Place what arrived before this time, in the order in which it was sent, as decoders want it.
+
+        What was sent before any of that is placed with it, though it arrived later.
+        """
         ready = [packet for packet in self._waiting if packet.arrived <= before]
-        self._waiting = self._waiting[len(ready) :]
+        waiting = self._waiting[len(ready) :]
+        if ready and waiting:
+            source, first = ready[-1].source, ready[-1].sequence
+            newest = max(_order(packet, first) for packet in ready if packet.source is source)
+            overtaken = [each.source is source and _order(each, first) < newest for each in waiting]
+            ready += compress(waiting, overtaken)
+            waiting = [packet for packet, came_late in zip(waiting, overtaken, strict=True) if not came_late]
+        self._waiting = waiting
         for _, run in groupby(ready, lambda packet: id(packet.source)):
             packets = list(run)
             first = packets[0].sequence
-            packets.sort(key=lambda packet: (packet.sequence - first + 0x8000) & 0xFFFF)
+            packets.sort(key=lambda packet: _order(packet, first))
             for packet in _joined(packets):
                 self._place(packet)
 
@@ -185,6 +195,11 @@ class Track:
         window[len(window) - count :] = 0
         self._base += count
         return taken
+
+
+def _order(packet: Packet, first: int) -> int:
+    """Return a number that grows with the sequence number, for packets around that of the `first`."""
+    return (packet.sequence - first + 0x8000) & 0xFFFF
 
 
 def _joined(packets: Iterable[Packet]) -> Iterator[Packet]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -122,6 +122,7 @@ def test_short_loss_is_handed_to_the_decoder_to_conceal() -> None:
 
 
 @given(st.lists(st.floats(0, 0.2), min_size=3, max_size=40))
+@example([0.0] * 27 + [0.1875, 0.0])  # overtaken across the instant up to which packets are placed
 def test_jitter_and_reordering_leave_no_trace(delays: list[float]) -> None:
     timeline = Timeline(0.0, RATE)
     arrivals = [(0.020, 0)] + [(0.020 * (n + 1) + delay, n) for n, delay in enumerate(delays, 1)]
