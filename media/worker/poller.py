@@ -1,27 +1,31 @@
-"""Readiness of many RTP sockets through one epoll instance, itself watched by the event loop."""
+"""Readiness of many RTP sockets, without a turn of the event loop for each packet."""
 
 from __future__ import annotations
 
+import math
 import select
-from asyncio import AbstractEventLoop
+import time
 from collections.abc import Callable
+from typing import Final
 
-_BATCH = 256
+_BATCH: Final = 256
 
 
 class Poller:
     """Calls a function for each readable socket, level-triggered, one call per socket and turn.
 
-    libuv ends a poll for good when the kernel reports an error on the descriptor, as it does for every ICMP "port
-    unreachable" that a connected UDP socket gets. Here such a socket is merely reported as ready and its next recv
-    tells the error.
+    It waits as well, for the event loop of the process (`media.worker.loop`), which `interrupt` ends the wait for. In
+    another loop have `fileno` watched, and `turn` called when it is readable.
     """
 
-    def __init__(self, loop: AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callable[[], None]] = {}
-        loop.add_reader(self._epoll.fileno(), self._ready)
+        self._interrupted = False
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable whenever a socket is."""
+        return self._epoll.fileno()
 
     def watch(self, descriptor: int, callback: Callable[[], None]) -> None:
         """Call `callback` whenever the descriptor is readable or in error; it must read once."""
@@ -36,12 +40,32 @@ class Poller:
 
     def close(self) -> None:
         """Free the epoll instance."""
-        self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
-    def _ready(self) -> None:
+    def interrupt(self) -> None:
+        """End a `wait` after the turn that it is in."""
+        self._interrupted = True
+
+    def wait(self, seconds: float | None) -> None:
+        """Serve sockets for so long (None: without end), or until it is interrupted."""
+        self._interrupted = False
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
+        remaining = seconds
+        while True:
+            self.turn(remaining)
+            if self._interrupted:
+                return
+            if seconds is not None:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    return
+
+    def turn(self, seconds: float | None = 0.0) -> None:
+        """Serve each socket that becomes readable within so many seconds once."""
         callbacks = self._callbacks
-        for descriptor, _ in self._epoll.poll(0, _BATCH):
+        # Milliseconds, rounded up: less than one would be a busy loop.
+        patience = None if seconds is None else max(math.ceil(seconds * 1000), 0) / 1000
+        for descriptor, _ in self._epoll.poll(patience, _BATCH):
             callback = callbacks.get(descriptor)
             if callback is not None:
                 callback()

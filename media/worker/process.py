@@ -14,9 +14,8 @@ import socket
 import sys
 from typing import Final, cast
 
-import uvloop
-
 from media.worker import control
+from media.worker.loop import WorkerLoop
 from media.worker.worker import Worker
 
 HEARTBEAT_SECONDS: Final = 1.0
@@ -27,7 +26,7 @@ _MAX_UNSENT_REPORTS: Final = 16 * 1024 * 1024
 class ControlConnection(asyncio.Protocol):
     """The worker's end of the control connection: commands in, reports out, gathered once per loop turn."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: WorkerLoop) -> None:
         self.closed: asyncio.Future[None] = loop.create_future()
         self.worker: Worker | None = None
         self._loop = loop
@@ -73,7 +72,7 @@ class ControlConnection(asyncio.Protocol):
 
     def _start(self, start: control.Start) -> None:
         ports = range(start.first_port, start.last_port + 1, 2)
-        self.worker = Worker(self._loop, start.settings, ports, self.post, start.identity)
+        self.worker = Worker(self._loop, start.settings, ports, self.post, start.identity, poller=self._loop.poller)
         mistakes = self.worker.prompts.preload()
         gc.collect()
         gc.freeze()
@@ -87,9 +86,8 @@ class ControlConnection(asyncio.Protocol):
         self._timer = self._loop.call_at(due, self._beat, due)
 
 
-async def serve(sock: socket.socket) -> None:
+async def serve(loop: WorkerLoop, sock: socket.socket) -> None:
     """Serve one engine until it goes away."""
-    loop = asyncio.get_running_loop()
     connection = ControlConnection(loop)
     await loop.create_unix_connection(lambda: connection, sock=sock)
     try:
@@ -107,7 +105,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH_SECONDS)
     sock = socket.socket(fileno=int(sys.argv[1]))
-    uvloop.run(serve(sock))
+    with asyncio.Runner(loop_factory=WorkerLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, WorkerLoop)
+        runner.run(serve(loop, sock))
+        loop.poller.close()
 
 
 if __name__ == "__main__":

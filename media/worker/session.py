@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from operator import sub
 from typing import Final
 
 from media.api import Lost, MediaEvent, RtpTimeout
@@ -48,7 +49,7 @@ TOTALS: Final = (
     "rtcp_refused",
     *GUARDED_TOTALS,
 )
-"""The names of what `Session.totals` returns, as in `MediaCounters`."""
+"""The names of what `Session.count` returns, as in `MediaCounters`."""
 
 _monotonic = time.monotonic
 
@@ -60,11 +61,12 @@ class Session:
     """
 
     __slots__ = (
+        "_counted",
+        "_latching",
         "_listener",
         "_rtcp",
         "_socket",
         "_told_at",
-        "_totals",
         "closed",
         "gain",
         "health",
@@ -100,9 +102,10 @@ class Session:
         self.health = Health(self, rtcp.reporter, thresholds)
         self.keys = Keys(self, ticker, listener, self._plan)
         self._rtcp = rtcp
+        self._latching = latching
         self._listener = listener
         self._told_at = -1.0
-        self._totals = (0,) * len(TOTALS)
+        self._counted = (0,) * len(TOTALS)
         self.incoming = incoming = Incoming(stream, rtcp, self.keys, self.health, plan=self._plan, inband=inband)
         owner = Owner(incoming.readable, incoming.is_valid, incoming.take_first, self._find_out, self._fail, complained)
         self._socket = RtpSocket(sock, poller, owner, is_own=is_own, shared=shared, latching=latching)
@@ -211,9 +214,12 @@ class Session:
         self._listener(RtpTimeout())
         return True
 
-    def seek_peer(self, silence: float) -> None:
-        """Listen to others as well when nothing was received for so many seconds, unless the peer holds the call."""
-        if not self.stream.held and _monotonic() - self.incoming.heard_at > silence:
+    def seek_peer(self) -> None:
+        """Where it is wanted, listen to others as well when nothing comes any more, unless the peer holds the call."""
+        latching = self._latching
+        if latching.relatch != "silence" or self.stream.held:
+            return
+        if _monotonic() - self.incoming.heard_at > latching.silence_seconds:
             try:
                 self._socket.seek_anew()
             except OSError as error:
@@ -225,8 +231,11 @@ class Session:
             self.health.look(now)
             self._rtcp.look(now)
 
-    def totals(self) -> tuple[int, ...]:
-        """Return the counts in the order of TOTALS; none ever falls, though a packet counted as lost may come late."""
+    def count(self) -> tuple[int, ...]:
+        """Return by how much the counts have risen since the last time, in the order of TOTALS.
+
+        None ever falls, though a packet counted as lost may come late.
+        """
         counts = (
             self.reception.received,
             self.outgoing.sender.packets,
@@ -246,8 +255,8 @@ class Session:
             self._rtcp.refused,
             *self._socket.guarded_totals(),
         )
-        self._totals = tuple(map(max, self._totals, counts))
-        return self._totals
+        before, self._counted = self._counted, tuple(map(max, self._counted, counts))
+        return tuple(map(sub, self._counted, before))
 
     def tell(self, event: MediaEvent) -> None:
         """Tell whoever owns the leg."""

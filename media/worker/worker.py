@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import itertools
 import random
 import socket
 import time
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable
 
 import msgspec
 
@@ -38,14 +36,12 @@ from media.worker.poller import Poller
 from media.worker.ports import PortPool
 from media.worker.recordings import Recordings
 from media.worker.room import Gains, Room
+from media.worker.rounds import Rounds
 from media.worker.rtcp import Rtcp
 from media.worker.rtpsocket import bind_socket
 from media.worker.session import TOTALS, Session
 from media.worker.ticker import Ticker
 
-_LOOKED_AT_ONCE: Final = 5
-_LOOKS: Final = 100  # in which all legs are looked at, so that they take half a second at most
-_LOOK_PAUSE_SECONDS: Final = 0.005
 _monotonic = time.monotonic
 
 
@@ -59,6 +55,8 @@ class Worker:
         ports: range,
         post: Callable[[control.Report], None],
         identity: Identity | None = None,
+        *,
+        poller: Poller,
     ) -> None:
         self.settings = settings
         self.shared = Shared(identity, loop.call_later)
@@ -70,7 +68,7 @@ class Worker:
         self._post = post
         self._random = random.SystemRandom()
         self._unix_offset = time.time() - time.monotonic()
-        self._poller = Poller(loop)
+        self._poller = poller
         self._ticker = Ticker(loop.call_at, loop.time, _now)
         self._ports = PortPool(ports, lambda port: bind_socket(settings.bind, port))
         self._inband = Inband(settings.inband_digits, loop.call_soon)
@@ -84,8 +82,7 @@ class Worker:
             unix=time.time,
             complain=self._recording_failed,
         )
-        self._timeouts = 0
-        self._closed_totals: tuple[int, ...] = (0,) * len(TOTALS)
+        self._rounds = Rounds(self._sessions, loop.call_later)
         self._perform: dict[type[control.Command], Callable[..., None]] = {
             control.Open: self._open,
             control.Configure: self._configure,
@@ -111,41 +108,24 @@ class Worker:
         self._perform[type(command)](command)
 
     def heartbeat(self) -> None:
-        """Once a second: how legs fare, their RTCP, time-outs, and totals."""
-        legs = list(self._sessions.values())
-        self._look_at(iter(legs), max(_LOOKED_AT_ONCE, len(legs) // _LOOKS))
-        latching = self.settings.latching
-        if latching.relatch == "silence":
-            for session in self._legs():
-                session.seek_peer(latching.silence_seconds)
-        if self.settings.rtp_timeout_seconds:
-            for session in self._legs():
-                self._timeouts += session.check_timeout(self.settings.rtp_timeout_seconds)
-        self._post(control.Heartbeat(self.counters()))
-
-    def _look_at(self, legs: Iterator[Session], at_once: int) -> None:
-        """See how legs fare and have them report, a few at a time: packets do not wait for many."""
-        now = _monotonic()
-        few = list(itertools.islice(legs, at_once))
-        for session in few:
-            session.look(now)
-        if len(few) == at_once:
-            self._loop.call_later(_LOOK_PAUSE_SECONDS, self._look_at, legs, at_once)
+        """Once a second: go round the legs, then tell the counts."""
+        self._rounds.begin(self.settings.rtp_timeout_seconds, lambda: self._post(control.Heartbeat(self._counted())))
 
     def counters(self) -> MediaCounters:
         """Return this worker's totals and gauges."""
-        legs = self._legs()
-        totals = _sum([self._closed_totals, *(session.totals() for session in legs)])
+        self._rounds.count_all()
+        return self._counted()
+
+    def _counted(self) -> MediaCounters:
+        rounds, writer = self._rounds, self._recordings.writer
         return MediaCounters(
-            **dict(zip(TOTALS, totals, strict=True)),
+            **dict(zip(TOTALS, rounds.totals, strict=True)),
+            **rounds.tally._asdict(),
+            rtp_timeouts=rounds.timeouts,
             prompts_missing=self._library.missing,
-            recording_errors=self._recordings.writer.errors,
-            recording_octets=self._recordings.writer.octets,
-            recording_left_out=self._recordings.writer.left_out,
-            rtp_timeouts=self._timeouts,
-            legs=len(legs),
-            playing=sum(session.player.playing for session in legs),
-            mixed=sum(session.room is not None and session.room.mixes_for(session) for session in legs),
+            recording_errors=writer.errors,
+            recording_octets=writer.octets,
+            recording_left_out=writer.left_out,
             recordings=len(self._recordings),
             recordings_paused=self._recordings.paused,
             ports_in_use=self._ports.in_use,
@@ -159,11 +139,6 @@ class Worker:
             session.close()
         self._sessions.clear()
         self._ports.close()
-        self._poller.close()
-
-    def _legs(self) -> list[Session]:
-        """Return the legs towards peers."""
-        return [session for number, session in self._sessions.items() if number > 0]
 
     def _open(self, command: control.Open) -> None:
         leg = command.leg
@@ -310,7 +285,7 @@ class Worker:
         session.close()
         self._ports.give_back(session.port)
         if leg > 0:
-            self._closed_totals = _sum([self._closed_totals, session.totals()])
+            self._rounds.count(session)
         report = session.health.report()
 
         def written(recorded: Recorded) -> None:
@@ -345,7 +320,3 @@ def _nobodys(_host: str, _port: int) -> bool:
 
 def _now() -> float:
     return _monotonic()
-
-
-def _sum(rows: list[tuple[int, ...]]) -> tuple[int, ...]:
-    return tuple(map(sum, zip(*rows, strict=True)))

@@ -77,7 +77,7 @@ class Wire:
 class Board:
     """A poller that is told when there is something to be read."""
 
-    def __init__(self, _: object) -> None:
+    def __init__(self) -> None:
         self.callbacks: dict[int, Callable[[], None]] = {}
 
     def watch(self, descriptor: int, callback: Callable[[], None]) -> None:
@@ -142,13 +142,15 @@ class Lab:
         self.wires: dict[int, Wire] = {}
         self.reports: list[control.Report] = []
         self.ticker = _HandTicker()
+        self._board = Board()
         with (
-            mock.patch.object(worker, "Poller", Board),
             mock.patch.object(worker, "Ticker", return_value=self.ticker),
             mock.patch.object(worker, "bind_socket", self._bind),
         ):
-            loop = cast("Any", Loop())
-            self.worker = worker.Worker(loop, MediaSettings(**settings), range(20_000, 20_020, 2), self._post)
+            loop, board = cast("Any", Loop()), cast("Any", self._board)
+            self.worker = worker.Worker(
+                loop, MediaSettings(**settings), range(20_000, 20_020, 2), self._post, poller=board
+            )
             self.worker.handle(control.Provide(5))
         (provided,) = [report for report in self.reports if isinstance(report, control.Provided)]
         self.ports = provided.ports
@@ -158,7 +160,6 @@ class Lab:
         pairs = itertools.permutations((3, 4), 2)
         self.worker.handle(control.Mix(tuple((speaker, hearer, 0.5) for speaker, hearer in pairs)))
         self.worker.handle(control.Echo(5))
-        self._poller = cast("Board", self.worker._poller)
 
     def stream(self, leg: int, send: Format) -> Stream:
         return Stream(
@@ -181,7 +182,7 @@ class Lab:
         if wire.peer is not None and wire.peer != source:
             return
         wire.inbox.append((data, source))
-        while wire.inbox and (callback := self._poller.callbacks.get(wire.fileno())) is not None:
+        while wire.inbox and (callback := self._board.callbacks.get(wire.fileno())) is not None:
             callback()
 
     def clock(self) -> float:

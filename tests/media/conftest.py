@@ -16,7 +16,9 @@ from media.api import MediaCounters
 from media.rtp.stream import EVENTS, Format, Stream
 from media.settings import MediaSettings
 from media.worker import control
+from media.worker.poller import Poller
 from media.worker.worker import Worker
+from tests.fuzz.rtp_target import MODULES
 
 BOUND = 5.0
 PCMU, PCMA, DIGITS = Format(0, "PCMU"), Format(8, "PCMA"), Format(101, EVENTS)
@@ -98,7 +100,9 @@ class Bench:
     def __init__(self, settings: MediaSettings) -> None:
         self.reports: list[control.Report] = []
         ports = settings.rtp_ports()
-        self.worker = Worker(asyncio.get_running_loop(), settings, ports, self.reports.append)
+        loop, self._poller = asyncio.get_running_loop(), Poller()
+        loop.add_reader(self._poller.fileno(), self._poller.turn)
+        self.worker = Worker(loop, settings, ports, self.reports.append, poller=self._poller)
         self.phones: list[Phone] = []
         self._legs = 0
 
@@ -139,6 +143,8 @@ class Bench:
 
     def close(self) -> None:
         self.worker.close()
+        asyncio.get_running_loop().remove_reader(self._poller.fileno())
+        self._poller.close()
         for phone in self.phones:
             phone.close()
 
@@ -180,6 +186,6 @@ async def bench(ports: Any, prompt_directory: Path) -> AsyncIterator[Bench]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The worker's time, in seconds, in a list of one: it moves when a test moves it."""
     now = [1000.0]
-    for module in ("media.worker.session", "media.worker.incoming", "media.worker.worker", "media.worker.rtcp"):
+    for module in MODULES:
         monkeypatch.setattr(f"{module}._monotonic", lambda: now[0])
     return now
