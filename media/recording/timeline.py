@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from media.codecs import Samples
 from media.recording.report import Gap
-from media.recording.track import HOLD_BACK_SECONDS, TICKS, Packet, Track
+from media.recording.stretch import Stretch
+from media.recording.track import HOLD_BACK_SECONDS, TICKS, Track
 
 Stereo = NDArray[np.int16]
 """Rows of (left, right)."""
@@ -63,12 +64,12 @@ class Timeline:
         """Packets that no decoder could read."""
         return self._undecodable + sum(track.undecodable for _, track in self._tracks.values())
 
-    def add(self, speaker: object, channel: int, packet: Packet) -> None:
-        """Take a packet of a speaker, who is heard on this channel."""
+    def add(self, speaker: object, channel: int, stretch: Stretch) -> None:
+        """Take what a speaker has said, who is heard on this channel."""
         track = self._tracks.get(speaker)
         if track is None:
             track = self._tracks[speaker] = channel, Track(self._started, self._base)
-        track[1].add(packet)
+        track[1].add(stretch)
 
     def forget(self) -> None:
         """All speakers have left, and what they said was taken out."""

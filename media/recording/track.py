@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import compress, groupby
-from typing import Final, NamedTuple
+from itertools import groupby
+from typing import Final
 
 import numpy as np
 
 from media.codecs import CodecError, Decoder, Resampler, Samples, make_decoder
 from media.codecs.names import PCMA, PCMU
+from media.recording.packet import Packet
+from media.recording.stretch import Stretch
 from media.rtp.stream import Format
 
 TICKS: Final = 8000
@@ -20,24 +21,8 @@ CONCEAL_SECONDS: Final = 0.060
 _WINDOW_SECONDS: Final = 3
 _MAX_EARLY_SECONDS: Final = 0.25
 _DRIFT_PACKETS: Final = 250
-_MOST_JOINED: Final = 10
 _PLAIN: Final = frozenset({PCMU, PCMA})  # an octet for each sample and tick of the clock
 _MAX_DRIFT_SECONDS: Final = 0.005
-
-
-class Packet(NamedTuple):
-    """A received payload; `source` changes when numbers and timestamps start afresh, `arrived` is in seconds.
-
-    `packets` is of how many it was put together; `sequence` and `timestamp` are those of the first.
-    """
-
-    coding: Format
-    source: object
-    sequence: int
-    timestamp: int
-    payload: bytes
-    arrived: float
-    packets: int = 1
 
 
 class Track:
@@ -58,7 +43,7 @@ class Track:
         self._started = started
         self._base = first  # the sample that the window begins with
         self._window = np.zeros(_WINDOW_SECONDS * TICKS, np.int16)
-        self._waiting: list[Packet] = []
+        self._waiting: list[Stretch] = []
         self._coding: Format | None = None
         self._decoder: Decoder | None = None
         self._resampler: Resampler | None = None
@@ -67,30 +52,45 @@ class Track:
         self._sequence = self._timestamp = self._position = 0  # of the packet placed last
         self._least_late = self._observed = self._to_slew = 0
 
-    def add(self, packet: Packet) -> None:
-        """Keep a packet until `settle`."""
-        self._waiting.append(packet)
+    def add(self, stretch: Stretch) -> None:
+        """Keep packets until `settle`."""
+        if self._waiting and stretch.follows(self._waiting[-1]):
+            self._waiting[-1].extend(stretch)
+        else:
+            self._waiting.append(stretch)
 
     def settle(self, before: float) -> None:
         """Place what arrived before this time, in the order in which it was sent, as decoders want it.
 
         What was sent before any of that is placed with it, though it arrived later.
         """
-        ready = [packet for packet in self._waiting if packet.arrived <= before]
-        waiting = self._waiting[len(ready) :]
-        if ready and waiting:
-            source, first = ready[-1].source, ready[-1].sequence
-            newest = max(_order(packet, first) for packet in ready if packet.source is source)
-            overtaken = [each.source is source and _order(each, first) < newest for each in waiting]
-            ready += compress(waiting, overtaken)
-            waiting = [packet for packet, came_late in zip(waiting, overtaken, strict=True) if not came_late]
-        self._waiting = waiting
-        for _, run in groupby(ready, lambda packet: id(packet.source)):
-            packets = list(run)
-            first = packets[0].sequence
-            packets.sort(key=lambda packet: _order(packet, first))
-            for packet in _joined(packets):
+        for _, run in groupby(self._ready(before), lambda stretch: id(stretch.source)):
+            stretches = list(run)
+            if len(stretches) > 1:
+                self._place_mixed(stretches)
+                continue
+            (stretch,) = stretches
+            stretch.sort()
+            assert stretch.coding is not None
+            for packet in stretch.joined() if stretch.coding.name in _PLAIN else stretch.packets():
                 self._place(packet)
+
+    def _ready(self, before: float) -> list[Stretch]:
+        """Take out what arrived before this time."""
+        ready: list[Stretch] = []
+        while self._waiting and self._waiting[0].arrivals[0] <= before:
+            ready.append(self._waiting[0].cut(before))
+            if self._waiting[0]:
+                break
+            del self._waiting[0]
+        return ready
+
+    def _place_mixed(self, stretches: list[Stretch]) -> None:
+        """Place what one source has sent in several codings."""
+        packets = [packet for stretch in stretches for packet in stretch.packets()]
+        first = packets[0].sequence
+        for packet in sorted(packets, key=lambda packet: (packet.sequence - first + 0x8000) & 0xFFFF):
+            self._place(packet)
 
     def take(self, ticks: int, rate: int) -> Samples:
         """Remove the oldest audio: so many ticks of it, at `rate`."""
@@ -195,44 +195,3 @@ class Track:
         window[len(window) - count :] = 0
         self._base += count
         return taken
-
-
-def _order(packet: Packet, first: int) -> int:
-    """Return a number that grows with the sequence number, for packets around that of the `first`."""
-    return (packet.sequence - first + 0x8000) & 0xFFFF
-
-
-def _joined(packets: Iterable[Packet]) -> Iterator[Packet]:
-    """Put together what follows on each other without a gap, once each: decoding and placing cost by the piece."""
-    run: list[Packet] = []
-    for packet in packets:
-        if run:
-            last = run[-1]
-            if packet.sequence == last.sequence:
-                continue
-            if (
-                packet.coding is last.coding
-                and packet.sequence == (last.sequence + 1) & 0xFFFF
-                and packet.timestamp == (last.timestamp + len(last.payload)) & 0xFFFFFFFF
-                and packet.coding.name in _PLAIN
-                and len(run) < _MOST_JOINED
-            ):
-                run.append(packet)
-                continue
-            yield _join(run)
-        run = [packet]
-    if run:
-        yield _join(run)
-
-
-def _join(run: list[Packet]) -> Packet:
-    """Make one packet of several, which came when the least late of them lets it have come."""
-    if len(run) == 1:
-        return run[0]
-    first = run[0]
-    seconds = 0.0
-    arrived = first.arrived
-    for packet in reversed(run):
-        arrived = min(arrived, packet.arrived + seconds) if seconds else packet.arrived
-        seconds += len(packet.payload) / packet.coding.clock_rate
-    return first._replace(payload=b"".join([packet.payload for packet in run]), arrived=arrived, packets=len(run))

@@ -14,13 +14,10 @@ from media.recording.report import Gap, Recorded
 from media.recording.settings import RecordingSettings
 from media.recording.sidecar import SideCar, instant, write_side_car
 from media.recording.timeline import Stereo, Timeline
-from media.recording.track import Packet
-from media.rtp.stream import EVENTS
 
 if TYPE_CHECKING:
-    from media.rtp.stream import Format
+    from media.recording.stretch import Stretch
 
-_SILENT: Final = frozenset((EVENTS, "CN"))
 _LEAST_GAP_SECONDS: Final = 0.1  # what parting and meeting anew may take by itself
 
 
@@ -30,10 +27,6 @@ class Speaker(Protocol):
     @property
     def number(self) -> int:
         """The channel: 0 is left."""
-
-
-Row = tuple[Speaker, "Format", object, int, int, bytes, float]
-"""A packet, and whose it is."""
 
 
 class Books(Protocol):
@@ -65,12 +58,11 @@ class Work:
         """Whether there is a file."""
         return any(file.exists for file in self._files)
 
-    def go_on(self, rows: Iterable[Row], now: float) -> None:
-        """Take packets, and write what is complete."""
-        for speaker, coding, source, sequence, timestamp, payload, arrived in rows:
-            if coding.name not in _SILENT:
-                packet = Packet(coding, source, sequence, timestamp, payload, arrived)
-                self._timeline.add(speaker, speaker.number, packet)
+    def go_on(self, heard: Iterable[tuple[Speaker, Stretch]], now: float) -> None:
+        """Take what speakers have said, and write what is complete."""
+        for speaker, stretch in heard:
+            if stretch:
+                self._timeline.add(speaker, speaker.number, stretch)
         self._drain(now)
 
     def pause(self, now: float) -> None:

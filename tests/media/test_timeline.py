@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from media.codecs import DECODABLE, ENCODABLE, make_encoder
 from media.codecs.g711 import PCMA, PCMU, encode
+from media.recording.packet import Packet
 from media.recording.report import Gap
+from media.recording.stretch import Stretch
 from media.recording.timeline import MARK_HERTZ, MARK_PERIOD_SECONDS, MARK_SECONDS, Timeline
-from media.recording.track import HOLD_BACK_SECONDS, Packet
+from media.recording.track import HOLD_BACK_SECONDS
 from media.rtp.stream import Format
 
 LOUD = {law: encode((8031).to_bytes(2, "little", signed=True), law) for law in (PCMU, PCMA)}
@@ -42,6 +44,13 @@ def peak(channel: NDArray[np.int16], rate: int = RATE) -> float:
     return float(np.argmax(spectrum) * rate / len(channel))
 
 
+def one(packet: Packet) -> Stretch:
+    """Return a packet by itself."""
+    stretch = Stretch(packet.coding, packet.source)
+    stretch.add(packet.sequence, packet.timestamp, packet.payload, packet.arrived)
+    return stretch
+
+
 class Speaker:
     """Sends 20 ms packets into a timeline, arriving when they are complete plus some delay."""
 
@@ -60,7 +69,7 @@ class Speaker:
 
     def say(self, payload: bytes, coding: Format = MU, *, delay: float = 0.0, steps: int = 160) -> None:
         packet = Packet(coding, self.source, self.sequence, self.timestamp, payload, self.now + delay)
-        self.timeline.add(self, self.channel, packet)
+        self.timeline.add(self, self.channel, one(packet))
         self.sequence = (self.sequence + 1) & 0xFFFF
         self.timestamp = (self.timestamp + steps) & 0xFFFFFFFF
 
@@ -127,7 +136,7 @@ def test_jitter_and_reordering_leave_no_trace(delays: list[float]) -> None:
     timeline = Timeline(0.0, RATE)
     arrivals = [(0.020, 0)] + [(0.020 * (n + 1) + delay, n) for n, delay in enumerate(delays, 1)]
     for arrival, number in sorted(arrivals):
-        timeline.add("x", 0, Packet(MU, "x", number, 160 * number, PACKET, arrival))
+        timeline.add("x", 0, one(Packet(MU, "x", number, 160 * number, PACKET, arrival)))
     assert loud(drained(timeline, 2.0)[:, 0]) == [(0, 160 * (len(delays) + 1))]
     assert timeline.concealed == 0
 
@@ -135,7 +144,7 @@ def test_jitter_and_reordering_leave_no_trace(delays: list[float]) -> None:
 def test_a_repeated_packet_is_decoded_once() -> None:
     timeline = Timeline(0.0, RATE)
     for number in (0, 1, 1, 2):
-        timeline.add("x", 0, Packet(MU, "x", number, 160 * number, PACKET, 0.020 * (number + 1)))
+        timeline.add("x", 0, one(Packet(MU, "x", number, 160 * number, PACKET, 0.020 * (number + 1))))
     assert loud(drained(timeline, 0.1)[:, 0]) == [(0, 480)]
 
 
@@ -346,7 +355,7 @@ def test_any_timestamps_leave_the_length_right(packets: list[tuple[int, int, int
     now, total = 0.0, 0
     for channel, sequence, timestamp, length, pause, drain in packets:
         now += pause
-        timeline.add(channel, channel, Packet(MU, "x", sequence, timestamp, b"\x55" * length, now))
+        timeline.add(channel, channel, one(Packet(MU, "x", sequence, timestamp, b"\x55" * length, now)))
         if drain:
             total += len(whole(timeline.drain(now)))
             assert total == max(0, round((now - HOLD_BACK_SECONDS) * RATE))
