@@ -30,6 +30,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from acd.core.lines import StandsBy
+
 if TYPE_CHECKING:
     from acd.core.matching import CallerClass
     from acd.core.profiles import AgentProfile, Membership
@@ -130,14 +132,14 @@ class Tie:
         return now - self.connected_at, self.held_seconds
 
 
-class Agent:
+class Agent(StandsBy):
     """One agent.
 
     `standing` is the state he has, or will have, with no occupation. `since` is the start of the state, `idle_since`
     when the queues last had work for him, or he came on duty; `seq` is unique, in the order of the configuration.
     `offer` is what rings or is about to, `talks` the calls he is in. `classes` are the classes of callers that he may
-    be offered; while he is `listed` as available, `places` has what he stands there by. `wrapping` is the talk he
-    wraps up. `due` is the end of wrap-up or of the delay after an offer that came to nothing.
+    be offered, in whose lines he stands by while he has a `stint`. `wrapping` is the talk he wraps up. `due` is
+    the end of wrap-up or of the delay after an offer that came to nothing.
     """
 
     __slots__ = (
@@ -159,11 +161,9 @@ class Agent:
         "profile",
         "reason",
         "removed",
-        "seq",
         "since",
         "standing",
         "state",
-        "stint",
         "talked_seconds",
         "talks",
         "turn",
@@ -172,9 +172,9 @@ class Agent:
     )
 
     def __init__(self, profile: AgentProfile, seq: int, now: float) -> None:
+        super().__init__(seq)
         self.profile = profile
         self.id = profile.id
-        self.seq = seq
         self.members: dict[Queue, Membership] = {}
         self.classes: dict[CallerClass, Membership] = {}
         self.since = self.idle_since = now
@@ -182,7 +182,6 @@ class Agent:
         self.entry = 0
         self.offer: Tie | None = None
         self.talks: list[Tie] = []
-        self.stint = 0  # the number under which he stands in the lines of his classes, 0 while he does not
         self.wrapping: Tie | None = None
         self.removed = False
         self.calls_taken = self.missed = self.turn = 0

@@ -65,43 +65,41 @@ class Line(Generic[K, T]):
         return bisect_left(self.entries, (key, seq))
 
 
-class StandsBy(Protocol):
+class StandsBy:
     """Who can stand by: `stint` is the number, never used twice, under which he does so now; 0: he does not."""
 
-    seq: int
-    stint: int
+    __slots__ = ("seq", "stint")
+
+    def __init__(self, seq: int) -> None:
+        self.seq = seq
+        self.stint = 0
 
 
 S = TypeVar("S", bound=StandsBy)
-_SLACK = 64
-_TIDIED = 4
+_SLACK = 16
+_SWEPT = 6
 
 
 class StandBy(Generic[K, S]):
     """Those who stand by, in the order of a key, then of their sequence numbers.
 
     Who takes a call leaves many such lines at once. So he is not searched for in each of them, but passed over, and let
-    go of, where he would come up. `count` is how many are there; who has them leave counts them out.
+    go of, where he would come up. `count` is how many are there; who has them leave counts them out. Where as many have
+    gone as are there, each newcomer has a few places swept, one stretch of the line after the other.
     """
 
-    __slots__ = ("_entries", "count")
+    __slots__ = ("_entries", "_swept", "count")
 
     def __init__(self) -> None:
         self._entries: list[tuple[K, int, int, S]] = []
+        self._swept = 0
         self.count = 0
 
     def add(self, key: K, member: S) -> None:
         """Put `member` in his place."""
         entries = self._entries
-        stale = 0  # a bit of what `foremost` would have to do at once
-        for _, _, stint, other in entries[:_TIDIED]:
-            if other.stint == stint:
-                break
-            stale += 1
-        if stale:
-            del entries[:stale]
-        if len(entries) > 4 * self.count + _SLACK:
-            entries[:] = self.foremost(self.count)
+        if len(entries) > 2 * self.count + _SLACK:
+            self._sweep()
         entry = (key, member.seq, member.stint, member)
         if not entries or entries[-1] < entry:  # who comes last mostly stands last
             entries.append(entry)
@@ -111,12 +109,11 @@ class StandBy(Generic[K, S]):
 
     def foremost(self, count: int) -> list[tuple[K, int, int, S]]:
         """The first `count` entries, (key, seq, stint, member), of those who are there; fewer if there are fewer."""
-        found: list[tuple[K, int, int, S]] = []
         entries = self._entries
-        if not self.count or not count:
-            if not self.count:
-                entries.clear()
-            return found
+        if not self.count:
+            entries.clear()
+            return []
+        found: list[tuple[K, int, int, S]] = []
         seen = 0
         for entry in entries:
             seen += 1
@@ -127,6 +124,15 @@ class StandBy(Generic[K, S]):
         if seen > len(found):
             entries[:seen] = found
         return found
+
+    def _sweep(self) -> None:
+        entries = self._entries
+        begin = self._swept if self._swept < len(entries) else 0
+        passed = entries[begin : begin + _SWEPT]
+        there = [entry for entry in passed if entry[3].stint == entry[2]]
+        if len(there) < len(passed):
+            entries[begin : begin + _SWEPT] = there
+        self._swept = begin + len(there)
 
 
 class Timed(Protocol):

@@ -99,13 +99,14 @@ class Strategy:
     is ever repeated, and each pick is among all who are there, in proportion to their weights.
     """
 
-    __slots__ = ("_alone", "_fixed", "_picked", "_random", "_rate", "by_chance")
+    __slots__ = ("_alone", "_by_idleness", "_fixed", "_picked", "_random", "_rate", "by_chance")
 
     def __init__(self, names: Sequence[str], random: Random) -> None:
         chance = [name for name in names if name in BY_CHANCE]
         before = names[: names.index(chance[0])] if chance else names
         self._fixed = tuple(FIXED[name] for name in before)
         self._alone = self._fixed[0] if len(self._fixed) == 1 and not chance else None
+        self._by_idleness = self._alone is longest_idle
         self._rate = BY_CHANCE[chance[0]] if chance else None  # what follows could only decide a tie, and there is none
         self.by_chance = bool(chance)
         self._random = random
@@ -113,6 +114,8 @@ class Strategy:
 
     def key(self, agent: Agent, member: Membership, needs: Needs) -> Key:
         """What is compared; smaller is better."""
+        if self._by_idleness:  # as most do: without a call
+            return agent.idle_since
         if self._alone is not None:
             return self._alone(agent, member, needs)
         score = tuple([policy(agent, member, needs) for policy in self._fixed])
