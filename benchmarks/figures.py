@@ -77,6 +77,17 @@ def comparisons(environment: ours.Environment) -> list[Figure]:
             higher_is_better=True,
         ),
         Figure(
+            name="queue_clever",
+            title="queue call with skills, rings, profiles, hours and rules; the peer: without",
+            peer="ours",
+            unit="calls per CPU second",
+            mark=0.97,  # it must not fall; two runs of the same differ by so much
+            ours=loads.queued_calls(ours.start_clever_queue(environment), ours.QUEUE_NUMBER),
+            theirs=loads.queued_calls(ours.start_queue(environment), ours.QUEUE_NUMBER),
+            value=lambda sample: sample.per_cpu_second,
+            higher_is_better=True,
+        ),
+        Figure(
             name="aka",
             title="AKA registration, 401 and 200, three hops",
             peer="our one process",

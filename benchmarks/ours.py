@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,27 @@ DIGEST: Settings = {
     "accounts": '[{ users = ["u00000..u04999"], password = "demo" }]',
 }
 FORGETFUL: Settings = {"registrar.survive_restart": "false"}
+CLEVER: Settings = {
+    "queues.lab.strategy": '["best_skills", "longest_idle"]',
+    "queues.lab.ageing_seconds": "60",
+    "queues.lab.weight": "1.5",
+    "queues.lab.hours": '"always"',
+    "queues.lab.prefer_agent_seconds": "5",
+    "queues.lab.rings": "[{ after_seconds = 10, relax = 1 }, { after_seconds = 20, drop = ['lab'] }]",
+    "queues.lab.under_load": "{ from_waiting = 50, to_waiting = 10, strategy = ['fewest_calls'] }",
+    "queues.lab.overflow": """[
+        { when = "closed", to = "release" },
+        { when = "expected_wait", above = 600, to = "release" },
+        { when = "length", above = 500, to = "release" },
+    ]""",
+    "calendars.always.weekly": '{ mon-sun = "00:00-24:00" }',
+    "numbers.10001.needs": "{ required = { lab = 1 }, preferred = { patience = 2 } }",
+    'agents."a001..a200".skills': "{ lab = 3, patience = 2, french = 1 }",
+    "callers.rules": "[{ when = { vip = true }, priority = 1 }, { when = { language = 'zh' }, priority = 1 }]",
+    "journal.queue_log": "true",
+}
+"""What a queue can do for its callers, as far as it does not keep them waiting."""
+KNOWN_CALLERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +104,18 @@ def start_engine(environment: Environment, *changes: Settings) -> StartSip:
 def start_queue(environment: Environment) -> StartForwarding:
     """Give a starter of the engine whose agents' phones are where the starter is told."""
     return lambda directory, agents: engine(directory, environment, agents)
+
+
+def start_clever_queue(environment: Environment) -> StartForwarding:
+    """Give a starter of the same with all that queues can do switched on, and many callers known."""
+
+    def start(directory: Path, agents: Address) -> AbstractContextManager[EngineTarget]:
+        known = directory / "callers.csv"
+        rows = (f"{number},true,large,zh,,a{number % AGENTS + 1:03}" for number in range(KNOWN_CALLERS))
+        known.write_text("\n".join(["number,vip,segment,language,age_group,agent", *rows]) + "\n")
+        return engine(directory, environment, agents, {**CLEVER, "callers.file": f'"{known}"'})
+
+    return start
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ SHELLS = {
     "media.rtpengine.player": "how long a prompt lasts",
     "media.rtpengine.trial": "the socket of a trial call",
     "media.testing": "tasks of a medium for tests",
+    "media.worker.loop": "the event loop of a worker",
     "media.worker.process": "a process: its loop and signals",
     "media.worker.worker": "the clock and the loop of a worker, and the chance in what it draws",
     "acd.app": "the process: its loop, clock, ids and signals",

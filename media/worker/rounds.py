@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
@@ -11,7 +10,6 @@ from media.worker.session import TOTALS, Session
 _PAUSE_SECONDS: Final = 0.002
 _AT_ONCE: Final = 2
 _STEPS: Final = 400  # a round takes 0.8 s at most
-_monotonic = time.monotonic
 
 
 class Tally(NamedTuple):
@@ -29,13 +27,16 @@ class Rounds:
     `totals` are of all legs there have been, in the order of TOTALS; `tally` is of the last round.
     """
 
-    def __init__(self, sessions: Mapping[int, Session], call_later: Callable[..., object]) -> None:
+    def __init__(
+        self, sessions: Mapping[int, Session], call_later: Callable[..., object], clock: Callable[[], float]
+    ) -> None:
         self.totals = [0] * len(TOTALS)
         self.tally = Tally()
         self.timeouts = 0
         self._sessions = sessions
         self._rtp_timeout = 0.0
         self._call_later = call_later
+        self._clock = clock
         self._remaining: list[tuple[int, Session]] = []
         self._found = [0, 0, 0]
 
@@ -65,19 +66,22 @@ class Rounds:
         self.tally = Tally(*self._found)
 
     def _go_on(self, done: Callable[[], None], at_once: int) -> None:
-        now = _monotonic()
+        now = self._clock()
         few = self._remaining[-at_once:]
-        for number, session in few:
-            session.look(now)
-            if number > 0:
-                self._see_to(session)
-                self._count_in(session)
         del self._remaining[-at_once:]
-        if self._remaining:
-            self._call_later(_PAUSE_SECONDS, self._go_on, done, at_once)
-        else:
-            self.tally = Tally(*self._found)
-            done()
+        try:
+            for number, session in few:
+                if self._sessions.get(number) is session:  # it has not left meanwhile
+                    session.look(now)
+                    if number > 0:
+                        self._see_to(session)
+                        self._count_in(session)
+        finally:  # who fails does not keep the others from it
+            if self._remaining:
+                self._call_later(_PAUSE_SECONDS, self._go_on, done, at_once)
+            else:
+                self.tally = Tally(*self._found)
+                done()
 
     def _see_to(self, session: Session) -> None:
         """Tell of a leg that hears nothing, and seek its peer elsewhere."""

@@ -82,7 +82,7 @@ class Worker:
             unix=time.time,
             complain=self._recording_failed,
         )
-        self._rounds = Rounds(self._sessions, loop.call_later)
+        self._rounds = Rounds(self._sessions, loop.call_later, _now)
         self._perform: dict[type[control.Command], Callable[..., None]] = {
             control.Open: self._open,
             control.Configure: self._configure,

@@ -18,7 +18,7 @@ from media.worker.session import Session
 
 from .rtp_lab import FORMATS, HOST, Lab
 
-MODULES = tuple(f"media.worker.{name}" for name in ("session", "incoming", "worker", "rounds", "rtcp"))
+MODULES = tuple(f"media.worker.{name}" for name in ("session", "incoming", "worker", "rtcp"))
 STRANGERS = (("203.0.113.9", 4000), ("198.51.100.1", 1), (HOST, 6000))
 
 
