@@ -164,13 +164,14 @@ class Recording:
 class Channel:
     """The tap of one leg."""
 
-    __slots__ = ("_recording", "_room", "_stretch", "number")
+    __slots__ = ("_deaf", "_recording", "_room", "_stretch", "number")
 
     def __init__(self, recording: Recording, number: int) -> None:
         self.number = number
         self._recording = recording
         self._stretch = _NOTHING
         self._room = MOST_PACKETS
+        self._deaf = False
 
     def take(  # noqa: PLR0917 - once for every packet: keywords would cost as much as the call
         self, coding: Format, source: object, sequence: int, timestamp: int, payload: bytes, now: float, /
@@ -180,7 +181,7 @@ class Channel:
         if coding is not stretch.coding or source is not stretch.source:
             stretch = self._begin(coding, source)
         recording = self._recording
-        if not payload or recording.paused or recording.finished:
+        if self._deaf or not payload or recording.paused or recording.finished:
             return
         if not self._room:
             recording.writer.left_out += 1
@@ -198,6 +199,7 @@ class Channel:
 
     def _begin(self, coding: Format, source: object) -> Stretch:
         self._stretch = stretch = Stretch(coding, source)
-        if coding.name not in _SILENT:
+        self._deaf = coding.name in _SILENT
+        if not self._deaf:
             self._recording.hear(self, stretch)
         return stretch

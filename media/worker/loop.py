@@ -17,7 +17,7 @@ class WorkerLoop(asyncio.SelectorEventLoop):
     """An event loop whose `poller` reads RTP within the wait for other events.
 
     A packet then costs no turn of the loop, and one call of epoll instead of two: the selector's own epoll is one of
-    the poller's descriptors. What a packet has the loop do, now or later, ends the wait.
+    the poller's descriptors. What a packet has the loop do, now or later, ends the wait. The poller is closed with it.
     """
 
     def __init__(self) -> None:
@@ -61,6 +61,7 @@ class _Selector(selectors.EpollSelector):
     def close(self) -> None:
         self._poller.forget(self.fileno())
         super().close()
+        self._poller.close()
 
     def _ready(self) -> None:
         self._others = True

@@ -80,10 +80,10 @@ class ControlConnection(asyncio.Protocol):
         self._beat(self._loop.time())
 
     def _beat(self, due: float) -> None:
-        if self.worker is not None:
-            self.worker.heartbeat()
         due = max(due + HEARTBEAT_SECONDS, self._loop.time())
         self._timer = self._loop.call_at(due, self._beat, due)
+        if self.worker is not None:
+            self.worker.heartbeat()
 
 
 async def serve(loop: WorkerLoop, sock: socket.socket) -> None:
@@ -109,7 +109,6 @@ def main() -> None:
         loop = runner.get_loop()
         assert isinstance(loop, WorkerLoop)
         runner.run(serve(loop, sock))
-        loop.poller.close()
 
 
 if __name__ == "__main__":

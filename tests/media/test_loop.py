@@ -41,7 +41,6 @@ def loop() -> Iterator[WorkerLoop]:
     made = WorkerLoop()
     yield made
     made.close()
-    made.poller.close()
 
 
 @pytest.fixture

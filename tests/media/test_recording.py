@@ -254,6 +254,17 @@ def test_digits_and_noise_are_not_sound(make: Callable[..., Made]) -> None:
     assert made.told == []
 
 
+def test_comfort_noise_takes_no_place_of_what_is_said_after_it(make: Callable[..., Made]) -> None:
+    made = make()
+    noise, source = Format(13, "CN"), object()
+    for number in range(2 * MOST_PACKETS):
+        made.taps[0].take(noise, source, number, 160 * number, b"\x40", 0.5)
+    made.speak(0, 1.0, 2.0)
+    made.finish(2.0)
+    assert made.writer.left_out == 0
+    assert np.all(np.abs(read(made.path)[8000:, 0]) > 400)
+
+
 def test_a_file_that_exists_is_not_overwritten(make: Callable[..., Made]) -> None:
     made = make("call.wav")
     made.path.write_bytes(b"precious")
@@ -287,6 +298,9 @@ def test_a_flood_of_packets_is_not_kept(make: Callable[..., Made]) -> None:
     made = make()
     for number in range(MOST_PACKETS + 10):
         made.taps[0].take(MU, made, number, number * 160, PACKET, 0.5)
+    assert made.writer.left_out == 10
+    made.recording.flush(1.0)
+    made.taps[0].take(MU, made, MOST_PACKETS + 10, 160, PACKET, 1.1)
     assert made.writer.left_out == 10
 
 
