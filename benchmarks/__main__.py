@@ -39,7 +39,8 @@ def _say(text: str) -> None:
 def compare(figure: Figure, scale: Scale) -> Result:
     """Measure a figure on both sides in turn; a side that fails is not tried again."""
     result = Result(figure)
-    for number in range(1, scale.rounds + 1):
+    rounds = scale.rounds * figure.times
+    for number in range(1, rounds + 1):
         for side, sampler in ((Side.OURS, figure.ours), (Side.PEER, figure.theirs)):
             if side in result.errors:
                 continue
@@ -49,11 +50,11 @@ def compare(figure: Figure, scale: Scale) -> Result:
                     sample = sampler(directory, scale)
             except BenchmarkError as error:
                 result.errors[side] = str(error)
-                _say(f"{figure.name} {number}/{scale.rounds} {name}: not measured: {error}")
+                _say(f"{figure.name} {number}/{rounds} {name}: not measured: {error}")
                 continue
             result.samples[side].append(sample)
             doubts = f" ({'; '.join(sample.doubts)})" if sample.doubts else ""
-            _say(f"{figure.name} {number}/{scale.rounds} {name}: {figure.value(sample):.1f} {figure.unit}{doubts}")
+            _say(f"{figure.name} {number}/{rounds} {name}: {figure.value(sample):.1f} {figure.unit}{doubts}")
     return result
 
 

@@ -53,7 +53,7 @@ def _rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
                 _number(result.median(Side.OURS)),
                 _number(result.median(Side.PEER)),
                 figure.peer,
-                "-" if result.ratio is None else f"{result.ratio:.2f}",
+                "-" if result.ratio is None else f"{result.ratio:.3g}",
                 _mark(figure),
                 verdict(result),
             )

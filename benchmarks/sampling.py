@@ -117,7 +117,8 @@ Sampler = Callable[[Path, Scale], Sample]
 class Figure:
     """A comparison: the same load on our server and on the peer's.
 
-    Without a `mark` it only tells. `hops` are the names of the processes that ours consists of, to tell of each.
+    Without a `mark` it only tells. `hops` are the names of the processes that ours consists of, to tell of each. Sides
+    that are much alike are measured so many `times` as often as others.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Figure:
     value: Callable[[Sample], float]
     higher_is_better: bool = False
     hops: tuple[str, ...] = ()
+    times: int = 1
 
 
 @dataclass(slots=True)
