@@ -17,7 +17,7 @@ DEMO_ARGS ?=
 SERVE_ARGS ?=
 FUZZ_SECONDS ?= 600
 BENCH_ARGS ?=
-# The packages with what each SIP message and each routing decision passes through compiled; not there without a C compiler.
+# The packages with what each SIP message, routing decision and relayed packet passes through compiled; not there without a C compiler.
 COMPILED := $(CURDIR)/build/compiled
 IF_COMPILED = if [ -e $(COMPILED).done ]; then export PYTHONPATH=$(COMPILED);
 
@@ -42,11 +42,11 @@ test: packages-test $(VENV)/.installed-dev browser-phones compiled  ## everythin
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: test-compiled
-test-compiled:  ## the tests of the core and of the engine, with the compiled core
-	@$(IF_COMPILED) $(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not interpreted" $(PYTEST_ARGS) tests/ims_core tests/acd; fi
+test-compiled:  ## the tests of the three packages, with what is compiled of them
+	@$(IF_COMPILED) $(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not interpreted" $(PYTEST_ARGS) tests/ims_core tests/acd tests/media; fi
 
 .PHONY: compiled
-compiled: $(VENV)/.installed-dev $(COMPILED).done  ## compile what each SIP message and each routing decision passes through
+compiled: $(VENV)/.installed-dev $(COMPILED).done  ## compile what each SIP message, routing decision and relayed packet passes through
 
 $(COMPILED).done: scripts/compile pyproject.toml $(shell find ims_core acd media -name '*.py')
 	@rm -f $@

@@ -8,9 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 _BATCH: Final = 256
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Poller:
     """Calls a function for each readable socket, level-triggered, one call per socket and turn.
 

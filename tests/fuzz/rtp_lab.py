@@ -11,6 +11,7 @@ from unittest import mock
 from media.rtp.stream import Format, Stream
 from media.settings import MediaSettings
 from media.worker import control, worker
+from media.worker.poller import Poller
 from media.worker.ticker import Ticker
 
 TICK = 0.020
@@ -74,10 +75,11 @@ class Wire:
         return self.inbox.popleft()
 
 
-class Board:
+class Board(Poller):
     """A poller that is told when there is something to be read."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.callbacks: dict[int, Callable[[], None]] = {}
 
     def watch(self, descriptor: int, callback: Callable[[], None]) -> None:
@@ -87,6 +89,7 @@ class Board:
         self.callbacks.pop(descriptor, None)
 
     def close(self) -> None:
+        super().close()
         self.callbacks.clear()
 
 
@@ -147,9 +150,9 @@ class Lab:
             mock.patch.object(worker, "Ticker", return_value=self.ticker),
             mock.patch.object(worker, "bind_socket", self._bind),
         ):
-            loop, board = cast("Any", Loop()), cast("Any", self._board)
+            loop = cast("Any", Loop())
             self.worker = worker.Worker(
-                loop, MediaSettings(**settings), range(20_000, 20_020, 2), self._post, poller=board
+                loop, MediaSettings(**settings), range(20_000, 20_020, 2), self._post, poller=self._board
             )
             self.worker.handle(control.Provide(5))
         (provided,) = [report for report in self.reports if isinstance(report, control.Provided)]

@@ -6,10 +6,13 @@ from typing import Any, cast
 import pytest
 
 from media.codecs.names import PCMU
+from media.rtp.latching import Latching
 from media.rtp.packet import Sender
 from media.rtp.stream import Format, Stream
+from media.secure.surroundings import Shared
 from media.worker.outgoing import Outgoing
-from media.worker.rtpsocket import RtpSocket
+from media.worker.rtpsocket import Owner, RtpSocket
+from tests.fuzz.rtp_lab import Board, Wire
 
 FORMAT = Format(0, PCMU)
 SIZE = 172
@@ -19,15 +22,25 @@ class Hearer:
     """Takes down sequence number and timestamp of each packet that is sent to it."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[int, int]] = []
-        stream = Stream("192.0.2.1", 4000, FORMAT, {0: FORMAT})
-        self.outgoing = Outgoing(stream, Sender(9, 500, 0), cast("RtpSocket", self))
+        stream = Stream("127.0.0.1", 4000, FORMAT, {0: FORMAT})
+        self._wire = Wire(("127.0.0.1", 5000))
+        nobody: Any = None
+        sock = RtpSocket(
+            cast("Any", self._wire),
+            Board(),
+            Owner(nobody, nobody, nobody, nobody, nobody, nobody),
+            is_own=lambda *_: False,
+            shared=Shared(None, nobody),
+            latching=Latching(),
+        )
+        sock.configure(stream)
+        self.outgoing = Outgoing(stream, Sender(9, 500, 0), sock)
         self.now = 100.0
 
-    def send(self, data: Any) -> int:
-        _, _, sequence, timestamp, _ = struct.unpack(">BBHII", bytes(data[:12]))
-        self.heard.append((sequence, timestamp))
-        return len(data)
+    @property
+    def heard(self) -> list[tuple[int, int]]:
+        headers = [struct.unpack(">2xHI", data[:8]) for data, _ in self._wire.sent]
+        return [(sequence, timestamp) for sequence, timestamp in headers]
 
     def hear(self, *numbers: int, source: object = "peer", offset: int = 0) -> None:
         """Have packets of these numbers relayed, 20 ms apart."""

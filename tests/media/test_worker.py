@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 import wave
 from itertools import pairwise
 from pathlib import Path
@@ -653,7 +654,7 @@ async def test_a_port_lost_while_the_peer_moves_ends_the_leg(bench: Bench, monke
         raise OSError(98, "Address already in use")
 
     with monkeypatch.context() as patch:
-        patch.setattr("media.worker.rtpsocket.bind_socket", taken)
+        patch.setattr(socket.socket, "bind", taken)
         bench.handle(control.Configure(leg, stream(9)))
     assert [report.leg for report in bench.of(control.Failed)] == [leg]
     bench.handle(control.Configure(leg, stream(a.port)), control.Play(leg, ("tone",), False, False, 1))

@@ -98,6 +98,7 @@ async def test_new_keys_in_a_new_offer_go_on_with_the_same_stream(secured: Bench
     assert [(b[0] - a[0]) & 0xFFFF for a, b in itertools.pairwise(headers)] == [1] * 5
 
 
+@pytest.mark.interpreted  # calls are counted
 async def test_a_plain_leg_costs_no_call_more_for_those_that_are_secured(secured: Bench) -> None:
     caller, number = leg(secured, security=sdes())
     caller.use(sdes())
