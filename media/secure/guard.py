@@ -137,6 +137,7 @@ class Guard:
             self.remote = None
         else:
             self._agent.use(ice)
+            self.remote = self._agent.selected
         if declared is not None and declared != self._declared:
             self._declared = declared
             if self._agent is None:
@@ -225,14 +226,19 @@ class Guard:
         if agent.selected is not None and agent.selected != selected:
             self.remote = agent.selected
             if self._handshakes is not None:
-                self._handshakes.moved(agent.selected)
+                self._handshakes.moved(agent.selected, agent.sources_of(agent.selected))
             self._surroundings.changed()
 
     def _receive_handshake(self, handshakes: Handshakes, data: bytes, source: Address) -> None:
-        if self._agent is None:
+        agent = self._agent
+        if agent is None:
             handshakes.receive(data, source)
-        elif source in self._agent.valid:
-            handshakes.receive(data, self._agent.selected or source)
+        elif source in agent.valid:
+            # One association whatever pair it takes, which may be another for each flight (RFC 5763 6.7.1).
+            pairs = agent.sources_of(source)
+            address = agent.selected if agent.selected in pairs else source
+            handshakes.follow(address, pairs)
+            handshakes.receive(data, address)
         else:
             self.foreign += 1
 
@@ -246,8 +252,10 @@ class Guard:
                 checked=self._agent is not None,
             )
         else:
+            if self._agent is not None:
+                self._handshakes.peer = self.remote
             self._handshakes.configure(dtls)
-        if self.remote is not None:
+        if self._handshakes is not None and self.remote is not None:  # else the leg has failed meanwhile
             self._handshakes.begin(self.remote)
 
     def _end_handshakes(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
 from media.rtp.stream import Dtls
@@ -91,14 +91,21 @@ class Handshakes:
         else:
             self._proceeded(handshake)
 
-    def moved(self, address: Address) -> None:
-        """The peer goes on at another address (ICE)."""
+    def follow(self, address: Address, former: Collection[Address]) -> None:
+        """Who shakes hands at one of the former addresses goes on at this one (ICE)."""
+        if address in self._handshakes:
+            return
+        for each in former:
+            if (handshake := self._handshakes.pop(each, None)) is not None:
+                handshake.address = address
+                self._handshakes[address] = handshake
+                return
+
+    def moved(self, address: Address, former: Collection[Address]) -> None:
+        """The peer, who was at one of the former addresses, is at this one from now on (ICE)."""
         self.peer = address
-        if len(self._handshakes) == 1 and address not in self._handshakes:
-            ((_, handshake),) = self._handshakes.items()
-            handshake.address = address
-            self._handshakes = {address: handshake}
-        elif not self._handshakes:
+        self.follow(address, former)
+        if not self._handshakes:
             self.begin(address)
 
     def close(self, *, tell: bool = False) -> None:

@@ -31,23 +31,31 @@ class LiteAgent:
     answer. `refused` counts those, and what was answered with an error.
     """
 
-    __slots__ = ("_expected", "_password", "_sources", "_user", "refused", "selected", "valid")
+    __slots__ = ("_expected", "_nominated", "_password", "_sources", "_user", "refused", "selected", "valid")
 
     def __init__(self, credentials: Ice) -> None:
-        self.valid: dict[Address, None] = {}
+        self.valid: dict[Address, bytes] = {}  # with the user name of the check
         self.selected: Address | None = None
         self.refused = 0
         self._sources: dict[bytes, Address] = {}
+        self._nominated: dict[bytes, Address] = {}  # by each of several peers, as long as no description tells which
+        self._user = self._expected = b""
         self.use(credentials)
 
     def use(self, credentials: Ice) -> None:
         """Take credentials from a later description.
 
-        Other ones restart ICE (RFC 8445 9): media goes on as it was until another pair is nominated.
+        Other ones restart ICE (RFC 8445 9): media goes on as it was until another pair is nominated. The first ones of
+        the peer's tell who of those that have made checks it is; the others are strangers from then on.
         """
+        was_anybody = self._expected == self._user
         self._user = f"{credentials.local_ufrag}:".encode()
         self._expected = f"{credentials.local_ufrag}:{credentials.remote_ufrag}".encode()
         self._password = credentials.local_pwd.encode()
+        if was_anybody and self._expected != self._user:
+            self.valid = {each: user for each, user in self.valid.items() if user == self._expected}
+            self.selected = self._nominated.get(self._expected)
+            self._nominated.clear()
 
     def receive(self, data: bytes, source: Address) -> bytes | None:
         """Take a datagram that looks like STUN and return the answer to it, if it gets one.
@@ -69,11 +77,22 @@ class LiteAgent:
         self.valid.pop(source, None)
         if len(self.valid) == MAX_PAIRS:
             self.valid.pop(next(each for each in self.valid if each != self.selected))
-        self.valid[source] = None
+        user = self.valid[source] = message.attributes[stun.USERNAME]
         if stun.USE_CANDIDATE in message.attributes:
             self.selected = source
+            if self._expected == self._user:
+                self._nominated[user] = source
+                if len(self._nominated) > MAX_PAIRS:
+                    del self._nominated[next(iter(self._nominated))]
         mapped = {stun.XOR_MAPPED_ADDRESS: stun.xor_address(source, message.transaction)}
         return stun.write(stun.BINDING_SUCCESS, message.transaction, mapped, self._password)
+
+    def sources_of(self, source: Address) -> list[Address]:
+        """Return all valid sources of whoever is at this one; the fragment tells, until there is but one peer."""
+        if self._expected != self._user:
+            return list(self.valid)
+        user = self.valid.get(source)
+        return [each for each, other in self.valid.items() if other == user]
 
     def _refusal(self, message: stun.Message) -> bytes | None:
         """Return the error response that the request gets instead, if any (RFC 8489 9.1.3, 6.3.1; RFC 8445 7.3)."""

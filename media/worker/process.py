@@ -46,7 +46,14 @@ class ControlConnection(asyncio.Protocol):
             if isinstance(command, control.Start):
                 self._start(command)
             elif self.worker is not None:
-                self.worker.handle(command)
+                self._handle(self.worker, command)
+
+    def _handle(self, worker: Worker, command: control.Command) -> None:
+        """Perform a command. A fault of ours in it is told, and is of no other leg."""
+        try:
+            worker.handle(command)
+        except Exception as error:  # noqa: BLE001
+            self._loop.call_exception_handler({"message": f"{type(command).__name__} failed.", "exception": error})
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the worker."""

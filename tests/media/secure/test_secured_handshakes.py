@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from media.rtp.stream import Dtls
+from media.rtp.stream import Dtls, Ice
 from media.worker import control
 from tests.media.conftest import Bench, stream, until
 
@@ -162,3 +162,60 @@ async def test_checks_handshake_and_media_share_a_port(secured: Bench) -> None:
     caller.say(b"1" * 160)
     await until(lambda: [packet[12:] for packet in caller.read()] == [b"1" * 160])
     assert early.phone.read() == []
+
+
+@pytest.mark.rfc("5763-6.7.1")
+async def test_a_handshake_goes_on_by_whatever_pair_the_peer_takes_before_it_nominates_one(secured: Bench) -> None:
+    caller, number = leg(secured, security=dtls(), ice=CREDENTIALS, mux=True, host="192.0.2.1")
+    other = SecurePhone(secured.phone(), caller.port)
+    for each in (caller, other):
+        each.check(nominate=False)
+    caller.begin()
+    await until(lambda: any(20 <= data[0] < 64 for data in caller.phone.read()))
+    flight = [data for data in caller.phone.read() if 20 <= data[0] < 64]
+    other.association = association = caller.association
+    assert association is not None
+    association._send = other.raw  # the answer to it, and all that follows
+    for data in flight:
+        association.receive(data)
+    await until(lambda: other.secured)
+    other.check()
+    secured.handle(control.Echo(number))
+    other.say(b"1" * 160)
+    await until(lambda: [packet[12:] for packet in other.read()] == [b"1" * 160])
+    assert secured.counters().handshakes_failed == 0
+
+
+@pytest.mark.rfc("5763-5")
+async def test_the_description_of_another_certificate_ends_the_leg_and_nothing_else(secured: Bench) -> None:
+    ice = Ice("ours", "o" * 22, "", "")
+    caller, number = leg(secured, security=Dtls("passive", ()), ice=ice, mux=True, host=None)
+    caller.check()
+    caller.begin()
+    await until(lambda: caller.secured)
+    answered = stream(caller.phone.port, security=dtls("passive", ELSE), ice=CREDENTIALS, mux=True)
+    secured.handle(control.Configure(number, answered))
+    (failed,) = secured.of(control.Failed)
+    assert (failed.leg, "fingerprint" in failed.reason) == (number, True)
+    secured.handle(control.Configure(number, answered))
+
+
+@pytest.mark.parametrize("nominates", [False, True])
+async def test_who_was_called_beside_the_peer_is_in_nobodys_way(secured: Bench, nominates: bool) -> None:
+    """An offer that forks: checks and handshakes of several come before the description of the one who answers."""
+    ice = Ice("ours", "o" * 22, "", "")
+    caller, number = leg(secured, security=Dtls("passive", ()), ice=ice, mux=True, host=None)
+    other = SecurePhone(secured.phone(), caller.port, ELSE)
+    caller.check()
+    caller.begin()
+    other.check(Ice("ours", "o" * 22, "others", ""), nominate=nominates)
+    other.begin()
+    await until(lambda: caller.secured and other.secured)
+    answered = stream(caller.phone.port, security=dtls(), ice=CREDENTIALS, mux=True)
+    secured.handle(control.Configure(number, answered), control.Echo(number))
+    for payload in (b"1", b"2"):
+        other.say(payload * 160)
+        caller.say(payload * 160)
+    await until(lambda: [packet[12:] for packet in caller.read()] == [b"1" * 160, b"2" * 160])
+    assert other.read() == []
+    assert secured.of(control.Failed) == []
