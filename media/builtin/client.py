@@ -27,6 +27,7 @@ from media.api import (
 )
 from media.builtin.credentials import Credentials
 from media.builtin.leg import WorkerLeg
+from media.frames import FrameReader, ProtocolError, encode
 from media.sdp.negotiation import Negotiation
 from media.settings import MediaSettings
 from media.worker import control
@@ -58,7 +59,7 @@ class WorkerClient(asyncio.Protocol):
         self._closing: dict[int, asyncio.Future[LegReport]] = {}
         self._on_idle: Callable[[], None] | None = None
         self._measuring: deque[asyncio.Future[LegReport]] = deque()  # they are answered in order
-        self._frames = control.FrameReader()
+        self._frames = FrameReader()
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
         self._flush_due = False
@@ -178,7 +179,7 @@ class WorkerClient(asyncio.Protocol):
         """
         if self.gone:
             return
-        self._out.append(control.encode(command))
+        self._out.append(encode(command))
         if soon:
             self._flush_soon()
         elif self._gathering is None and not self._flush_due:
@@ -217,7 +218,7 @@ class WorkerClient(asyncio.Protocol):
         try:
             for body in self._frames.feed(data):
                 self._take(control.report_decoder.decode(body))
-        except (control.ProtocolError, ValueError) as error:
+        except (ProtocolError, ValueError) as error:
             log.warning("media_worker.misspoke", reason=str(error))
             self.disconnect()
 

@@ -1,1 +1,1 @@
-"""Recordings: two channels on one timeline, written by a thread."""
+"""Recordings: two channels on one timeline, written by a process of their own."""

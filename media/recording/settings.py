@@ -36,8 +36,15 @@ class RecordingSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def mixed_path(self, path: str) -> str:
         """Return where the mixed file of the recording at `path` goes."""
+        return self._beside(path, MIXED)
+
+    def part_path(self, path: str, part: int) -> str:
+        """Return where part number `part` of a recording goes whose first one is at `path`."""
+        return path if part == 1 else self._beside(path, f".{part}")
+
+    def _beside(self, path: str, mark: str) -> str:
         stem = path.removesuffix(self.suffix)
-        return f"{stem}{MIXED}{path[len(stem) :] or self.suffix}"
+        return f"{stem}{mark}{path[len(stem) :] or self.suffix}"
 
 
 def suffix_of(format_: str, *, is_sealed: bool) -> str:

@@ -53,7 +53,7 @@ class Stretch:
 
     def follows(self, other: Stretch) -> bool:
         """Tell whether it is of the same coding and source."""
-        return self.source is other.source and self.coding == other.coding
+        return self.source == other.source and self.coding == other.coding
 
     def cut(self, before: float) -> Stretch:
         """Take out, and return, what came up to this time, and what was sent before any of that but came later."""

@@ -64,7 +64,7 @@ class Track:
 
         What was sent before any of that is placed with it, though it arrived later.
         """
-        for _, run in groupby(self._ready(before), lambda stretch: id(stretch.source)):
+        for _, run in groupby(self._ready(before), lambda stretch: stretch.source):
             stretches = list(run)
             if len(stretches) > 1:
                 self._place_mixed(stretches)
@@ -114,7 +114,7 @@ class Track:
         if decoder is None:
             self.undecodable += 1
             return
-        is_same = packet.source is self._source
+        is_same = packet.source == self._source
         sequence_step = (packet.sequence - self._sequence) & 0xFFFF
         last = packet.sequence + packet.packets - 1 & 0xFFFF
         if is_same and not sequence_step:

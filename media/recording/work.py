@@ -1,9 +1,9 @@
-"""What is done for one recording in the thread: the timeline, the files, the side-car."""
+"""What is done for one recording: the timeline, the files, the side-car."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -16,17 +16,10 @@ from media.recording.sidecar import SideCar, instant, write_side_car
 from media.recording.timeline import Stereo, Timeline
 
 if TYPE_CHECKING:
+    from media.recording.jobs import Change
     from media.recording.stretch import Stretch
 
 _LEAST_GAP_SECONDS: Final = 0.1  # what parting and meeting anew may take by itself
-
-
-class Speaker(Protocol):
-    """Who is heard; one object for each leg in its turn."""
-
-    @property
-    def number(self) -> int:
-        """The channel: 0 is left."""
 
 
 class Books(Protocol):
@@ -34,14 +27,26 @@ class Books(Protocol):
 
     errors: int
     octets: int
-    complain: Callable[[str, str], None]
+
+    def complain(self, path: str, text: str) -> None:
+        """Have something logged."""
 
 
 class Work:
-    """What is done in the thread: the timeline, the files, the side-car."""
+    """What is done for a recording; `left_out` packets of it never came here, `earlier` files may hold what it was."""
 
-    def __init__(self, path: str, settings: RecordingSettings, books: Books, timeline: Timeline, began: float) -> None:
+    def __init__(
+        self,
+        path: str,
+        settings: RecordingSettings,
+        books: Books,
+        timeline: Timeline,
+        *,
+        began: float = 0.0,
+        earlier: Sequence[str] = (),
+    ) -> None:
         self.left_out = 0
+        self._earlier = earlier
         self._path = path
         self._settings = settings
         self._books = books
@@ -58,30 +63,35 @@ class Work:
         """Whether there is a file."""
         return any(file.exists for file in self._files)
 
-    def go_on(self, heard: Iterable[tuple[Speaker, Stretch]], now: float) -> None:
-        """Take what speakers have said, and write what is complete."""
-        for speaker, stretch in heard:
-            if stretch:
-                self._timeline.add(speaker, speaker.number, stretch)
+    def hear(self, speaker: int, channel: int, stretch: Stretch) -> None:
+        """Take what somebody has said who is heard left (channel 0) or right (1)."""
+        if stretch:
+            self._timeline.add(speaker, channel, stretch)
+
+    def go_on(self, now: float) -> None:
+        """Write what is complete."""
         self._drain(now)
 
-    def pause(self, now: float) -> None:
-        """Begin a gap."""
-        self._timeline.pause(now)
-        self._note()
+    def turn(self, change: Change, now: float) -> None:
+        """Begin a gap, or end it."""
+        if change == "pause":
+            self._timeline.pause(now)
+            self._note()
+        elif change == "resume":
+            self._timeline.resume(now)
+            self._note()
+        elif change == "part":
+            self._part(now)
+        else:
+            self._meet(now)
 
-    def resume(self, now: float) -> None:
-        """End it."""
-        self._timeline.resume(now)
-        self._note()
-
-    def part(self, now: float) -> None:
+    def _part(self, now: float) -> None:
         """Write everything: nobody is heard any more."""
         self._drain(now, 0)
         self._timeline.forget()
         self._parted_at = self._timeline.seconds
 
-    def meet(self, now: float) -> None:
+    def _meet(self, now: float) -> None:
         """Go on, with silence for the time since."""
         self._drain(now, 0)
         if self._parted_at is not None and self._timeline.seconds - self._parted_at >= _LEAST_GAP_SECONDS:
@@ -99,11 +109,17 @@ class Work:
             ended = [self._try(file.end) for file in self._files]
             self._count()
             self._note(complete=all(ended))
-            paths = tuple(file.path for file in self._files if file.exists)
+            paths = *self._written_earlier(), *(file.path for file in self._files if file.exists)
             timeline = self._timeline
             done(Recorded(paths, timeline.seconds, tuple(timeline.gaps), self._lost_seconds()))
         if timeline.undecodable:
             self._complain(f"{timeline.undecodable} packets could not be decoded.")
+
+    def _written_earlier(self) -> Iterator[str]:
+        for path in self._earlier:
+            for each in (path, self._settings.mixed_path(path)):
+                if Path(each).exists():
+                    yield each
 
     def _drain(self, now: float, hold_back: float | None = None) -> None:
         pieces = self._timeline.drain(now) if hold_back is None else self._timeline.drain(now, hold_back)

@@ -1,4 +1,4 @@
-"""What engine and worker say to each other: msgspec structs, msgpack, each behind four octets of length.
+"""What engine and worker say to each other: msgspec structs, in the frames of `media.frames`.
 
 Legs are small integers chosen by the engine. Ports are bound by the worker before they are needed: the engine asks
 with `Provide` for some to have in stock, so that a leg is opened without waiting. Only `Provide`, `Measure` and
@@ -7,7 +7,6 @@ with `Provide` for some to have in stock, so that a leg is opened without waitin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -16,9 +15,6 @@ from media.api import DigitSource, LegReport, MediaCounters, Trouble
 from media.rtp.stream import Stream
 from media.secure.identity import Identity
 from media.settings import MediaSettings
-
-MAX_FRAME: Final = 4 * 1024 * 1024
-_PREFIX: Final = 4
 
 
 class Start(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -273,39 +269,5 @@ Report = (
     | Bettered
 )
 
-_encoder = msgspec.msgpack.Encoder()
 command_decoder: Final[msgspec.msgpack.Decoder[Command]] = msgspec.msgpack.Decoder(Command)
 report_decoder: Final[msgspec.msgpack.Decoder[Report]] = msgspec.msgpack.Decoder(Report)
-
-
-class ProtocolError(Exception):
-    """The other side does not speak this protocol; the connection is of no more use."""
-
-
-def encode(message: Command | Report) -> bytes:
-    """Return the message with its length in front."""
-    body = _encoder.encode(message)
-    return len(body).to_bytes(_PREFIX, "big") + body
-
-
-class FrameReader:
-    """Cuts received octets into message bodies."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take octets, yield each complete body. Raises ProtocolError on an absurd length."""
-        buffer = self._buffer
-        buffer += data
-        start = 0
-        while len(buffer) - start >= _PREFIX:
-            length = int.from_bytes(buffer[start : start + _PREFIX], "big")
-            if length > MAX_FRAME:
-                raise ProtocolError(f"A message of {length} octets.")
-            end = start + _PREFIX + length
-            if end > len(buffer):
-                break
-            yield bytes(buffer[start + _PREFIX : end])
-            start = end
-        del buffer[:start]

@@ -14,12 +14,13 @@ import socket
 import sys
 from typing import Final, cast
 
+from media.frames import FrameReader, encode
 from media.worker import control
 from media.worker.loop import WorkerLoop
 from media.worker.worker import Worker
 
 HEARTBEAT_SECONDS: Final = 1.0
-SWITCH_SECONDS: Final = 0.0005  # the longest that the thread of the recordings keeps a packet waiting
+SWITCH_SECONDS: Final = 0.0005  # the longest that a thread which reads prompts keeps a packet waiting
 _MAX_UNSENT_REPORTS: Final = 16 * 1024 * 1024
 
 
@@ -30,7 +31,7 @@ class ControlConnection(asyncio.Protocol):
         self.closed: asyncio.Future[None] = loop.create_future()
         self.worker: Worker | None = None
         self._loop = loop
-        self._frames = control.FrameReader()
+        self._frames = FrameReader()
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -66,7 +67,7 @@ class ControlConnection(asyncio.Protocol):
         """Send a report at the end of this loop turn."""
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(control.encode(report))
+        self._out.append(encode(report))
 
     def _flush(self) -> None:
         data = b"".join(self._out)

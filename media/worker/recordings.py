@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from itertools import count
 from typing import Final, Protocol
 
 from media.codecs import sample_rate_of
-from media.recording.recorder import Channel, Recording, RecordingWriter
+from media.recording.client import RecordingClient
+from media.recording.recorder import Channel, Recording
 from media.recording.report import Recorded
-from media.recording.settings import RecordingSettings
 from media.rtp.stream import Stream
 from media.rtp.tap import Tap
 
@@ -46,20 +47,17 @@ class Recordings:
 
     def __init__(
         self,
-        settings: RecordingSettings,
+        client: RecordingClient,
         sessions: Mapping[int, Tapped],
         *,
         call_later: Callable[..., object],
         now: Callable[[], float],
-        unix: Callable[[], float],
-        complain: Callable[[str, str], None],
     ) -> None:
-        self.writer = RecordingWriter(complain=complain)
-        self._settings = settings
+        self.client = client
         self._sessions = sessions
         self._call_later = call_later
         self._now = now
-        self._unix = unix
+        self._numbers = count(1)
         self._kept: dict[int, _Kept] = {}
 
     def __len__(self) -> int:
@@ -76,13 +74,14 @@ class Recordings:
         kept = self._kept.get(leg)
         if kept is not None and kept.recording.path != path:
             self._untap(kept)
-            kept.recording.finish(now)
+            kept.recording.finish(now, _ignore)
             kept = None
         others = tuple(others)
         if kept is None:
             rates = [sample_rate_of(self._sessions[number].stream.send) for number in (leg, *others)]
             rate = _NARROW if max(rates) == _NARROW else _WIDE
-            recording = Recording(path, self.writer, now, settings=self._settings, rate=rate, began=self._unix())
+            recording = Recording(next(self._numbers), path, self.client, rate=rate)
+            self.client.begin(recording)
             kept = self._kept[leg] = _Kept(recording)
             self._call_later(FLUSH_SECONDS, self._flush, recording)
         self._untap(kept)
@@ -115,7 +114,7 @@ class Recordings:
             kept.recording.resume(self._now())
 
     def finish(self, leg: int, done: Callable[[Recorded], None]) -> bool:
-        """Complete the leg's recording; `done` is then called, in another thread. False if it has none."""
+        """Complete the leg's recording; `done` is then told. False if it has none."""
         self.part(leg)
         kept = self._kept.pop(leg, None)
         if kept is not None:
@@ -125,8 +124,8 @@ class Recordings:
     def close(self) -> None:
         """Complete all."""
         for leg in list(self._kept):
-            self.finish(leg, lambda _: None)
-        self.writer.close()
+            self.finish(leg, _ignore)
+        self.client.close()
 
     def _hear(self, leg: int, kept: _Kept, speakers: AbstractSet[int]) -> None:
         """Record the leg and these, or nobody."""
@@ -151,3 +150,7 @@ class Recordings:
         if not recording.finished:
             recording.flush(self._now())
             self._call_later(FLUSH_SECONDS, self._flush, recording)
+
+
+def _ignore(_: Recorded) -> None:
+    """Nobody wants to know."""

@@ -23,6 +23,7 @@ from media.api import (
     Troubled,
 )
 from media.playing.prompts import PromptCache
+from media.recording.client import RecordingClient
 from media.recording.report import Recorded
 from media.rtp.packet import Reception, Sender
 from media.rtp.reporting import Reporter
@@ -74,14 +75,8 @@ class Worker:
         self._inband = Inband(settings.inband_digits, loop.call_soon)
         self._deaf = Inband("off", loop.call_soon)
         self._sessions: dict[int, Session] = {}
-        self._recordings = Recordings(
-            settings.recording,
-            self._sessions,
-            call_later=loop.call_later,
-            now=_now,
-            unix=time.time,
-            complain=self._recording_failed,
-        )
+        recorder = RecordingClient(loop, settings.recording, now=_now, unix=time.time, complain=self._recording_failed)
+        self._recordings = Recordings(recorder, self._sessions, call_later=loop.call_later, now=_now)
         self._rounds = Rounds(self._sessions, loop.call_later, _now)
         self._perform: dict[type[control.Command], Callable[..., None]] = {
             control.Open: self._open,
@@ -117,15 +112,15 @@ class Worker:
         return self._counted()
 
     def _counted(self) -> MediaCounters:
-        rounds, writer = self._rounds, self._recordings.writer
+        rounds, recorder = self._rounds, self._recordings.client
         return MediaCounters(
             **dict(zip(TOTALS, rounds.totals, strict=True)),
             **rounds.tally._asdict(),
             rtp_timeouts=rounds.timeouts,
             prompts_missing=self._library.missing,
-            recording_errors=writer.errors,
-            recording_octets=writer.octets,
-            recording_left_out=writer.left_out,
+            recording_errors=recorder.errors,
+            recording_octets=recorder.octets,
+            recording_left_out=recorder.left_out,
             recordings=len(self._recordings),
             recordings_paused=self._recordings.paused,
             ports_in_use=self._ports.in_use,
@@ -218,9 +213,8 @@ class Worker:
             self._recordings.resume(command.leg)
 
     def _recording_failed(self, path: str, text: str) -> None:
-        """Have the engine log what the thread of the recordings complains about."""
-        complaint = control.Complained(0, f"{path}: {text}" if path else text, "recording.failed")
-        self._loop.call_soon_threadsafe(self._post, complaint)
+        """Have the engine log what is wrong with recordings."""
+        self._post(control.Complained(0, f"{path}: {text}" if path else text, "recording.failed"))
 
     def _unbridge(self, command: control.Unbridge) -> None:
         if session := self._sessions.get(command.leg):
@@ -291,7 +285,7 @@ class Worker:
         def written(recorded: Recorded) -> None:
             first = recorded.files[0] if recorded.files else None
             told = msgspec.structs.replace(report, recording=first, recorded=recorded)
-            self._loop.call_soon_threadsafe(self._post, control.Closed(leg, told))
+            self._post(control.Closed(leg, told))
 
         if not self._recordings.finish(leg, written):
             self._post(control.Closed(leg, report))

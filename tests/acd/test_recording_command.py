@@ -1,7 +1,6 @@
 """`ims-acd recording`: what recordings are, and encrypted ones made playable."""
 
 import json
-import threading
 import wave
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from acd.cli import main
 from acd.recordingcommand import BREAKS_OFF, FAILED, WRONG
 from media.codecs.g711 import PCMU
 from media.recording.keys import read_keys
-from media.recording.recorder import Recording, RecordingWriter
+from media.recording.recorder import Recording
 from media.recording.settings import RecordingSettings
 from media.rtp.stream import Format
+from tests.media.outbox import DeskOutbox
 
 OLD, NEW = "2026-10:" + "ab" * 32, "2026-11:" + "cd" * 32
 
@@ -22,18 +22,14 @@ OLD, NEW = "2026-10:" + "ab" * 32, "2026-11:" + "cd" * 32
 def record(path: Path, key: str | None = OLD, **settings: Any) -> Path:
     """Record three seconds; the last one is in a chunk of its own."""
     settings["key"] = read_keys(key)[key.partition(":")[0]] if key else None
-    writer = RecordingWriter()
-    recording = Recording(str(path), writer, 0.0, settings=RecordingSettings(**settings))
+    recording = Recording(1, str(path), DeskOutbox(RecordingSettings(**settings)))
+    recording.begin(0.0, 0.0)
     tap = recording.channel(0)
     for number in range(150):
-        tap.take(Format(0, PCMU), writer, number, number * 160, b"\x10" * 160, (number + 1) / 50)
+        tap.take(Format(0, PCMU), path, number, number * 160, b"\x10" * 160, (number + 1) / 50)
     recording.flush(2.0)
     recording.flush(3.0)
-    recording.finish(3.0)
-    done = threading.Event()
-    writer.call(done.set)
-    assert done.wait(5)
-    writer.close()
+    recording.finish(3.0, lambda _: None)
     return path
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.api import LegReport, MediaCounters
+from media.frames import FrameReader, ProtocolError, encode
 from media.settings import MediaSettings
 from media.worker import control
 
@@ -30,27 +31,27 @@ REPORTS: list[control.Report] = [
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_messages_survive_any_cut(size: int) -> None:
-    frames = control.FrameReader()
-    data = b"".join(map(control.encode, COMMANDS))
+    frames = FrameReader()
+    data = b"".join(map(encode, COMMANDS))
     pieces = [data[start : start + size] for start in range(0, len(data), size)]
     bodies = [body for piece in pieces for body in frames.feed(piece)]
     assert [control.command_decoder.decode(body) for body in bodies] == COMMANDS
 
 
 def test_reports_survive_the_way() -> None:
-    bodies = control.FrameReader().feed(b"".join(map(control.encode, REPORTS)))
+    bodies = FrameReader().feed(b"".join(map(encode, REPORTS)))
     assert [control.report_decoder.decode(body) for body in bodies] == REPORTS
 
 
 @given(st.lists(st.binary(max_size=40), max_size=10))
 def test_any_octets_yield_bodies_or_a_protocol_error(chunks: list[bytes]) -> None:
-    frames = control.FrameReader()
+    frames = FrameReader()
     fed = taken = 0
     for chunk in chunks:
         fed += len(chunk)
         try:
             taken += sum(4 + len(body) for body in frames.feed(chunk))
-        except control.ProtocolError:
+        except ProtocolError:
             return
         assert taken <= fed
 

@@ -2,9 +2,8 @@
 
 import json
 import os
-import threading
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,14 @@ from numpy.typing import NDArray
 
 from media.codecs.g711 import PCMU, encode
 from media.recording.keys import RecordingKey
-from media.recording.recorder import MOST_PACKETS, Recording, RecordingWriter
+from media.recording.recorder import MOST_PACKETS, Recording
 from media.recording.report import Gap, Recorded
 from media.recording.sealed import Opener, Truncated
 from media.recording.settings import RecordingSettings
 from media.recording.wav import UNKNOWN, wav_header, with_sizes
 from media.rtp.stream import EVENTS, Format
+
+from .outbox import DeskOutbox
 
 MU = Format(0, PCMU)
 PACKET = encode((8031).to_bytes(2, "little", signed=True), PCMU) * 160
@@ -50,16 +51,15 @@ def peak(channel: NDArray[Any], rate: int) -> float:
 
 
 class Made:
-    """A recording with its writer; `told` is what was complained about."""
+    """A recording on a desk of its own."""
 
-    def __init__(self, path: Path, limit: int = 1_000_000, began: float = 0.0, **settings: Any) -> None:
+    def __init__(self, path: Path, began: float = 0.0, **settings: Any) -> None:
         self.path = path
-        self.told: list[tuple[str, str]] = []
-        self.writer = RecordingWriter(limit, lambda *told: self.told.append(told))
-        self.recording = Recording(str(path), self.writer, 0.0, settings=RecordingSettings(**settings), began=began)
+        self.outbox = DeskOutbox(RecordingSettings(**settings))
+        self.desk, self.told = self.outbox.desk, self.outbox.told
+        self.recording = Recording(1, str(path), self.outbox)
+        self.recording.begin(0.0, began)
         self.taps = [self.recording.channel(0), self.recording.channel(1)]
-        self.numbers = [0, 0]
-        self.recorded: Recorded | None = None
 
     def speak(self, channel: int, begin: float, end: float, payload: Callable[[int], bytes] | None = None) -> None:
         """Send 20 ms packets, each arriving when it is complete."""
@@ -68,32 +68,22 @@ class Made:
             now = (number + 1) / 50
             self.taps[channel].take(MU, self, number & 0xFFFF, number * 160, data, now)
 
-    def wait(self) -> None:
-        done = threading.Event()
-        self.writer.call(done.set)
-        assert done.wait(5)
-
     def finish(self, now: float) -> Recorded:
-        self.recording.finish(now, lambda recorded: setattr(self, "recorded", recorded))
-        self.wait()
-        assert self.recorded is not None
-        return self.recorded
+        told: list[Recorded] = []
+        self.recording.finish(now, told.append)
+        (recorded,) = told
+        return recorded
 
     def side_car(self) -> dict[str, Any]:
         return dict(json.loads(Path(f"{self.path}.json").read_bytes()))
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Made]]:
-    made: list[Made] = []
-
+def make(tmp_path: Path) -> Callable[..., Made]:
     def build(name: str = "day/call.wav", **changes: Any) -> Made:
-        made.append(Made(tmp_path / name, **changes))
-        return made[-1]
+        return Made(tmp_path / name, **changes)
 
-    yield build
-    for each in made:
-        each.writer.close()
+    return build
 
 
 def test_the_file_is_playable_after_every_flush(make: Callable[..., Made]) -> None:
@@ -101,15 +91,14 @@ def test_the_file_is_playable_after_every_flush(make: Callable[..., Made]) -> No
     for second in range(1, 5):
         made.speak(0, second - 1, second)
         made.recording.flush(float(second))
-        made.wait()
         if second > 1:
             assert len(read(made.path)) == 8000 * (second - 1)
             assert made.path.stat().st_size == 44 + 32_000 * (second - 1)
-            assert made.writer.octets == made.path.stat().st_size
+            assert made.desk.octets == made.path.stat().st_size
     recorded = made.finish(4.0)
     assert recorded == Recorded((str(made.path),), 4.0)
     assert loud(read(made.path)[:, 0]) == [(0, 32_000)]
-    assert (made.recording.exists, made.writer.errors, made.told) == (True, 0, [])
+    assert (made.path.exists(), made.desk.errors, made.told) == (True, 0, [])
     assert made.path.stat().st_mode & 0o777 == 0o600
 
 
@@ -142,7 +131,6 @@ def test_opus_is_playable_after_every_flush(make: Callable[..., Made]) -> None:
     for second in range(1, 5):
         made.speak(0, second - 1, second, lambda first: tone(440, first))
         made.recording.flush(float(second))
-        made.wait()
         if second > 1:
             audio, rate = soundfile.read(made.path)
             assert len(audio) > (second - 1 - 0.07) * rate
@@ -154,7 +142,6 @@ def test_an_encrypted_recording_opens_up_to_its_last_chunk(make: Callable[..., M
     for second in range(1, 4):
         made.speak(0, second - 1, second)
         made.recording.flush(float(second))
-    made.wait()
     with made.path.open("rb") as file:
         chunks = Opener(file).read({"k1": KEY})
         data = b"".join(next(chunks) for _ in range(3))  # the header and two seconds
@@ -188,7 +175,7 @@ def test_a_pause_keeps_what_is_said_out_of_the_file(make: Callable[..., Made]) -
     assert loud(audio[:, 0]) == [(0, 16_000), (40_000, 48_000)]
     assert 0 < np.abs(audio[16_000:40_000]).max() <= 328
     assert made.side_car()["gaps"] == [{"begin": 2.0, "end": 5.0, "reason": "paused"}]
-    assert made.writer.left_out == 0
+    assert made.outbox.left_out == 0
 
 
 def test_a_recording_goes_on_when_its_leg_is_connected_to_another(make: Callable[..., Made]) -> None:
@@ -197,11 +184,9 @@ def test_a_recording_goes_on_when_its_leg_is_connected_to_another(make: Callable
     made.speak(1, 0, 2)
     made.recording.part(2.0)
     made.recording.flush(3.0)
-    made.wait()
     assert len(read(made.path)) == 16_000
     made.recording.meet(10.0)
     made.taps[1] = made.recording.channel(1)
-    made.numbers[1] = 0
     made.speak(0, 10, 11)
     made.speak(1, 10, 11)
     recorded = made.finish(11.0)
@@ -227,7 +212,6 @@ def test_the_side_car_tells_what_is_known(make: Callable[..., Made]) -> None:
     made = make(began=1_700_000_000.25, mixed=True)
     made.speak(0, 0, 2)
     made.recording.flush(2.0)
-    made.wait()
     told = made.side_car()
     assert (told["complete"], told["began"], told["rate"]) == (False, "2023-11-14T22:13:20.250000Z", 8000)
     made.finish(3.0)
@@ -247,8 +231,7 @@ def test_a_call_in_which_nothing_was_recorded_leaves_no_file(make: Callable[...,
 def test_digits_and_noise_are_not_sound(make: Callable[..., Made]) -> None:
     made = make()
     for name in (EVENTS, "CN"):
-        made.taps[0].take(Format(101, name), self_source := object(), 1, 0, b"\x01\x8a\x00\xa0", 0.02)
-        assert self_source is not None
+        made.taps[0].take(Format(101, name), made, 1, 0, b"\x01\x8a\x00\xa0", 0.02)
     made.finish(1.0)
     assert not read(made.path).any()
     assert made.told == []
@@ -261,7 +244,7 @@ def test_comfort_noise_takes_no_place_of_what_is_said_after_it(make: Callable[..
         made.taps[0].take(noise, source, number, 160 * number, b"\x40", 0.5)
     made.speak(0, 1.0, 2.0)
     made.finish(2.0)
-    assert made.writer.left_out == 0
+    assert made.outbox.left_out == 0
     assert np.all(np.abs(read(made.path)[8000:, 0]) > 400)
 
 
@@ -272,20 +255,18 @@ def test_a_file_that_exists_is_not_overwritten(make: Callable[..., Made]) -> Non
         made.recording.flush(float(second))
     assert made.finish(4.0) == Recorded((), 4.0, (), 4.0)
     assert made.path.read_bytes() == b"precious"
-    assert (made.recording.exists, made.writer.errors) == (False, 1)
+    assert made.desk.errors == 1
     assert made.told == [(str(made.path), "File exists")]
 
 
-def test_a_slow_disk_costs_silence_but_no_length_and_no_memory(make: Callable[..., Made]) -> None:
-    made = make(limit=20_000)
-    gate = threading.Event()
-    made.writer.call(lambda: None if gate.wait(5) else pytest.fail("the gate stayed shut"))
+def test_what_finds_no_room_is_silence_and_told_of(make: Callable[..., Made]) -> None:
+    made = make()
     for second in range(1, 8):
+        made.outbox.is_full = second > 2
         made.speak(0, second - 1, second)
         made.recording.flush(float(second))
-    assert (made.writer.errors, made.writer.left_out) == (5, 250)
-    gate.set()
-    made.wait()
+    assert made.outbox.left_out == 250
+    made.outbox.is_full = False
     made.speak(0, 7, 8)
     made.finish(8.0)
     audio = read(made.path)
@@ -298,10 +279,10 @@ def test_a_flood_of_packets_is_not_kept(make: Callable[..., Made]) -> None:
     made = make()
     for number in range(MOST_PACKETS + 10):
         made.taps[0].take(MU, made, number, number * 160, PACKET, 0.5)
-    assert made.writer.left_out == 10
+    assert made.outbox.left_out == 10
     made.recording.flush(1.0)
     made.taps[0].take(MU, made, MOST_PACKETS + 10, 160, PACKET, 1.1)
-    assert made.writer.left_out == 10
+    assert made.outbox.left_out == 10
 
 
 @pytest.mark.parametrize("format_", ["wav", "opus"])
@@ -312,7 +293,6 @@ def test_a_full_disk_costs_silence_until_there_is_room(
     made = make(f"call.{format_}", format=format_, key=key)
     made.speak(0, 0, 2, lambda first: tone(440, first))
     made.recording.flush(2.0)
-    made.wait()
     pwrite, room = os.pwrite, [100]
 
     def full(descriptor: int, data: bytes, offset: int) -> int:
@@ -326,8 +306,7 @@ def test_a_full_disk_costs_silence_until_there_is_room(
         for second in (3, 4, 5, 6):
             made.speak(0, second - 1, second, lambda first: tone(440, first))
             made.recording.flush(float(second))
-            made.wait()
-    assert made.writer.errors >= 4
+        assert made.desk.errors >= 4
     assert made.told == [(str(made.path), "No space left on device")]
     made.speak(0, 6, 10, lambda first: tone(440, first))
     made.recording.flush(10.0)
@@ -344,14 +323,6 @@ def test_a_full_disk_costs_silence_until_there_is_room(
     assert peak(audio[rate // 2 : rate, 0], rate) == pytest.approx(440, abs=2)
     assert np.abs(audio[rate * 3 : rate * 4]).max() < 0.01
     assert peak(audio[8 * rate : 9 * rate, 0], rate) == pytest.approx(440, abs=2)
-
-
-def test_a_fault_of_one_recording_does_not_end_the_thread(make: Callable[..., Made]) -> None:
-    made = make()
-    made.writer.call(lambda: (_ for _ in ()).throw(ValueError("odd")))
-    made.wait()
-    assert made.writer.errors == 1
-    assert made.told == [("", "A recording failed: ValueError('odd').")]
 
 
 def test_the_header_of_an_endless_recording_stays_valid() -> None:
@@ -386,7 +357,6 @@ def test_what_fails_at_the_end_keeps_nobody_waiting(make: Callable[..., Made], m
     made = make()
     made.speak(0, 0, 2)
     made.recording.flush(2.0)
-    made.wait()
 
     def fail(*_: object) -> None:
         raise ValueError("odd")
@@ -406,7 +376,6 @@ def test_what_could_not_be_ended_is_not_told_to_be_complete(
     made = make(key=key)
     made.speak(0, 0, 4)
     made.recording.flush(2.0)
-    made.wait()
 
     def broken(*_: object) -> int:
         raise OSError(5, "Input/output error")

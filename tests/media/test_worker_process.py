@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import pytest
 
+from media.frames import FrameReader, encode
 from media.settings import MediaSettings
 from media.worker import control
 
@@ -24,11 +25,11 @@ class Engine:
     def __init__(self, sock: socket.socket, errors: Path) -> None:
         self.errors = errors
         self._socket = sock
-        self._frames = control.FrameReader()
+        self._frames = FrameReader()
         self._heard: list[control.Report] = []
 
     def say(self, *commands: control.Command) -> None:
-        self._socket.sendall(b"".join(map(control.encode, commands)))
+        self._socket.sendall(b"".join(map(encode, commands)))
 
     def hear(self, kind: type[Kind]) -> Kind:
         """Return the next report of a kind."""

@@ -1,0 +1,82 @@
+"""The process that writes the recordings of a worker: `python -m media.recording.process DESCRIPTOR`.
+
+DESCRIPTOR is an inherited unix stream socket on which jobs come and reports go (`media.recording.jobs`). When that
+ends, whatever became of the worker, the recordings are completed; signals meant for the engine are ignored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Final
+
+from media.frames import FrameReader, encode
+from media.recording import jobs
+from media.recording.desk import Desk
+
+GATHER_SECONDS: Final = 0.02  # for jobs to gather: who sends them has nobody to wake meanwhile
+_NICENESS: Final = 3  # audio comes first
+_MOST_OCTETS: Final = 1024 * 1024
+
+
+class Scribe:
+    """Does what comes in, and reports."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._frames = FrameReader()
+        self._reports: list[bytes] = []
+        self._desk: Desk | None = None
+        self._told = jobs.Counted(0, 0)
+
+    def run(self) -> None:
+        """Serve one worker until it goes away."""
+        while data := self._receive():
+            for body in self._frames.feed(data):
+                job = jobs.job_decoder.decode(body)
+                if isinstance(job, jobs.Start):
+                    self._desk = Desk(job.settings, self._post)
+                elif self._desk is not None:
+                    self._desk.perform(job)
+            self._report()
+            time.sleep(GATHER_SECONDS)
+        if self._desk is not None:
+            self._desk.close(time.monotonic())
+            self._report()
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(_MOST_OCTETS)
+        except ConnectionError:
+            return b""
+
+    def _post(self, report: jobs.Report) -> None:
+        self._reports.append(encode(report))
+
+    def _report(self) -> None:
+        assert self._desk is not None
+        counted = jobs.Counted(self._desk.errors, self._desk.octets)
+        if counted != self._told:
+            self._told = counted
+            self._reports.insert(0, encode(counted))  # who hears that a recording is complete has heard of its octets
+        if self._reports:
+            with contextlib.suppress(ConnectionError):  # the worker has ended
+                self._socket.sendall(b"".join(self._reports))
+            self._reports.clear()
+
+
+def main() -> None:
+    """Run on the socket whose descriptor is the first argument."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.nice(_NICENESS)
+    with socket.socket(fileno=int(sys.argv[1])) as sock:
+        Scribe(sock).run()
+
+
+if __name__ == "__main__":
+    main()
