@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import functools
@@ -178,12 +179,13 @@ def server(
 
 @contextlib.contextmanager
 def temporary_directory() -> Iterator[Path]:
-    """Give a directory that is removed with everything in it."""
+    """Give a directory that is removed with everything in it, at the end of all measurements.
+
+    Where many files were removed lately, ext4 searches for long until it has an inode for another one.
+    """
     path = Path(tempfile.mkdtemp(prefix="ims-acd-bench-"))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    yield path
 
 
 def port_is_free(port: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,6 +13,8 @@ from pathlib import Path
 from benchmarks import machine
 from benchmarks.sipp import Counts
 
+CALM_SECONDS, CALM_CPU_SECONDS = 0.25, 0.01  # who uses less than that has nothing left to do
+CALM_AT_LAST_SECONDS = 5.0
 SETTLE_SECONDS = 1.0  # what a server puts off (writing to disk, expiring transactions) still counts
 RETRANSMISSION_SHARE = 0.001
 RATE_SHARE = 0.95
@@ -95,8 +97,12 @@ class Sample:
 
 @contextmanager
 def measured(*pids: int) -> Iterator[Sample]:
-    """Measure the CPU that the trees under `pids` use within the block and shortly after it."""
+    """Measure the CPU that the trees under `pids` use within the block and shortly after it, once they are calm.
+
+    What a server does but once, such as starting a process when it is first needed, is no part of what a unit costs.
+    """
     sample = Sample()
+    _await_calm(pids)
     drops, used = machine.udp_drops(), [machine.cpu_seconds(pid) for pid in pids]
     started = time.monotonic()
     yield sample
@@ -108,6 +114,15 @@ def measured(*pids: int) -> Iterator[Sample]:
         sample.seconds = elapsed
     if drops := machine.udp_drops() - drops:
         sample.doubts.append(f"{drops} UDP datagrams dropped on this machine")
+
+
+def _await_calm(pids: Sequence[int]) -> None:
+    deadline = time.monotonic() + CALM_AT_LAST_SECONDS
+    calm = False
+    while not calm and time.monotonic() < deadline:
+        before = sum(map(machine.cpu_seconds, pids))
+        time.sleep(CALM_SECONDS)
+        calm = sum(map(machine.cpu_seconds, pids)) - before <= CALM_CPU_SECONDS
 
 
 Sampler = Callable[[Path, Scale], Sample]

@@ -16,6 +16,7 @@ from media.rtp.tap import Tap
 
 FLUSH_SECONDS: Final = 1.0
 _NARROW, _WIDE = 8000, 16_000
+_GOLDEN_RATIO: Final = 0.618034  # its multiples are spread evenly
 
 
 class Tapped(Protocol):
@@ -83,7 +84,8 @@ class Recordings:
             recording = Recording(next(self._numbers), path, self.client, rate=rate)
             self.client.begin(recording)
             kept = self._kept[leg] = _Kept(recording)
-            self._call_later(FLUSH_SECONDS, self._flush, recording)
+            # Wherever others are in their second: many that begin together would keep all packets waiting together.
+            self._call_later(FLUSH_SECONDS * (recording.number * _GOLDEN_RATIO % 1), self._flush, recording)
         self._untap(kept)
         kept.recording.part(now)
         self._hear(leg, kept, frozenset(others))
