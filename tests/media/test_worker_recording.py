@@ -279,8 +279,8 @@ async def test_what_was_said_is_on_disk_whoever_is_killed(
         path = tmp_path / "opened"
         path.write_bytes(with_sizes(data[:44], len(data)) + data[44:])
     audio, rate = soundfile.read(path)
-    # One second is held back for late packets, one may pass until the next is written.
-    assert spoken - 2.3 < len(audio) / rate < spoken + 0.1
+    # One second is held back for late packets, one may pass until the next is written; the end is seen a little later.
+    assert spoken - 2.3 < len(audio) / rate < spoken + 0.5
     middle = slice(rate // 2, len(audio) - rate // 10)
     assert peaks(audio[middle, 0], rate) == [440]
     assert peaks(audio[middle, 1], rate) == [1000]
