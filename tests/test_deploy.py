@@ -1,5 +1,6 @@
 """The files of deploy/: what systemd, Prometheus, Docker and the engine must agree on."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -96,6 +97,51 @@ except PermissionError:
     if done.returncode == 77:
         pytest.skip("this kernel has no PR_SET_MDWE")
     assert (done.returncode, done.stdout) == (0, "lived\n"), done.stderr
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers of system calls are those of x86-64")
+def test_recordings_are_written_where_the_unit_forbids_to_alter_priorities(tmp_path: Path) -> None:
+    """`SystemCallFilter=~@resources` has setpriority, setrlimit and others of that kind fail."""
+    assert "~@privileged @resources" in settings("Service")["SystemCallFilter"]
+    refuse = """
+import ctypes, os, struct, sys
+def instruction(code, jump_true, jump_false, operand):
+    return struct.pack("HBBI", code, jump_true, jump_false, operand)
+load, equal, back, permitted, not_permitted = 0x20, 0x15, 0x06, 0x7FFF0000, 0x50001
+filter = instruction(load, 0, 0, 0)
+for number in (141, 142, 144, 160, 203, 237, 238, 251, 256, 279, 314):  # @resources
+    filter += instruction(equal, 0, 1, number) + instruction(back, 0, 0, not_permitted)
+filter += instruction(back, 0, 0, permitted)
+held = ctypes.create_string_buffer(filter)
+program = struct.pack("HxxxxxxP", len(filter) // 8, ctypes.addressof(held))
+prctl = ctypes.CDLL(None).prctl
+(prctl(38, 1, 0, 0, 0) or prctl(22, 2, program, 0, 0)) and sys.exit(77)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+    program = """
+import asyncio, os, sys, time
+from media.recording.client import RecordingClient
+from media.recording.recorder import Recording
+from media.recording.settings import RecordingSettings
+try:
+    os.nice(1)
+except PermissionError:
+    print("forbidden")
+async def main():
+    loop = asyncio.get_running_loop()
+    told = loop.create_future()
+    client = RecordingClient(loop, RecordingSettings(), now=time.monotonic, unix=time.time, complain=print)
+    recording = Recording(1, sys.argv[1], client)
+    client.begin(recording)
+    recording.finish(time.monotonic() + 1, told.set_result)
+    print((await told).seconds > 0.9)
+    client.close()
+asyncio.run(main())
+"""
+    done = run(sys.executable, "-c", refuse, sys.executable, "-c", program, tmp_path / "call.wav")
+    if done.returncode == 77:
+        pytest.skip("this kernel takes no filter of system calls")
+    assert (done.returncode, done.stdout) == (0, "forbidden\nTrue\n"), done.stderr
 
 
 def test_the_image_runs_as_nobody_special_and_holds_no_password() -> None:

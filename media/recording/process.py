@@ -80,7 +80,8 @@ def main() -> None:
     """Run on the socket whose descriptor is the first argument."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.nice(_NICENESS)
+    with contextlib.suppress(OSError):  # the filter of a service may forbid it
+        os.nice(_NICENESS)
     with socket.socket(fileno=int(sys.argv[1])) as sock:
         Scribe(sock).run()
 
