@@ -9,7 +9,8 @@ from acd.core.events import FailCause, OfferAnswered, OfferFailed, OfferRinging
 from acd.leg import Caller, CallLeg
 
 if TYPE_CHECKING:
-    from acd.context import Context, Way
+    from acd.context import Context
+    from acd.way import Way
 
 _CAUSES = {
     408: FailCause.UNREACHABLE,

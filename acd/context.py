@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -17,26 +17,10 @@ if TYPE_CHECKING:
     from acd.record import CallRecord
     from acd.speaking import Speech
     from acd.trunks import Trunks
+    from acd.way import Way
     from ims_core.errors import ServiceUnavailable
-    from ims_core.locate.courier import Hop
     from ims_core.node import Node
-    from ims_core.security.credentials import Credentials
     from media.api import Media
-
-
-class Way(NamedTuple):
-    """How to call somebody: the URI to name, the next hop, and the route to take from there (RFC 3327, RFC 3608).
-
-    To a ``number`` outside the way is a ``trunk``, which knows ``caller``, a name-addr, and answers by ``credentials``.
-    """
-
-    target: str
-    hop: Hop
-    route: tuple[str, ...] = ()
-    trunk: str = ""
-    number: str = ""
-    caller: str = ""
-    credentials: Credentials | None = None
 
 
 class Switchboard(Protocol):

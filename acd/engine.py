@@ -15,7 +15,6 @@ from acd.cdr import Cdr, EndedBy, Outcome
 from acd.charging import charging_of
 from acd.config import ToFlow, ToQueue
 from acd.config.live import Installed, follow
-from acd.context import Way
 from acd.core.events import AgentBusy, AgentIdle, AgentRegistered, AgentUnregistered
 from acd.dispatcher import Dispatcher
 from acd.gate import Gate, gates
@@ -28,6 +27,7 @@ from acd.record import CallRecord
 from acd.services import feature_code, refuse, service_for
 from acd.setuptimes import measure_set_up, stages
 from acd.trunks import Trunks
+from acd.way import Way
 from ims_core.errors import NotFound, ServiceUnavailable, TemporarilyUnavailable
 from ims_core.messages.headers import parse_name_addr
 from ims_core.registrar.location import Binding, BindingAdded, BindingRemoved, LocationEvent, Removal

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from acd.cdr import EndedBy, Outcome
-from acd.context import Way
 from acd.leg import Caller, CallLeg, Headers
+from acd.way import Way
 from ims_core.errors import ServiceUnavailable
 from ims_core.messages.uri import parse_uri
 from ims_core.trunks.exchange import LEADS_ON

@@ -37,9 +37,10 @@ from ims_core.ua.session_events import (
 from media.api import Digit, Lost, MediaError, MediaEvent, MediaLeg, Recovered, RtpTimeout, Troubled
 
 if TYPE_CHECKING:
-    from acd.context import Context, Way
+    from acd.context import Context
     from acd.record import CallRecord
     from acd.siprec import Side
+    from acd.way import Way
     from ims_core.ua.incoming import IncomingCall
     from ims_core.ua.session import Session
     from media.api import LegReport, Protection

@@ -16,8 +16,9 @@ from ims_core.messages.headers import quote_string
 from media.api import LegReport, MediaEvent, MediaLeg, PlayFinished, Recovered, Troubled
 
 if TYPE_CHECKING:
-    from acd.context import Context, Way
+    from acd.context import Context
     from acd.leg import Caller
+    from acd.way import Way
     from ims_core.ua.session import Session
 
 CALL_TONE = "tones/call"

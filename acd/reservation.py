@@ -8,7 +8,7 @@ called without preconditions.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -18,10 +18,8 @@ from ims_core.errors import ExtensionRequired, PreconditionFailure
 
 if TYPE_CHECKING:
     from acd.call import Call
+    from acd.metrics.observed import Reserved
     from media.api import CannotReserve
-
-Wait = Literal["met", "failed", "unconfirmed", "left"]
-"""How it ends: the resources are there, or cannot be had, or were not confirmed in time, or the call ended before."""
 
 OPTION: Final = "precondition"
 
@@ -49,7 +47,7 @@ async def until_reserved(call: Call) -> None:
     context = call.context
     began = context.loop.time()
     call.reserved = context.loop.create_future()
-    how: Wait = "left"
+    how: Reserved = "left"
     try:
         async with asyncio.timeout(context.config.sip.reservation_seconds):
             await call.describe()

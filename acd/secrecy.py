@@ -12,7 +12,7 @@ from ims_core.messages.uri import parse_uri
 from media.api import Protection
 
 if TYPE_CHECKING:
-    from acd.context import Way
+    from acd.way import Way
 
 _BY_TRANSPORT = {"WS": Protection.DTLS, "WSS": Protection.DTLS, "TLS": Protection.OPPORTUNISTIC}
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import structlog
 
-from acd.context import Way
 from acd.secrecy import family_towards, protection_towards
+from acd.way import Way
 from ims_core.errors import LocalProtocolError, SipError
 from ims_core.messages.multipart import Enclosed
 from ims_core.ua.session_events import Answered, Ended, OfferRefused, Reanswered, Rejected, Reoffered, SessionEvent

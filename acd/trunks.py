@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from acd.context import Way
 from acd.emergency import Emergencies, Fallbacks
 from acd.numbering import Numbering, outside, plan_of
 from acd.policy import is_number
+from acd.way import Way
 from ims_core.errors import NotFound, ServiceUnavailable
 from ims_core.messages.headers import quote_string
 from ims_core.roles.routing import Decision, ToService

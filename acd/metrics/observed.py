@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
@@ -17,7 +17,6 @@ from acd.metrics.floor import of_floor
 from acd.metrics.network import of_network
 from acd.metrics.records import of_records
 from acd.metrics.setup import SetUpTimes
-from acd.reservation import Wait
 from media.api import Trouble
 
 if TYPE_CHECKING:
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
     from acd.cdr import Cdr, Quality
     from acd.metrics.readings import Readings
     from acd.metrics.setup import Observe
+
+Reserved = Literal["met", "failed", "unconfirmed", "left"]
+"""How the wait for a caller's resources ends: they are there, cannot be had, were not confirmed in time, or he left."""
 
 WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 TALK_BUCKETS = (5, 10, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
@@ -95,7 +97,7 @@ class Metrics:
             }.items()
         }
         self._mos = {(leg, scale): mos.labels(leg, scale) for leg in ("caller", "agent") for scale in SCALES}
-        self._reserved = {how: reserved.labels(how) for how in get_args(Wait)}
+        self._reserved = {how: reserved.labels(how) for how in get_args(Reserved)}
         self._set_up = SetUpTimes()
         self.registry.register(self._set_up)
         self._histograms = waited, talked
@@ -127,7 +129,7 @@ class Metrics:
         """Count an INVITE that is for us, before anything is decided about it."""
         self._arrived += 1
 
-    def resources_awaited(self, how: Wait, seconds: float) -> None:
+    def resources_awaited(self, how: Reserved, seconds: float) -> None:
         """Observe how long a call waited for its caller's resources."""
         self._reserved[how].observe(seconds)
 

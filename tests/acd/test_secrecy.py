@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from acd.context import Way
 from acd.secrecy import family_towards, protection_towards
+from acd.way import Way
 from ims_core.flow import Flow
 from ims_core.locate.courier import Hop, Peer, Several
 from media.api import Protection
