@@ -2,11 +2,13 @@
 
 import contextlib
 import fcntl
+import gc
 import importlib.util
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from hypothesis import HealthCheck, settings
 
 # It asserts in a module of its own, which others import as well: its failures are to be told in full.
 pytest.register_assert_rewrite("tests.ims_core.torture.lab")
+
+OURS = ("acd.", "ims_core.", "media.")
 
 # No example passes or fails on time.
 settings.register_profile(
@@ -132,3 +136,23 @@ def storage_dir(tmp_path: Path) -> Path:
     directory = tmp_path / "var"
     directory.mkdir()
     return directory
+
+
+@pytest.fixture
+def uncollected() -> Iterator[Callable[[], Counter[str]]]:
+    """Counts what of ours only the collector can free, from the first use to the next."""
+
+    def count() -> Counter[str]:
+        gc.collect()
+        found = Counter(f"{type(each).__module__}.{type(each).__qualname__}" for each in gc.garbage)
+        gc.garbage.clear()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.freeze()  # what other tests left, and may let go of meanwhile
+        return Counter({name: number for name, number in found.items() if name.startswith(OURS)})
+
+    gc.disable()
+    yield count
+    gc.set_debug(0)
+    gc.unfreeze()
+    gc.garbage.clear()
+    gc.enable()

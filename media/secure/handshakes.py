@@ -182,22 +182,44 @@ class Handshakes:
         self._complain(f"A DTLS handshake failed: {reason}.")
 
 
+class _Post:
+    """Where what a handshake says goes. It does not know the handshake, which is freed with the leg for that."""
+
+    __slots__ = ("_surroundings", "address")
+
+    def __init__(self, surroundings: Surroundings, address: Address) -> None:
+        self.address = address
+        self._surroundings = surroundings
+
+    def send(self, data: bytes) -> None:
+        self._surroundings.send_raw(data, self.address)
+
+
 class _Handshake:
-    __slots__ = ("address", "association", "done", "timer", "waited")
+    __slots__ = ("_post", "association", "done", "timer", "waited")
 
     def __init__(self, surroundings: Surroundings, address: Address, *, active: bool, checked: bool) -> None:
         shared = surroundings.shared
         with_cookies = not active and not checked
-        self.address = address
+        self._post = _Post(surroundings, address)
         self.timer: Timer | None = None
         self.waited = 0.0
         self.done = False
         self.association = Association(
             shared.dtls_context(with_cookies=with_cookies),
-            lambda data: surroundings.send_raw(data, self.address),
+            self._post.send,
             active=active,
             cookie=shared.cookie(address) if with_cookies else b"",
         )
+
+    @property
+    def address(self) -> Address:
+        """Where the peer is."""
+        return self._post.address
+
+    @address.setter
+    def address(self, address: Address) -> None:
+        self._post.address = address
 
     def stop(self) -> None:
         """Wait no longer."""

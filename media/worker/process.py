@@ -21,6 +21,7 @@ from media.worker.worker import Worker
 
 HEARTBEAT_SECONDS: Final = 1.0
 SWITCH_SECONDS: Final = 0.0005  # the longest that a thread which reads prompts keeps a packet waiting
+COLLECTOR_THRESHOLDS: Final = (50_000, 20, 20)  # it finds nothing: what belonged to a leg is freed with it
 _MAX_UNSENT_REPORTS: Final = 16 * 1024 * 1024
 
 
@@ -84,6 +85,7 @@ class ControlConnection(asyncio.Protocol):
         mistakes = self.worker.prompts.preload()
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*COLLECTOR_THRESHOLDS)
         self.post(control.Ready(len(self.worker.prompts), tuple(mistakes)))
         self._beat(self._loop.time())
 

@@ -92,6 +92,10 @@ class Rtcp:
         self._poller.forget(self._socket.fileno())
         self._socket.close()
 
+    def let_go(self) -> None:
+        """Forget, once closed and asked for the last time, what knows this in its turn."""
+        self._guard = None
+
     @property
     def refused(self) -> int:
         """Datagrams that were not what could come here, or from who is not the peer."""

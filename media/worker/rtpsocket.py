@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -59,6 +60,21 @@ class Owner(NamedTuple):
     changed: Callable[[], None]
     failed: Callable[[str], None]
     complained: Callable[[str], None]
+
+
+def _ignore(*_: object) -> None:
+    """Nobody is there to be told."""
+
+
+def _deny(_: int) -> bool:
+    return False
+
+
+def _closed(_: bytearray | memoryview) -> int:
+    raise OSError(errno.EBADF, "closed")
+
+
+_NOBODY: Final = Owner(_ignore, _deny, _ignore, _ignore, _ignore, _ignore)
 
 
 class RtpSocket:
@@ -202,6 +218,12 @@ class RtpSocket:
                 self._guard.close()
             self._poller.forget(self._socket.fileno())
             self._socket.close()
+
+    def let_go(self) -> None:
+        """Forget, once closed and asked for the last time, what knows this socket in its turn."""
+        self._guard = None
+        self._owner = _NOBODY
+        self.send = self.receive_into = _closed
 
     def send_raw(self, data: bytes, address: tuple[str, int]) -> None:
         """Send a datagram as it is."""

@@ -173,6 +173,16 @@ class Session:
         self._rtcp.close()
         self._socket.close()
 
+    def let_go(self) -> None:
+        """Forget, once closed and asked for the last time, what knows this session in its turn.
+
+        It is all freed at once then, and the cyclic collector, which would have to look at all other legs as well and
+        keep their packets waiting, has nothing to find.
+        """
+        self._socket.let_go()
+        self._rtcp.let_go()
+        del self._rtcp, self._socket, self.health, self.incoming, self.keys, self.outgoing, self.player, self.speech
+
     @property
     def port(self) -> int:
         """The port that the peer sends to."""

@@ -290,6 +290,7 @@ class Worker:
         if not self._recordings.finish(leg, written):
             self._post(control.Closed(leg, report))
         del self._sessions[leg]
+        session.let_go()
 
     def _tell(self, leg: int, event: MediaEvent) -> None:
         match event:

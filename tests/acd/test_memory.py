@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.acd.house import SDP, House, Phone
 
 HOLD = SDP + b"a=sendonly\r\n"
-OURS = ("acd.", "ims_core.", "media.")
 
 
 def answered(house: House, caller: Phone, _: Phone) -> None:
@@ -57,26 +55,6 @@ def caller_vanishes(house: House, caller: Phone, _: Phone) -> None:
     caller.dial("10001")
     house.run(6.0)
     house.dead.add(caller.address)
-
-
-@pytest.fixture
-def uncollected() -> Iterator[Callable[[], Counter[str]]]:
-    """Counts what of ours only the collector can free, from the first use to the next."""
-
-    def count() -> Counter[str]:
-        gc.collect()
-        found = Counter(f"{type(each).__module__}.{type(each).__qualname__}" for each in gc.garbage)
-        gc.garbage.clear()
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        gc.freeze()  # what other tests left, and may let go of meanwhile
-        return Counter({name: number for name, number in found.items() if name.startswith(OURS)})
-
-    gc.disable()
-    yield count
-    gc.set_debug(0)
-    gc.unfreeze()
-    gc.garbage.clear()
-    gc.enable()
 
 
 @pytest.mark.parametrize(
