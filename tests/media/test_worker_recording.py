@@ -255,6 +255,8 @@ async def test_what_was_said_is_on_disk_whoever_is_killed(
         return path.exists() and path.stat().st_size > (6000 if format_ == "opus" else 50_000)
 
     await until(written, "the recording")
+    headers = time.monotonic() + 0.2  # they are written after what they tell of
+    await until(lambda: written() and time.monotonic() > headers)
     worker = media.pid_of(legs[0])
     (recorder,) = children(worker)
     is_cut = dies == "all at once"
