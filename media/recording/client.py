@@ -220,8 +220,14 @@ class RecordingClient:
         self._replacing = None
         process = self.process
         if process is not None:
-            os.kill(process, signal.SIGKILL)  # what closed its socket and lives on has hung
-            code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+            ended, status = os.waitpid(process, os.WNOHANG)
+            if (
+                not ended
+            ):  # it has closed its socket and hangs, perhaps where nothing can kill it: nobody waits for that
+                os.kill(process, signal.SIGKILL)
+                self._replacing = self._loop.call_later(REPLACE_SECONDS, self._replace)
+                return
+            code = os.waitstatus_to_exitcode(status)
             self._complain("", f"The process for recordings has ended ({code}); they go on in further files.")
             self.process = None
         if not self._recordings:
