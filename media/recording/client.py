@@ -221,9 +221,7 @@ class RecordingClient:
         process = self.process
         if process is not None:
             ended, status = os.waitpid(process, os.WNOHANG)
-            if (
-                not ended
-            ):  # it has closed its socket and hangs, perhaps where nothing can kill it: nobody waits for that
+            if not ended:  # it hangs at its end, perhaps where nothing can kill it: nobody waits for that
                 os.kill(process, signal.SIGKILL)
                 self._replacing = self._loop.call_later(REPLACE_SECONDS, self._replace)
                 return
