@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Final
 
 from ims_core.errors import BadRequest
 from ims_core.messages.uri import Uri, parse_uri, split_host_port
 from ims_core.structs import Value
 
-TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
+TOKEN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
 
 
 class Via(Value):
@@ -129,17 +130,17 @@ def parse_name_addr(text: str) -> NameAddr:
 
 
 # Most addresses: nothing escaped, nothing quoted but a display name, no white space elsewhere.
-_PLAIN_ADDRESS = re.compile(
+_PLAIN_ADDRESS: Final = re.compile(
     r"""(?:"([^"\\]*+)"\s*+|([\w .!%*+`'~-]*+))<([^\s"<>]++)>((?:;[^\s"<>;,=]++(?:=[^\s"<>;,]*+)?)*+)"""
 )
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 # Quoted strings, what is in angle brackets (either may lack its end), and the separators outside both.
 _QUOTED_ANYHOW = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
-_PIECES = {
+_PIECES: Final = {
     separator: re.compile(f'{_QUOTED_ANYHOW}|<(?:[^">]++|{_QUOTED_ANYHOW})*+>?|{separator}', re.DOTALL)
     for separator in ",;"
 }
-_NEVER_IN_ADDRESS = re.compile(r'[\s"<>\x80-\U0010ffff]')
+_NEVER_IN_ADDRESS: Final = re.compile(r'[\s"<>\x80-\U0010ffff]')
 
 
 def _parse_name_addr(text: str) -> NameAddr:
@@ -187,10 +188,10 @@ def readable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-_REMEMBERED_LENGTH = 256
-_parse_remembered = lru_cache(maxsize=32768)(_parse_name_addr)
-_remembered_hop = lru_cache(maxsize=4096)(_parse_hop)
-_remembered_cseq = lru_cache(maxsize=16384)(_parse_cseq)
+_REMEMBERED_LENGTH: Final = 256
+_parse_remembered: Final = lru_cache(maxsize=32768)(_parse_name_addr)
+_remembered_hop: Final = lru_cache(maxsize=4096)(_parse_hop)
+_remembered_cseq: Final = lru_cache(maxsize=16384)(_parse_cseq)
 
 
 def split_values(text: str) -> list[str]:

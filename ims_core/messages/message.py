@@ -9,6 +9,8 @@ Whoever received a message must not change it: ``copy()`` it first.
 
 from __future__ import annotations
 
+from typing import Final
+
 from ims_core.errors import REASONS, BadRequest, SipError
 from ims_core.messages.contents import Contents
 from ims_core.messages.headers import (
@@ -25,8 +27,8 @@ from ims_core.messages.headers import (
 )
 from ims_core.messages.uri import Uri, parse_uri
 
-VERSION = "SIP/2.0"
-METHODS = frozenset(
+VERSION: Final = "SIP/2.0"
+METHODS: Final = frozenset(
     "INVITE ACK BYE CANCEL REGISTER OPTIONS INFO PRACK UPDATE REFER SUBSCRIBE NOTIFY MESSAGE PUBLISH".split()
 )
 
@@ -46,11 +48,11 @@ _COMPACT = {
     "b": "referred-by", "x": "session-expires", "a": "accept-contact", "j": "reject-contact",
     "d": "request-disposition", "y": "identity",
 }  # fmt: skip
-KEYS: dict[str, str] = {
+KEYS: Final[dict[str, str]] = {
     **{spelling: name.lower() for name in _NAMES for spelling in (name, name.lower(), name.upper())},
     **{spelling: name for short, name in _COMPACT.items() for spelling in (short, short.upper())},
 }
-_PARSED = frozenset(("from", "to", "cseq", "call-id"))
+_PARSED: Final = frozenset(("from", "to", "cseq", "call-id"))
 
 
 class Message(Contents):
@@ -307,8 +309,8 @@ class Response(Message):
         return Response(self.status, self.reason, keys=self.keys.copy(), lines=self.lines.copy(), body=self.body)
 
 
-_COPIED = frozenset(("via", "from", "to", "call-id", "cseq"))
-_COPIED_TO_TRYING = _COPIED | {"timestamp"}  # 8.2.6.1
+_COPIED: Final = frozenset(("via", "from", "to", "call-id", "cseq"))
+_COPIED_TO_TRYING: Final = _COPIED | {"timestamp"}  # 8.2.6.1
 
 
 def response_to(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ims_core.errors import BadRequest, SipError, VersionNotSupported
 from ims_core.messages.headers import TOKEN, readable
 from ims_core.messages.message import KEYS, METHODS, VERSION, Message, Request, Response, canonical
 
 # in every request (8.1.1); Max-Forwards may be missing (16.3)
-MANDATORY = ("via", "from", "to", "call-id", "cseq")
-_MANDATORY = frozenset(MANDATORY)
-ONCE_ONLY = (*MANDATORY[1:], "max-forwards", "content-length", "content-type")
+MANDATORY: Final = ("via", "from", "to", "call-id", "cseq")
+_MANDATORY: Final = frozenset(MANDATORY)
+ONCE_ONLY: Final = (*MANDATORY[1:], "max-forwards", "content-length", "content-type")
 # how most header lines begin; a continued line (7.3.1) never does
-_usual_key = {f"{spelling}:": key for spelling, key in KEYS.items()}.get
+_usual_key: Final = {f"{spelling}:": key for spelling, key in KEYS.items()}.get
 
 
 class MalformedMessage(BadRequest):
@@ -134,9 +136,10 @@ def _check(message: Message, malformed: str, *, is_ascii: bool) -> None:
 
 
 def _trim_body(message: Message, *, datagram: bool) -> None:
-    if not datagram or "content-length" not in message.keys:
+    keys = message.keys
+    if not datagram or "content-length" not in keys:
         return
-    value = message.value_at(message.keys.index("content-length"))
+    value = message.value_at(len(keys) - 1 if keys[-1] == "content-length" else keys.index("content-length"))
     if value == "0" and not message.body:
         return
     if not (value.isascii() and value.isdigit()):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
+from typing import Final
 from urllib.parse import unquote
 
 from ims_core.errors import BadRequest, UnsupportedScheme
 from ims_core.structs import Value
 
-DEFAULT_PORTS = {"sip": 5060, "sips": 5061}
+DEFAULT_PORTS: Final = {"sip": 5060, "sips": 5061}
 
 
 class Uri(Value):
@@ -199,20 +200,20 @@ def _parse_params(params: list[str]) -> dict[str, str]:
 
 
 # What peers send fills the caches, so longer texts, which are rare, are not remembered.
-_REMEMBERED_LENGTH = 256
-_parse_remembered = lru_cache(maxsize=32768)(_parse)
-_split_remembered = lru_cache(maxsize=4096)(_split_host_port)
+_REMEMBERED_LENGTH: Final = 256
+_parse_remembered: Final = lru_cache(maxsize=32768)(_parse)
+_split_remembered: Final = lru_cache(maxsize=4096)(_split_host_port)
 # Most URIs: nothing escaped, no parameter but that of a proxy, no IPv6 address, no dot after the name. What else there
 # is takes the long way.
-_PLAIN = re.compile(r"(sips?):([\w.!~*'()&=+$,/#-]+)@([A-Za-z0-9.-]+(?<!\.))(?::([0-9]{1,5}))?(;lr)?", re.ASCII)
-_SOS = re.compile(r"urn:service:sos(?:\.|$)", re.IGNORECASE)
+_PLAIN: Final = re.compile(r"(sips?):([\w.!~*'()&=+$,/#-]+)@([A-Za-z0-9.-]+(?<!\.))(?::([0-9]{1,5}))?(;lr)?", re.ASCII)
+_SOS: Final = re.compile(r"urn:service:sos(?:\.|$)", re.IGNORECASE)
 _NO_PARAMS: dict[str, str] = {}
-_LOOSE = {"lr": ""}
+_LOOSE: Final = {"lr": ""}
 # 19.1.4: what must not stand in one of two equal URIs only
-_NEVER_IGNORED = frozenset(("transport", "user", "ttl", "method", "maddr"))
-_SECURED = {"": "TLS", "TCP": "TLS", "WS": "WSS"}
-_PORTS_BY_TRANSPORT = {"TLS": 5061, "WS": 80, "WSS": 443}
-_NEVER_IN_URI = frozenset((*map(chr, range(0x21)), *'<>"\x7f'))
-_LONGEST_ADDRESS = 45  # of IPv6 with an IPv4 address at its end, all digits written
-_VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
-_HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
+_NEVER_IGNORED: Final = frozenset(("transport", "user", "ttl", "method", "maddr"))
+_SECURED: Final = {"": "TLS", "TCP": "TLS", "WS": "WSS"}
+_PORTS_BY_TRANSPORT: Final = {"TLS": 5061, "WS": 80, "WSS": 443}
+_NEVER_IN_URI: Final = frozenset((*map(chr, range(0x21)), *'<>"\x7f'))
+_LONGEST_ADDRESS: Final = 45  # of IPv6 with an IPv4 address at its end, all digits written
+_VISUAL_SEPARATORS: Final = str.maketrans("", "", "-.()")
+_HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")

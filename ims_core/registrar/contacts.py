@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ims_core.errors import BadRequest, UnsupportedScheme
 from ims_core.messages.headers import TOKEN, parse_name_addr, quote_string
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ims_core.messages.uri import Uri
     from ims_core.registrar.location import Binding
 
-_BROWSERS = frozenset(("WS", "WSS"))
-_FIELDS = frozenset(("q", "expires", "+sip.instance", "reg-id"))
+_BROWSERS: Final = frozenset(("WS", "WSS"))
+_FIELDS: Final = frozenset(("q", "expires", "+sip.instance", "reg-id"))
 
 
 class Wish(Value):

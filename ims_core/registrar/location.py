@@ -8,7 +8,7 @@ from enum import Enum
 from heapq import heappop, heappush
 from itertools import count
 from math import ceil, inf
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from ims_core.flow import Address, Flow
 from ims_core.messages.uri import Uri, is_ip_address, parse_uri, same_uri, split_host_port
@@ -334,7 +334,7 @@ class Location:
             self._by_remote.add(flow.remote, binding)
 
 
-_BROWSERS = frozenset(("WS", "WSS"))
+_BROWSERS: Final = frozenset(("WS", "WSS"))
 
 
 def _by_preference(binding: Binding) -> tuple[float, float]:

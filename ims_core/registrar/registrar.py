@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ims_core.errors import (
     BadRequest,
@@ -43,10 +43,10 @@ from ims_core.security.digest import DigestAuthenticator, Outcome, Unauthorized,
 if TYPE_CHECKING:
     from ims_core.registrar.enrolment import Authenticator, Enrolment, Registrant
 
-SUPPORTED = frozenset(("path", "outbound"))
-FALLBACK_EXPIRES = 3600
-USERS_REMEMBERED = 16_384
-REMEMBERED_LENGTH = 256
+SUPPORTED: Final = frozenset(("path", "outbound"))
+FALLBACK_EXPIRES: Final = 3600
+USERS_REMEMBERED: Final = 16_384
+REMEMBERED_LENGTH: Final = 256
 
 
 class Registrar:

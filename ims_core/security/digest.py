@@ -10,28 +10,44 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from itertools import count
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from ims_core.errors import SipError
 from ims_core.messages.headers import quote_string
 from ims_core.messages.uri import parse_uri
 
-ALGORITHMS: dict[str, Callable[[bytes], str]] = {
-    "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
-    "SHA-256": lambda data: hashlib.sha256(data).hexdigest(),
-    "SHA-512-256": lambda data: hashlib.new("sha512_256", data).hexdigest(),
+
+def _hash_by(empty: hashlib._Hash) -> Callable[[bytes], str]:
+    """Return what hashes with copies of `empty`: to look up the algorithm takes longer than to hash."""
+
+    def hash_of(data: bytes) -> str:
+        hashed = empty.copy()
+        hashed.update(data)
+        return hashed.hexdigest()
+
+    return hash_of
+
+
+ALGORITHMS: Final[dict[str, Callable[[bytes], str]]] = {
+    "MD5": _hash_by(hashlib.md5(usedforsecurity=False)),
+    "SHA-256": _hash_by(hashlib.sha256()),
+    "SHA-512-256": _hash_by(hashlib.new("sha512_256")),
 }
-QOPS = ("auth", "auth-int")
-MAX_HEADER_LENGTH = 4096
+QOPS: Final = ("auth", "auth-int")
+MAX_HEADER_LENGTH: Final = 4096
 NONCES_REMEMBERED = 65536
-HASHES_REMEMBERED = 16384
-REMEMBERED_LENGTH = 256
-CREDENTIALS_REMEMBERED = 16  # those of requests that are looked at now
+HASHES_REMEMBERED: Final = 16384
+REMEMBERED_LENGTH: Final = 256
+CREDENTIALS_REMEMBERED: Final = 16  # those of requests that are looked at now
 USED_UP = 1 << 32  # above any nonce count
 
 # Anchored at the start or a comma and possessive, so that no text takes more than linear time.
-_PARAM = re.compile(r'(?:^|,)\s*+([\w-]++)\s*+=\s*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^\s,"]*+))', re.ASCII | re.DOTALL)
-_NONCE = re.compile(r"([0-9a-f]{8,16})-([0-9a-f]{1,16})-([0-9a-f]{32})")
+_PARAM: Final = re.compile(
+    r'(?:^|,)\s*+([\w-]++)\s*+=\s*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^\s,"]*+))', re.ASCII | re.DOTALL
+)
+_NAMES: Final = frozenset(
+    "username realm nonce uri response algorithm cnonce opaque qop nc auts userhash domain stale".split()
+)
 
 
 class Challenge(SipError):
@@ -201,13 +217,11 @@ class DigestAuthenticator:
 
     def _own_nonce(self, nonce: str, host: str) -> tuple[int, int] | None:
         """The time and the serial number of a nonce that was sent to ``host``, None when it was not."""
-        match = _NONCE.fullmatch(nonce)
-        if not match:
+        stamp, _, mac = nonce.rpartition("-")
+        if not (nonce.isascii() and hmac.compare_digest(mac, self._mac_of(stamp, host))):
             return None
-        time, number, mac = match.groups()
-        if not hmac.compare_digest(mac, self._mac_of(f"{time}-{number}", host)):
-            return None
-        return int(time, 16), int(number, 16)
+        time, _, serial = stamp.partition("-")  # as we wrote it, since the MAC is ours
+        return int(time, 16), int(serial, 16)
 
     def _use_nonce(self, time: int, serial: int, params: dict[str, str], now: float) -> bool:
         """Whether a nonce of ours is fresh and not yet used with this or a higher count; remembers the use."""
@@ -352,20 +366,46 @@ def _hash(algorithm: str, text: str) -> str:
     return ALGORITHMS[algorithm](text.encode("utf-8", "surrogateescape"))
 
 
-_hash_remembered = lru_cache(maxsize=HASHES_REMEMBERED)(_hash)
+_hash_remembered: Final = lru_cache(maxsize=HASHES_REMEMBERED)(_hash)
 
 
 def parse_digest(text: str) -> dict[str, str] | None:
     """The parameters of Digest credentials or of a Digest challenge; None when it is something else."""
     if text[:7].lower() not in {"digest ", "digest\t"} or len(text) > MAX_HEADER_LENGTH:
         return None
-    params = {name.lower(): quoted or token for name, quoted, token in _PARAM.findall(text[7:])}
+    params = text[7:]
+    found = _plain_params(params)
+    return _params(params) if found is None else found
+
+
+def _params(text: str) -> dict[str, str]:
+    """Find the parameters in a list of them, whatever else it holds."""
+    params = {name.lower(): quoted or token for name, quoted, token in _PARAM.findall(text)}
     if "\\" in text:
         params = {name: re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL) for name, value in params.items()}
     return params
 
 
-_parse_remembered = lru_cache(maxsize=CREDENTIALS_REMEMBERED)(parse_digest)
+def _plain_params(text: str) -> dict[str, str] | None:
+    """Find the same in a list without spaces, commas and quotes where they are seldom; None for any other."""
+    params: dict[str, str] = {}
+    for param in text.split(","):
+        name, _, value = param.strip(" ").partition("=")
+        if name not in _NAMES:
+            return None
+        if value[:1] == '"':
+            if len(value) < 2 or value[-1] != '"':
+                return None
+            value = value[1:-1]
+            if '"' in value or "\\" in value:
+                return None
+        elif not value.replace("-", "").isalnum():
+            return None
+        params[name] = value
+    return params
+
+
+_parse_remembered: Final = lru_cache(maxsize=CREDENTIALS_REMEMBERED)(parse_digest)
 
 
 def digest_of(text: str) -> Mapping[str, str] | None:

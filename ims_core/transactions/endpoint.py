@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
@@ -91,7 +92,7 @@ class Endpoint:
         self._clients: dict[Key, ClientTransaction] = {}
         self._heard: dict[int, Transaction] = {}
         self._told: set[tuple[str, int | None]] = set()
-        self._timers: TimerQueue[tuple[Timed, str]] = TimerQueue()
+        self._timers = TimerQueue()
         self.events: deque[Event] = deque()
         self._out: list[tuple[Flow, bytes]] = []
 
@@ -234,7 +235,7 @@ class Endpoint:
 
     def start_timer(self, timed: Timed, event: str, delay: float) -> None:
         """Fire ``event`` at ``timed`` after ``delay`` seconds."""
-        self._timers.start(delay, (timed, event), self.clock())
+        self._timers.start(delay, timed, event, self.clock())
 
     def pass_up(self, transaction: ClientTransaction, response: Response) -> None:
         """Queue the event for a response."""
@@ -430,6 +431,6 @@ def _admit_all(_request: Request, _flow: Flow) -> bool:
 
 
 # the name to count a method under: strangers may invent any number of methods
-_COUNTED: dict[str | int, str] = {method: method for method in METHODS}
-_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
-_STATUS_LINES = {f"{VERSION} {hundreds}".encode(): _CLASSES[hundreds] for hundreds in range(1, 7)}
+_COUNTED: Final[dict[str | int, str]] = {method: method for method in METHODS}
+_CLASSES: Final = ("", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
+_STATUS_LINES: Final = {f"{VERSION} {hundreds}".encode(): _CLASSES[hundreds] for hundreds in range(1, 7)}

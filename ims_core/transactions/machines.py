@@ -15,11 +15,10 @@ ACCEPTED is RFC 6026's: the INVITE was answered with a 2xx, whose retransmission
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from ims_core.flow import Flow
 from ims_core.messages.message import Request, Response
-from ims_core.structs import Record
 
 CALLING: Final = "calling"
 TRYING: Final = "trying"
@@ -56,7 +55,13 @@ TRANSPORT: Final = "transport"
 
 Key = tuple[str | int, ...]  # what tells a transaction from all others (17.1.3, 17.2.3)
 Action = Callable[[Any, Any], None]
-Table = dict[tuple[str, str], tuple[str, Action | None]]
+
+
+class Machine(NamedTuple):
+    """The state in which a transaction begins, and its table."""
+
+    first: str
+    table: dict[tuple[str, str], tuple[str, Action | None]]
 
 
 class TimerValues(NamedTuple):
@@ -91,28 +96,30 @@ class Layer(Protocol):
         """Count an input that the state does not know."""
 
 
-class Transaction(Record):
+class Transaction:
     """What the four machines share.
 
     ``data`` is what is sent again, ``heard`` the hash of the datagram by which the layer knows a retransmission (0:
     none), ``user`` is free for the transaction user.
     """
 
-    TABLE: ClassVar[Table]
+    __slots__ = ("_layer", "data", "flow", "heard", "interval", "key", "request", "state", "table", "user")
 
-    _layer: Layer
-    key: Key
-    flow: Flow
-    request: Request
-    state: str = TERMINATED  # each machine has a first state of its own
-    data: bytes = b""
-    interval: float = 0.0
-    heard: int = 0
-    user: Any = None
+    def __init__(self, layer: Layer, key: Key, flow: Flow, request: Request, machine: Machine) -> None:
+        self._layer = layer
+        self.table = machine.table
+        self.key = key
+        self.flow = flow
+        self.request = request
+        self.state = machine.first
+        self.data = b""
+        self.interval = 0.0
+        self.heard = 0
+        self.user: Any = None
 
     def fire(self, event: str, argument: Any = None) -> None:
         """Take the transition that the table has for ``event``, if any."""
-        transition = self.TABLE.get((self.state, event))
+        transition = self.table.get((self.state, event))
         if transition is None:
             if not event.startswith("timer"):
                 self._layer.count_unexpected(self, event)
@@ -138,8 +145,10 @@ class Transaction(Record):
             self._end()
 
 
-class ClientTransaction(Transaction, eq=False):
+class ClientTransaction(Transaction):
     """A request of ours and the responses to it."""
+
+    __slots__ = ()
 
     def _pass_up(self, response: Response) -> None:
         self._layer.pass_up(self, response)
@@ -153,13 +162,16 @@ class ClientTransaction(Transaction, eq=False):
         self._layer.fail(self, TRANSPORT)
 
 
-class InviteClient(ClientTransaction, eq=False):
+class InviteClient(ClientTransaction):
     """17.1.1, with ACCEPTED of RFC 6026 section 7.2."""
 
-    state: str = CALLING
-    cancelled: bool = False
-    _ack: bytes = b""
-    _cancel_wanted: Callable[[], None] | None = None
+    __slots__ = ("_ack", "_cancel_wanted", "cancelled")
+
+    def __init__(self, layer: Layer, key: Key, flow: Flow, request: Request) -> None:
+        super().__init__(layer, key, flow, request, _INVITE_CLIENT)
+        self.cancelled = False
+        self._ack = b""
+        self._cancel_wanted: Callable[[], None] | None = None
 
     def start(self) -> None:
         """Send the request (17.1.1.2)."""
@@ -208,22 +220,25 @@ class InviteClient(ClientTransaction, eq=False):
         self._let_go()
         self._end_after(TIMER_D, max(32.0, 64 * self._layer.timers.t1))
 
-    def _acknowledge(self, _: Response) -> None:
+    def _acknowledge(self, _: object) -> None:
         self._layer.send(self.flow, self._ack)
 
-    TABLE: ClassVar[Table] = {
-        (CALLING, TIMER_A): (CALLING, _resend),
+
+_INVITE_CLIENT: Final = Machine(
+    CALLING,
+    {
+        (CALLING, TIMER_A): (CALLING, InviteClient._resend),
         (CALLING, TIMER_B): (TERMINATED, ClientTransaction._time_out),
         (CALLING, TRANSPORT_ERROR): (TERMINATED, ClientTransaction._lose_transport),
-        (CALLING, PROVISIONAL): (PROCEEDING, _proceed),
-        (CALLING, SUCCESS): (ACCEPTED, _accept),
-        (CALLING, FAILURE): (COMPLETED, _complete),
+        (CALLING, PROVISIONAL): (PROCEEDING, InviteClient._proceed),
+        (CALLING, SUCCESS): (ACCEPTED, InviteClient._accept),
+        (CALLING, FAILURE): (COMPLETED, InviteClient._complete),
         (PROCEEDING, PROVISIONAL): (PROCEEDING, ClientTransaction._pass_up),
-        (PROCEEDING, SUCCESS): (ACCEPTED, _accept),
-        (PROCEEDING, FAILURE): (COMPLETED, _complete),
+        (PROCEEDING, SUCCESS): (ACCEPTED, InviteClient._accept),
+        (PROCEEDING, FAILURE): (COMPLETED, InviteClient._complete),
         (PROCEEDING, GIVE_UP): (TERMINATED, ClientTransaction._time_out),
         (PROCEEDING, TRANSPORT_ERROR): (PROCEEDING, None),  # the response may come over another connection
-        (COMPLETED, FAILURE): (COMPLETED, _acknowledge),
+        (COMPLETED, FAILURE): (COMPLETED, InviteClient._acknowledge),
         (COMPLETED, TIMER_D): (TERMINATED, Transaction._end),
         (COMPLETED, TRANSPORT_ERROR): (TERMINATED, Transaction._end),
         (COMPLETED, PROVISIONAL): (COMPLETED, None),
@@ -234,13 +249,17 @@ class InviteClient(ClientTransaction, eq=False):
         (ACCEPTED, PROVISIONAL): (ACCEPTED, None),
         (ACCEPTED, GIVE_UP): (ACCEPTED, None),
         (TERMINATED, GIVE_UP): (TERMINATED, None),
-    }
+    },
+)
 
 
-class NonInviteClient(ClientTransaction, eq=False):
+class NonInviteClient(ClientTransaction):
     """17.1.2."""
 
-    state: str = TRYING
+    __slots__ = ()
+
+    def __init__(self, layer: Layer, key: Key, flow: Flow, request: Request) -> None:
+        super().__init__(layer, key, flow, request, _NON_INVITE_CLIENT)
 
     def start(self) -> None:
         """Send the request (17.1.2.2)."""
@@ -262,29 +281,35 @@ class NonInviteClient(ClientTransaction, eq=False):
         self._layer.pass_up(self, response)
         self._end_after(TIMER_K, self._layer.timers.t4)
 
-    TABLE: ClassVar[Table] = {
-        (TRYING, TIMER_E): (TRYING, _resend),
+
+_NON_INVITE_CLIENT: Final = Machine(
+    TRYING,
+    {
+        (TRYING, TIMER_E): (TRYING, NonInviteClient._resend),
         (TRYING, TIMER_F): (TERMINATED, ClientTransaction._time_out),
         (TRYING, TRANSPORT_ERROR): (TERMINATED, ClientTransaction._lose_transport),
         (TRYING, PROVISIONAL): (PROCEEDING, ClientTransaction._pass_up),
-        (TRYING, SUCCESS): (COMPLETED, _complete),
-        (TRYING, FAILURE): (COMPLETED, _complete),
-        (PROCEEDING, TIMER_E): (PROCEEDING, _resend),
+        (TRYING, SUCCESS): (COMPLETED, NonInviteClient._complete),
+        (TRYING, FAILURE): (COMPLETED, NonInviteClient._complete),
+        (PROCEEDING, TIMER_E): (PROCEEDING, NonInviteClient._resend),
         (PROCEEDING, TIMER_F): (TERMINATED, ClientTransaction._time_out),
         (PROCEEDING, TRANSPORT_ERROR): (TERMINATED, ClientTransaction._lose_transport),
         (PROCEEDING, PROVISIONAL): (PROCEEDING, ClientTransaction._pass_up),
-        (PROCEEDING, SUCCESS): (COMPLETED, _complete),
-        (PROCEEDING, FAILURE): (COMPLETED, _complete),
+        (PROCEEDING, SUCCESS): (COMPLETED, NonInviteClient._complete),
+        (PROCEEDING, FAILURE): (COMPLETED, NonInviteClient._complete),
         (COMPLETED, PROVISIONAL): (COMPLETED, None),  # 17.1.2.2: the state exists to absorb these
         (COMPLETED, SUCCESS): (COMPLETED, None),
         (COMPLETED, FAILURE): (COMPLETED, None),
         (COMPLETED, TIMER_K): (TERMINATED, Transaction._end),
         (COMPLETED, TRANSPORT_ERROR): (COMPLETED, None),
-    }
+    },
+)
 
 
-class ServerTransaction(Transaction, eq=False):
+class ServerTransaction(Transaction):
     """A request of a peer and our responses to it. Responses after the final one are counted and not sent (17.2)."""
+
+    __slots__ = ()
 
     @property
     def is_answered(self) -> bool:
@@ -300,10 +325,13 @@ class ServerTransaction(Transaction, eq=False):
             self._layer.send(self.flow, self.data)
 
 
-class InviteServer(ServerTransaction, eq=False):
+class InviteServer(ServerTransaction):
     """17.2.1, with ACCEPTED of RFC 6026 section 7.1."""
 
-    state: str = PROCEEDING
+    __slots__ = ()
+
+    def __init__(self, layer: Layer, key: Key, flow: Flow, request: Request) -> None:
+        super().__init__(layer, key, flow, request, _INVITE_SERVER)
 
     def _accept(self, response: Response) -> None:
         self._send(response)
@@ -326,52 +354,63 @@ class InviteServer(ServerTransaction, eq=False):
     def _confirm(self, _: object) -> None:
         self._end_after(TIMER_I, self._layer.timers.t4)
 
-    TABLE: ClassVar[Table] = {
+
+_INVITE_SERVER: Final = Machine(
+    PROCEEDING,
+    {
         (PROCEEDING, REQUEST): (PROCEEDING, ServerTransaction._repeat),
         (PROCEEDING, PROVISIONAL): (PROCEEDING, ServerTransaction._send),
-        (PROCEEDING, SUCCESS): (ACCEPTED, _accept),
-        (PROCEEDING, FAILURE): (COMPLETED, _refuse),
+        (PROCEEDING, SUCCESS): (ACCEPTED, InviteServer._accept),
+        (PROCEEDING, FAILURE): (COMPLETED, InviteServer._refuse),
         (COMPLETED, REQUEST): (COMPLETED, ServerTransaction._repeat),
-        (COMPLETED, TIMER_G): (COMPLETED, _repeat_and_wait),
+        (COMPLETED, TIMER_G): (COMPLETED, InviteServer._repeat_and_wait),
         (COMPLETED, TIMER_H): (TERMINATED, Transaction._end),
-        (COMPLETED, ACK): (CONFIRMED, _confirm),
+        (COMPLETED, ACK): (CONFIRMED, InviteServer._confirm),
         (CONFIRMED, ACK): (CONFIRMED, None),
         (CONFIRMED, REQUEST): (CONFIRMED, None),
         (CONFIRMED, TIMER_I): (TERMINATED, Transaction._end),
         (ACCEPTED, REQUEST): (ACCEPTED, None),  # RFC 6026 7.1: absorbed, the user repeats its 2xx
         (ACCEPTED, SUCCESS): (ACCEPTED, ServerTransaction._send),
         (ACCEPTED, TIMER_L): (TERMINATED, Transaction._end),
-    }
+    },
+)
 
 
-class NonInviteServer(ServerTransaction, eq=False):
+class NonInviteServer(ServerTransaction):
     """17.2.2."""
 
-    state: str = TRYING
+    __slots__ = ()
+
+    def __init__(self, layer: Layer, key: Key, flow: Flow, request: Request) -> None:
+        super().__init__(layer, key, flow, request, _NON_INVITE_SERVER)
 
     def _complete(self, response: Response) -> None:
         self._send(response)
         self.request = _BARE.get(self.request.method, _BARE[""])  # many wait here for timer J with their answer only
         self._end_after(TIMER_J, 64 * self._layer.timers.t1)
 
-    TABLE: ClassVar[Table] = {
+
+_NON_INVITE_SERVER: Final = Machine(
+    TRYING,
+    {
         (TRYING, REQUEST): (TRYING, None),
         (TRYING, PROVISIONAL): (PROCEEDING, ServerTransaction._send),
-        (TRYING, SUCCESS): (COMPLETED, _complete),
-        (TRYING, FAILURE): (COMPLETED, _complete),
+        (TRYING, SUCCESS): (COMPLETED, NonInviteServer._complete),
+        (TRYING, FAILURE): (COMPLETED, NonInviteServer._complete),
         (PROCEEDING, REQUEST): (PROCEEDING, ServerTransaction._repeat),
         (PROCEEDING, PROVISIONAL): (PROCEEDING, ServerTransaction._send),
-        (PROCEEDING, SUCCESS): (COMPLETED, _complete),
-        (PROCEEDING, FAILURE): (COMPLETED, _complete),
+        (PROCEEDING, SUCCESS): (COMPLETED, NonInviteServer._complete),
+        (PROCEEDING, FAILURE): (COMPLETED, NonInviteServer._complete),
         (TRYING, GIVE_UP): (TERMINATED, Transaction._end),
         (PROCEEDING, GIVE_UP): (TERMINATED, Transaction._end),
         (COMPLETED, REQUEST): (COMPLETED, ServerTransaction._repeat),
         (COMPLETED, TIMER_J): (TERMINATED, Transaction._end),
-    }
+    },
+)
 
 
 # Stand for requests that nobody needs any more.
-_BARE = {
+_BARE: Final = {
     method: Request(method, "") for method in ("", "INVITE", "REGISTER", "BYE", "CANCEL", "OPTIONS", "INFO", "MESSAGE")
 }
 

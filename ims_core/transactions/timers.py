@@ -12,9 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from heapq import heappop, heappush, heapreplace
 from itertools import count
-from typing import Generic, Protocol, TypeVar
-
-Item = TypeVar("Item")
+from typing import Any, Protocol
 
 
 class Timed(Protocol):
@@ -24,41 +22,44 @@ class Timed(Protocol):
         """Take note that the timer ``event`` has run out."""
 
 
-class TimerQueue(Generic[Item]):
-    """Pending deadlines, each with the item to hand back when it has passed. Times are in seconds."""
+class TimerQueue:
+    """Pending deadlines, each with whom to tell of what when it has passed. Times are in seconds."""
 
     def __init__(self) -> None:
-        self._queues: dict[float, deque[tuple[float, Item]]] = {}
+        self._queues: dict[
+            float, deque[Any]
+        ] = {}  # deadline, who, event, deadline, who, …: a tuple each would be memory
         self._heads: list[tuple[float, int, float]] = []  # of each queue: its first deadline, number, length
         self._numbers = count()
 
     def __len__(self) -> int:
-        return sum(map(len, self._queues.values()))
+        return sum(map(len, self._queues.values())) // 3
 
-    def start(self, delay: float, item: Item, now: float) -> None:
-        """Hand ``item`` back ``delay`` seconds after ``now``; calls must come in order of ``now``."""
+    def start(self, delay: float, timed: Timed, event: str, now: float) -> None:
+        """Hand both back ``delay`` seconds after ``now``; calls must come in order of ``now``."""
         deadline = now + delay
         queue = self._queues.get(delay)
         if queue is not None:  # somebody waits in it, and for an earlier deadline
-            queue.append((deadline, item))
+            queue.extend((deadline, timed, event))
             return
-        self._queues[delay] = deque(((deadline, item),))
+        self._queues[delay] = deque((deadline, timed, event))
         heappush(self._heads, (deadline, next(self._numbers), delay))
 
     def next_deadline(self) -> float | None:
         """Return when the next timer runs out; None when none is pending."""
         return self._heads[0][0] if self._heads else None
 
-    def pop_due(self, now: float) -> Iterator[Item]:
-        """Yield the items whose time has come, earliest first. New timers may be started meanwhile."""
+    def pop_due(self, now: float) -> Iterator[tuple[Timed, str]]:
+        """Yield those whose time has come, earliest first. New timers may be started meanwhile."""
         heads = self._heads
         while heads and heads[0][0] <= now:
             _, number, delay = heads[0]
             queue = self._queues[delay]
-            _, item = queue.popleft()
+            queue.popleft()
+            timed, event = queue.popleft(), queue.popleft()
             if queue:
-                heapreplace(heads, (queue[0][0], number, delay))
+                heapreplace(heads, (queue[0], number, delay))
             else:
                 del self._queues[delay]
                 heappop(heads)
-            yield item
+            yield timed, event

@@ -25,7 +25,7 @@ CR = 13
 
 _SIOCGSTAMPNS = 0x8907  # Linux: when the datagram read last had come
 _TIMESPEC = struct.Struct("@qq")
-_NO_STAMP = bytes(_TIMESPEC.size)
+_stamp = bytearray(_TIMESPEC.size)  # written to, since ioctl tries other kinds of arguments first for what cannot be
 
 
 class DatagramsOwner(Owner, Protocol):
@@ -119,9 +119,10 @@ class Datagrams:
             return
         self._sampled = now
         try:
-            seconds, nanoseconds = _TIMESPEC.unpack(fcntl.ioctl(self.sock, _SIOCGSTAMPNS, _NO_STAMP))
+            fcntl.ioctl(self.sock, _SIOCGSTAMPNS, _stamp)
         except OSError:  # the system keeps no such times
             return
+        seconds, nanoseconds = _TIMESPEC.unpack(_stamp)
         self._owner.waited(now - seconds - nanoseconds * 1e-9)
 
     def _remember(self, address: tuple[str, int] | tuple[str, int, int, int]) -> Flow:

@@ -1,6 +1,7 @@
 """The proxy between a caller and callees written by hand, and between phones."""
 
 from collections.abc import Callable
+from math import inf
 
 import pytest
 
@@ -431,7 +432,7 @@ def test_a_forwarding_that_is_over_is_not_kept_until_timer_c() -> None:
     bench.reply(486)
     bench.network.run(40)
     assert not bench.site.node.proxy.active
-    waiting = [timed for queue in bench.site.endpoint._timers._queues.values() for _, (timed, _) in queue]
+    waiting = [timed for timed, _ in bench.site.endpoint._timers.pop_due(inf)]
     assert [getattr(timed, "context", "") for timed in waiting] == [None]
     bench.finish()
 

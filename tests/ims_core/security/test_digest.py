@@ -325,6 +325,24 @@ def test_any_text_gets_a_verdict(text: str) -> None:
         assert authenticator().verify("REGISTER", URI, [credentials], 0.0).outcome is not Outcome.ACCEPTED
 
 
+@given(
+    st.lists(
+        st.sampled_from(
+            'username = "al" "al,ice" "a\\"" realm="ims.example" , ", " =  nc=00000001 qop=auth uri= é '
+            'algorithm=SHA-256 "sip:ims.example" \t "" \\ x-y=1 Username="b" 1=2 =" stale=TRUE'.split(" ")
+        )
+    ).map("".join)
+)
+def test_plain_parameters_are_found_as_any_others_are(text: str) -> None:
+    plain = digest._plain_params(text)
+    assert plain is None or plain == digest._params(text)
+
+
+def test_what_clients_send_is_plain() -> None:
+    sent = answer(authenticator().challenges(0.0)[0])
+    assert digest._plain_params(sent[7:]) == digest._params(sent[7:]) == digest.parse_digest(sent)
+
+
 @rfc("7616-3.4.6")
 @pytest.mark.parametrize(
     ("digest_uri", "outcome"),

@@ -1,0 +1,63 @@
+"""How long datagrams have waited, over the loopback interface."""
+
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from ims_core.errors import SipError
+from ims_core.flow import Flow
+from ims_core.transport.datagrams import Datagrams
+from ims_core.transport.limits import TransportLimits
+
+pytestmark = pytest.mark.asyncio
+
+
+class Owner:
+    """Keeps what a listener tells."""
+
+    def __init__(self) -> None:
+        self.limits = TransportLimits()
+        self.dropped: Counter[str] = Counter()
+        self.received: list[bytes] = []
+        self.waits: list[float] = []
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        self.received.append(data)
+
+    def refuse(self, head: bytes, error: SipError, flow: Flow) -> None:
+        raise AssertionError(head)
+
+    def flush(self) -> None:
+        pass
+
+    def waited(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[tuple[Owner, Datagrams, socket.socket]]:
+    owner = Owner()
+    ours, client = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    with ours, client:
+        ours.bind(("127.0.0.1", 0))
+        ours.setblocking(False)
+        client.connect(ours.getsockname())
+        listener = Datagrams(owner, ours)
+        client.send(b"first")  # the system notes when datagrams come once it was asked
+        listener._drain(2)
+        listener._sampled = 0.0
+        owner.received.clear()
+        owner.waits.clear()
+        yield owner, listener, client
+        listener.close()
+
+
+async def test_how_long_a_datagram_waited_for_us_is_told(bench: tuple[Owner, Datagrams, socket.socket]) -> None:
+    owner, listener, client = bench
+    client.send(b"OPTIONS")
+    assert listener._drain(2) == 1
+    assert owner.received == [b"OPTIONS"]
+    assert len(owner.waits) == 1
+    assert 0.0 < owner.waits[0] < 5.0
