@@ -26,9 +26,8 @@ class TimerQueue:
     """Pending deadlines, each with whom to tell of what when it has passed. Times are in seconds."""
 
     def __init__(self) -> None:
-        self._queues: dict[
-            float, deque[Any]
-        ] = {}  # deadline, who, event, deadline, who, …: a tuple each would be memory
+        # by length: deadline, who, event, deadline, who, and so on; a tuple for each would be most of their memory
+        self._queues: dict[float, deque[Any]] = {}
         self._heads: list[tuple[float, int, float]] = []  # of each queue: its first deadline, number, length
         self._numbers = count()
 
