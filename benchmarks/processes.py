@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 from benchmarks import machine
 
@@ -33,7 +32,6 @@ BLOCK, STEP = 346, 4  # a program that is given a port may take the next ones, t
 RTP_PORTS = range(16_100, 20_000)
 
 Address = tuple[str, int]
-_locks: list[IO[str]] = []  # kept until the process ends
 
 
 class BenchmarkError(Exception):
@@ -224,7 +222,7 @@ def _own_ports() -> Iterator[int]:
             except OSError:  # of another user, or locked
                 continue
             stack.pop_all()
-        _locks.append(lock)
+        atexit.register(lock.close)  # which holds it until then
         block = list(range(base, min(base + BLOCK, PORTS.stop) - STEP, STEP))
         random.shuffle(block)
         return itertools.cycle(block)
