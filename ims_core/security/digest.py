@@ -18,7 +18,7 @@ from ims_core.messages.uri import parse_uri
 
 
 def _hash_by(empty: hashlib._Hash) -> Callable[[bytes], str]:
-    """Return what hashes with copies of `empty`: to look up the algorithm takes longer than to hash."""
+    """Return what hashes with copies of ``empty``: to look up the algorithm takes longer than to hash."""
 
     def hash_of(data: bytes) -> str:
         hashed = empty.copy()
