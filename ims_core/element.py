@@ -46,7 +46,7 @@ class Element(Host):
 
     ``register`` decides about each REGISTER and ``route`` about other requests outside any dialog: as they are, the
     one refuses and the other hands every call to ``serve``. That is run as a task of its own for each such call: the
-    call ends when it returns, and it is cancelled when the caller hangs up.
+    call ends when it returns, and it is cancelled when the caller hangs up, once it was given what it awaited before.
     """
 
     def __init__(self, *listen: str, **settings: Unpack[Settings]) -> None:
@@ -103,8 +103,9 @@ class Element(Host):
             session.reject(480)
             return
         call = Call(self.stack.flush).attach(session)
-        task = asyncio.get_running_loop().create_task(self._run(self.serve, call))
-        call.on_end = task.cancel
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._run(self.serve, call))
+        call.on_end = lambda: loop.call_soon(task.cancel)  # after what it awaited and came with the end
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

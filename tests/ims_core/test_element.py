@@ -83,6 +83,21 @@ async def test_the_task_of_a_caller_who_gives_up_is_cancelled() -> None:
         await over.wait()
 
 
+@pytest.mark.rfc("3261-13.2.2.4", "3261-15.1.2")
+async def test_what_came_with_the_end_is_told_before_it() -> None:
+    told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def serve(call: Call) -> None:
+        told.set_result(await call.answer(OFFER))
+
+    async with Element("tcp:127.0.0.1:0") as callee, Element("tcp:127.0.0.1:0") as caller:
+        callee.serve = serve
+        async with caller.call(f"sip:desk@{address_of(callee)};transport=tcp", caller=ALICE) as call:
+            assert await call.answered() == OFFER
+            call.acknowledge(ANSWER)
+        assert await asyncio.wait_for(told, 5.0) == ANSWER
+
+
 async def test_a_service_that_fails_ends_its_call_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
     async def serve(call: Call) -> None:
         if call.called == "broken":
