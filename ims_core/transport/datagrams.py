@@ -17,7 +17,7 @@ from ims_core.transport.stun import binding_response
 FLOWS_REMEMBERED = 4096
 BATCH = 64  # datagrams taken in one go
 BUSY_SECONDS = 0.0005  # two wake-ups within so short a time mean load
-GATHER_SECONDS = 0.002  # what a datagram may wait under load for others to come
+GATHER_SECONDS = 0.005  # between the beginnings of two batches under load
 WORTHWHILE = 3  # a gathered batch of fewer ends the gathering
 SAMPLE_SECONDS = 0.001  # between two looks at how long a datagram has waited
 STUN_ENDS = 2  # the first byte of STUN is less
@@ -38,9 +38,10 @@ class DatagramsOwner(Owner, Protocol):
 class Datagrams:
     """A UDP listener: drains its socket in batches.
 
-    Under load it lets datagrams gather for ``GATHER_SECONDS`` between two batches, as network drivers do with
-    interrupts: one wake-up then serves many messages, whose code is still warm in the processor. Its queue is the
-    socket's buffer; how long the oldest of it has waited is told with the first datagram of a batch.
+    Under load it lets datagrams gather: a batch begins ``GATHER_SECONDS`` after the last one did, as network drivers do
+    with interrupts. One wake-up then serves many messages, whose code is still warm in the processor. A batch that
+    takes longer is followed at once by the next. Its queue is the socket's buffer; how long the oldest of it has
+    waited, beyond what was meant, is told with the first datagram of a batch.
     """
 
     def __init__(self, owner: DatagramsOwner, sock: socket.socket) -> None:
@@ -52,6 +53,7 @@ class Datagrams:
         self._gathering: asyncio.TimerHandle | None = None
         self._last = 0.0
         self._sampled = 0.0
+        self._meant = 0.0  # to be waited by what comes with the next batch
         self._loop.add_reader(sock, self._on_readable)
 
     def _on_readable(self) -> None:
@@ -61,13 +63,19 @@ class Datagrams:
         self._drain(BATCH if is_busy else 1)  # whatever is left makes the socket readable again at once
         if is_busy:
             self._loop.remove_reader(self.sock)
-            self._gathering = self._loop.call_later(GATHER_SECONDS, self._resume)
+            self._gather_since(now)
+
+    def _gather_since(self, start: float) -> None:
+        self._meant = max(start + GATHER_SECONDS - self._loop.time(), 0.0)
+        self._gathering = self._loop.call_later(self._meant, self._resume)
 
     def _resume(self) -> None:
         self._gathering = None
+        start = self._loop.time()
         taken = self._drain(BATCH)
+        self._meant = 0.0
         if taken >= WORTHWHILE:
-            self._gathering = self._loop.call_later(GATHER_SECONDS if taken < BATCH else 0.0, self._resume)
+            self._gather_since(start if taken < BATCH else start - GATHER_SECONDS)
         else:
             self._loop.add_reader(self.sock, self._on_readable)
 
@@ -123,7 +131,7 @@ class Datagrams:
         except OSError:  # the system keeps no such times
             return
         seconds, nanoseconds = _TIMESPEC.unpack(_stamp)
-        self._owner.waited(now - seconds - nanoseconds * 1e-9)
+        self._owner.waited(max(now - seconds - nanoseconds * 1e-9 - self._meant, 0.0))
 
     def _remember(self, address: tuple[str, int] | tuple[str, int, int, int]) -> Flow:
         """Make the flow of a peer, to be shared by whatever comes from it."""

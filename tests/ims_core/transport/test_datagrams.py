@@ -1,5 +1,6 @@
-"""How long datagrams have waited, over the loopback interface."""
+"""How long datagrams have waited, and what of that was meant, over the loopback interface."""
 
+import asyncio
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -8,7 +9,7 @@ import pytest
 
 from ims_core.errors import SipError
 from ims_core.flow import Flow
-from ims_core.transport.datagrams import Datagrams
+from ims_core.transport.datagrams import GATHER_SECONDS, Datagrams
 from ims_core.transport.limits import TransportLimits
 
 pytestmark = pytest.mark.asyncio
@@ -54,6 +55,16 @@ async def bench() -> AsyncIterator[tuple[Owner, Datagrams, socket.socket]]:
         listener.close()
 
 
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def resume(listener: Datagrams) -> None:
+    assert listener._gathering is not None
+    listener._gathering.cancel()
+    listener._resume()
+
+
 async def test_how_long_a_datagram_waited_for_us_is_told(bench: tuple[Owner, Datagrams, socket.socket]) -> None:
     owner, listener, client = bench
     client.send(b"OPTIONS")
@@ -61,3 +72,25 @@ async def test_how_long_a_datagram_waited_for_us_is_told(bench: tuple[Owner, Dat
     assert owner.received == [b"OPTIONS"]
     assert len(owner.waits) == 1
     assert 0.0 < owner.waits[0] < 5.0
+
+
+async def test_what_it_was_meant_to_wait_for_others_is_no_load(bench: tuple[Owner, Datagrams, socket.socket]) -> None:
+    owner, listener, client = bench
+    for _ in range(3):
+        client.send(b"OPTIONS")
+    listener._gather_since(now() + 10.0)
+    resume(listener)
+    assert owner.received == [b"OPTIONS"] * 3
+    assert owner.waits == [0.0]
+    assert 0.0 <= listener._meant <= GATHER_SECONDS, "so many came that more are waited for"
+
+
+async def test_after_a_batch_that_took_long_nothing_is_waited_for(
+    bench: tuple[Owner, Datagrams, socket.socket],
+) -> None:
+    owner, listener, client = bench
+    listener._gather_since(now() - GATHER_SECONDS)
+    assert listener._meant == 0.0
+    client.send(b"OPTIONS")
+    resume(listener)
+    assert owner.waits[0] > 0.0, "that is load"
