@@ -20,15 +20,15 @@ class Ids:
 
     def branch(self) -> str:
         """A Via branch, with the cookie that marks it as globally unique."""
-        return f"{MAGIC_COOKIE}{self._getrandbits(64):016x}"
+        return MAGIC_COOKIE + self._getrandbits(64).to_bytes(8, "big").hex()
 
     def tag(self) -> str:
         """A From or To tag."""
-        return f"{self._getrandbits(64):016x}"
+        return self._getrandbits(64).to_bytes(8, "big").hex()
 
     def call_id(self) -> str:
         """A Call-ID."""
-        return f"{self._getrandbits(96):024x}"
+        return self._getrandbits(96).to_bytes(12, "big").hex()
 
     def number(self, limit: int) -> int:
         """A number from 0 to ``limit`` − 1."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final
 
 from ims_core.errors import BadRequest
 from ims_core.messages.uri import Uri, parse_uri, split_host_port
+from ims_core.remembering import Remembered
 from ims_core.structs import Value
 
 TOKEN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
@@ -44,7 +44,7 @@ def parse_via(text: str) -> Via:
     """Parse one Via value. Raises ``BadRequest``. What stands before the parameters is that of a peer: remembered."""
     protocol_and_host = text.partition(";")[0]
     short = len(protocol_and_host) <= _REMEMBERED_LENGTH
-    transport, host, port = (_remembered_hop if short else _parse_hop)(protocol_and_host)
+    transport, host, port = _HOPS.of(protocol_and_host) if short else _parse_hop(protocol_and_host)
     tail = text[len(protocol_and_host) :]
     branch = tail.partition(";branch=")[2].partition(";")[0]
     if not branch or '"' in tail or " " in tail or "\t" in tail or ";;" in tail or tail.endswith(";"):
@@ -88,7 +88,7 @@ class CSeq(Value):
 
 def parse_cseq(text: str) -> CSeq:
     """Parse a CSeq value; the number must be below 2**31 (8.1.1.5). Raises ``BadRequest``."""
-    return _remembered_cseq(text) if len(text) <= _REMEMBERED_LENGTH else _parse_cseq(text)
+    return _CSEQS.of(text) if len(text) <= _REMEMBERED_LENGTH else _parse_cseq(text)
 
 
 def _parse_cseq(text: str) -> CSeq:
@@ -126,7 +126,7 @@ def parse_name_addr(text: str) -> NameAddr:
     """
     if len(text) > _REMEMBERED_LENGTH or "tag=" in text:
         return _parse_name_addr(text)
-    return _parse_remembered(text)
+    return _ADDRESSES.of(text)
 
 
 # Most addresses: nothing escaped, nothing quoted but a display name, no white space elsewhere.
@@ -189,9 +189,9 @@ def readable(text: str) -> str:
 
 
 _REMEMBERED_LENGTH: Final = 256
-_parse_remembered: Final = lru_cache(maxsize=32768)(_parse_name_addr)
-_remembered_hop: Final = lru_cache(maxsize=4096)(_parse_hop)
-_remembered_cseq: Final = lru_cache(maxsize=16384)(_parse_cseq)
+_ADDRESSES: Final = Remembered(_parse_name_addr, 32768)
+_HOPS: Final = Remembered(_parse_hop, 4096)
+_CSEQS: Final = Remembered(_parse_cseq, 16384)
 
 
 def split_values(text: str) -> list[str]:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from ims_core.errors import REASONS, BadRequest, SipError
-from ims_core.messages.contents import Contents
 from ims_core.messages.headers import (
     TOKEN,
     CSeq,
@@ -55,8 +56,23 @@ KEYS: Final[dict[str, str]] = {
 _PARSED: Final = frozenset(("from", "to", "cseq", "call-id"))
 
 
-class Message(Contents):
-    """What requests and responses share: header lines and a body."""
+@mypyc_attr(acyclic=True)
+class Message:
+    """What requests and responses share: ``keys``, ``lines`` and a ``body``, and what was parsed of the lines."""
+
+    __slots__ = ("_call_id", "_cseq", "_from", "_from_tag", "_to", "_to_tag", "_via", "body", "keys", "lines")
+
+    def __init__(self, keys: list[str] | None, lines: list[str] | None, body: bytes) -> None:
+        self.keys = [] if keys is None else keys
+        self.lines = [] if lines is None else lines
+        self.body = body
+        self._via: Via | None = None
+        self._from: NameAddr | None = None
+        self._to: NameAddr | None = None
+        self._cseq: CSeq | None = None
+        self._call_id: str | None = None
+        self._from_tag: str | None = None
+        self._to_tag: str | None = None
 
     def _forget(self, key: str) -> None:
         """Drop what was parsed of the lines of that name: one has changed."""
@@ -269,11 +285,24 @@ class Message(Contents):
         return f"<{self.start_line}>"
 
 
+@mypyc_attr(acyclic=True)
 class Request(Message):
     """A SIP request. ``uri`` is the Request-URI as text; ``target`` parses it."""
 
-    method: str
-    uri: str
+    __slots__ = ("method", "uri")
+
+    def __init__(
+        self,
+        method: str,
+        uri: str,
+        *,
+        keys: list[str] | None = None,
+        lines: list[str] | None = None,
+        body: bytes = b"",
+    ) -> None:
+        super().__init__(keys, lines, body)
+        self.method = method
+        self.uri = uri
 
     @property
     def start_line(self) -> str:
@@ -293,11 +322,24 @@ class Request(Message):
         return Request(self.method, self.uri, keys=self.keys.copy(), lines=self.lines.copy(), body=self.body)
 
 
+@mypyc_attr(acyclic=True)
 class Response(Message):
     """A SIP response."""
 
-    status: int
-    reason: str
+    __slots__ = ("reason", "status")
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        *,
+        keys: list[str] | None = None,
+        lines: list[str] | None = None,
+        body: bytes = b"",
+    ) -> None:
+        super().__init__(keys, lines, body)
+        self.status = status
+        self.reason = reason
 
     @property
     def start_line(self) -> str:
@@ -327,8 +369,9 @@ def response_to(
     """
     keys, lines = [], []
     copied = _COPIED if status != 100 else _COPIED_TO_TRYING
-    for key, line in zip(request.keys, request.lines, strict=True):
+    for position, key in enumerate(request.keys):
         if key in copied:
+            line = request.lines[position]
             keys.append(key)
             lines.append(f"{line};tag={to_tag}" if key == "to" and to_tag and not _has_tag(line) else line)
     response = Response(status, REASONS.get(status, "") if reason is None else reason, keys=keys, lines=lines)

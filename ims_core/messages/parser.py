@@ -13,7 +13,7 @@ MANDATORY: Final = ("via", "from", "to", "call-id", "cseq")
 _MANDATORY: Final = frozenset(MANDATORY)
 ONCE_ONLY: Final = (*MANDATORY[1:], "max-forwards", "content-length", "content-type")
 # how most header lines begin; a continued line (7.3.1) never does
-_usual_key: Final = {f"{spelling}:": key for spelling, key in KEYS.items()}.get
+_USUAL_KEYS: Final = {f"{spelling}:": key for spelling, key in KEYS.items()}
 
 
 class MalformedMessage(BadRequest):
@@ -35,7 +35,7 @@ def parse_message(data: bytes, *, datagram: bool = True) -> Request | Response:
     if not end:
         raise MalformedMessage("No empty line after the header")
     start, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
-    keys = [_usual_key(line.partition(" ")[0], "") for line in lines]
+    keys = [_USUAL_KEYS.get(line[: line.find(" ")], "") for line in lines]
     all_of_them = "".join(lines)
     malformed = "Bare CR or LF" if "\n" in all_of_them or "\r" in all_of_them else ""
     if not all(keys):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
 from ims_core.errors import BadRequest, UnsupportedScheme
+from ims_core.remembering import Remembered
 from ims_core.structs import Value
 
 DEFAULT_PORTS: Final = {"sip": 5060, "sips": 5061}
@@ -78,7 +78,7 @@ def parse_uri(text: str) -> Uri:
 
     Raises ``BadRequest`` for bad syntax and ``UnsupportedScheme`` (416) for any other scheme.
     """
-    return _parse_remembered(text) if len(text) <= _REMEMBERED_LENGTH else _parse(text)
+    return _URIS.of(text) if len(text) <= _REMEMBERED_LENGTH else _parse(text)
 
 
 def _parse(text: str) -> Uri:
@@ -139,7 +139,7 @@ def is_sos(uri: str) -> bool:
 
 def split_host_port(text: str) -> tuple[str, int | None]:
     """Split ``host[:port]``, with IPv6 hosts in brackets. Raises ``BadRequest``."""
-    return _split_remembered(text) if len(text) <= _REMEMBERED_LENGTH else _split_host_port(text)
+    return _HOST_PORTS.of(text) if len(text) <= _REMEMBERED_LENGTH else _split_host_port(text)
 
 
 def _split_host_port(text: str) -> tuple[str, int | None]:
@@ -179,10 +179,9 @@ def _shortest(address: ipaddress.IPv6Address) -> str:
 
 def is_ip_address(host: str) -> bool:
     """Whether ``host`` (without brackets) is an IPv4 or IPv6 address; zones have no meaning to others (25.1)."""
-    return len(host) <= _LONGEST_ADDRESS and "%" not in host and _is_ip_address(host)
+    return len(host) <= _LONGEST_ADDRESS and "%" not in host and _ADDRESSES.of(host)
 
 
-@lru_cache(maxsize=4096)
 def _is_ip_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
@@ -201,8 +200,9 @@ def _parse_params(params: list[str]) -> dict[str, str]:
 
 # What peers send fills the caches, so longer texts, which are rare, are not remembered.
 _REMEMBERED_LENGTH: Final = 256
-_parse_remembered: Final = lru_cache(maxsize=32768)(_parse)
-_split_remembered: Final = lru_cache(maxsize=4096)(_split_host_port)
+_URIS: Final = Remembered(_parse, 32768)
+_HOST_PORTS: Final = Remembered(_split_host_port, 4096)
+_ADDRESSES: Final = Remembered(_is_ip_address, 4096)
 # Most URIs: nothing escaped, no parameter but that of a proxy, no IPv6 address, no dot after the name. What else there
 # is takes the long way.
 _PLAIN: Final = re.compile(r"(sips?):([\w.!~*'()&=+$,/#-]+)@([A-Za-z0-9.-]+(?<!\.))(?::([0-9]{1,5}))?(;lr)?", re.ASCII)

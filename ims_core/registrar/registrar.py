@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
-from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +37,7 @@ from ims_core.registrar.contacts import (
     seconds_left,
 )
 from ims_core.registrar.location import Binding, Domains, Location, Removal
+from ims_core.remembering import Remembered
 from ims_core.security.digest import DigestAuthenticator, Outcome, Unauthorized, Verdict
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Registrar:
         self._service_route = ", ".join(service_route)
         self._flow_timer = flow_timer
         self._unix_time = unix_time
-        self._registered = lru_cache(maxsize=USERS_REMEMBERED)(self._resolve)
+        self._registered = Remembered(self._resolve, USERS_REMEMBERED)
         self._date = (-1, "")
         self.on_verdict: Callable[[Flow, Verdict, float], None] = _ignore
         self.accepted = 0
@@ -169,7 +169,7 @@ class Registrar:
         """Steps 1, 4 and 5."""
         to, uri = request.require("To"), request.uri
         short = len(to) + len(uri) <= REMEMBERED_LENGTH
-        aor, wanted = self._registered(to, uri) if short else self._resolve(to, uri)
+        aor, wanted = self._registered.of((to, uri)) if short else self._resolve((to, uri))
         if user is not None:
             if user != wanted:
                 raise Forbidden
@@ -177,8 +177,9 @@ class Registrar:
             raise NotFound
         return aor
 
-    def _resolve(self, to: str, uri: str) -> tuple[str, str]:
+    def _resolve(self, named: tuple[str, str]) -> tuple[str, str]:
         """Return the address-of-record and the user that a To value and a Request-URI name."""
+        to, uri = named
         try:
             target = parse_name_addr(to).uri
         except UnsupportedScheme:  # step 5: To names an address-of-record, "and MUST be a SIP or SIPS URI"

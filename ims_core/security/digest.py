@@ -15,6 +15,7 @@ from typing import ClassVar, Final, NamedTuple
 from ims_core.errors import SipError
 from ims_core.messages.headers import quote_string
 from ims_core.messages.uri import parse_uri
+from ims_core.remembering import Remembered
 
 
 def _hash_by(empty: hashlib._Hash) -> Callable[[bytes], str]:
@@ -59,7 +60,8 @@ class Challenge(SipError):
     asks_in: ClassVar[str]
 
     def __init__(self, challenges: Iterable[str], *, is_proven: bool) -> None:
-        super().__init__(headers=tuple((self.asks_in, value) for value in challenges))
+        headers = [(self.asks_in, value) for value in challenges]
+        super().__init__(headers=tuple(headers))
         self.is_proven = is_proven
 
 
@@ -158,7 +160,7 @@ class DigestAuthenticator:
 
         ``host`` is where they are sent to.
         """
-        stamp = f"{int(now):08x}-{next(self._serials):x}"
+        stamp = f"{int(now)}-{next(self._serials)}"
         start = f'{self._before_nonce}"{stamp}-{self._mac_of(stamp, host)}", algorithm='
         end = f"{self._offered_qop}, stale=true" if stale else self._offered_qop
         return [f"{start}{algorithm}{end}" for algorithm in self._offered(user)]
@@ -221,7 +223,7 @@ class DigestAuthenticator:
         if not (nonce.isascii() and hmac.compare_digest(mac, self._mac_of(stamp, host))):
             return None
         time, _, serial = stamp.partition("-")  # as we wrote it, since the MAC is ours
-        return int(time, 16), int(serial, 16)
+        return int(time), int(serial)
 
     def _use_nonce(self, time: int, serial: int, params: dict[str, str], now: float) -> bool:
         """Whether a nonce of ours is fresh and not yet used with this or a higher count; remembers the use."""
@@ -343,7 +345,7 @@ def answer_challenge(
 
 
 def _response(algorithm: str, method: str, params: dict[str, str], a1: str, body: bytes) -> str:
-    ha1 = (_hash_remembered if len(a1) <= REMEMBERED_LENGTH else _hash)(algorithm, a1)
+    ha1 = _hash_of_known(algorithm, a1)
     return request_digest(algorithm, method, params, ha1, body)
 
 
@@ -358,7 +360,7 @@ def request_digest(algorithm: str, method: str, params: Mapping[str, str], ha1: 
         middle = f"{middle}:{params['nc']}:{params['cnonce']}:{qop}"
         if qop.lower() == "auth-int":
             a2 = f"{a2}:{ALGORITHMS[algorithm](body)}"
-    ha2 = (_hash_remembered if len(a2) <= REMEMBERED_LENGTH else _hash)(algorithm, a2)
+    ha2 = _hash_of_known(algorithm, a2)
     return _hash(algorithm, f"{ha1}:{middle}:{ha2}")
 
 
@@ -366,7 +368,12 @@ def _hash(algorithm: str, text: str) -> str:
     return ALGORITHMS[algorithm](text.encode("utf-8", "surrogateescape"))
 
 
-_hash_remembered: Final = lru_cache(maxsize=HASHES_REMEMBERED)(_hash)
+def _hash_of_known(algorithm: str, text: str) -> str:
+    """Hash what comes again with the next request."""
+    return _HASHES.of((algorithm, text)) if len(text) <= REMEMBERED_LENGTH else _hash(algorithm, text)
+
+
+_HASHES: Final[Remembered[tuple[str, str], str]] = Remembered(lambda key: _hash(*key), HASHES_REMEMBERED)
 
 
 def parse_digest(text: str) -> dict[str, str] | None:
@@ -388,21 +395,25 @@ def _params(text: str) -> dict[str, str]:
 
 def _plain_params(text: str) -> dict[str, str] | None:
     """Find the same in a list without spaces, commas and quotes where they are seldom; None for any other."""
+    if "\\" in text:
+        return None
     params: dict[str, str] = {}
-    for param in text.split(","):
-        name, _, value = param.strip(" ").partition("=")
-        if name not in _NAMES:
+    quotes = 0
+    for written in text.split(","):
+        param = written.strip(" ") if " " in written else written
+        equals = param.find("=")
+        name, value = param[:equals], param[equals + 1 :]
+        if equals < 0 or name not in _NAMES:
             return None
         if value[:1] == '"':
             if len(value) < 2 or value[-1] != '"':
                 return None
             value = value[1:-1]
-            if '"' in value or "\\" in value:
-                return None
-        elif not value.replace("-", "").isalnum():
+            quotes += 2
+        elif not (value.isalnum() or value.replace("-", "").isalnum()):
             return None
         params[name] = value
-    return params
+    return params if text.count('"') == quotes else None
 
 
 _parse_remembered: Final = lru_cache(maxsize=CREDENTIALS_REMEMBERED)(parse_digest)

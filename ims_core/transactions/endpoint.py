@@ -386,7 +386,7 @@ class Endpoint:
 
     def refuse_statelessly(self, request: Request, error: SipError, reply_to: Flow) -> None:
         """Answer a request as a stateless server does: the same request gets the same tag (8.2.7)."""
-        tag = f"{self._stateless_tag}{hash(request.call_id) & 0xFFFFFFFF:08x}"
+        tag = self._stateless_tag + (hash(request.call_id) & 0xFFFFFFFF).to_bytes(4, "big").hex()
         response = error_response(request, error, to_tag=tag)
         self.messages["out", _COUNTED.get(request.method, "other"), _CLASSES[response.status // 100]] += 1
         self.send(reply_to, response.encode())

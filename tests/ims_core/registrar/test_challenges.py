@@ -8,7 +8,7 @@ import pytest
 from ims_core.errors import SipError
 from ims_core.flow import Flow
 from ims_core.ids import Ids
-from ims_core.messages.message import Message, Request
+from ims_core.messages.message import Message, Request, Response
 from ims_core.messages.parser import parse_message
 from ims_core.registrar.location import Domains, Location
 from ims_core.registrar.registrar import Registrar
@@ -57,7 +57,7 @@ class Site:
                 return self.registrar.handle(request, flow, 10.0)
             self.pcscf.route(request, flow, 10.0)
         except SipError as error:
-            response = Message()
+            response = Response(error.status, error.reason)
             for name, value in error.headers:
                 response.add(name, value)
             return response

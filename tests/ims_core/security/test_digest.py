@@ -129,7 +129,7 @@ def test_an_unknown_user_costs_the_same_hashes(monkeypatch: pytest.MonkeyPatch) 
         return real(algorithm, text)
 
     real = digest._hash
-    for remembered in ("_hash", "_hash_remembered"):
+    for remembered in ("_hash", "_hash_of_known"):
         monkeypatch.setattr(digest, remembered, counted)
     answers = [answer(server.challenges(0.0)[0], user, "wrong") for user in ("alice", "nobody")]
     for credentials in answers:
