@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from ims_core.messages.message import Request
     from ims_core.proxy.forking import Target
     from ims_core.security.credentials import Credentials
+    from ims_core.security.digest import Challenge
     from ims_core.transactions.endpoint import Endpoint
     from ims_core.ua.incoming import IncomingCall
 
-Route = Callable[["Request", Flow, float], Decision]
+Route = Callable[["Request", Flow, float], "Decision | Challenge"]
 Serve = Callable[[Call], Awaitable[None]]
 
 log = structlog.get_logger("sip")
@@ -139,7 +140,7 @@ class _Router:
     def __init__(self, element: Element) -> None:
         self._element = element
 
-    def route(self, request: Request, flow: Flow, now: float) -> Decision:
+    def route(self, request: Request, flow: Flow, now: float) -> Decision | Challenge:
         decide = self._element.register if request.method == "REGISTER" else self._element.route
         return decide(request, flow, now)
 

@@ -186,6 +186,9 @@ class Node:
             else:
                 self._turn_away(transaction, objection or error, flow)
             return
+        if isinstance(decision, Challenge):
+            self._turn_away(transaction, decision, flow)
+            return
         if flow.connection and _lets_in(decision):
             self.door.let_in(flow)
         if isinstance(decision, Response):

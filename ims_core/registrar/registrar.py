@@ -103,11 +103,11 @@ class Registrar:
         self.challenged = 0
         self.wrong_credentials = 0
 
-    def handle(self, request: Request, flow: Flow, now: float) -> Response:
+    def handle(self, request: Request, flow: Flow, now: float) -> Response | Unauthorized:
         """Answer one REGISTER that came over ``flow``. All of it takes effect or nothing does.
 
-        Raises ``Unauthorized`` for the sender to be asked for credentials, and whatever is objected to before: in
-        either case he is nobody yet.
+        The sender is to be asked for credentials where ``Unauthorized`` is returned, as after most first requests. He
+        is nobody yet then, and so he is where something is objected to before, which is raised.
         """
         self._location.expire(now)
         enrolment = self._enrolment
@@ -118,22 +118,24 @@ class Registrar:
             if enrolment is not None and registrant is not None:
                 return self._enrol(enrolment, registrant, request, flow, now)
             user = None if self._authenticator is None else self._authenticate(self._authenticator, request, flow, now)
+            if isinstance(user, Unauthorized):
+                return user
             aor = self._address_of_record(request, user)
             self._update(request, aor, flow, now)
             self.accepted += 1
             return self._ok(request, aor, now)
-        except Unauthorized:
-            raise
         except SipError as error:
             return error_response(request, error, to_tag=self._ids.tag())
 
     def _enrol(
         self, enrolment: Enrolment, registrant: Registrant, request: Request, flow: Flow, now: float
-    ) -> Response:
+    ) -> Response | Unauthorized:
         """Serve a subscriber, whose set of identities has one address-of-record (TS 24.229 section 5.4.1.2)."""
         authenticator = registrant.authenticator
         if authenticator is not None:
             user = self._authenticate(authenticator, request, flow, now, registrant.user)
+            if isinstance(user, Unauthorized):
+                return user
             if user != registrant.user:
                 raise Forbidden
         self._update(request, registrant.aor, flow, now, registrant.private)
@@ -151,7 +153,7 @@ class Registrar:
         flow: Flow,
         now: float,
         claimed: str | None = None,
-    ) -> str:
+    ) -> str | Unauthorized:
         """Step 3. Returns the user who sent the request; ``claimed`` is who he says he is, if not the user in To."""
         credentials = request.whole_values("Authorization")
         host = flow.remote[0]
@@ -163,7 +165,7 @@ class Registrar:
         self.wrong_credentials += verdict.outcome is Outcome.WRONG
         user, stale = request.to.uri.user if claimed is None else claimed, verdict.outcome is Outcome.STALE
         challenges = authenticator.challenges(now, user, host=host, stale=stale)
-        raise Unauthorized(challenges, is_proven=verdict.outcome is Outcome.WRONG)
+        return Unauthorized(challenges, is_proven=verdict.outcome is Outcome.WRONG)
 
     def _address_of_record(self, request: Request, user: str | None) -> str:
         """Steps 1, 4 and 5."""

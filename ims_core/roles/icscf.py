@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ims_core.registrar.registrar import Registrar
     from ims_core.roles.routing import Decision
     from ims_core.roles.serving import ServingCscf
+    from ims_core.security.digest import Challenge
 
 
 class Icscf(NamedTuple):
@@ -28,7 +29,7 @@ class Icscf(NamedTuple):
     scscf: ServingCscf
     is_trusted: Callable[[Request, Flow], bool] = lambda request, flow: True
 
-    def route(self, request: Request, flow: Flow, now: float) -> Decision:
+    def route(self, request: Request, flow: Flow, now: float) -> Decision | Challenge:
         """Decide about a request outside any dialog. Raises a ``SipError`` to refuse it."""
         if request.method == "REGISTER":
             if not self.is_trusted(request, flow):

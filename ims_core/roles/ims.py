@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ims_core.roles.pcscf import Pcscf
     from ims_core.roles.relay import Relay
     from ims_core.roles.scscf import Scscf
+    from ims_core.security.digest import Challenge
 
 
 class Border(Protocol):
@@ -50,7 +51,7 @@ class Ims(NamedTuple):
     fallback: Callable[[Request], Companion] | None = None
     asserting: Asserting | None = None
 
-    def route(self, request: Request, flow: Flow, now: float) -> Decision:
+    def route(self, request: Request, flow: Flow, now: float) -> Decision | Challenge:
         """Register, or admit the sender and then find where the request goes. Raises ``SipError``."""
         if request.method == "REGISTER":
             return self.registrar.handle(request, flow, now)

@@ -10,6 +10,7 @@ from ims_core.proxy.forward import Forward, ToService
 if TYPE_CHECKING:
     from ims_core.flow import Flow
     from ims_core.messages.message import Request
+    from ims_core.security.digest import Challenge
 
 __all__ = ["HERE", "Decision", "Forward", "Router", "ToScscf", "ToService"]
 
@@ -33,5 +34,8 @@ Decision = Response | Forward | ToService
 class Router(Protocol):
     """Decides about requests outside any dialog: what makes an element a proxy, a registrar or an IMS core."""
 
-    def route(self, request: Request, flow: Flow, now: float) -> Decision:
-        """Decide about ``request``, which came by ``flow``. Raises the ``SipError`` that its sender gets."""
+    def route(self, request: Request, flow: Flow, now: float) -> Decision | Challenge:
+        """Decide about ``request``, which came by ``flow``. Raises the ``SipError`` that its sender gets.
+
+        A challenge is returned where every first request gets one: to raise it would cost a tenth of such a request.
+        """

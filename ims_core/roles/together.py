@@ -41,7 +41,7 @@ class Together(NamedTuple):
     border: Border | None = None
     emergency: Emergency | None = None
 
-    def route(self, request: Request, flow: Flow, now: float) -> Decision:
+    def route(self, request: Request, flow: Flow, now: float) -> Decision | Challenge:
         """Decide about a request outside any dialog. Raises a ``SipError`` to refuse it."""
         is_inside = self.first_hop.trusts(request, flow)
         if request.method == "REGISTER":
@@ -59,7 +59,7 @@ class Together(NamedTuple):
         admitted = self.first_hop.originate(request, flow, now)
         return along(self.scscf.originating(admitted.request, admitted.public, now), admitted.companion)
 
-    def _register(self, request: Request, flow: Flow, now: float) -> Response:
+    def _register(self, request: Request, flow: Flow, now: float) -> Response | Challenge:
         """Register, as a P-CSCF would have sent it on and answered it (5.2.2.1)."""
         hop = self.first_hop
         told = hop.agreement.judge(request, flow)
@@ -67,12 +67,11 @@ class Together(NamedTuple):
         take_from_handset(copy)
         hop.agreement.cleanse(copy)
         write_vector(copy, hop.icids.fresh())
-        try:
-            response = self.registrar.handle(copy, flow, now)
-        except Challenge as challenge:
+        response = self.registrar.handle(copy, flow, now)
+        if isinstance(response, Challenge):
             if told:
-                challenge.headers = (*challenge.headers, ("Security-Server", told))
-            raise
+                response.headers = (*response.headers, ("Security-Server", told))
+            return response
         if hop.keep_seconds and response.status < 300:
             answer_keep(response, hop.keep_seconds)
         return response

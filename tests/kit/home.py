@@ -22,7 +22,7 @@ from ims_core.registrar.third_party import ThirdParties
 from ims_core.registrar.watching import serve_watching
 from ims_core.roles.routing import Decision, ToService
 from ims_core.security.aka import AkaAuthenticator
-from ims_core.security.digest import DigestAuthenticator, answer_challenge, parse_digest, request_digest
+from ims_core.security.digest import Challenge, DigestAuthenticator, answer_challenge, parse_digest, request_digest
 from ims_core.subscribers.centre import AuthenticationCentre
 from ims_core.subscribers.directory import Directory
 from ims_core.subscribers.identities import public_identity
@@ -136,7 +136,7 @@ class Home:
         if listeners is None:
             network.attach(self.node, *here)
 
-    def route(self, request: Request, flow: Flow, now: float) -> Decision:
+    def route(self, request: Request, flow: Flow, now: float) -> Decision | Challenge:
         """Decide about a request (``routing.Router``)."""
         if request.method == "REGISTER":
             return self.registrar.handle(request, flow, now)

@@ -18,7 +18,7 @@ from ims_core.registrar.registrar import Registrar
 from ims_core.roles.pcscf import Pcscf
 from ims_core.roles.routing import Decision, Forward
 from ims_core.security.credentials import Credentials
-from ims_core.security.digest import DigestAuthenticator
+from ims_core.security.digest import Challenge, DigestAuthenticator
 from ims_core.transactions.endpoint import Endpoint, RequestReceived
 from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.outgoing import OutgoingCall
@@ -65,7 +65,7 @@ class Server:
         while self.location.next_event() is not None:
             pass
 
-    def route(self, request: Request, flow: Flow, now: float) -> Decision:
+    def route(self, request: Request, flow: Flow, now: float) -> Decision | Challenge:
         if request.method == "REGISTER":
             return self.registrar.handle(request, flow, now)
         self.door.route(request, flow, now)

@@ -21,6 +21,13 @@ FLOW = Flow("UDP", ("127.0.0.1", 5060), ("127.0.0.66", 5070))
 USERS = {"alice": "demo", "old": "demo"}
 
 
+def _told(error: SipError) -> Response:
+    response = Response(error.status, error.reason)
+    for name, value in error.headers:
+        response.add(name, value)
+    return response
+
+
 class Site:
     """A registrar and a first hop with one authenticator; ``verdicts`` is what each told."""
 
@@ -52,15 +59,13 @@ class Site:
         ]
         request = parse_message("\r\n".join([*head, *lines, f"Content-Length: {len(body)}", "", body]).encode())
         assert isinstance(request, Request)
+        if method == "REGISTER":
+            answer = self.registrar.handle(request, flow, 10.0)
+            return _told(answer) if isinstance(answer, SipError) else answer
         try:
-            if method == "REGISTER":
-                return self.registrar.handle(request, flow, 10.0)
             self.pcscf.route(request, flow, 10.0)
         except SipError as error:
-            response = Response(error.status, error.reason)
-            for name, value in error.headers:
-                response.add(name, value)
-            return response
+            return _told(error)
         return None
 
     def challenges(self, method: str, user: str, *lines: str) -> list[str]:

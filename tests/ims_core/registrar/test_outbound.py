@@ -51,7 +51,9 @@ class Site:
         ]
         request = parse_message("\r\n".join([*head, *lines, "", ""]).encode())
         assert isinstance(request, Request)
-        return self.registrar.handle(request, flow, now)
+        response = self.registrar.handle(request, flow, now)
+        assert isinstance(response, Response)
+        return response
 
     def flow(self, reg_id: int, flow: Flow = FIRST, *lines: str, **options: object) -> Response:
         lines = lines or (SUPPORTED,)
