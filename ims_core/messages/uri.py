@@ -179,7 +179,7 @@ def _shortest(address: ipaddress.IPv6Address) -> str:
 
 def is_ip_address(host: str) -> bool:
     """Whether ``host`` (without brackets) is an IPv4 or IPv6 address; zones have no meaning to others (25.1)."""
-    return len(host) <= _LONGEST_ADDRESS and "%" not in host and _ADDRESSES.of(host)
+    return len(host) <= _LONGEST_ADDRESS and "%" not in host and _IP_ADDRESSES.of(host)
 
 
 def _is_ip_address(host: str) -> bool:
@@ -202,7 +202,7 @@ def _parse_params(params: list[str]) -> dict[str, str]:
 _REMEMBERED_LENGTH: Final = 256
 _URIS: Final = Remembered(_parse, 32768)
 _HOST_PORTS: Final = Remembered(_split_host_port, 4096)
-_ADDRESSES: Final = Remembered(_is_ip_address, 4096)
+_IP_ADDRESSES: Final = Remembered(_is_ip_address, 4096)
 # Most URIs: nothing escaped, no parameter but that of a proxy, no IPv6 address, no dot after the name. What else there
 # is takes the long way.
 _PLAIN: Final = re.compile(r"(sips?):([\w.!~*'()&=+$,/#-]+)@([A-Za-z0-9.-]+(?<!\.))(?::([0-9]{1,5}))?(;lr)?", re.ASCII)

@@ -37,5 +37,5 @@ class Router(Protocol):
     def route(self, request: Request, flow: Flow, now: float) -> Decision | Challenge:
         """Decide about ``request``, which came by ``flow``. Raises the ``SipError`` that its sender gets.
 
-        A challenge is returned where every first request gets one: to raise it would cost a tenth of such a request.
+        A challenge is returned where every first request gets one: to raise it would cost a twentieth of that.
         """
