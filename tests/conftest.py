@@ -48,6 +48,12 @@ PEERS = {
 PEER_LIBRARIES = {"sippy": "make bench", "sipvicious": "make test"}
 
 
+def pytest_collection_finish() -> None:
+    """Spare the collector what stays: to look at all tests of the suite stops the elements in this process."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("peer"):
         for name in mark.args:
@@ -155,4 +161,5 @@ def uncollected() -> Iterator[Callable[[], Counter[str]]]:
     gc.set_debug(0)
     gc.unfreeze()
     gc.garbage.clear()
+    gc.freeze()
     gc.enable()

@@ -126,7 +126,8 @@ class Sipp(Program):
 
     def received(self, start: str) -> int:
         """How many received messages have a start line with ``start`` in it."""
-        return sum("\tR\t" in line and start in line for line in self.messages)
+        messages = (line.split("\t") for line in self.messages)
+        return sum(fields[-4] == "R" and start in fields[-1] for fields in messages if len(fields) > 4)
 
     def heard(self, start: str) -> list[str]:
         """The received messages, in full, whose start line begins so; the option ``-trace_msg`` must be given."""
