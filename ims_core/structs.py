@@ -1,7 +1,7 @@
 """The kinds of msgspec structs that the core is made of.
 
 A struct names its kind as its base class instead of options of its own, since modules that are compiled
-(``hatch_build.py``) lose the options of a class, and inherit those of its base.
+(``pyproject.toml`` lists them) lose the options of a class, and inherit those of its base.
 """
 
 from typing import dataclass_transform

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from ims_core.errors import MessageTooLarge
 from ims_core.flow import Address, Flow
+from ims_core.remembering import Remembered
 from ims_core.transport.limits import Owner
 from ims_core.transport.stun import binding_response
 
@@ -48,8 +49,11 @@ class Datagrams:
         self.sock = sock
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._local: Address = sock.getsockname()[:2]
-        self._flows: dict[object, Flow] = {}
+        local: Address = sock.getsockname()[:2]
+        # of each peer one, to be shared by whatever comes from it
+        self._flows: Remembered[tuple[str, int] | tuple[str, int, int, int], Flow] = Remembered(
+            lambda address: Flow("UDP", local, address[:2]), FLOWS_REMEMBERED
+        )
         self._gathering: asyncio.TimerHandle | None = None
         self._last = 0.0
         self._sampled = 0.0
@@ -106,9 +110,9 @@ class Datagrams:
             if len(data) > largest:
                 self._owner.dropped["datagram too large"] += 1
                 head, end, _ = data.partition(b"\r\n\r\n")
-                self._owner.refuse(head + end, MessageTooLarge(), Flow("UDP", self._local, address[:2]))
+                self._owner.refuse(head + end, MessageTooLarge(), flows.of(address))
                 continue
-            receive(data, flows.get(address) or self._remember(address))
+            receive(data, flows.of(address))
         return most
 
     def _message_in(self, data: bytes, address: Address) -> bytes:
@@ -132,13 +136,6 @@ class Datagrams:
             return
         seconds, nanoseconds = _TIMESPEC.unpack(_stamp)
         self._owner.waited(max(now - seconds - nanoseconds * 1e-9 - self._meant, 0.0))
-
-    def _remember(self, address: tuple[str, int] | tuple[str, int, int, int]) -> Flow:
-        """Make the flow of a peer, to be shared by whatever comes from it."""
-        if len(self._flows) >= FLOWS_REMEMBERED:
-            self._flows.clear()
-        flow = self._flows[address] = Flow("UDP", self._local, address[:2])
-        return flow
 
     def send(self, data: bytes, remote: Address) -> None:
         """Send one datagram; what the system does not take is counted and lost, as datagrams may be."""
