@@ -29,7 +29,7 @@ from ims_core.roles.ims import Ims
 from ims_core.roles.pcscf import Pcscf
 from ims_core.roles.relay import Relay
 from ims_core.roles.scscf import Scscf
-from ims_core.security.digest import DigestAuthenticator
+from ims_core.security.digest import Account, DigestAuthenticator
 from ims_core.transactions.endpoint import Endpoint
 from ims_core.transactions.machines import TimerValues
 from ims_core.transport.limits import TransportLimits
@@ -116,13 +116,16 @@ def build_authenticator(present: Callable[[], Config]) -> DigestAuthenticator | 
     config = present()
     if config.sip.authentication == "off":
         return None
+
+    def account_of(user: str) -> Account | None:
+        return present().accounts.get(user)
+
     return DigestAuthenticator(
         config.server.domain,
-        lambda user: account.password if (account := present().accounts.get(user)) else None,
+        account_of,
         secrets.token_bytes(16),
         nonce_lifetime=config.registrar.nonce_seconds,
         algorithms=config.registrar.algorithms,
-        algorithms_of=lambda user: account.algorithms if (account := present().accounts.get(user)) else None,
         qop=config.registrar.qop,
     )
 
@@ -179,12 +182,22 @@ def build_node(place: Place, authenticator: DigestAuthenticator | None, border: 
         service="acd",
         known_user=known_user,
     )
-    router = Ims(registrar, pcscf, scscf, build_relay(place), border, border.emergencies.role, border.fallbacks.along)
-    if authenticator is None:  # nobody has proved anything
-        return assemble(place, router, door, border)
-    asserting = Asserting(domains.domain, is_trusted=lambda _, flow: border.exchange.trusts(flow.remote[0]))
-    node = assemble(place, router._replace(asserting=asserting), door, border)
-    node.within = asserting.within
+    asserting = None
+    if authenticator is not None:  # else nobody has proved anything
+        asserting = Asserting(domains.domain, is_trusted=lambda _, flow: border.exchange.trusts(flow.remote[0]))
+    router = Ims(
+        registrar,
+        pcscf,
+        scscf,
+        relay=build_relay(place),
+        border=border,
+        emergency=border.emergencies.role,
+        fallback=border.fallbacks.along,
+        asserting=asserting,
+    )
+    node = assemble(place, router, door, border)
+    if asserting is not None:
+        node.within = asserting.within
     return node
 
 

@@ -10,7 +10,7 @@ to send is taken with ``data_to_send()`` after every input, also after a service
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ims_core.errors import NoSuchDialog, SipError, TooManyHops
 from ims_core.flow import Address, Flow
@@ -82,13 +82,6 @@ class Node:
         self.door.owns = self.ua.owns
         self.door.busy = self._busy
         endpoint.admits = self.door.admits
-        self._reactions: dict[type, Callable[[Any], None]] = {
-            RequestReceived: self._on_request,
-            ResponseReceived: self._on_response,
-            AckReceived: self._on_ack,
-            CancelReceived: self._on_cancel,
-            RequestFailed: self._on_failure,
-        }
 
     # Inputs -------------------------------------------------------------------------------------------------
 
@@ -142,7 +135,16 @@ class Node:
         events, changes = self.endpoint.events, self.location.events
         while events:
             event = events.popleft()
-            self._reactions[type(event)](event)
+            if isinstance(event, RequestReceived):
+                self._on_request(event)
+            elif isinstance(event, ResponseReceived):
+                self._on_response(event)
+            elif isinstance(event, AckReceived):
+                self._on_ack(event)
+            elif isinstance(event, CancelReceived):
+                self._on_cancel(event)
+            else:
+                self._on_failure(event)
         while changes:
             self.on_location(changes.popleft())
 

@@ -158,18 +158,17 @@ class Serving:
 def _digest(config: Config, subscribers: Subscribers) -> DigestAuthenticator:
     domain = config.server.domain
 
-    def of(user: str) -> Password | None:
+    def account_of(user: str) -> Password | None:
         found = subscribers.by_private(f"{user}@{domain}") or subscribers.by_private(user)
         credentials = None if found is None else found.credentials
         return credentials if isinstance(credentials, Password) else None
 
     return DigestAuthenticator(
         domain,
-        lambda user: None if (known := of(user)) is None else known.password,
+        account_of,
         secrets.token_bytes(16),
         nonce_lifetime=config.registrar.nonce_seconds,
         algorithms=config.registrar.algorithms,
-        algorithms_of=lambda user: None if (known := of(user)) is None else known.algorithms,
         qop=config.registrar.qop,
     )
 

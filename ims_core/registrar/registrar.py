@@ -163,21 +163,32 @@ class Registrar:
             return verdict.user
         self.challenged += 1
         self.wrong_credentials += verdict.outcome is Outcome.WRONG
-        user, stale = request.to.uri.user if claimed is None else claimed, verdict.outcome is Outcome.STALE
-        challenges = authenticator.challenges(now, user, host=host, stale=stale)
+        user = self._asking(request) if claimed is None else claimed
+        challenges = authenticator.challenges(now, user, host=host, stale=verdict.outcome is Outcome.STALE)
         return Unauthorized(challenges, is_proven=verdict.outcome is Outcome.WRONG)
 
     def _address_of_record(self, request: Request, user: str | None) -> str:
         """Steps 1, 4 and 5."""
-        to, uri = request.require("To"), request.uri
-        short = len(to) + len(uri) <= REMEMBERED_LENGTH
-        aor, wanted = self._registered.of((to, uri)) if short else self._resolve((to, uri))
+        aor, wanted = self._named(request)
         if user is not None:
             if user != wanted:
                 raise Forbidden
         elif not wanted or (self._known_user is not None and not self._known_user(wanted)):
             raise NotFound
         return aor
+
+    def _asking(self, request: Request) -> str:
+        """The user in To, of whatever domain: what is wrong with it is told to who has proved himself."""
+        try:
+            return self._named(request)[1]
+        except SipError:
+            return request.to.uri.user
+
+    def _named(self, request: Request) -> tuple[str, str]:
+        """Return the address-of-record that a request is for, and its user."""
+        to, uri = request.require("To"), request.uri
+        short = len(to) + len(uri) <= REMEMBERED_LENGTH
+        return self._registered.of((to, uri)) if short else self._resolve((to, uri))
 
     def _resolve(self, named: tuple[str, str]) -> tuple[str, str]:
         """Return the address-of-record and the user that a To value and a Request-URI name."""

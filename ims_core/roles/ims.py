@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ims_core.roles.fallback import PATIENCE
 from ims_core.roles.routing import Decision, Forward, ToService
@@ -34,7 +34,7 @@ class Border(Protocol):
         """Decide about a request of one of our users if it is for there. Raises ``SipError``."""
 
 
-class Ims(NamedTuple):
+class Ims:
     """A registrar, a P-CSCF and an S-CSCF as one ``Router``.
 
     With ``relay`` our users reach other domains, with ``border`` numbers of other networks, and are reached from there;
@@ -42,14 +42,26 @@ class Ims(NamedTuple):
     domain. With ``asserting`` phones are told who it is that calls them.
     """
 
-    registrar: Registrar
-    pcscf: Pcscf
-    scscf: Scscf
-    relay: Relay | None = None
-    border: Border | None = None
-    emergency: Emergency | None = None
-    fallback: Callable[[Request], Companion] | None = None
-    asserting: Asserting | None = None
+    def __init__(
+        self,
+        registrar: Registrar,
+        pcscf: Pcscf,
+        scscf: Scscf,
+        *,
+        relay: Relay | None = None,
+        border: Border | None = None,
+        emergency: Emergency | None = None,
+        fallback: Callable[[Request], Companion] | None = None,
+        asserting: Asserting | None = None,
+    ) -> None:
+        self.registrar = registrar
+        self.pcscf = pcscf
+        self.scscf = scscf
+        self.relay = relay
+        self.border = border
+        self.emergency = emergency
+        self.fallback = fallback
+        self.asserting = asserting
 
     def route(self, request: Request, flow: Flow, now: float) -> Decision | Challenge:
         """Register, or admit the sender and then find where the request goes. Raises ``SipError``."""

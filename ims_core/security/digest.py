@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from itertools import count
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final, Protocol
 
 from ims_core.errors import SipError
 from ims_core.messages.headers import quote_string
 from ims_core.messages.uri import parse_uri
 from ims_core.remembering import Remembered
+from ims_core.structs import Value
 
 
 def _hash_by(empty: hashlib._Hash) -> Callable[[bytes], str]:
@@ -96,7 +97,7 @@ class Outcome(Enum):
     a nonce that was sent to just this host, so the source is where it says it is."""
 
 
-class Verdict(NamedTuple):
+class Verdict(Value):
     """The outcome, with the user (without any ``@domain``) when it is ``ACCEPTED``."""
 
     outcome: Outcome
@@ -104,6 +105,18 @@ class Verdict(NamedTuple):
 
 
 _MISSING, _STALE, _WRONG = Verdict(Outcome.MISSING), Verdict(Outcome.STALE), Verdict(Outcome.WRONG)
+
+
+class Account(Protocol):
+    """What is known of a user who has a password and, not empty, algorithms of his own."""
+
+    @property
+    def password(self) -> str:
+        """What he and we know."""
+
+    @property
+    def algorithms(self) -> Sequence[str]:
+        """What he is offered in place of what everybody is."""
 
 
 class DigestAuthenticator:
@@ -115,33 +128,31 @@ class DigestAuthenticator:
     its highest nonce count, to refuse replays. At most ``nonces_remembered`` are: when the oldest is forgotten, it and
     all older ones that are not remembered count as stale. A nonce used without qop serves once.
 
-    ``password_of`` returns the password of a user or None. ``secret`` keys the MAC: take 16 random bytes or more
-    at each start. ``nonce_lifetime`` is in seconds. ``algorithms`` are offered in this order, one challenge each
-    (RFC 8760 section 2.4), to every user for whom ``algorithms_of`` does not name others; no other is accepted of
-    him. ``qop`` is what a challenge offers of "auth" and "auth-int". ``accepted``, ``missing``, ``stale`` and
-    ``wrong`` count the verdicts. Do not verify ACK or CANCEL: they carry the credentials of their INVITE (RFC 3261
-    section 22.1). Hashed usernames (RFC 7616 section 3.4.4) are not offered, and wrong when they come.
+    ``account_of`` returns the account of a user, his password alone where that is all, or None. ``secret`` keys the
+    MAC: take 16 random bytes or more at each start. ``nonce_lifetime`` is in seconds. ``algorithms`` are offered in
+    this order, one challenge each (RFC 8760 section 2.4), to every user whose account does not name others; no other
+    is accepted of him. ``qop`` is what a challenge offers of "auth" and "auth-int". ``accepted``, ``missing``,
+    ``stale`` and ``wrong`` count the verdicts. Do not verify ACK or CANCEL: they carry the credentials of their
+    INVITE (RFC 3261 section 22.1). Hashed usernames (RFC 7616 section 3.4.4) are not offered, and wrong when they come.
     """
 
     def __init__(
         self,
         realm: str,
-        password_of: Callable[[str], str | None],
+        account_of: Callable[[str], Account | str | None],
         secret: bytes,
         *,
         nonce_lifetime: float = 300,
         algorithms: Sequence[str] = ("MD5",),
-        algorithms_of: Callable[[str], Sequence[str] | None] | None = None,
         qop: Sequence[str] = ("auth",),
         nonces_remembered: int = NONCES_REMEMBERED,
     ) -> None:
         self.realm = realm
-        self._password_of = password_of
+        self._account_of = account_of
         self._nobodys_password = hmac.digest(secret, b"password", "sha256").hex()
-        self._mac = hashlib.blake2b(key=secret, digest_size=16)
+        self._mac = hashlib.blake2b(b"nonce ", key=secret, digest_size=16)  # more than the key: that is hashed now
         self._lifetime = nonce_lifetime
         self._algorithms = tuple(algorithms)
-        self._algorithms_of = algorithms_of
         self._qop = frozenset(qop)
         self._before_nonce = f"Digest realm={quote_string(realm)}, nonce="
         self._offered_qop = f', qop="{",".join(qop)}"'
@@ -163,11 +174,12 @@ class DigestAuthenticator:
         stamp = f"{int(now)}-{next(self._serials)}"
         start = f'{self._before_nonce}"{stamp}-{self._mac_of(stamp, host)}", algorithm='
         end = f"{self._offered_qop}, stale=true" if stale else self._offered_qop
-        return [f"{start}{algorithm}{end}" for algorithm in self._offered(user)]
+        return [f"{start}{algorithm}{end}" for algorithm in self._offered(self._account_of(user))]
 
-    def _offered(self, user: str) -> Sequence[str]:
-        own = self._algorithms_of(user) if self._algorithms_of is not None else None
-        return own or self._algorithms
+    def _offered(self, account: Account | str | None) -> Sequence[str]:
+        return (
+            self._algorithms if account is None or isinstance(account, str) else account.algorithms or self._algorithms
+        )
 
     def verify(
         self, method: str, uri: str, credentials: Sequence[str], now: float, *, host: str = "", body: bytes = b""
@@ -198,19 +210,20 @@ class DigestAuthenticator:
         username, qop = params.get("username", ""), params.get("qop", "").lower()
         algorithm = params.get("algorithm", "MD5").upper()
         user = username.removesuffix(self._at_realm)
-        password = self._password_of(user)
+        account = self._account_of(user)
         if (
-            algorithm not in self._offered(user)
+            algorithm not in self._offered(account)
             or (qop and (qop not in self._qop or not count_of(params.get("nc", "")) or not params.get("cnonce")))
             or not same_target(params.get("uri", ""), uri)
             or params.get("userhash", "").lower() == "true"
         ):
             return None
         # An unknown user takes the same steps with a password that nobody knows.
-        a1 = f"{username}:{self.realm}:{self._nobodys_password if password is None else password}"
+        known = self._nobodys_password if account is None else account
+        a1 = f"{username}:{self.realm}:{known if isinstance(known, str) else known.password}"
         expected = _response(algorithm, method, params, a1, body).encode()
         right = hmac.compare_digest(expected, params.get("response", "").lower().encode("utf-8", "surrogateescape"))
-        return user if right and password is not None else None
+        return user if right and account is not None else None
 
     def _mac_of(self, stamp: str, host: str) -> str:
         mac = self._mac.copy()

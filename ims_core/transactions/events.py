@@ -1,47 +1,78 @@
-"""What an endpoint tells its owner (RFC 3261 section 17)."""
+"""What an endpoint tells its owner (RFC 3261 section 17).
+
+These are classes of their own, where most events are structs: compiled code makes and reads them for each message.
+"""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from mypy_extensions import mypyc_attr
+
 from ims_core.flow import Flow
 from ims_core.messages.message import Request, Response
-from ims_core.structs import Value
 from ims_core.transactions.machines import ClientTransaction, InviteServer, ServerTransaction
 
 
-class RequestReceived(Value):
+@mypyc_attr(acyclic=True)
+class RequestReceived:
     """A new request, ``flow`` being where it came from; the user must answer ``transaction``."""
 
-    transaction: ServerTransaction
-    request: Request
-    flow: Flow
+    __slots__ = ("flow", "request", "transaction")
+    __match_args__: ClassVar = ("transaction", "request", "flow")
+
+    def __init__(self, transaction: ServerTransaction, request: Request, flow: Flow) -> None:
+        self.transaction = transaction
+        self.request = request
+        self.flow = flow
 
 
-class AckReceived(Value):
+@mypyc_attr(acyclic=True)
+class AckReceived:
     """An ACK to a 2xx: end to end, part of no transaction here (17.1.1.3)."""
 
-    request: Request
-    flow: Flow
+    __slots__ = ("flow", "request")
+    __match_args__: ClassVar = ("request", "flow")
+
+    def __init__(self, request: Request, flow: Flow) -> None:
+        self.request = request
+        self.flow = flow
 
 
-class CancelReceived(Value):
+@mypyc_attr(acyclic=True)
+class CancelReceived:
     """The sender of an INVITE gave it up; the CANCEL itself has been answered (9.2)."""
 
-    transaction: InviteServer
-    request: Request
+    __slots__ = ("request", "transaction")
+    __match_args__: ClassVar = ("transaction", "request")
+
+    def __init__(self, transaction: InviteServer, request: Request) -> None:
+        self.transaction = transaction
+        self.request = request
 
 
-class ResponseReceived(Value):
+@mypyc_attr(acyclic=True)
+class ResponseReceived:
     """A response to a request of ours."""
 
-    transaction: ClientTransaction
-    response: Response
+    __slots__ = ("response", "transaction")
+    __match_args__: ClassVar = ("transaction", "response")
+
+    def __init__(self, transaction: ClientTransaction, response: Response) -> None:
+        self.transaction = transaction
+        self.response = response
 
 
-class RequestFailed(Value):
+@mypyc_attr(acyclic=True)
+class RequestFailed:
     """No response will come: ``cause`` is ``TIMEOUT`` or ``TRANSPORT``."""
 
-    transaction: ClientTransaction
-    cause: str
+    __slots__ = ("cause", "transaction")
+    __match_args__: ClassVar = ("transaction", "cause")
+
+    def __init__(self, transaction: ClientTransaction, cause: str) -> None:
+        self.transaction = transaction
+        self.cause = cause
 
 
 Event = RequestReceived | AckReceived | CancelReceived | ResponseReceived | RequestFailed

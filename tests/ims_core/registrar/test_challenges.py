@@ -13,12 +13,14 @@ from ims_core.messages.parser import parse_message
 from ims_core.registrar.location import Domains, Location
 from ims_core.registrar.registrar import Registrar
 from ims_core.roles.pcscf import Pcscf
-from ims_core.security.digest import DigestAuthenticator, Outcome, Verdict, answer_challenges
+from ims_core.security.digest import Account, DigestAuthenticator, Outcome, Verdict, answer_challenges
+from ims_core.subscribers.subscriber import Password
 
 rfc = pytest.mark.rfc
 
 FLOW = Flow("UDP", ("127.0.0.1", 5060), ("127.0.0.66", 5070))
 USERS = {"alice": "demo", "old": "demo"}
+ACCOUNTS: dict[str, Account | str] = {**USERS, "old": Password("demo", ("MD5",))}
 
 
 def _told(error: SipError) -> Response:
@@ -35,10 +37,9 @@ class Site:
         domains, location = Domains("ims.example"), Location()
         authenticator = DigestAuthenticator(
             "ims.example",
-            USERS.get,
+            ACCOUNTS.get,
             b"0123456789abcdef",
             algorithms=["SHA-256", "MD5"],
-            algorithms_of={"old": ("MD5",)}.get,
             qop=["auth", "auth-int"],
         )
         self.verdicts: list[tuple[Flow, Verdict, float]] = []

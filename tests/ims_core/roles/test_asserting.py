@@ -31,7 +31,7 @@ class Lab:
         relay = Relay(is_local=domains.serves, domains={"lab.example": hop})
         self.site = Site(self.network, trunks=[self.trunk.address[0]], relay=relay)
         asserting = Asserting("ims.example", is_trusted=lambda _, flow: flow.remote == self.trunk.address)
-        self.site.node._router = self.site.node._router._replace(asserting=asserting)  # type: ignore[attr-defined]
+        self.site.node._router.asserting = asserting  # type: ignore[attr-defined]
         self.site.node.within = asserting.within
         self.alice, self.bob = self.site.phone("alice"), self.site.phone("bob")
         self.bob.react = lambda event: None

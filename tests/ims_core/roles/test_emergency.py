@@ -209,7 +209,7 @@ class Scene:
         self.role = Role(*map(self.hop, self.trunks))
         router = self.site.node._router
         assert isinstance(router, Ims)
-        self.site.node._router = router._replace(emergency=self.role)
+        router.emergency = self.role
         self.site.node.door.is_emergency = self.role.concerns
         self.caller = Party(self.network, "caller")
 

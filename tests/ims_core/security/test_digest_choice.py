@@ -1,11 +1,13 @@
 """Several algorithms and qualities of protection: what is offered, taken and answered (RFC 7616, RFC 8760)."""
 
 import re
+from collections.abc import Mapping
 
 import pytest
 
 from ims_core.security.digest import (
     ALGORITHMS,
+    Account,
     DigestAuthenticator,
     Outcome,
     UnsupportedChallenge,
@@ -13,6 +15,7 @@ from ims_core.security.digest import (
     answer_challenge,
     answer_challenges,
 )
+from ims_core.subscribers.subscriber import Password
 
 rfc = pytest.mark.rfc
 
@@ -21,8 +24,8 @@ USERS = {"alice": "demo", "old": "demo"}
 BOTH = ("SHA-256", "MD5")
 
 
-def authenticator(**options: object) -> DigestAuthenticator:
-    return DigestAuthenticator("ims.example", USERS.get, b"0123456789abcdef", **options)  # type: ignore[arg-type]
+def authenticator(accounts: Mapping[str, Account | str] = USERS, **options: object) -> DigestAuthenticator:
+    return DigestAuthenticator("ims.example", accounts.get, b"0123456789abcdef", **options)  # type: ignore[arg-type]
 
 
 def answer(challenge: str, user: str = "alice", password: str = "demo", *, body: bytes = b"", nc: int = 1) -> str:
@@ -58,7 +61,8 @@ def test_an_algorithm_that_is_not_offered_is_not_taken() -> None:
 
 @rfc("8760-2.4")
 def test_an_account_may_have_algorithms_of_its_own() -> None:
-    server = authenticator(algorithms=["SHA-256"], algorithms_of={"old": ("MD5",), "alice": ()}.get)
+    accounts = {"old": Password("demo", ("MD5",)), "alice": Password("demo")}
+    server = authenticator(accounts, algorithms=["SHA-256"])
     assert algorithms(server.challenges(0.0, "old")) == ["MD5"]
     assert algorithms(server.challenges(0.0, "alice")) == ["SHA-256"]
     assert algorithms(server.challenges(0.0, "nobody")) == ["SHA-256"]
