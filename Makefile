@@ -37,8 +37,9 @@ run: $(VENV)/.installed-demo  ## the server on configs/demo.toml, until Ctrl-C
 	$(BIN)/ims-acd serve --config configs/demo.toml $(SERVE_ARGS)
 
 .PHONY: test
-test: packages-test $(VENV)/.installed-dev browser-phones compiled  ## everything that is checked before a change lands
-	@$(MAKE) lint types rules test-compiled
+test: packages-test $(VENV)/.installed-dev browser-phones  ## everything that is checked before a change lands
+	@$(MAKE) --jobs 2 --output-sync compiled lint types rules
+	@$(MAKE) test-compiled
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: test-compiled
@@ -48,7 +49,7 @@ test-compiled:  ## the tests of the three packages, with what is compiled of the
 .PHONY: compiled
 compiled: $(VENV)/.installed-dev $(COMPILED).done  ## compile what each SIP message, routing decision and relayed packet passes through
 
-$(COMPILED).done: scripts/compile pyproject.toml $(shell find ims_core acd media -name '*.py')
+$(COMPILED).done: scripts/compile benchmarks/training.py pyproject.toml $(shell find ims_core acd media -name '*.py')
 	@rm -f $@
 	@scripts/compile $(BIN)/python $(COMPILED) && touch $@ || [ $$? -eq 3 ]
 
