@@ -56,6 +56,12 @@ KEYS: Final[dict[str, str]] = {
 _PARSED: Final = frozenset(("from", "to", "cseq", "call-id"))
 
 
+def value_in(line: str) -> str:
+    """Return what a header line has behind its colon."""
+    colon = line.find(":")
+    return line[colon + 1 :].strip() if colon >= 0 else ""
+
+
 @mypyc_attr(acyclic=True)
 class Message:
     """What requests and responses share: ``keys``, ``lines`` and a ``body``, and what was parsed of the lines."""
@@ -94,7 +100,7 @@ class Message:
         key = KEYS.get(name) or name.lower()
         if key not in self.keys:
             return None
-        value = self.lines[self.keys.index(key)].partition(":")[2].strip()
+        value = value_in(self.lines[self.keys.index(key)])
         if "\n" in value:
             value = _unfold(value)
         return value if value.isascii() else readable(value)
@@ -108,7 +114,7 @@ class Message:
             position = self.keys.index(key)
         except ValueError:
             raise BadRequest(f"Missing {key.title()} header") from None
-        value = self.lines[position].partition(":")[2].strip()
+        value = value_in(self.lines[position])
         return value if "\n" not in value else _unfold(value)
 
     def values(self, name: str) -> list[str]:
@@ -135,7 +141,7 @@ class Message:
 
     def value_at(self, position: int) -> str:
         """Return the value of one header line, its folding replaced by single spaces (7.3.1)."""
-        value = self.lines[position].partition(":")[2].strip()
+        value = value_in(self.lines[position])
         return value if "\n" not in value else _unfold(value)
 
     @property

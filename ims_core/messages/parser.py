@@ -7,11 +7,13 @@ from typing import Final
 from ims_core.errors import BadRequest, SipError, VersionNotSupported
 from ims_core.messages.headers import TOKEN, readable
 from ims_core.messages.message import KEYS, METHODS, VERSION, Message, Request, Response, canonical
+from ims_core.remembering import Remembered
 
 # in every request (8.1.1); Max-Forwards may be missing (16.3)
 MANDATORY: Final = ("via", "from", "to", "call-id", "cseq")
-_MANDATORY: Final = frozenset(MANDATORY)
 ONCE_ONLY: Final = (*MANDATORY[1:], "max-forwards", "content-length", "content-type")
+NAMES_REMEMBERED: Final = 1024
+REMEMBERED_LINES: Final = 32
 # how most header lines begin; a continued line (7.3.1) never does
 _USUAL_KEYS: Final = {f"{spelling}:": key for spelling, key in KEYS.items()}
 
@@ -34,11 +36,18 @@ def parse_message(data: bytes, *, datagram: bool = True) -> Request | Response:
     head, end, body = data.partition(b"\r\n\r\n")
     if not end:
         raise MalformedMessage("No empty line after the header")
-    start, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
-    keys = [_USUAL_KEYS.get(line[: line.find(" ")], "") for line in lines]
-    all_of_them = "".join(lines)
-    malformed = "Bare CR or LF" if "\n" in all_of_them or "\r" in all_of_them else ""
-    if not all(keys):
+    lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+    start = lines.pop(0)
+    keys = []
+    is_usual = True
+    for line in lines:
+        key = _USUAL_KEYS.get(line[: line.find(" ")])
+        if key is None:
+            is_usual = False
+            break
+        keys.append(key)
+    malformed = "" if head.count(b"\n") == head.count(b"\r") == len(lines) else "Bare CR or LF"
+    if not is_usual:
         start, *lines = _rejoin_folded([start, *lines])
         keys, nameless = _resolve_names(lines)
         malformed = malformed or nameless
@@ -115,18 +124,10 @@ def _version_error(request: Request) -> SipError:
 
 
 def _check(message: Message, malformed: str, *, is_ascii: bool) -> None:
-    keys = message.keys
-    present = set(keys)
-    if not present >= _MANDATORY:
-        missing = next(name for name in MANDATORY if name not in present)
-        raise BadRequest(f"Missing {missing.title()} header")
-    if malformed:
-        raise BadRequest(malformed)
-    repeated = len(keys) - len(present)
-    if repeated and repeated != keys.count("via") - 1:  # more than the Vias of several hops
-        for name in ONCE_ONLY:
-            if keys.count(name) > 1:
-                raise BadRequest(f"Several {name.title()} headers")
+    keys = tuple(message.keys)
+    missing, several = _NAMES.of(keys) if len(keys) <= REMEMBERED_LINES else _name_faults(keys)
+    if fault := missing or malformed or several:
+        raise BadRequest(fault)
     method = message.cseq.method
     if type(message) is Request and method != message.method:
         raise BadRequest("CSeq method does not match the request")
@@ -135,11 +136,26 @@ def _check(message: Message, malformed: str, *, is_ascii: bool) -> None:
     _ = message.via  # a fault is found here, where it can be answered, and not where the Via is used
 
 
+def _name_faults(keys: tuple[str, ...]) -> tuple[str, str]:
+    """What is wrong with header lines of these names: what of them is missing, and what there is more than once."""
+    present = set(keys)
+    missing = [name for name in MANDATORY if name not in present]
+    several = [name for name in ONCE_ONLY if keys.count(name) > 1] if len(present) < len(keys) else []
+    return (
+        f"Missing {missing[0].title()} header" if missing else "",
+        f"Several {several[0].title()} headers" if several else "",
+    )
+
+
+_NAMES: Final = Remembered(_name_faults, NAMES_REMEMBERED)  # peers send the same lines in the same order
+
+
 def _trim_body(message: Message, *, datagram: bool) -> None:
     keys = message.keys
-    if not datagram or "content-length" not in keys:
+    last = len(keys) - 1
+    if not datagram or (keys[last] != "content-length" and "content-length" not in keys):
         return
-    value = message.value_at(len(keys) - 1 if keys[-1] == "content-length" else keys.index("content-length"))
+    value = message.value_at(last if keys[last] == "content-length" else keys.index("content-length"))
     if value == "0" and not message.body:
         return
     if not (value.isascii() and value.isdigit()):

@@ -150,7 +150,7 @@ class DigestAuthenticator:
         self.realm = realm
         self._account_of = account_of
         self._nobodys_password = hmac.digest(secret, b"password", "sha256").hex()
-        self._mac = hashlib.blake2b(b"nonce ", key=secret, digest_size=16)  # more than the key: that is hashed now
+        self._mac = hashlib.blake2b(key=secret, digest_size=16)
         self._lifetime = nonce_lifetime
         self._algorithms = tuple(algorithms)
         self._qop = frozenset(qop)
@@ -197,7 +197,7 @@ class DigestAuthenticator:
                 if nonce is not None and user is None:
                     self.wrong += 1
                     return _WRONG
-                if nonce is None or user is None or not self._use_nonce(*nonce, params, now):
+                if nonce is None or user is None or not self._use_nonce(nonce[0], nonce[1], params, now):
                     self.stale += 1
                     return _STALE
                 self.accepted += 1

@@ -318,8 +318,11 @@ class Endpoint:
         except SipError as error:
             self.refuse_statelessly(request, error, reply_to)
             return
-        kind = InviteServer if method == "INVITE" else NonInviteServer
-        transaction = kind(self, key, reply_to, request)
+        transaction: ServerTransaction
+        if method == "INVITE":
+            transaction = InviteServer(self, key, reply_to, request)
+        else:
+            transaction = NonInviteServer(self, key, reply_to, request)
         self._servers[key] = transaction
         if fingerprint:
             transaction.heard = fingerprint
