@@ -13,7 +13,8 @@ from ims_core.element import Element
 
 async def main(peer: str, listen: list[str]) -> None:
     async def serve(near: Call) -> None:
-        async with element.call(f"sip:{near.called}@{peer}", caller=near.caller, sdp=near.offered) as far:
+        target, reliable = f"sip:{near.called}@{peer}", near.takes_reliable
+        async with element.call(target, caller=near.caller, sdp=near.offered, reliable=reliable) as far:
             await bridge(near, far)
 
     async with Element(*listen) as element:

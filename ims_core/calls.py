@@ -129,6 +129,11 @@ class Call:
         self._session.update(sdp)
         return await self._taken()
 
+    @property
+    def may_update(self) -> bool:
+        """Whether an offer by UPDATE would leave now; before the answer the peer may not know yet what holds."""
+        return self._session.may_update
+
     async def ask(self, method: str, *, body: bytes = b"", content_type: str = "", headers: Headers = ()) -> Response:
         """Send a request within the call, say MESSAGE or INFO, and return its final response.
 
@@ -177,6 +182,11 @@ class Call:
         """The From value as a name-addr without tag: as whom a call in its place is made."""
         sender = self._incoming.request.from_
         return f"{quote_string(sender.display)} <{sender.uri_text}>" if sender.display else f"<{sender.uri_text}>"
+
+    @property
+    def takes_reliable(self) -> bool:
+        """Whether the caller acknowledges provisional responses (RFC 3262)."""
+        return self._incoming.takes_reliable
 
     @property
     def offered(self) -> bytes:

@@ -87,15 +87,18 @@ class Element(Host):
         sdp: bytes = b"",
         hop: Flow | str | None = None,
         credentials: Credentials | None = None,
+        reliable: bool = True,
     ) -> Call:
         """Call ``target``, a URI, as ``caller``, a name-addr; by way of ``hop`` where that is not the target itself.
 
-        ``credentials`` answer who asks for some. Use the call as a context: it is hung up at the end, whatever
+        ``credentials`` answer who asks for some. Unless ``reliable`` the callee is not told that his provisional
+        responses may be reliable (RFC 3262), which without ``sdp`` may bring his offer, to be answered before he
+        answers. Use the call as a context: it is hung up at the end, whatever
         happened. Raises ``SipError`` when there is no way there.
         """
         session = self.node.call(target if hop is None else hop, ignore, credentials=credentials)
         call = Call(self.stack.flush).attach(session)
-        session.start(target, caller=caller, callee=f"<{target}>", sdp=sdp)
+        session.start(target, caller=caller, callee=f"<{target}>", sdp=sdp, reliable=reliable)
         self.stack.flush()
         return call
 

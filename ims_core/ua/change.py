@@ -11,6 +11,7 @@ from ims_core.security.credentials import share_credentials
 from ims_core.transactions.machines import TIMEOUT
 from ims_core.ua.description import SDP, describe, session_description
 from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN
+from ims_core.ua.reliable import without_reliable
 from ims_core.ua.session_events import OfferRefused, Reanswered
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Change:
         """Return what the request says of us and of the session timer."""
         context, timer = self._session.context, self._session.timer
         # 100rel is left out: it would allow the peer reliable responses, of which a re-INVITE has no need
-        supported = ", ".join(option for option in context.offered.split(", ") if option != "100rel")
+        supported = without_reliable(context.offered)
         said = (("Allow", context.allow), *((("Supported", supported),) if supported else ()))
         return said if timer is None else (*said, *timer.proposal())
 

@@ -15,6 +15,7 @@ from ims_core.ua.description import SDP, describe, session_description
 from ims_core.ua.dialog import Dialog
 from ims_core.ua.early import MOST_FORKS, Fork, is_reliable
 from ims_core.ua.offers import AGREED, OUR_TURN, PEERS_TURN
+from ims_core.ua.reliable import without_reliable
 from ims_core.ua.session import CANCELLING, CONFIRMED, INVITED, OVER, Session
 from ims_core.ua.session_events import Answered, EventHandler, Rejected, Ringing, ignore
 from ims_core.ua.session_timer import SessionTimer, TimerPolicy, proposal, raised
@@ -57,10 +58,13 @@ class OutgoingCall(Session):
         self.features = ""
         self.forks: dict[str, Fork] = {}
 
-    def start(self, target: str, *, caller: str, callee: str, sdp: bytes, headers: Headers = ()) -> None:
+    def start(
+        self, target: str, *, caller: str, callee: str, sdp: bytes, headers: Headers = (), reliable: bool = True
+    ) -> None:
         """Send the INVITE to ``target``; ``caller`` and ``callee`` are name-addrs without tags.
 
-        Raises ``SipError`` when there is no way to the hop.
+        Unless ``reliable``, the callee is not told that we take reliable provisional responses (RFC 3262). Raises
+        ``SipError`` when there is no way to the hop.
         """
         context = self.context
         ids = context.endpoint.ids
@@ -75,9 +79,10 @@ class OutgoingCall(Session):
             f"Allow: {context.allow}",
         ]
         keys = ["max-forwards", "from", "to", "call-id", "cseq", "allow"]
-        if context.offered:
+        supported = context.offered if reliable else without_reliable(context.offered)
+        if supported:
             keys.append("supported")
-            lines.append(f"Supported: {context.offered}")
+            lines.append(f"Supported: {supported}")
         invite = Request("INVITE", target, keys=keys, lines=lines)
         self._policy = context.session_timers
         if self._policy is not None:

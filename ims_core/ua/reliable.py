@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from ims_core.transactions.machines import ServerTransaction
 
 
+def without_reliable(options: str) -> str:
+    """Return a list of option tags without that of reliable responses: the peer may send none then."""
+    return ", ".join(option for option in options.split(", ") if option != "100rel")
+
+
 class ReliableResponses:
     """The reliable provisional responses to one INVITE: one on its way, the others wait for its PRACK.
 

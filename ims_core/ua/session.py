@@ -239,6 +239,12 @@ class Session:
             self.timer = SessionTimer(self, policy)
         self.timer.take(response)
 
+    @property
+    def may_update(self) -> bool:
+        """Whether an offer by UPDATE would be sent at once (RFC 3311 section 5.1)."""
+        dialog = self._dialog_to_update()
+        return self.state not in {OVER, CANCELLING} and dialog is not None and dialog.turn == AGREED
+
     def may_send(self, change: Change) -> bool:
         """Whether a change of ours may be sent now (RFC 3261 14.1, RFC 3311 5.1)."""
         if change.method == "INVITE":
