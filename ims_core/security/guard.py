@@ -84,13 +84,17 @@ class Ban(Struct):
 
 
 class _Source(Struct, gc=False):
-    """What is remembered of a source: its bucket, and what it did wrong in the minute from ``minute`` on."""
+    """What is remembered of a source: its bucket."""
 
     tokens: float
     filled: float
-    minute: float
-    wrong: int = 0
-    unanswered: int = 0
+
+
+class _Offences(Struct, gc=False):
+    """When a source that is where it says did something wrong, as far as that counts still."""
+
+    wrong: tuple[float, ...] = ()
+    unanswered: tuple[float, ...] = ()
 
 
 class Guard:
@@ -120,6 +124,7 @@ class Guard:
         self._is_denied = lru_cache(MOST_SOURCES)(lambda host: _is_in(host, rules.deny))
         self._scanner = re.compile("|".join(map(re.escape, rules.scanners)), re.IGNORECASE) if rules.scanners else None
         self._sources: OrderedDict[str, _Source] = OrderedDict()
+        self._offences: OrderedDict[str, _Offences] = OrderedDict()  # apart: no spoofer has them forgotten
         self._bans: dict[str, Ban] = {}
         self._suspected: dict[str, None] = {}
 
@@ -196,19 +201,20 @@ class Guard:
         if verdict.outcome is Outcome.ACCEPTED:
             source = self._source(flow, now)
             source.tokens = min(source.tokens + REFUND, self._rules.burst)
-            source.unanswered = 0
+            if (offences := self._offences.get(source_of(flow.remote[0]))) is not None:
+                offences.unanswered = ()
             ban = self._bans.get(source_of(flow.remote[0]))
             if ban is not None and not ban.proven:
                 self._end(ban)
         elif verdict.outcome is Outcome.WRONG:
-            source = self._this_minute(flow, now)
-            source.wrong += 1
-            if 0 < self._rules.wrong_credentials <= source.wrong:
+            offences = self._offences_of(flow)
+            offences.wrong = _within_a_minute(offences.wrong, self._rules.wrong_credentials, now)
+            if 0 < self._rules.wrong_credentials <= len(offences.wrong):
                 self._punish(flow, "credentials", now, proven=True)
         elif verdict.outcome is Outcome.MISSING and flow.reliable:
-            source = self._this_minute(flow, now)
-            source.unanswered += 1
-            if 0 < self._rules.unanswered_challenges <= source.unanswered:
+            offences = self._offences_of(flow)
+            offences.unanswered = _within_a_minute(offences.unanswered, self._rules.unanswered_challenges, now)
+            if 0 < self._rules.unanswered_challenges <= len(offences.unanswered):
                 self._punish(flow, "scanner", now, proven=True)
 
     def _source(self, flow: Flow, now: float) -> _Source:
@@ -217,16 +223,21 @@ class Guard:
         if source is None:
             if len(self._sources) >= MOST_SOURCES:
                 self._sources.popitem(last=False)
-            source = self._sources[name] = _Source(self._rules.burst, now, now)
+            source = self._sources[name] = _Source(self._rules.burst, now)
         else:
             self._sources.move_to_end(name)
         return source
 
-    def _this_minute(self, flow: Flow, now: float) -> _Source:
-        source = self._source(flow, now)
-        if now - source.minute >= MINUTE:
-            source.minute, source.wrong, source.unanswered = now, 0, 0
-        return source
+    def _offences_of(self, flow: Flow) -> _Offences:
+        name = source_of(flow.remote[0])
+        offences = self._offences.get(name)
+        if offences is None:
+            if len(self._offences) >= MOST_SOURCES:
+                self._offences.popitem(last=False)
+            offences = self._offences[name] = _Offences()
+        else:
+            self._offences.move_to_end(name)
+        return offences
 
     # Bans ---------------------------------------------------------------------------------------------------
 
@@ -262,6 +273,7 @@ class Guard:
         del self._bans[ban.source]
         self._suspected.pop(ban.source, None)
         self._sources.pop(ban.source, None)
+        self._offences.pop(ban.source, None)
         self.on_pardon(ban)
 
     def ban(self, host: str, now: float, seconds: float | None = None) -> Ban:
@@ -289,6 +301,11 @@ class Guard:
     def _expire(self, now: float) -> None:
         for ban in [ban for ban in self._bans.values() if ban.until <= now]:
             self._end(ban)
+
+
+def _within_a_minute(times: tuple[float, ...], most: int, now: float) -> tuple[float, ...]:
+    """Add ``now`` to ``times`` and drop what is older than a minute, or more than anybody counts."""
+    return (*(time for time in times if now - time < MINUTE), now)[-max(most, 1) :]
 
 
 def _is_in(host: str, networks: Iterable[Network]) -> bool:

@@ -139,14 +139,18 @@ class StreamFramer:
 
 
 def _content_length(head: bytes) -> int:
+    """The length that a header tells. Of two nobody knows which holds: where the next message begins is lost then."""
     if b"\r\n " in head or b"\r\n\t" in head:
         head = _FOLD.sub(b" ", head)
+    told = []
     for line in head.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
         if name.rstrip().lower() in {b"content-length", b"l"}:
-            value = value.strip()
-            if not value.isdigit() or len(value) > 9:
-                raise BadRequest("Malformed Content-Length")
-            return int(value)
-    # 18.3: "If there is no Content-Length [...] in stream-oriented transports" the end cannot be known
-    raise BadRequest("Missing Content-Length")
+            told.append(value.strip())
+    if not told:  # 18.3: in stream-oriented transports the end cannot be known then
+        raise BadRequest("Missing Content-Length")
+    if len(told) > 1:
+        raise BadRequest("Several Content-Length headers")
+    if not told[0].isdigit() or len(told[0]) > 9:
+        raise BadRequest("Malformed Content-Length")
+    return int(told[0])

@@ -70,6 +70,26 @@ def test_ten_wrong_credentials_within_a_minute_ban_a_source_for_a_time() -> None
     assert [ban.source for ban in yard.pardoned] == [HOST]
 
 
+def test_any_minute_counts_not_only_the_first() -> None:
+    yard = Yard()
+    yard.fail(1)
+    yard.fail(8, now=55.0)
+    yard.fail(1, now=60.0)
+    assert not yard.banned, "nine within the last minute"
+    yard.fail(1, now=61.0)
+    assert [ban.since for ban in yard.banned] == [61.0]
+
+
+def test_no_spoofer_has_wrong_credentials_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard_module, "MOST_SOURCES", 50)
+    yard = Yard()
+    yard.fail(9)
+    for number in range(100):
+        yard.guard.admits(request(), flow(f"203.0.113.{number}"), 1.0)
+    yard.fail(1, now=2.0)
+    assert [ban.source for ban in yard.banned] == [HOST]
+
+
 def test_wrong_credentials_now_and_then_are_mistakes() -> None:
     yard = Yard()
     for minute in range(20):
@@ -279,6 +299,7 @@ def test_memory_is_bounded_and_suspicions_displace_no_ban(monkeypatch: pytest.Mo
     assert len(bans) == 50
     assert all(ban.proven for ban in bans), "proof displaces suspicion, then the oldest"
     assert len(yard.guard._sources) <= 50
+    assert len(yard.guard._offences) <= 50
     assert len(yard.guard._suspected) == 0
 
 

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import pytest
 
-from ims_core.errors import SipError
+from ims_core.errors import BadRequest, SipError
 from ims_core.flow import Address, Flow, format_address
 from ims_core.messages.message import Request, Response
 from ims_core.messages.parser import parse_message
 from ims_core.registrar.location import Binding
+from ims_core.transport.framing import StreamFramer, Unframed
 from tests.kit import NODE_ADDRESS, Network, Site
 
 STRANGER: Address = ("203.0.113.7", 5060)
@@ -97,6 +98,13 @@ class Case(NamedTuple):
     name: str
     data: bytes
     verdicts: tuple[Verdict, ...]
+
+
+def breaks_off_a_stream(_: Lab, data: bytes) -> None:
+    """On a stream nobody could tell where the next message begins."""
+    with pytest.raises(Unframed) as broken_off:
+        list(StreamFramer().feed(data))
+    assert isinstance(broken_off.value.error, BadRequest)
 
 
 def case(clause: str, name: str, data: bytes, *verdicts: Verdict) -> Case:

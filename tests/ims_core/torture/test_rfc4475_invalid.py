@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from ims_core.errors import BadRequest
 from ims_core.messages.uri import parse_uri
-from ims_core.transport.framing import StreamFramer, Unframed
+from ims_core.transport.framing import StreamFramer
 from tests.ims_core.torture.lab import (
     Case,
     Lab,
     Message,
     Verdict,
     answers,
+    breaks_off_a_stream,
     case,
     hides,
     is_dropped,
@@ -49,18 +49,19 @@ CONTACT = "Contact: <sip:alice@203.0.113.7>"
 REGISTER = "REGISTER sip:ims.example SIP/2.0"
 
 
-def breaks_off_a_stream(_: Lab, data: bytes) -> None:
-    """On a stream nobody could tell where the next message begins."""
-    with pytest.raises(Unframed) as broken_off:
-        list(StreamFramer().feed(data))
-    assert isinstance(broken_off.value.error, BadRequest)
-
-
 def waits_on_a_stream(_: Lab, data: bytes) -> None:
     """On a stream the rest of the body may still come."""
     framer = StreamFramer()
     assert list(framer.feed(data)) == []
     assert framer.pending
+
+
+def grants_an_hour(lab: Lab, data: bytes) -> None:
+    """20.10: "Malformed values SHOULD be treated as equivalent to 3600.": told so, and held for so long."""
+    (response,) = lab.send(data)
+    assert response.values("Contact")[-1] == "<sip:alice@203.0.113.7>;expires=3600"
+    held = lab.site.location.bindings("sip:bob@ims.example")[-1]
+    assert held.expires_at == pytest.approx(lab.network.now + 3600, abs=1)
 
 
 def _contact(message: Message) -> object:
@@ -108,6 +109,13 @@ CASES: list[Case] = [
         "lifetimes beyond their range, which count as 3600",
         request(REGISTER, f"{CONTACT};expires=280297596632815", "Expires: 10000000000000000000000", Max_Forwards="255"),
         registers("sip:alice@203.0.113.7"),
+        grants_an_hour,
+    ),
+    case(
+        "4475-3.1.2.4",
+        "a lifetime beyond its range for all contacts",
+        request(REGISTER, CONTACT, "Expires: 10000000000000000000000"),
+        grants_an_hour,
     ),
     case(
         "4475-3.1.2.5",

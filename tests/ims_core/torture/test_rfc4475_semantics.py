@@ -13,6 +13,7 @@ from tests.ims_core.torture.lab import (
     Message,
     Verdict,
     answers,
+    breaks_off_a_stream,
     case,
     is_no_answer,
     parameters,
@@ -156,6 +157,7 @@ CASES: list[Case] = [
         "two of Content-Length",
         request("OPTIONS", BOB_URI, "l: 5", body=b"There's no way to know"),
         answers(400),
+        breaks_off_a_stream,
     ),
     case(
         "4475-3.3.10",

@@ -7,9 +7,11 @@ import pytest
 from ims_core.errors import BadRequest
 from ims_core.messages.uri import parse_uri
 from tests.ims_core.torture.lab import (
+    STRANGER,
     Case,
     Lab,
     Message,
+    Raw,
     Verdict,
     answers,
     case,
@@ -21,6 +23,7 @@ from tests.ims_core.torture.lab import (
     shows,
     sip,
 )
+from tests.kit import NODE_ADDRESS
 
 FROM, TO = "From: <sip:alice@ims.example>;tag=t1", "To: <sip:bob@ims.example>"
 COMMON = (FROM, TO, "Max-Forwards: 70", "Call-ID: ipv6@[2001:db8::9:1]")
@@ -43,6 +46,14 @@ def _invite(*lines: str, body: bytes = b"") -> bytes:
     kind = ("Content-Type: application/sdp",) if body else ()
     start = ("INVITE sip:bob@ims.example SIP/2.0", *COMMON, "CSeq: 8 INVITE")
     return sip(*start, *lines, *kind, body=body, length=True)
+
+
+def reaches_bob_and_its_port(lab: Lab, data: bytes) -> None:
+    """It is passed on, and answered to the port of its Via at the address it came from (RFC 3261 section 18.2.2)."""
+    port = Raw(lab.network, (STRANGER[0], 19823))
+    port.received = lab.stranger.received
+    reaches_bob(lab, data)
+    assert {flow.remote for _, flow, _ in lab.network.sent} - {NODE_ADDRESS, lab.bob.address} == {port.address}
 
 
 VIA6 = "Via: SIP/2.0/UDP [2001:db8::9:1];branch=z9hG4bKipv6"
@@ -157,6 +168,7 @@ CASES: list[Case] = [
         ),
         shows(lambda m: (m.via.host, m.via.port), ("::ffff:203.0.113.7", 19823)),
         shows(lambda m: m.contact and m.contact.uri.host, "::ffff:192.0.2.2"),
+        reaches_bob_and_its_port,
     ),
     case(
         "5118-4.10",

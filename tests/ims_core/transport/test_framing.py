@@ -86,7 +86,13 @@ def test_a_folded_line_is_no_content_length() -> None:
 
 
 @rfc("3261-18.3")
-@pytest.mark.parametrize("line", [b"Subject: x", b"Content-Length: x", b"Content-Length: -1", b"l: 1234567890", b"l:"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *[b"Subject: x", b"Content-Length: x", b"Content-Length: -1", b"l: 1234567890", b"l:"],
+        *[b"Content-Length: 0\r\nl: 8", b"l: 8\r\nContent-Length:\r\n 0", b"l: 8\r\nl: 8"],
+    ],
+)
 def test_a_stream_without_usable_length_cannot_be_followed(line: bytes) -> None:
     head = b"OPTIONS sip:a@b SIP/2.0\r\n" + line + b"\r\n\r\n"
     with pytest.raises(Unframed) as caught:
