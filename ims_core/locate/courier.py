@@ -32,7 +32,7 @@ __all__ = ["Courier", "Hop", "Outbound", "Peer", "Prepare", "Several"]
 
 PATIENCE = 8  # times T1: an INVITE has been sent four times by then
 MAX_DATAGRAM = 1300  # bytes: RFC 3261 18.1.1, for a path whose MTU is not known
-SURELY_FITS = 1000  # characters of headers and body that leave room for the first line, Via, Route and Contact
+SURELY_FITS = 850  # characters, without what we may add: Via, two of Record-Route, Contact
 DEAD_SECONDS = 60.0  # a server that did not serve is tried last
 LONGEST_REST = 3600.0  # a Retry-After counts as no longer than that
 NO_TCP_SECONDS = 600.0
@@ -326,8 +326,10 @@ class Acknowledgement:
 
 
 def fits(request: Request) -> bool:
-    """Whether a request is sure to go in a datagram where that is the way."""
-    return len(request.body) + sum(map(len, request.lines)) < SURELY_FITS
+    """Whether a request is sure to go in a datagram where that is the way: with no more than we may add to it."""
+    lines = request.lines
+    size = len(request.body) + len(request.uri) + sum(map(len, lines)) + 2 * len(lines)
+    return size < SURELY_FITS and request.uri.isascii() and all(map(str.isascii, lines))
 
 
 def _retry_after(response: Response) -> int:

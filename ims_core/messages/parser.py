@@ -90,7 +90,7 @@ def _resolve_names(lines: list[str]) -> tuple[list[str], str]:
 def _from_start_line(start: str, keys: list[str], lines: list[str], body: bytes) -> Request | Response:
     if "\n" in start or "\r" in start:
         raise MalformedMessage("Malformed start line")
-    if start.startswith("SIP/2.0 "):
+    if start.startswith("SIP/2.0 ") or start[:8].upper() == "SIP/2.0 ":  # 7.1: without regard to case
         code, _, reason = start[8:].partition(" ")
         if not (len(code) == 3 and code.isascii() and code.isdigit() and "100" <= code < "700"):
             raise MalformedMessage("Malformed status line")

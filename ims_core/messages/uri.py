@@ -160,9 +160,10 @@ def _split_host_port(text: str) -> tuple[str, int | None]:
             host = _without_dot(host)
     if not colon:
         return host, None
-    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
+    digits = port.lstrip("0")
+    if not (port.isascii() and port.isdigit() and 0 < len(digits) <= 5 and int(digits) < 65536):
         raise BadRequest("Malformed port")
-    return host, int(port)
+    return host, int(digits)
 
 
 def _without_dot(host: str) -> str:

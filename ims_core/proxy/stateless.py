@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ims_core.errors import Forbidden, MaxBreadthExceeded, NoRoute, SipError
 from ims_core.flow import Flow
 from ims_core.ids import MAGIC_COOKIE
-from ims_core.locate.courier import Courier
+from ims_core.locate.courier import Courier, fits
 from ims_core.messages.message import Request, Response
 from ims_core.messages.parser import parse_message
 from ims_core.proxy.bounds import Loops, breadth_of, check_proxy_required, hops_left
@@ -104,8 +104,9 @@ class StatelessProxy:
         return self.endpoint.data_to_send()
 
     def connection_failed(self, flow: Flow) -> None:
-        """What could not be sent is lost: its sender will find out."""
+        """What could not be sent is lost: its sender will find out, and what he repeats goes by UDP then."""
         self.door.left(flow)
+        self.courier.connection_failed(flow)
         self.endpoint.dropped["connection failed"] += 1
 
     def resolved(self, question: Question, answer: Answer) -> None:
@@ -132,6 +133,8 @@ class StatelessProxy:
         way = self.courier.way(hop) if isinstance(hop, str) else hop
         if not isinstance(way, Flow):
             raise NoRoute
+        if way.transport == "UDP" and not fits(copy):
+            way = self.courier.tcp_first(copy, way, passage.prepare) or way
         passage.prepare(copy, way)
         copy.prepend("Via", self._via(way, self._branch(request.via, request) + mark, came_by))
         self.endpoint.send(way, copy.encode())

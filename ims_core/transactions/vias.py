@@ -32,10 +32,13 @@ def server_key(request: Request, via: Via) -> Key:
 
 
 def stamp_via(request: Request, via: Via, flow: Flow) -> Flow:
-    """Note the source in the top Via (18.2.1, RFC 3581) and return where responses go (18.2.2)."""
+    """Note the source in the top Via (18.2.1, RFC 3581) and return where responses go (18.2.2).
+
+    What the sender says of it himself is written over: nobody has responses sent to somebody else.
+    """
     host, port = flow.remote
     has_rport = via.has_rport
-    if has_rport or via.host != host:
+    if has_rport or via.host != host or "received" in via.tail.lower():
         stamp = {"rport": f"rport={port}", "received": f"received={host}"}
         parts = split_params(request.top_via_text)
         stamped = [stamp.get(part.partition("=")[0].strip().lower(), part) for part in parts]

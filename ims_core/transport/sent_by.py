@@ -22,7 +22,8 @@ def return_address(flow: Flow, data: bytes) -> Flow | None:
     if via is None:
         return None
     is_name = not is_ip_address(via.host)
-    host = via.params.get("received") or (flow.remote[0] if is_name else via.host)
+    received = via.params.get("received", "").removeprefix("[").removesuffix("]")  # RFC 5118 section 4.5: both occur
+    host = received or (flow.remote[0] if is_name else via.host)
     if not is_ip_address(host):
         return None
     port = via.port or _DEFAULT_PORTS[flow.transport]

@@ -383,6 +383,35 @@ def test_the_limit_is_1300_bytes() -> None:
 
 
 @pytest.mark.rfc("3261-18.1.1")
+@pytest.mark.parametrize(
+    ("uri", "headers"),
+    [
+        (NAME, [("Subject", "\u5b57" * 450)]),
+        (f"sip:{'x' * 1300}@peer.example", []),
+        (NAME, [("X", "y")] * 200),
+        (NAME, [("X", "y" * 990)]),
+    ],
+    ids=["characters of three bytes", "the first line", "many short lines", "what we add"],
+)
+def test_all_bytes_count_for_the_limit(uri: str, headers: list[tuple[str, str]]) -> None:
+    b = Bench((200,))
+    request = b.client.request("OPTIONS")
+    request.uri = uri
+    for name, value in headers:
+        request.add(name, value)
+
+    def prepare(sent: Request, _: Flow) -> None:
+        if len(headers) == 1 and value.isascii():
+            sent.add("Record-Route", f"<sip:{'z' * 250}@proxy.example;lr>")
+
+    b.client.courier.request(request, b.client.flow(b.servers[0]), User(), prepare=prepare)
+    b.network.run()
+    (packet,) = b.network.packets("OPTIONS")
+    assert len(packet.data) > MAX_DATAGRAM
+    assert packet.flow.transport == "TCP"
+
+
+@pytest.mark.rfc("3261-18.1.1")
 def test_without_tcp_it_goes_by_udp_and_that_is_remembered() -> None:
     b = Bench((200,), tcp=False)
     for expected in (["TCP", "UDP"], ["TCP", "UDP", "UDP"]):

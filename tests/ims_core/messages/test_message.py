@@ -244,6 +244,9 @@ def test_another_version_is_told_to_the_sender() -> None:
 def test_the_version_is_compared_without_regard_to_case() -> None:
     message = parse_message(message_bytes(head=[HEAD[0].replace("SIP/", "sip/"), *HEAD[1:]]))
     assert isinstance(message, Request)
+    answer = parse_message(message_bytes(head=["sip/2.0 200 OK", *HEAD[1:]]))
+    assert isinstance(answer, Response)
+    assert (answer.status, answer.reason) == (200, "OK")
 
 
 @rfc("3261-18.3")

@@ -23,6 +23,7 @@ rfc = pytest.mark.rfc
         ("sip:ims.example", "", "ims.example", None),
         ("sip:bob@[2001:DB8::1]:5070", "bob", "2001:db8::1", 5070),
         ("SIP:%61lice@127.0.0.1:65535", "alice", "127.0.0.1", 65535),
+        ("sip:alice@127.0.0.1:0005060", "alice", "127.0.0.1", 5060),
         ("sip:alice@IMS.example.", "alice", "ims.example", None),
         ("sip:alice@ims.example.:5080;lr", "alice", "ims.example", 5080),
         ("sip:ims.example.", "", "ims.example", None),

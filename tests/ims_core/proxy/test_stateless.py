@@ -183,6 +183,55 @@ def test_a_call_and_its_end_through_a_network_that_loses(transport: str) -> None
     bob.assert_idle()
 
 
+@pytest.mark.rfc("3261-16.11", "3261-8.2.1")
+def test_a_method_that_nobody_knows_goes_on_as_it_came() -> None:
+    bench = Bench()
+    request = bench.forwarded(request_bytes("FROBNICATE", body=b"for who knows it"))
+    assert (request.method, request.uri) == ("FROBNICATE", f"sip:bob@{format_address(BOB)}")
+    assert (request.cseq.method, request.body) == ("FROBNICATE", b"for who knows it")
+    assert len(request.values("Via")) == 2
+
+
+def own_uri(bench: Bench) -> str:
+    """What the proxy puts into the Record-Route of a call."""
+    (value,) = bench.forwarded(request_bytes()).values("Record-Route")
+    return value.strip("<>")
+
+
+IN_DIALOG = "<sip:bob@ims.example>;tag=1"
+STRICT = "sip:203.0.113.5:5060"
+TARGET = "sip:bob@198.51.100.9:5060"
+
+
+@pytest.mark.rfc("3261-16.4", "3261-16.11", "3261-16.12.1.2")
+@pytest.mark.parametrize(
+    ("beyond", "way"),
+    [([], BOB), (["<sip:203.0.113.6:5060;lr>", "<sip:203.0.113.7;lr>"], ("203.0.113.6", 5060))],
+    ids=["the last hop", "more hops"],
+)
+def test_what_a_strict_router_did_is_undone_without_state(beyond: list[str], way: tuple[str, int]) -> None:
+    bench = Bench()
+    routes = [("Route", route) for route in (*beyond, f"<{TARGET}>")]
+    ((flow, data),) = bench.sent(request_bytes("BYE", own_uri(bench), to=IN_DIALOG, headers=routes))
+    assert flow == Flow("UDP", PROXY, way)
+    bye = parse_message(data)
+    assert isinstance(bye, Request)
+    assert bye.uri == TARGET
+    assert bye.values("Route") == beyond
+
+
+@pytest.mark.rfc("3261-16.6", "3261-16.11", "3261-16.12.1.2")
+def test_a_strict_router_after_us_finds_itself_in_the_request_uri() -> None:
+    bench = Bench()
+    routes = [("Route", f"<{own_uri(bench)}>"), ("Route", f"<{STRICT}>")]
+    ((flow, data),) = bench.sent(request_bytes("BYE", TARGET, to=IN_DIALOG, headers=routes))
+    assert flow == Flow("UDP", PROXY, ("203.0.113.5", 5060))
+    bye = parse_message(data)
+    assert isinstance(bye, Request)
+    assert bye.uri == STRICT
+    assert bye.values("Route") == [f"<{TARGET}>"]
+
+
 @pytest.mark.rfc("3261-16.4")
 def test_a_route_that_we_did_not_make_is_not_followed() -> None:
     bench = Bench()
@@ -192,3 +241,27 @@ def test_a_route_that_we_did_not_make_is_not_followed() -> None:
     )
     assert way == CAME
     assert data.startswith(b"SIP/2.0 404 ")
+
+
+@pytest.mark.rfc("3261-18.1.1")
+def test_what_is_too_large_for_a_datagram_goes_by_tcp_and_by_udp_where_there_is_none() -> None:
+    bench = Bench()
+    large = request_bytes(headers=[("X-Long", "x" * 1300)])
+    ((way, first),) = bench.sent(large)
+    assert way == Flow("TCP", PROXY, BOB)
+    bench.proxy.connection_failed(way)
+    ((way, again),) = bench.sent(large)
+    assert way == Flow("UDP", PROXY, BOB)
+    assert parse_message(again).via.branch == parse_message(first).via.branch
+    ((way, _),) = bench.sent(request_bytes())
+    assert way.transport == "UDP"
+
+
+@pytest.mark.rfc("3261-18.2.1")
+@pytest.mark.parametrize("said", ["203.0.113.9", "[2001:db8::1]", ""])
+def test_nobody_has_responses_sent_to_somebody_else(said: str) -> None:
+    bench = Bench()
+    via = f"SIP/2.0/UDP {format_address(CALLER)};branch=z9hG4bKmirror;received={said}"
+    request = bench.forwarded(request_bytes(via=via))
+    ((way, _),) = bench.sent(response_bytes(request, 200), Flow("UDP", PROXY, BOB))
+    assert way == Flow("UDP", PROXY, CALLER)

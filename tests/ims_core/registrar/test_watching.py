@@ -261,7 +261,7 @@ def test_what_was_not_told_yet_is_told_at_the_end(home: Home) -> None:
 @rfc("6665-4.4.3")
 def test_a_poll_is_told_once(home: Home) -> None:
     alice, watcher = watched(home)
-    poll = Watcher(home, alice, ALICE, expires=0, wait=0.1)
+    poll = Watcher(home, alice, ALICE, expires=0)
     assert len(poll.documents) == 1
     assert poll.end == "terminated;reason=timeout"
     assert len(watcher.documents) == 1

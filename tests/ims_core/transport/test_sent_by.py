@@ -22,6 +22,14 @@ def response(via: str) -> bytes:
     [
         (TCP, "SIP/2.0/TCP 192.0.2.9:5070;branch=z9hG4bK1", "192.0.2.9", 5070, ""),
         (TCP, "SIP/2.0/TCP 10.1.1.1:5070;received=192.0.2.9;branch=z9hG4bK1", "192.0.2.9", 5070, ""),
+        pytest.param(
+            TCP,
+            "SIP/2.0/TCP edge.example:5070;received=[2001:db8::9:255];branch=z9hG4bK1",
+            "2001:db8::9:255",
+            5070,
+            "edge.example",
+            marks=rfc("5118-4.5"),
+        ),
         (TCP, "SIP/2.0/TCP 192.0.2.9;branch=z9hG4bK1, SIP/2.0/UDP x", "192.0.2.9", 5060, ""),
         (TLS, "SIP/2.0/TLS [2001:db8::1];branch=z9hG4bK1", "2001:db8::1", 5061, ""),
         (TLS, "SIP/2.0/TLS sip.example;received=192.0.2.9;branch=z9hG4bK1", "192.0.2.9", 5061, "sip.example"),
