@@ -1,8 +1,9 @@
 """Bindings that survive a restart: SQLite, written behind by a thread of its own.
 
 The hot path appends an event to a deque. Once per ``interval`` the thread coalesces what came in and writes it in one
-transaction, so that a crash, even of the machine, loses the changes of one interval at most. A database that
-cannot be written is logged once and tried again; calls never notice.
+transaction, so that a crash, even of the machine, loses the changes of one interval at most, and of the transactions
+before and after it: with half a second and a disk in order no more than a second. A database that cannot be written is
+logged once and tried again; calls never notice.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class BindingsStore:
         self,
         path: Path,
         *,
-        interval: float = 1.0,
+        interval: float = 0.5,
         clock: Callable[[], float] = time.monotonic,
         unix_time: Callable[[], float] = time.time,
         beside: Beside | None = None,

@@ -1,5 +1,6 @@
 """Bindings that survive a restart."""
 
+import ast
 import contextlib
 import sqlite3
 import time
@@ -18,6 +19,7 @@ from ims_core.registrar.location import Binding, BindingAdded, Location, Removal
 ALICE = "sip:alice@ims.example"
 LOCAL = ("127.0.0.1", 5060)
 UDP = Flow("UDP", LOCAL, ("127.0.0.1", 5070))
+ROOT = Path(__file__).parents[3]
 TCP = Flow("TCP", LOCAL, ("127.0.0.1", 40000), 3)
 
 
@@ -247,6 +249,20 @@ def test_changes_between_two_writes_are_one(path: Path) -> None:
     assert run.store.written == 3
 
 
+def test_a_binding_that_was_renewed_has_its_later_lifetime_after_a_restart(path: Path) -> None:
+    first = Run(path)
+    kept = first.add(q=0.5)
+    first.write()
+    first.location.renew(kept, call_id="2", cseq=9, expires_at=first.clock.now + 600)
+    first.write()
+    assert first.store.written == 2
+    second = Run(path, first.clock.after(200))
+    assert second.store.restore(second.location, {("UDP", LOCAL)}) == 1, "its first lifetime is over"
+    (binding,) = second.location.bindings(ALICE)
+    assert (binding.call_id, binding.cseq, binding.q) == ("2", 9, 0.5)
+    assert binding.expires_at == pytest.approx(405.0)
+
+
 def test_more_rows_than_one_statement_takes(path: Path) -> None:
     run = Run(path)
     for number in range(125):
@@ -313,6 +329,43 @@ def test_the_thread_writes_within_its_interval(path: Path) -> None:
     assert rows(path) == [("sip:alice@127.0.0.1:5070", 1)]
     run.store.close()
     run.store.close()
+
+
+class NoWaiting:
+    """An event of a thread that is told to stop once it has waited three times; ``waits`` are the seconds."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def wait(self, timeout: float) -> bool:
+        self.waits.append(timeout)
+        return len(self.waits) == 3
+
+    def set(self) -> None:
+        """It stops by itself."""
+
+
+def test_the_thread_waits_for_a_second_at_most_when_nothing_else_is_asked_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = NoWaiting()
+    monkeypatch.setattr(bindings_store, "Event", lambda: event)
+    store = BindingsStore(path)
+    store.start()
+    store.close()
+    assert len(event.waits) == 3
+    assert 0 < max(event.waits) <= 0.5
+
+
+@pytest.mark.parametrize("module", ["acd/assembly.py", "acd/ims/hops.py"])
+def test_a_server_asks_for_no_other_interval(module: str) -> None:
+    calls = [
+        node
+        for node in ast.walk(ast.parse((ROOT / module).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "BindingsStore"
+    ]
+    assert len(calls) == 1
+    assert not {"interval", None} & {keyword.arg for keyword in calls[0].keywords}
 
 
 @pytest.mark.parametrize("content", [b"no database at all, but some text" * 100, None])
