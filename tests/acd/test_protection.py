@@ -11,21 +11,27 @@ from typing import Any, cast
 import httpx
 import pytest
 from openapi_spec_validator import validate
+from prometheus_client.parser import text_string_to_metric_families as parse
 from structlog.testing import capture_logs
 
 from acd.config import Config, ConfigError, load, loads
+from acd.core.foretold import Place
 from acd.http import create_app
 from acd.metrics import Metrics, Readings
 from acd.protection import LINES_A_MINUTE, ban_routes, build_door
 from acd.sip import transport_limits
 from acd.trunks import source_of
 from ims_core.flow import Address, Flow
+from ims_core.messages.message import Response
+from ims_core.messages.parser import parse_message
 from ims_core.registrar.location import Domains, Location
-from ims_core.security.digest import Outcome, Verdict
+from ims_core.security.digest import Outcome, Verdict, answer_challenge
 from ims_core.security.door import Door
 from ims_core.security.guard import Guard
-from tests.acd.house import House
+from tests.acd.house import SERVER, House
+from tests.acd.kpi.test_whole_server import Looked
 from tests.acd.test_http import FakeFloor
+from tests.kit import request_bytes
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 UNIX = 1_700_000_000.0
@@ -242,3 +248,137 @@ def test_who_is_turned_away_from_a_queue_is_told_the_expected_wait(
     house.run(1.0)
     refused = next(data for data in told if data.startswith(b"SIP/2.0 503"))
     assert 100 <= int(refused.partition(b"Retry-After: ")[2].split()[0]) <= 120
+
+
+# What who is turned away from a queue is told, by what the queue has seen ------------------------------------------
+
+
+def seen(house: House, handling: float) -> None:
+    """Let the queue "support" have seen nine callers wait, each for one call of one agent, which takes so long."""
+    waits = house.engine.dispatcher.distributor._queues["support"].waits
+    now = house.loop.time()
+    waits.handled(handling)
+    for number in range(9):
+        waits.joined(f"c{number}", (0.0, float(number)), Place(1, 1, 0.0), now)
+    for number in range(9):
+        waits.answered(f"c{number}", 0.0, now + handling)
+
+
+def told_to_retry(house: House, number: str) -> int:
+    """The Retry-After for a stranger who calls a number under overload."""
+    node = house.engine.node
+    assert node.door.admission is not None
+    node.door.admission.rate = 1e-9
+    node.receive(
+        request_bytes("INVITE", f"sip:{number}@ims.example", via="SIP/2.0/UDP 127.0.0.66;branch=z9hG4bK1"),
+        Flow("UDP", SERVER, ("127.0.0.66", 5060)),
+    )
+    (response,) = [parse_message(data) for _, data in node.data_to_send()]
+    assert isinstance(response, Response)
+    assert response.status == 503
+    return int(response.require("Retry-After"))
+
+
+@pytest.mark.parametrize(
+    ("number", "default", "least", "most"),
+    [
+        ("10001", "anybody", 300, 361),
+        ("10000", "support", 300, 361),
+        ("10000", "anybody", 5, 6),  # a queue that has seen nobody
+        ("10002", "support", 5, 6),  # no queue
+    ],
+)
+def test_who_is_turned_away_is_told_the_wait_behind_all_who_wait(
+    number: str, default: str, least: int, most: int
+) -> None:
+    with House(f'flows.hotline.default="{default}"') as house:
+        house.agent("1001")
+        house.run(1.0)
+        seen(house, 100.0)
+        for user in ("alice", "bob", "caller1"):
+            house.phone(user).dial("10001")
+            house.run(3.0)
+        distributor = house.engine.dispatcher.distributor
+        assert house.agent_states["1001"] == "talking"
+        assert distributor.waiting("support") == 2
+        assert least <= told_to_retry(house, number) <= most
+
+
+@pytest.mark.parametrize(("handling", "least", "most"), [(0.4, 5, 6), (2.0, 2, 3)])
+def test_a_wait_of_next_to_nothing_is_not_told(handling: float, least: int, most: int) -> None:
+    with House() as house:
+        house.agent("1001")
+        house.run(1.0)
+        seen(house, handling)
+        estimate = house.engine.dispatcher.distributor.expected_wait_behind_all("support", house.loop.time())
+        assert estimate is not None
+        assert estimate.expected == pytest.approx(handling)
+        assert least <= told_to_retry(house, "10001") <= most
+
+
+# What a scrape of a whole server shows ----------------------------------------------------------------------------
+
+
+class Watched(Looked):
+    """A server that asks for passwords, and whose metrics and bans are looked at."""
+
+    def __init__(self, folder: Path, *overrides: str) -> None:
+        super().__init__("sip.authentication=digest", *overrides, folder=folder)
+
+    def send(self, data: bytes) -> list[Response]:
+        """Send a datagram from 127.0.0.66."""
+        node = self.engine.node
+        node.receive(data, Flow("UDP", SERVER, ("127.0.0.66", 5060)))
+        sent = [parse_message(each) for _, each in node.data_to_send()]
+        return [message for message in sent if isinstance(message, Response)]
+
+    def register_alice(self, number: int, *headers: tuple[str, str]) -> list[Response]:
+        """Try to register alice from there, the ``number``-th time."""
+        to, via = "<sip:alice@ims.example>", f"SIP/2.0/UDP 127.0.0.66:5060;branch=z9hG4bK{number}"
+        return self.send(request_bytes("REGISTER", "sip:ims.example", via=via, to=to, cseq=number, headers=headers))
+
+    def scraped(self, name: str, **labels: str) -> float | None:
+        """A sample of GET /metrics."""
+        families = parse(self.get("/metrics").text)
+        samples = [sample for family in families for sample in family.samples]
+        return next((each.value for each in samples if (each.name, each.labels) == (name, labels)), None)
+
+    def pardon(self, address: str) -> int:
+        """The status of DELETE /api/v1/bans/ADDRESS."""
+        routes = ban_routes(self.engine.node.door.guard, self.loop.time, self.unix)
+        app = create_app(self.floor, self.metrics, None, routes)
+
+        async def ask() -> int:
+            transport = httpx.ASGITransport(cast("Any", app))
+            async with httpx.AsyncClient(transport=transport, base_url="http://acd") as client:
+                return (await client.delete(f"/api/v1/bans/{address}")).status_code
+
+        return self.loop.run_until_complete(ask())
+
+
+def test_a_scrape_shows_a_ban_for_wrong_passwords_what_it_drops_and_its_end(tmp_path: Path) -> None:
+    with Watched(tmp_path, "protection.wrong_credentials=3") as house:
+        (challenged,) = house.register_alice(1)
+        asked = challenged.require("WWW-Authenticate")
+        answers = [answer_challenge(asked, "REGISTER", "sip:ims.example", "alice", "wrong", cnonce=c) for c in "abc"]
+        for number, answer in enumerate(answers, 2):
+            assert house.scraped("acd_sip_bans", reason="credentials") == 0
+            assert [response.status for response in house.register_alice(number, ("Authorization", answer))] == [401]
+        assert house.scraped("acd_sip_bans", reason="credentials") == 1
+        assert not house.scraped("acd_sip_dropped_total", reason="banned")
+        assert [house.register_alice(number) for number in (5, 6)] == [[], []]
+        assert house.scraped("acd_sip_dropped_total", reason="banned") == 2
+        assert house.pardon("127.0.0.66") == 200
+        assert house.scraped("acd_sip_bans", reason="credentials") == 0
+        assert [response.status for response in house.register_alice(7)] == [401]
+        assert house.scraped("acd_sip_dropped_total", reason="banned") == 2
+
+
+def test_a_scrape_shows_what_the_guard_drops_by_reason(tmp_path: Path) -> None:
+    with Watched(tmp_path, "protection.burst=1", "protection.requests_per_second=0.1") as house:
+        for number in range(1, 4):
+            house.register_alice(number)
+        assert house.scraped("acd_sip_dropped_total", reason="rate") == 2
+        house.register_alice(4, ("User-Agent", "friendly-scanner"))
+        assert house.scraped("acd_sip_dropped_total", reason="scanner") == 1
+        assert house.scraped("acd_sip_bans", reason="scanner") == 1

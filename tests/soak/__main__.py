@@ -71,9 +71,9 @@ def soak(directory: Path, cleanup: contextlib.ExitStack, seconds: float, rate: f
     def keep(program: Program) -> None:
         cleanup.callback(program.end)
 
-    def relay(server: int, number: int) -> int:
+    def relay(beyond: int, number: int, *how: str) -> int:
         port = ports.one()
-        command = [sys.executable, "-m", "tests.soak.relay", str(port), str(server), "--seed", str(seed + number)]
+        command = [sys.executable, "-m", "tests.soak.relay", str(port), str(beyond), "--seed", str(seed + number), *how]
         program = Program(command, directory / f"relay-{number}.log", cwd=Path(__file__).parents[2])
         keep(program)
         wait_until(lambda: "ready" in program.output, what="a relay")
@@ -83,7 +83,8 @@ def soak(directory: Path, cleanup: contextlib.ExitStack, seconds: float, rate: f
     relays: list[Program] = []
     sip_port, phones = ports.one(), ports.one()
     silent = ports.one()
-    way, agents, rings = (LOOPBACK, relay(sip_port, 1)), relay(phones, 2), relay(silent, 3)
+    way = LOOPBACK, relay(sip_port, 1)
+    agents, rings = relay(phones, 2, "--server-in-front"), relay(silent, 3, "--server-in-front")
     server = Server(
         "lab.toml",
         directory,
