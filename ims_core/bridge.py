@@ -75,7 +75,7 @@ class _Passing:
             self._exchange = asyncio.create_task(self._ask(one, other, sdp))
 
     async def _ask(self, one: Call, other: Call, sdp: bytes) -> None:
-        with suppress(CallEnded):
+        with suppress(CallEnded, LocalProtocolError):  # which the other side's end tells as well
             try:
                 answer = await (other.offer(sdp) if self.is_up else other.update(sdp))
             except NotTaken:

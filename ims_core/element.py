@@ -93,8 +93,8 @@ class Element(Host):
 
         ``credentials`` answer who asks for some. Unless ``reliable`` the callee is not told that his provisional
         responses may be reliable (RFC 3262), which without ``sdp`` may bring his offer, to be answered before he
-        answers. Use the call as a context: it is hung up at the end, whatever
-        happened. Raises ``SipError`` when there is no way there.
+        answers. Use the call as a context: it is hung up at the end, whatever happened. Raises ``SipError`` when there
+        is no way there.
         """
         session = self.node.call(target if hop is None else hop, ignore, credentials=credentials)
         call = Call(self.stack.flush).attach(session)

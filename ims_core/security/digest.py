@@ -177,9 +177,8 @@ class DigestAuthenticator:
         return [f"{start}{algorithm}{end}" for algorithm in self._offered(self._account_of(user))]
 
     def _offered(self, account: Account | str | None) -> Sequence[str]:
-        return (
-            self._algorithms if account is None or isinstance(account, str) else account.algorithms or self._algorithms
-        )
+        own = () if account is None or isinstance(account, str) else account.algorithms
+        return own or self._algorithms
 
     def verify(
         self, method: str, uri: str, credentials: Sequence[str], now: float, *, host: str = "", body: bytes = b""
