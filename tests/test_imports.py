@@ -26,6 +26,7 @@ SHELLS = {
     "ims_core.exchanges": "the futures that pings, messages and transfers are awaited by",
     "ims_core.host": "the process of a small element: its loop, clock and ids",
     "ims_core.registrar.bindings_store": "a thread that writes registrations to disk",
+    "ims_core.subscribers.database": "the file of subscribers",
     "ims_core.transport.connections": "the SIP connections",
     "ims_core.transport.datagrams": "a UDP socket",
     "ims_core.transport.stack": "the SIP sockets",
@@ -38,6 +39,8 @@ SHELLS = {
     "media.recording.client": "the process that writes recordings, and the socket to it",
     "media.recording.output": "the files of recordings, and the chance in their keys",
     "media.recording.process": "the process that writes recordings, its socket and its signals",
+    "media.recording.sidecar": "the file beside a recording",
+    "media.recording.work": "which files a recording has",
     "media.worker.rtcp": "the socket of RTCP, and when a report came",
     "media.worker.rtpsocket": "how an RTP socket is opened",
     "media.worker.incoming": "when a packet came",
@@ -53,6 +56,7 @@ SHELLS = {
     "media.rtpengine.ng": "the socket to an rtpengine, and how long it may take to answer",
     "media.rtpengine.node": "the task that watches an rtpengine",
     "media.rtpengine.player": "how long a prompt lasts",
+    "media.rtpengine.spool": "the directory that an rtpengine records into",
     "media.rtpengine.trial": "the socket of a trial call",
     "media.testing": "tasks of a medium for tests",
     "media.worker.loop": "the event loop of a worker",
@@ -61,8 +65,12 @@ SHELLS = {
     "acd.app": "the process: its loop, clock, ids and signals",
     "acd.assembly": "the loop, clock and ids of an engine",
     "acd.call": "the task of one call",
+    "acd.config.load": "the file of the configuration",
+    "acd.config.profiles": "the table of callers",
+    "acd.config.recordings": "the file of the key of recordings",
     "acd.context": "the event loop, by name",
     "acd.control": "the lock that has changes come one by one",
+    "acd.demo.baresip": "the files of a baresip, and whether there is one",
     "acd.demo.netstring": "the stream that phones are controlled by",
     "acd.demo.performance": "the demonstration's process: its loop and signals",
     "acd.demo.phone": "a phone's process: its sockets, clock and ids",
@@ -79,6 +87,9 @@ SHELLS = {
     "acd.ims.process": "a process of CSCFs: its tasks and clock",
     "acd.ims.serving": "the keys of nonces, which are drawn at each start",
     "acd.ims.subscribed": "the file of subscribers, and the chance in their challenges",
+    "acd.journal.reader": "the file of the log, to be read",
+    "acd.journal.schema": "the file of the log",
+    "acd.journal.tail": "the lines that are not in the log yet",
     "acd.journal.store": "a thread that writes facts to disk",
     "acd.kpi.api": "the thread that reads the log",
     "acd.kpi.command": "the clock that says which day is today",
@@ -88,6 +99,8 @@ SHELLS = {
     "acd.openleg": "the task that answers a re-INVITE",
     "acd.openlegs": "the timers of legs that are to be opened",
     "acd.overflowing": "the wait for an external number",
+    "acd.profilecommand": "the table of callers",
+    "acd.recordingcommand": "the files of recordings",
     "acd.profiles": "the requests to a service that knows callers",
     "acd.reservation": "the wait for what a caller reserves",
     "acd.routekey": "the key that is drawn at the first start",
@@ -95,15 +108,30 @@ SHELLS = {
     "acd.services": "a coroutine for each kind of number dialled",
     "acd.siprec": "the task that begins a recording session",
     "acd.simulation.command": "the seeds of chance, and the CPU time of a simulation",
+    "acd.simulation.plans": "the file of a plan",
+    "acd.subscribercommand": "the file of subscribers",
     "acd.store": "a thread that writes CDRs to disk",
     "acd.talktime": "the wait until a talk has reached a length",
     "acd.uploader": "the task that sends CDRs",
 }
 
 WORLD = {
-    "asyncio", "multiprocessing", "random", "secrets", "select", "selectors", "signal", "socket",
-    "ssl", "subprocess", "threading", "time", "uuid", "uvloop",
+    "asyncio", "fcntl", "mmap", "multiprocessing", "random", "secrets", "select", "selectors", "shutil", "signal",
+    "socket", "sqlite3", "ssl", "subprocess", "tempfile", "threading", "time", "uuid", "uvloop",
 }  # fmt: skip
+# What is done with files, whoever calls it so.
+FILES = {
+    "exists",
+    "iterdir",
+    "mkdir",
+    "read_bytes",
+    "read_text",
+    "rmdir",
+    "touch",
+    "unlink",
+    "write_bytes",
+    "write_text",
+}
 # The same reached through a module that cores may import for other things.
 WORLD_CALLS = {
     "os": {"urandom", "getrandom"},
@@ -159,9 +187,12 @@ def world_of(name: str, source: str, *, is_package: bool = False) -> set[str]:
             owner = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
             if node.attr in WORLD_CALLS.get(owner, ()):
                 found.add(f"{owner}.{node.attr}")
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open":
+            found.add("open")
         elif isinstance(node, ast.ImportFrom) and node.module in WORLD_CALLS:
             found |= {f"{node.module}.{a.name}" for a in node.names if a.name in WORLD_CALLS[node.module]}
-    return found
+    calls = (node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    return found | {call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr in FILES}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -219,6 +250,10 @@ def test_crossings_are_seen(name: str, source: str, crossed: set[str]) -> None:
         ("import numpy as np\nnp.random.rand()", {"np.random"}),
         ("import os.path\nfrom datetime import UTC, datetime\ndatetime.fromtimestamp(0, UTC)", set()),
         ("def f(now, time): return time.ring + now", set()),
+        ("import sqlite3", {"sqlite3"}),
+        ("def f(path):\n    with open(path) as file: return file.read()", {"open"}),
+        ("def f(path): path.parent.mkdir(); return path.read_text()", {"mkdir", "read_text"}),
+        ("def f(door): return door.open()", set()),
     ],
 )
 def test_what_is_taken_from_the_world_is_seen(source: str, taken: set[str]) -> None:
