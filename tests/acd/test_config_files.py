@@ -162,3 +162,11 @@ def test_a_shipped_file_binds_and_names_loopback_only(file: Path) -> None:
     hosts: list[Any] = [listener.host for listener in config.sip.listen]
     hosts += [config.media.listen.host, config.http.listen.host if config.http.listen else "127.0.0.1"]
     assert set(hosts) == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.toml")), ids=lambda file: file.name)
+def test_a_shipped_file_asks_every_phone_for_md5_alone(file: Path) -> None:
+    """Widespread clients give up on any challenge with SHA-256."""
+    config: Config = load(file)
+    assert config.registrar.algorithms == ("MD5",)
+    assert {account.algorithms for account in config.accounts.values()} <= {()}
