@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from math import sqrt
 
 import pytest
 
@@ -13,6 +15,11 @@ pytestmark = pytest.mark.peer("sipp")
 
 AGENT = 'contact = "sip:{agent}@127.0.0.1:16060"'
 EACH = len(WAYS)
+CALLS, AT_A_TIME = 60, 4  # by each way
+PORTS = 160
+UNHURRIED = {"overload.enabled": False, "sip.t1_seconds": 2.0, "sip.t2_seconds": 4.0}
+"""No call is turned away or repeated, however late the server comes to it."""
+WEIGHTS = dict(zip(WAYS, (1, 6, 6, 1), strict=False))
 REMOTE = "+8613900139000"
 OUTSIDE = """
 [dialling]
@@ -130,23 +137,69 @@ def test_pings_tell_when_a_carrier_dies_and_comes_back(bench: Bench) -> None:
     wait_until(lambda: [len(carrier.said("rang")) for carrier in again] == [1] * EACH, 5, "it is called again")
 
 
-def test_trunks_share_the_calls_as_far_as_each_takes_them(bench: Bench) -> None:
+def serve_shared(bench: Bench, tables: str, agents: str = "a001..a200") -> Server:
+    """A server whose agents, all at a number outside, are called by what the tables say."""
+    changes = {
+        "a001..a200": agents,
+        AGENT: f'contact = "tel:{REMOTE}"',
+        NUMBER: f'[dialling]\ncountry = "86"\narea = "10"\n{tables}{NUMBER}',
+    }
+    first = bench.port(PORTS)
+    rtp_ports = f"{first}-{first + PORTS - 1}"
+    return bench.serve("lab.toml", changes=changes, rtp_ports=rtp_ports, settings=UNHURRIED)
+
+
+def test_a_trunk_that_is_full_leaves_the_call_to_the_next(bench: Bench) -> None:
     """One call at a time is all that each trunk takes, and each is reached by another way."""
     port = bench.port()
     names = [f"to-{way.name}" for way in WAYS]
-    tables = '[dialling]\ncountry = "86"\narea = "10"\n' + "".join(
+    tables = "".join(
         f'[trunks.{name}]\nservers = ["{uri(port, way)}"]\nmax_calls = 1\nping_seconds = 0\n'
         for name, way in zip(names, WAYS, strict=True)
     )
-    tables += f'[[outbound]]\nmatch = ["+86."]\ntrunks = {json.dumps(names)}\nshare = "weight"\n'
-    changes = {"a001..a200": "a001..a004", AGENT: f'contact = "tel:{REMOTE}"', NUMBER: f"{tables}{NUMBER}"}
-    server = bench.serve("lab.toml", changes=changes)
+    tables += f'[[outbound]]\nmatch = ["+86."]\ntrunks = {json.dumps(names)}\n'
+    server = serve_shared(bench, tables, "a001..a004")
     carriers = bench.each_way("carrier", port=port)
     callers = bench.each_way("call_wait", server)
     wait_until(lambda: [call["stage"] for call in server.calls] == ["talking"] * EACH, 10, "all talk")
     for caller in callers:
         caller.end()
     assert [len(carrier.said("rang")) for carrier in carriers] == [1] * EACH
+
+
+def weighed_trunks(port: int) -> str:
+    """A trunk for each way, which share the calls by weight."""
+    trunks = "".join(
+        f'[trunks.{way.name}]\nservers = ["{uri(port, way)}"]\nweight = {weight}\nping_seconds = 0\n'
+        for way, weight in WEIGHTS.items()
+    )
+    names = json.dumps([way.name for way in WEIGHTS])
+    return f'{trunks}[[outbound]]\nmatch = ["+86."]\ntrunks = {names}\nshare = "weight"\n'
+
+
+def weighed_servers(port: int) -> str:
+    """One trunk with a server for each way."""
+    servers = "".join(
+        f'[trunks.one.servers.{way.name}]\nuri = "{uri(port, way)}"\nweight = {weight}\n'
+        for way, weight in WEIGHTS.items()
+    )
+    return f'[trunks.one]\nping_seconds = 0\n{servers}[[outbound]]\nmatch = ["+86."]\ntrunks = ["one"]\n'
+
+
+@pytest.mark.parametrize("tables", [weighed_trunks, weighed_servers])
+def test_calls_are_shared_by_weight(bench: Bench, tables: Callable[[int], str]) -> None:
+    """Each draws its part of the calls, by six standard deviations; an equal part, or all of one, is beyond that."""
+    port = bench.port()
+    server = serve_shared(bench, tables(port))
+    carriers = bench.each_way("agent_hangs_up", port=port, calls=None, keys={"caller": "carrier"})
+    for caller in bench.each_way("call_wait", server, calls=CALLS, options=["-r", "100", "-l", str(AT_A_TIME)]):
+        caller.succeed()
+    drawn = [len(carrier.said("rang")) for carrier in carriers]
+    assert sum(drawn) == CALLS * EACH
+    for calls, weight in zip(drawn, WEIGHTS.values(), strict=True):
+        part = weight / sum(WEIGHTS.values())
+        assert calls > 0, drawn
+        assert abs(calls - sum(drawn) * part) < 6 * sqrt(sum(drawn) * part * (1 - part)), drawn
 
 
 @pytest.mark.peer("kamailio")
