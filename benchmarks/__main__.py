@@ -23,7 +23,7 @@ from benchmarks import (
 )
 from benchmarks.figures import comparisons
 from benchmarks.processes import REPOSITORY, BenchmarkError, temporary_directory
-from benchmarks.report import Single, save, table
+from benchmarks.report import Single, marks, save, table
 from benchmarks.sampling import Figure, Result, Scale, Side
 
 QUICK = Scale(rounds=1, share=0.4)
@@ -86,12 +86,18 @@ def own_figures(names: Sequence[str], scale: Scale) -> list[Single]:
     if "overload" in names:
         found += _overload(scale)
     if "simulate" in names:
-        title, unit = f"simulated calls (mark {simulation.MARK:,}, wish {simulation.WISH:,})", "per CPU second"
-        try:
-            found.append(Single("simulate", title, unit, simulation.calls_per_cpu_second(scale.seconds(16.0))))
-        except BenchmarkError as error:
-            found.append(Single("simulate", title, unit, None, str(error)))
+        found.append(_simulate(scale))
     return found
+
+
+def _simulate(scale: Scale) -> Single:
+    calls, error = None, None
+    try:
+        calls = simulation.calls_per_cpu_second(scale.seconds(16.0))
+    except BenchmarkError as failure:
+        error = str(failure)
+    title = f"simulated calls (wish {simulation.WISH:,})"
+    return Single("simulate", title, "per CPU second", calls, error, simulation.MARK, higher_is_better=True)
 
 
 def _message(scale: Scale) -> list[Single]:
@@ -105,13 +111,16 @@ def _message(scale: Scale) -> list[Single]:
 
 
 def _overload(scale: Scale) -> list[Single]:
-    title, unit = (
-        f"goodput at {overload.TIMES[-1]} × the sustainable rate (mark {100 * overload.MARK:.0f})",
-        "% of the best",
-    )
+    served: list[overload.Goodput] = []
+    share, error = None, None
     try:
         served = overload.goodputs(scale)
-        found = [
+        share = 100 * overload.share_of_best(served)
+    except BenchmarkError as failure:
+        error = str(failure)
+    title = f"goodput at {overload.TIMES[-1]} × the sustainable rate"
+    return [
+        *(
             Single(
                 f"overload_{each.times}",
                 f"calls served at {each.times} × the sustainable rate, {each.offered:.0f}/s",
@@ -119,16 +128,14 @@ def _overload(scale: Scale) -> list[Single]:
                 each.served,
             )
             for each in served
-        ]
-        found.append(Single("overload", title, unit, 100 * overload.share_of_best(served)))
-    except BenchmarkError as error:
-        return [Single("overload", title, unit, None, str(error))]
-    return found
+        ),
+        Single("overload", title, "% of the best", share, error, 100 * overload.MARK, higher_is_better=True),
+    ]
 
 
 def _bindings() -> list[Single]:
     titles = {
-        "binding_memory": (f"memory per binding, {bindings.BINDINGS:,} of them (mark {bindings.MARK:,})", "bytes"),
+        "binding_memory": (f"memory per binding, {bindings.BINDINGS:,} of them", "bytes"),
         "binding_by_user": ("contacts of a user looked up among them", "µs of CPU"),
         "binding_by_contact": ("binding looked up by its contact", "µs of CPU"),
     }
@@ -138,7 +145,11 @@ def _bindings() -> list[Single]:
         error = None
     except BenchmarkError as failure:
         costs, error = [None] * len(titles), str(failure)
-    return [Single(name, *told, cost, error) for (name, told), cost in zip(titles.items(), costs, strict=True)]
+    marked = {"binding_memory": bindings.MARK}
+    return [
+        Single(name, *told, cost, error, marked.get(name))
+        for (name, told), cost in zip(titles.items(), costs, strict=True)
+    ]
 
 
 def _connections(scale: Scale) -> list[Single]:
@@ -176,7 +187,7 @@ def _arguments(names: Sequence[str]) -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run what the command line asks for; 1 when something could not be measured."""
+    """Run what the command line asks for; 1 when something could not be measured. A mark missed is told, no more."""
     for number in STOPPING:
         signal.signal(number, _stop)
     figures = comparisons({})
@@ -193,7 +204,7 @@ def main() -> int:
     results = [compare(figure, scale) for figure in figures if figure.name in wanted]
     singles = own_figures(wanted, scale)
     print(table(results, singles))
-    print(f"\nEvery run: {save(arguments.output, results, singles, scale)}")
+    print(f"\nEvery run: {save(arguments.output, results, singles, scale)}\n{marks(results, singles)}")
     failed = any(result.ratio is None for result in results) or any(single.value is None for single in singles)
     return 1 if failed else 0
 

@@ -1,7 +1,7 @@
 """What a registration costs in memory and a look-up in time, with `BINDINGS` users registered.
 
-Run as a process of its own (``python -m benchmarks.bindings``): a registrar, its location service and the store on disk
-are fed with REGISTER requests as they come from the network.
+Run as a process of its own, ``python -m benchmarks.bindings DIRECTORY BINDINGS``: a registrar, its location service and
+the store on disk are fed with REGISTER requests as they come from the network.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ims_core.registrar.registrar import Registrar
 BINDINGS = 100_000
 MARK = 2048  # bytes per binding
 BATCH = 1000
-LOOK_UPS = 200_000
+LOOK_UPS, CHOSEN = 200_000, 5000
 SECONDS = 120.0
 
 REGISTER = """\
@@ -63,7 +63,7 @@ def _address(number: int) -> tuple[str, int]:
     return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 5060 + number % 7
 
 
-def _measure(directory: Path) -> Costs:
+def _measure(directory: Path, count: int) -> Costs:
     location = Location()
     registrar = Registrar(Domains("ims.example"), location, Ids(random.Random(1).getrandbits))
     store = BindingsStore(directory / "bindings.sqlite", interval=0.2)
@@ -71,10 +71,10 @@ def _measure(directory: Path) -> Costs:
     _load(registrar, location, store, range(BATCH))  # so that what there is once is there
     _wait_until_written(store, BATCH)
     before = machine.proportional_memory(os.getpid())
-    _load(registrar, location, store, range(BATCH, BATCH + BINDINGS))
-    _wait_until_written(store, BATCH + BINDINGS)
-    memory = (machine.proportional_memory(os.getpid()) - before) / BINDINGS
-    chosen = random.Random(2).sample(range(BATCH + BINDINGS), 5000)
+    _load(registrar, location, store, range(BATCH, BATCH + count))
+    _wait_until_written(store, BATCH + count)
+    memory = (machine.proportional_memory(os.getpid()) - before) / count
+    chosen = random.Random(2).sample(range(BATCH + count), min(count, CHOSEN))
     users = [f"sip:u{number:06d}@ims.example" for number in chosen]
     contacts = [parse_uri(f"sip:u{number:06d}@{host}:{port}") for number in chosen for host, port in [_address(number)]]
     costs = Costs(memory, _time(location.bindings, users), _time(location.binding_at, contacts))
@@ -113,9 +113,9 @@ def _time(look_up: Callable[[Key], object], keys: Sequence[Key]) -> float:
 
 def costs(directory: Path) -> Costs:
     """Measure in a process of its own."""
-    with helper("bindings", directory, directory=directory) as process:
+    with helper("bindings", directory, BINDINGS, directory=directory) as process:
         return Costs(*json.loads(process.hear(SECONDS)))
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measure(Path(sys.argv[1]))))
+    print(json.dumps(_measure(Path(sys.argv[1]), int(sys.argv[2]))))

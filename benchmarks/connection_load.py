@@ -97,7 +97,7 @@ class Load:
         self.good = 0
         started = loop.time()
         self._running = True
-        for _ in range(WINDOW):
+        for _ in range(min(WINDOW, connections)):
             self._next()
         await asyncio.sleep(seconds)
         took = loop.time() - started

@@ -10,18 +10,30 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.sampling import Figure, Result, Scale, Side
+from benchmarks.sampling import Figure, Result, Scale, Side, meets
+
+REACHED, MISSED = "reached", "missed"
 
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """A figure of ours that has no peer; `value` is None with the reason in `error` when it was not measured."""
+    """A figure of ours that has no peer; `value` is None with the reason in `error` when it was not measured.
+
+    Without a `mark` it only tells.
+    """
 
     name: str
     title: str
     unit: str
     value: float | None
     error: str | None = None
+    mark: float | None = None
+    higher_is_better: bool = False
+
+    @property
+    def met(self) -> bool | None:
+        """Tell whether the mark is reached; None without a value or a mark."""
+        return meets(self.value, self.mark, higher_is_better=self.higher_is_better)
 
 
 def _number(value: float | None) -> str:
@@ -34,12 +46,32 @@ def verdict(result: Result) -> str:
     """Say in a word or two how the figure stands to its mark, or that it must not be trusted."""
     if result.ratio is None:
         return "not measured"
-    said = [] if result.met is None else ["reached" if result.met else "missed"]
+    said = [] if result.met is None else [REACHED if result.met else MISSED]
     return ", ".join([*said, "NOT TO BE TRUSTED"] if result.doubts() else said)
 
 
-def _mark(figure: Figure) -> str:
+def _mark(figure: Figure | Single) -> str:
     return "" if figure.mark is None else f"{'≥' if figure.higher_is_better else '≤'} {figure.mark}"
+
+
+def _told(single: Single) -> str:
+    if single.error is not None:
+        return f"{single.title}: not measured: {single.error}"
+    judged = "" if single.met is None else f", mark {_mark(single)}, {REACHED if single.met else MISSED}"
+    return f"{single.title}: {_number(single.value)} {single.unit}{judged}"
+
+
+def marks(results: Sequence[Result], singles: Sequence[Single]) -> str:
+    """Count in a line the marks reached and missed, and name those missed, not measured and not to be trusted."""
+    met = {result.figure.name: result.met for result in results if result.figure.mark is not None}
+    met |= {single.name: single.met for single in singles if single.mark is not None}
+    named = {
+        MISSED: [name for name, reached in met.items() if reached is False],
+        "not measured": [name for name, reached in met.items() if reached is None],
+        "not to be trusted": [each.figure.name for each in results if each.met is not None and each.doubts()],
+    }
+    said = [f"{len(names)} {how} ({', '.join(names)})" for how, names in named.items() if names]
+    return "Marks: " + ", ".join([f"{sum(map(bool, met.values()))} {REACHED}", *said])
 
 
 def _rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
@@ -80,9 +112,7 @@ def table(results: Sequence[Result], singles: Sequence[Single]) -> str:
         lines += [f"  {result.figure.name}: {doubt}" for doubt in result.doubts()]
     if results and singles:
         lines.append("")
-    for single in singles:
-        value = f"{_number(single.value)} {single.unit}" if single.error is None else f"not measured: {single.error}"
-        lines.append(f"{single.title}: {value}")
+    lines += map(_told, singles)
     return "\n".join(lines)
 
 
@@ -125,7 +155,7 @@ def save(directory: Path, results: Sequence[Result], singles: Sequence[Single], 
             }
             for result in results
         ],
-        "singles": [asdict(single) for single in singles],
+        "singles": [{**asdict(single), "reached": single.met} for single in singles],
     }
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{now:%Y%m%dT%H%M%SZ}.json"

@@ -125,6 +125,13 @@ def _await_calm(pids: Sequence[int]) -> None:
         calm = sum(map(machine.cpu_seconds, pids)) - before <= CALM_CPU_SECONDS
 
 
+def meets(value: float | None, mark: float | None, *, higher_is_better: bool) -> bool | None:
+    """Tell whether a value reaches its mark; None without one of them."""
+    if value is None or mark is None:
+        return None
+    return value >= mark if higher_is_better else value <= mark
+
+
 Sampler = Callable[[Path, Scale], Sample]
 
 
@@ -181,9 +188,7 @@ class Result:
     @property
     def met(self) -> bool | None:
         """Tell whether the mark is reached; None without a ratio or a mark."""
-        if self.ratio is None or self.figure.mark is None:
-            return None
-        return self.ratio >= self.figure.mark if self.figure.higher_is_better else self.ratio <= self.figure.mark
+        return meets(self.ratio, self.figure.mark, higher_is_better=self.figure.higher_is_better)
 
     def doubts(self) -> list[str]:
         """Return why the figure is not to be trusted, side by side, each reason with its round."""

@@ -1,8 +1,10 @@
 """When a figure must not be trusted, and how it stands to its mark."""
 
+from dataclasses import replace
+
 import pytest
 
-from benchmarks.report import Single, table, verdict
+from benchmarks.report import Single, marks, table, verdict
 from benchmarks.rtp_load import Report, judge
 from benchmarks.sampling import Figure, Result, Sample, Side
 from benchmarks.sipp import Counts
@@ -118,3 +120,35 @@ def test_each_hop_is_told_of() -> None:
     assert found.by_hop == pytest.approx({"near": 50.0, "far": 150.0})
     assert "\n  f, by hop: near 50.0, far 150 unit\n" in table([found], [Single("s", "a single", "", 1.0)])
     assert result(figure(None), ours=[], theirs=[0.1]).by_hop == {}
+
+
+@pytest.mark.parametrize(
+    ("single", "told"),
+    [
+        (Single("s", "a single", "unit", 5.0), "a single: 5.0 unit"),
+        (Single("s", "a single", "unit", 5.0, mark=6), "a single: 5.0 unit, mark ≤ 6, reached"),
+        (Single("s", "a single", "unit", 7.0, mark=6), "a single: 7.0 unit, mark ≤ 6, missed"),
+        (Single("s", "a single", "unit", 7.0, mark=6, higher_is_better=True), "a single: 7.0 unit, mark ≥ 6, reached"),
+        (Single("s", "a single", "unit", None, "no SIPp", 6), "a single: not measured: no SIPp"),
+    ],
+)
+def test_a_figure_without_a_peer_stands_to_its_mark_as_well(single: Single, told: str) -> None:
+    assert table([], [single]) == told
+
+
+def test_marks_are_counted_and_those_missed_are_named() -> None:
+    reached, missed, idle = (
+        result(figure(1.5), [0.1], [0.1]),
+        result(figure(1.5), [0.2], [0.1]),
+        result(figure(1.5), [], []),
+    )
+    for each, name in ((reached, "near"), (missed, "far"), (idle, "idle")):
+        each.figure = replace(each.figure, name=name)
+    unmarked = result(figure(None), [0.2], [0.1])
+    unmarked.samples[Side.OURS][0].doubts.append("7 retransmissions")
+    own = [Single("own", "", "", 5.0, mark=6), Single("own_far", "", "", 7.0, mark=6), Single("told", "", "", 1.0)]
+    assert marks([reached, unmarked], own[::2]) == "Marks: 2 reached"
+    missed.samples[Side.PEER][0].doubts.append("7 retransmissions")
+    assert marks([reached, missed, idle, unmarked], own) == (
+        "Marks: 2 reached, 2 missed (far, own_far), 1 not measured (idle), 1 not to be trusted (far)"
+    )
