@@ -29,11 +29,6 @@ PATIENCE = 5.0
 rfc = pytest.mark.rfc
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("certificates"))
-
-
 def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run a test on the event loop of the library and on uvloop, each made for it."""
 

@@ -270,11 +270,6 @@ def test_whatever_happens_the_rule_holds(script: list[tuple[str, int, str]]) -> 
 # On sockets -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("certificates"))
-
-
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ims_core.transport.visitors.PATIENCE", 0.0)
