@@ -31,11 +31,6 @@ TO_DOMAIN = Flow("TLS", ("127.0.0.1", 5061), ("127.0.0.1", 5071), server_name="i
 TO_ADDRESS = TO_DOMAIN._replace(server_name="")
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("certificates"))
-
-
 def shake_hands(client: TlsLayer, server: TlsLayer, *, piece: int = 100_000) -> tuple[bytes, bytes]:
     """Carry bytes between the two until neither has any; returns what client and server were told."""
     heard = {client: b"", server: b""}
@@ -95,6 +90,17 @@ def test_a_server_named_by_its_address_must_prove_the_address(authority: Authori
     assert client.established
     client, server = authority.tls("client.example").opening(TO_ADDRESS), authority.tls("127.0.0.2").accepting()
     assert failure(client, server)[0] == NAME
+
+
+@pytest.mark.parametrize(("to", "named"), [(TO_DOMAIN, "ims.example"), (TO_ADDRESS, None)])
+def test_a_server_is_told_which_of_its_names_is_meant(authority: Authority, to: Flow, named: str | None) -> None:
+    """RFC 6066 section 3 (SNI): by it a server of several domains chooses its certificate; addresses are not named."""
+    client, server = authority.tls("client.example").opening(to), authority.tls("ims.example", "127.0.0.1").accepting()
+    told: list[str | None] = []
+    server._object.context.sni_callback = lambda _, name, __: told.append(name)
+    shake_hands(client, server)
+    assert client.established
+    assert told == [named]
 
 
 def test_strangers_are_refused_and_told_so(authority: Authority, tmp_path: Path) -> None:
