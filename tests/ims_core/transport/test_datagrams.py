@@ -1,4 +1,4 @@
-"""How long datagrams have waited, and what of that was meant, over the loopback interface."""
+"""How long datagrams have waited, what of that was meant, and what the system does not take; over loopback."""
 
 import asyncio
 import os
@@ -9,11 +9,23 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ims_core.errors import SipError
-from ims_core.flow import Flow
+from ims_core.flow import Address, Flow
 from ims_core.transport.datagrams import GATHER_SECONDS, Datagrams
 from ims_core.transport.limits import TransportLimits
 
 pytestmark = pytest.mark.asyncio
+
+
+class Congested(socket.socket):
+    """A socket that takes as many datagrams as there is room for."""
+
+    room = 0
+
+    def sendto(self, data: bytes, address: Address) -> int:  # type: ignore[override]
+        if not self.room:
+            raise BlockingIOError
+        self.room -= 1
+        return super().sendto(data, address)
 
 
 class Owner:
@@ -99,3 +111,19 @@ async def test_after_a_batch_that_took_long_nothing_is_waited_for(
     client.send(b"OPTIONS")
     resume(listener)
     assert owner.waits[0] > 0.0, "that is load"
+
+
+async def test_a_datagram_that_the_system_has_no_room_for_is_counted_and_lost() -> None:
+    owner = Owner()
+    kind = socket.AF_INET, socket.SOCK_DGRAM
+    with Congested(*kind) as ours, socket.socket(*kind) as peer:
+        for sock in (ours, peer):
+            sock.bind(("127.0.0.1", 0))
+            sock.setblocking(False)
+        listener = Datagrams(owner, ours)
+        for room in (0, 0, 1):
+            ours.room = room
+            listener.send(b"with room for %d" % room, peer.getsockname())
+        assert peer.recv(100) == b"with room for 1"
+        assert owner.dropped == {"send buffer full": 2}
+        listener.close()
