@@ -178,6 +178,25 @@ def test_both_versions_of_ip_in_the_order_of_the_listeners() -> None:
     assert Bench(LAB, listeners).find("sip:u@bare.example:5060") == ["UDP 2001:db8::30 5060", "UDP 192.0.2.30 5060"]
 
 
+@pytest.mark.rfc("3263-4.2")
+@pytest.mark.parametrize(
+    ("versions", "servers"),
+    [
+        (("192.0.2.1", "2001:db8::1"), ["192.0.2.11 5070", "2001:db8::11 5070", "192.0.2.12 5072", "192.0.2.13 5072"]),
+        (("2001:db8::1", "192.0.2.1"), ["2001:db8::11 5070", "192.0.2.11 5070", "192.0.2.12 5072", "192.0.2.13 5072"]),
+        (("2001:db8::1",), ["2001:db8::11 5070"]),
+    ],
+    ids=["4 and 6", "6 and 4", "6"],
+)
+def test_a_server_of_a_service_is_tried_by_both_versions_before_the_next(
+    versions: tuple[str, ...], servers: list[str]
+) -> None:
+    bench = Bench(LAB, [("TCP", (host, 5060)) for host in versions])
+    assert bench.find("sip:u@lab.example;transport=tcp") == [f"TCP {server}" for server in servers]
+    kinds = ["AAAA" if ":" in host else "A" for host in versions]
+    assert bench.asked[1:] == [f"{kind} {name}.lab.example" for name in ("s1", "s2") for kind in kinds]
+
+
 def srv(priority: int, weight: int, name: str = "x") -> Srv:
     return Srv(priority, weight, 5060, name)
 
