@@ -7,16 +7,18 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 
 from ims_core.bridge import bridge
-from ims_core.calls import Call, NotTaken
+from ims_core.calls import Call, CallRejected, NotTaken
 from ims_core.element import Element
 from ims_core.transactions.machines import TimerValues
 from ims_core.ua.session_events import InfoReceived, Reoffered, Ringing
+from tests.ims_core.conftest import PATIENCE
 
 ALICE = "<sip:alice@lab.example>"
 QUICK = TimerValues(0.01, 0.04, 0.05)
-PATIENCE = 20.0  # until a test that hangs is broken off
 
 Side = Callable[[Call], Awaitable[None]]
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 def address_of(element: Element) -> str:
@@ -190,3 +192,12 @@ async def test_early_media_and_keys_are_passed_on() -> None:
         await call.answered()
         call.inform("application/dtmf", b"5")
         await keys.wait()
+
+
+async def test_the_caller_is_refused_as_the_bridge_is() -> None:
+    async def callee(call: Call) -> None:
+        call.reject(486)
+
+    async with called(callee) as call:
+        with pytest.raises(CallRejected, match="486 Busy Here"):
+            await call.answered()

@@ -24,6 +24,8 @@ from ims_core.ua.session_events import Ended, MessageReceived, Reoffered
 OFFER, ANSWER = b"v=0\r\no=offer\r\n", b"v=0\r\no=answer\r\n"
 ALICE = '"Alice" <sip:alice@lab.example>'
 
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
 
 def address_of(element: Host) -> str:
     _, (host, port) = element.addresses[0]

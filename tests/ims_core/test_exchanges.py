@@ -18,16 +18,24 @@ from ims_core.roles.routing import Decision, ToService
 from ims_core.security.credentials import Credentials
 from ims_core.security.digest import DigestAuthenticator, Outcome, ProxyAuthenticationRequired
 from ims_core.ua.event_headers import Event
+from ims_core.ua.incoming import IncomingCall
 from ims_core.ua.messaging import TextReceived, serve_messages
 from ims_core.ua.notifier import serve_events
+from ims_core.ua.outgoing import OutgoingCall
 from ims_core.ua.referral import Referral, serve_referrals
-from ims_core.ua.referring import ReferFinished, ReferRefused
+from ims_core.ua.referring import ReferFinished, ReferRefused, refer_to_session
+from ims_core.ua.replaces import replaces_of, serve_replaces
+from ims_core.ua.session import CONFIRMED, Session
+from ims_core.ua.session_events import Ended
 from ims_core.ua.subscriber import Notified, Unsubscribed, Wish
 from ims_core.ua.subscription import NO_RESOURCE
 from tests.conftest import Ports
+from tests.ims_core.conftest import PATIENCE
 from tests.ims_core.ua.test_subscriptions import WEATHER, Weather
 
 US = "<sip:us@lab.example>"
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 @asynccontextmanager
@@ -89,6 +97,50 @@ async def test_a_transfer_is_awaited(ports: Ports, wants: bool) -> None:
             await call.answered()
             last = await transfer(one, call, "<sip:carol@lab.example>", referred_by=US)
         assert last == (ReferFinished(486, "Busy Here") if wants else ReferRefused(603, "Decline"))
+
+
+@pytest.mark.rfc("5589-7.1", "3891-3")
+async def test_a_transfer_to_a_call_of_ours_is_awaited(ports: Ports) -> None:
+    """We talk to two others, and have the one take our place with the other."""
+    replaced: list[tuple[str, str]] = []
+    async with pair(ports) as (one, other, uri), Element("udp:127.0.0.1:0") as carol:
+        replacements = serve_replaces(carol.node.ua, lambda *_: True)
+
+        async def answer(call: Call) -> None:
+            calls[call.session] = call
+            await call.answer(b"v=0\r\n")
+            assert isinstance(call.session, IncomingCall)
+            given_up = replacements.match(call.session.request, call.session.identity)
+            if given_up is not None:
+                replaced.append((given_up.dialog_id[0], call.session.request.require("Replaces")))
+                calls[given_up].hang_up()
+            async for _ in call:
+                pass
+
+        def follow(referral: Referral) -> None:
+            referral.accept()
+            to = referral.refer_to.uri
+            followed = other.node.call(to, referral.report)
+            followed.start(to, caller=US, callee=f"<{to}>", sdp=b"v=0\r\n", headers=referral.follow_headers)
+            follows.append(followed)
+
+        calls: dict[Session, Call] = {}
+        follows: list[OutgoingCall] = []
+        other.serve = carol.serve = answer
+        serve_referrals(other.node.ua, follow)
+        async with one.call(uri, caller=US, sdp=b"v=0\r\n") as call:
+            await call.answered()
+            target = f"sip:carol@127.0.0.1:{carol.addresses[0][1][1]}"
+            async with asyncio.timeout(PATIENCE), one.call(target, caller=US, sdp=b"v=0\r\n") as consult:
+                await consult.answered()
+                wanted = replaces_of(consult.session)
+                last = await transfer(one, call, refer_to_session(consult.session), referred_by=US)
+                assert last == ReferFinished(200, "OK")
+                assert [type(event) async for event in consult] == [Ended]
+        assert replaced == [(consult.call_id, str(wanted))]
+        assert follows[0].state == CONFIRMED
+        follows[0].hang_up()
+        other.stack.flush()
 
 
 async def test_a_resource_is_watched_until_there_is_none(ports: Ports) -> None:

@@ -120,6 +120,9 @@ def test_both_sides_follow_a_peer_that_moves(method: str) -> None:
     assert p.leg.dialog is not None
     assert p.peer.dialog.remote_target == "sip:alice@203.0.113.9:5060"
     assert p.leg.dialog.remote_target == "sip:bob@203.0.113.10:5060"
+    p.leg.hang_up()
+    p.peer.hang_up()  # whom the BYE does not reach any more
+    p.finish()
 
 
 @pytest.mark.rfc("3261-14.1")
@@ -212,7 +215,7 @@ def test_an_update_while_an_offer_of_the_peer_waits_gets_500_with_retry_after(me
     statuses = [reply.status for reply in p.replies(method)]
     assert statuses == ([100, 200] if method == "INVITE" else [500, 200]), "the first is answered nonetheless"
     p.leg.hang_up()
-    p.network.run(1)
+    p.finish()
 
 
 @pytest.mark.rfc("3311-5.2")
@@ -265,13 +268,16 @@ def test_one_change_of_the_owner_at_a_time() -> None:
 
 def test_nothing_is_changed_before_there_is_a_dialog() -> None:
     network = Network()
-    leg = Phone(network, "alice").call("sip:bob@203.0.113.7", sdp=b"offer")
+    alice = Phone(network, "alice")
+    leg = alice.call("sip:bob@203.0.113.7", sdp=b"offer")
     with pytest.raises(LocalProtocolError):
         leg.reinvite(b"new")
     with pytest.raises(LocalProtocolError):
         leg.update(b"new")
     with pytest.raises(LocalProtocolError):
         leg.send("INFO")
+    network.run()
+    alice.assert_idle()
 
 
 # The end ----------------------------------------------------------------------------------------------------------
@@ -282,7 +288,7 @@ def test_nothing_is_changed_before_there_is_a_dialog() -> None:
 @pytest.mark.parametrize("status", [408, 481])
 def test_a_peer_that_knows_no_such_dialog_ends_it(method: str, status: int) -> None:
     p = called(takes_offers=False)
-    p.bob.react = lambda _: None
+    p.network.drop = lambda packet: packet.summary == method
     change(p.leg, method, b"hold")
     p.network.flush()
     request = p.network.packets(method)[-1].message
