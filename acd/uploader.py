@@ -85,6 +85,8 @@ class Uploader:
         while True:
             self._wake.clear()
             pause = await self._send_next()
+            if pause is None and self._wake.is_set():
+                continue
             if self._is_closing and pause != 0:
                 return
             if pause is None:

@@ -23,7 +23,7 @@ from structlog.testing import capture_logs
 
 from acd.cdrtable import outbox as outbox_table
 from acd.config import CdrUpload
-from acd.outbox import Outbox, OutboxError
+from acd.outbox import Due, Outbox, OutboxError
 from acd.store import CdrStore
 from acd.upload import Course, UploadCounters, Verdict, retry_after
 from acd.uploadapi import upload_routes
@@ -341,6 +341,30 @@ def test_what_is_set_aside_stays_so_after_a_restart(endpoint: Endpoint, file: Pa
 def test_the_end_waits_for_what_goes_at_once(endpoint: Endpoint, file: Path) -> None:
     async def during(engine: Engine) -> None:
         await engine.submit(1, 2, 3)
+
+    run(file, settings(endpoint, batch=1), during)
+    assert endpoint.taken == ids(1, 2, 3)
+
+
+def test_the_end_waits_for_what_was_written_since_the_last_look(endpoint: Endpoint, file: Path) -> None:
+    looked, released = threading.Event(), threading.Event()
+
+    async def during(engine: Engine) -> None:
+        find = engine.outbox.next
+
+        def late(limit: int) -> list[Due]:
+            found = find(limit)
+            looked.set()
+            released.wait(BOUND)
+            return found
+
+        engine.outbox.next = late  # type: ignore[method-assign]
+        await engine.until(looked.is_set)
+        await engine.submit(1, 2, 3)
+        ending = asyncio.ensure_future(engine.uploader.close())
+        await asyncio.sleep(0)
+        released.set()
+        await ending
 
     run(file, settings(endpoint, batch=1), during)
     assert endpoint.taken == ids(1, 2, 3)
