@@ -83,7 +83,9 @@ class SipError(Exception):
         self.headers = headers
         self.body = body
         self.content_type = content_type
-        super().__init__(f"{self.status} {self.reason}")
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.reason}"
 
 
 class AlternativeService(SipError):

@@ -285,7 +285,8 @@ class Message:
         if "content-length" not in self.keys:
             lines.append(f"Content-Length: {len(self.body)}")
         lines.append("\r\n")
-        return "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
+        head = "\r\n".join(lines).encode("utf-8", "surrogateescape")
+        return head + self.body if self.body else head
 
     def __repr__(self) -> str:
         return f"<{self.start_line}>"

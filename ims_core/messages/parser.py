@@ -46,7 +46,8 @@ def parse_message(data: bytes, *, datagram: bool = True) -> Request | Response:
             is_usual = False
             break
         keys.append(key)
-    malformed = "" if head.count(b"\n") == head.count(b"\r") == len(lines) else "Bare CR or LF"
+    text = "".join(lines)
+    malformed = "Bare CR or LF" if "\n" in text or "\r" in text else ""
     if not is_usual:
         start, *lines = _rejoin_folded([start, *lines])
         keys, nameless = _resolve_names(lines)

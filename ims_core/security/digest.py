@@ -50,6 +50,7 @@ _PARAM: Final = re.compile(
 _NAMES: Final = frozenset(
     "username realm nonce uri response algorithm cnonce opaque qop nc auts userhash domain stale".split()
 )
+_BEFORE_QUOTES: Final = {f"{comma}{name}=": name for name in _NAMES for comma in (",", ", ")}
 
 
 class Challenge(SipError):
@@ -150,7 +151,7 @@ class DigestAuthenticator:
         self.realm = realm
         self._account_of = account_of
         self._nobodys_password = hmac.digest(secret, b"password", "sha256").hex()
-        self._mac = hashlib.blake2b(key=secret, digest_size=16)
+        self._mac = hashlib.blake2b(secret, digest_size=16)  # as a prefix it is a key, and takes no block of its own
         self._lifetime = nonce_lifetime
         self._algorithms = tuple(algorithms)
         self._qop = frozenset(qop)
@@ -406,26 +407,41 @@ def _params(text: str) -> dict[str, str]:
 
 
 def _plain_params(text: str) -> dict[str, str] | None:
-    """Find the same in a list without spaces, commas and quotes where they are seldom; None for any other."""
+    """Find the same in a list without escapes, and with spaces where most have them; None for any other."""
     if "\\" in text:
         return None
+    pieces = text.split('"')  # every second one is what was quoted
+    last = len(pieces) - 1
+    if last % 2:
+        return None
+    pieces[0] = f",{pieces[0]}"
     params: dict[str, str] = {}
-    quotes = 0
-    for written in text.split(","):
-        param = written.strip(" ") if " " in written else written
+    for position in range(0, last, 2):
+        before = pieces[position]
+        name = _BEFORE_QUOTES.get(before)
+        if name is None:
+            comma = before.rfind(",")
+            name = _BEFORE_QUOTES.get(before[comma:])
+            if name is None or not _take_tokens(before[:comma], params):
+                return None
+        params[name] = pieces[position + 1]
+    rest = pieces[last]
+    return params if not rest or _take_tokens(rest, params) else None
+
+
+def _take_tokens(text: str, params: dict[str, str]) -> bool:
+    """Take the parameters of a list that begins with a comma; false when one is not a plain token."""
+    before, *written = text.split(",")
+    if before.strip(" "):
+        return False
+    for each in written:
+        param = each.strip(" ")
         equals = param.find("=")
         name, value = param[:equals], param[equals + 1 :]
-        if equals < 0 or name not in _NAMES:
-            return None
-        if value[:1] == '"':
-            if len(value) < 2 or value[-1] != '"':
-                return None
-            value = value[1:-1]
-            quotes += 2
-        elif not (value.isalnum() or value.replace("-", "").isalnum()):
-            return None
+        if equals < 0 or name not in _NAMES or not (value.isalnum() or value.replace("-", "").isalnum()):
+            return False
         params[name] = value
-    return params if text.count('"') == quotes else None
+    return True
 
 
 _parse_remembered: Final = lru_cache(maxsize=CREDENTIALS_REMEMBERED)(parse_digest)
