@@ -86,11 +86,18 @@ class Node:
     # Inputs -------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes, flow: Flow) -> None:
-        """Take one whole message."""
+        """Take one whole message and act on it."""
+        self.take(data, flow)
+        self._react()
+
+    def take(self, data: bytes, flow: Flow) -> None:
+        """Take one of several whole messages; ``settle`` must follow the last of them.
+
+        To read them all before acting on the first makes better use of the processor's caches.
+        """
         if self.door.guard is not None and self.door.shuts_out(flow):
             return
         self.endpoint.receive(data, flow)
-        self._react()
 
     def handle_timer(self) -> None:
         """Act on every deadline that has passed."""
@@ -111,7 +118,7 @@ class Node:
         self._react()
 
     def settle(self) -> None:
-        """Act on what its owner has changed otherwise: contacts that were removed from the location, for one."""
+        """Act on what was taken, and on what its owner has changed otherwise: contacts that he removed, for one."""
         self._react()
 
     def call(self, hop: Hop, on_event: EventHandler, *, credentials: Credentials | None = None) -> OutgoingCall:

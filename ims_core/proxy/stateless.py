@@ -92,6 +92,13 @@ class StatelessProxy:
             else:
                 endpoint.refuse_statelessly(message, error, reply_to)
 
+    def take(self, data: bytes, flow: Flow) -> None:
+        """Take one of several whole messages; it is sent on at once."""
+        self.receive(data, flow)
+
+    def settle(self) -> None:
+        """Nothing that was taken waits for it."""
+
     def handle_timer(self) -> None:
         """Nothing here waits for anything."""
 

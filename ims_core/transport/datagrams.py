@@ -7,6 +7,7 @@ import fcntl
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from ims_core.errors import MessageTooLarge
@@ -14,6 +15,8 @@ from ims_core.flow import Address, Flow
 from ims_core.remembering import Remembered
 from ims_core.transport.limits import Owner
 from ims_core.transport.stun import binding_response
+
+Peer = tuple[str, int] | tuple[str, int, int, int]
 
 FLOWS_REMEMBERED = 4096
 BATCH = 64  # datagrams taken in one go
@@ -31,6 +34,9 @@ _stamp = bytearray(_TIMESPEC.size)  # written to, since ioctl tries other kinds 
 
 class DatagramsOwner(Owner, Protocol):
     """What a UDP listener needs of the stack beyond that."""
+
+    def receive_all(self, messages: Sequence[tuple[bytes, Flow]]) -> None:
+        """Take whole messages that came together; never raises. ``flush`` must follow."""
 
     def waited(self, seconds: float) -> None:
         """Take note of how long a message was there before it is taken now."""
@@ -51,7 +57,7 @@ class Datagrams:
         self._loop = asyncio.get_running_loop()
         local: Address = sock.getsockname()[:2]
         # of each peer one, to be shared by whatever comes from it
-        self._flows: Remembered[tuple[str, int] | tuple[str, int, int, int], Flow] = Remembered(
+        self._flows: Remembered[Peer, Flow] = Remembered(
             lambda address: Flow("UDP", local, address[:2]), FLOWS_REMEMBERED
         )
         self._gathering: asyncio.TimerHandle | None = None
@@ -91,29 +97,41 @@ class Datagrams:
         return taken
 
     def _take(self, most: int) -> int:
-        receive, recvfrom, flows = self._owner.receive, self.sock.recvfrom, self._flows
-        largest = self._owner.limits.max_message
-        for taken in range(most):
+        recvfrom = self.sock.recvfrom
+        came: list[tuple[bytes, Peer]] = []
+        taken = most
+        for position in range(most):
             try:
-                data, address = recvfrom(65536)
+                came.append(recvfrom(65536))
             except BlockingIOError:
-                return taken
+                taken = position
+                break
             except OSError:
                 self._owner.dropped["icmp error"] += 1
                 continue
-            if not taken:
+            if not position:
                 self._tell_age()
+        messages = self._messages_in(came)
+        if messages:
+            self._owner.receive_all(messages)
+        return taken
+
+    def _messages_in(self, came: list[tuple[bytes, Peer]]) -> list[tuple[bytes, Flow]]:
+        flows = self._flows
+        largest = self._owner.limits.max_message
+        messages: list[tuple[bytes, Flow]] = []
+        for data, address in came:
             if len(data) <= 4:  # RFC 5626 section 3.5.1, and what NAT keep-alives of older phones send
                 continue
-            if data[0] <= CR and not (data := self._message_in(data, address)):
+            if data[0] <= CR and not (data := self._message_in(data, address[:2])):
                 continue
             if len(data) > largest:
                 self._owner.dropped["datagram too large"] += 1
                 head, end, _ = data.partition(b"\r\n\r\n")
                 self._owner.refuse(head + end, MessageTooLarge(), flows.of(address))
                 continue
-            receive(data, flows.of(address))
-        return most
+            messages.append((data, flows.of(address)))
+        return messages
 
     def _message_in(self, data: bytes, address: Address) -> bytes:
         """Return the message in a datagram that begins like none: STUN is answered, CRLFs before a message are skipped.

@@ -124,15 +124,29 @@ class Stack:
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """Hand one whole message to the node; never raises. The caller flushes."""
-        if self._node is None:
+        self.receive_all(((data, flow),))
+
+    def receive_all(self, messages: Sequence[tuple[bytes, Flow]]) -> None:
+        """Hand whole messages that came together to the node; never raises. The caller flushes."""
+        node = self._node
+        if node is None:
             return
-        if self.tap is not None:
-            self.tap("in", flow, data)
-        try:
-            self._node.receive(data, flow)
-        except Exception:
-            self.dropped["defect"] += 1
-            log.exception("message.failed", peer=str(flow))
+        for data, flow in messages:
+            if self.tap is not None:
+                self.tap("in", flow, data)
+            try:
+                node.take(data, flow)
+            except Exception:
+                self.dropped["defect"] += 1
+                log.exception("message.failed", peer=str(flow))
+        is_settled = False
+        while not is_settled:  # what the node fails at does not keep it from the rest
+            try:
+                node.settle()
+                is_settled = True
+            except Exception:
+                self.dropped["defect"] += 1
+                log.exception("message.failed", peer=" or ".join(sorted({str(flow) for _, flow in messages})))
 
     def refuse(self, head: bytes, error: SipError, flow: Flow) -> None:
         """Have the node tell the sender of a message why it is not taken; never raises. The caller flushes."""

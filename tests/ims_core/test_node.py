@@ -408,8 +408,9 @@ def damaged(chance: random.Random, data: bytes) -> bytes:
     return bytes(out)
 
 
+@pytest.mark.parametrize("together", [1, 40])
 @pytest.mark.parametrize("seed", range(6))
-def test_damaged_messages_disturb_nothing(seed: int) -> None:
+def test_damaged_messages_disturb_nothing(seed: int, together: int) -> None:
     network, site = new_site(open_to_all=True)
     alice = site.phone("alice")
     leg = alice.call(DESK, sdp=b"offer")
@@ -420,7 +421,10 @@ def test_damaged_messages_disturb_nothing(seed: int) -> None:
     stream = flow._replace(transport="TCP", connection=99)
     for number in range(700):
         data = damaged(chance, chance.choice(originals)).replace(b"c0ffee01", b"%08x" % number)
-        site.node.receive(data, chance.choice([flow, stream]))
+        site.node.take(data, chance.choice([flow, stream]))
+        if number % together == 0:
+            site.node.settle()
+    site.node.settle()
     for call in site.calls[1:]:
         call.hang_up()
     network.run(1)
@@ -432,6 +436,39 @@ def test_damaged_messages_disturb_nothing(seed: int) -> None:
     alice.assert_idle()
     assert len(site.endpoint.messages) < 150
     assert len(site.endpoint.dropped) < 10
+
+
+def test_messages_that_come_together_fare_as_each_alone() -> None:
+    wanted = [
+        ("REGISTER", "sip:ims.example"),
+        ("OPTIONS", "sip:ims.example"),
+        ("INVITE", DESK),
+        ("INVITE", "sip:bob@elsewhere.example"),
+        ("MESSAGE", "sip:nobody@ims.example"),
+        ("FROB", "sip:ims.example"),
+    ]
+    requests = [
+        request_bytes(method, uri, branch=f"z9hG4bK{number}", call_id=f"call-{number}")
+        for number, (method, uri) in enumerate(wanted)
+    ]
+    _, alone = new_site()
+    answered = [response.encode() for data in requests for response in answers(alone, data)]
+    _, site = new_site()
+    for data in requests:
+        site.node.take(data, FROM_STRANGER)
+    assert site.node.data_to_send() == []
+    site.node.settle()
+    assert [data for _, data in site.node.data_to_send()] == answered
+    assert len(answered) >= len(requests)
+
+
+@pytest.mark.rfc("3261-17.2.2")
+def test_what_comes_twice_before_it_is_acted_on_is_answered_once() -> None:
+    _, site = new_site()
+    for _ in range(2):
+        site.node.take(request_bytes("OPTIONS", "sip:ims.example"), FROM_STRANGER)
+    site.node.settle()
+    assert len(site.node.data_to_send()) == 1
 
 
 @pytest.mark.parametrize("seed", range(3))

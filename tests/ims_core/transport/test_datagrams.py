@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -38,7 +38,10 @@ class Owner:
         self.waits: list[float] = []
 
     def receive(self, data: bytes, flow: Flow) -> None:
-        self.received.append(data)
+        raise AssertionError(data)
+
+    def receive_all(self, messages: Sequence[tuple[bytes, Flow]]) -> None:
+        self.received += [data for data, _ in messages]
 
     def refuse(self, head: bytes, error: SipError, flow: Flow) -> None:
         raise AssertionError(head)

@@ -5,6 +5,7 @@ import contextlib
 import random
 import socket
 import struct
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from tests.kit import Network, Site, request_bytes
 HOST = "127.0.0.1"
 PATIENCE = 5.0
 DEFECT = b"what trips the node"
+LATER_DEFECT = b"raises later"
 
 
 class OpenDoor:
@@ -49,6 +51,7 @@ class FakeNode:
     """Keeps what comes and sends what the test wants."""
 
     def __init__(self) -> None:
+        self.taken: deque[tuple[bytes, Flow]] = deque()
         self.received: list[tuple[bytes, Flow]] = []
         self.failed: list[Flow] = []
         self.refused: list[tuple[bytes, int]] = []
@@ -60,11 +63,18 @@ class FakeNode:
         self.courier = SimpleNamespace(resolver=SimpleNamespace(ask=None), is_probing=lambda _: False)
         self.endpoint = SimpleNamespace(refuse_unread=self.refuse_unread)
 
-    def receive(self, data: bytes, flow: Flow) -> None:
+    def take(self, data: bytes, flow: Flow) -> None:
         if data == DEFECT:
             raise RuntimeError("a defect above the sockets")
-        self.received.append((data, flow))
-        self.changed.set()
+        self.taken.append((data, flow))
+
+    def settle(self) -> None:
+        while self.taken:
+            data, flow = self.taken.popleft()
+            if data == LATER_DEFECT:
+                raise RuntimeError("a defect further above")
+            self.received.append((data, flow))
+            self.changed.set()
 
     def refuse_unread(self, head: bytes, error: SipError, flow: Flow) -> None:
         self.refused.append((head, error.status))
@@ -237,8 +247,11 @@ def test_a_defect_above_does_not_make_a_listener_deaf(run: Run) -> None:
                         client.send(b"good %d" % number)
                         await asyncio.sleep(0)
                     client.send(DEFECT)
+                    client.send(LATER_DEFECT)
                     await asyncio.sleep(0.0015)
-                await b.node.until(lambda: len(b.node.received) == 120)
+                client.send(b"the last")
+                await b.node.until(lambda: len(b.node.received) == 121)
+            assert b.stack.dropped == {"defect": 60}
 
     run(main())
 
