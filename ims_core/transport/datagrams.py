@@ -123,7 +123,7 @@ class Datagrams:
         for data, address in came:
             if len(data) <= 4:  # RFC 5626 section 3.5.1, and what NAT keep-alives of older phones send
                 continue
-            if data[0] <= CR and not (data := self._message_in(data, address[:2])):
+            if data[0] <= CR and not (data := self._message_in(data, address)):
                 continue
             if len(data) > largest:
                 self._owner.dropped["datagram too large"] += 1
@@ -133,7 +133,7 @@ class Datagrams:
             messages.append((data, flows.of(address)))
         return messages
 
-    def _message_in(self, data: bytes, address: Address) -> bytes:
+    def _message_in(self, data: bytes, address: Peer) -> bytes:
         """Return the message in a datagram that begins like none: STUN is answered, CRLFs before a message are skipped.
 
         RFC 3261 section 7.5 has the latter for streams. Empty when there is no message.
@@ -155,7 +155,7 @@ class Datagrams:
         seconds, nanoseconds = _TIMESPEC.unpack(_stamp)
         self._owner.waited(max(now - seconds - nanoseconds * 1e-9 - self._meant, 0.0))
 
-    def send(self, data: bytes, remote: Address) -> None:
+    def send(self, data: bytes, remote: Peer) -> None:
         """Send one datagram; what the system does not take is counted and lost, as datagrams may be."""
         try:
             self.sock.sendto(data, remote)

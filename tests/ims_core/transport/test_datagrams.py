@@ -12,6 +12,7 @@ from ims_core.errors import SipError
 from ims_core.flow import Address, Flow
 from ims_core.transport.datagrams import GATHER_SECONDS, Datagrams
 from ims_core.transport.limits import TransportLimits
+from tests.ims_core.transport.test_stun import REQUEST as BINDING_REQUEST
 
 pytestmark = pytest.mark.asyncio
 
@@ -129,4 +130,24 @@ async def test_a_datagram_that_the_system_has_no_room_for_is_counted_and_lost() 
             listener.send(b"with room for %d" % room, peer.getsockname())
         assert peer.recv(100) == b"with room for 1"
         assert owner.dropped == {"send buffer full": 2}
+        listener.close()
+
+
+@pytest.mark.rfc("5626-3.5.2")
+@pytest.mark.rfc("3261-7.5")
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+async def test_what_begins_like_no_message_is_looked_at_over_ipv4_and_ipv6(
+    family: socket.AddressFamily, host: str
+) -> None:
+    owner = Owner()
+    with socket.socket(family, socket.SOCK_DGRAM) as ours, socket.socket(family, socket.SOCK_DGRAM) as client:
+        ours.bind((host, 0))
+        ours.setblocking(False)
+        client.connect(ours.getsockname())
+        listener = Datagrams(owner, ours)
+        for data in (BINDING_REQUEST, b"\r\n\r\nOPTIONS", b"OPTIONS"):
+            client.send(data)
+        assert listener._drain(4) == 3
+        assert client.recv(100)[4:20] == BINDING_REQUEST[4:]
+        assert owner.received == [b"OPTIONS"] * 2
         listener.close()
