@@ -15,7 +15,7 @@ from ims_core.messages.headers import parse_name_addr
 from ims_core.messages.uri import parse_uri
 from ims_core.registrar.contacts import contact_uri, registration_id
 from ims_core.registrar.enrolment import Registrant
-from ims_core.security.digest import digest_of
+from ims_core.security.params import digest_of
 from ims_core.subscribers.identities import canonical
 from ims_core.subscribers.subscriber import default_of
 

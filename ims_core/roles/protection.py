@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ims_core.errors import BadRequest
 from ims_core.messages.headers import split_values
-from ims_core.security.digest import digest_of
+from ims_core.security.params import digest_of
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Request, Response

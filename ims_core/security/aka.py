@@ -17,12 +17,11 @@ from ims_core.security.digest import (
     Outcome,
     UsedNonces,
     Verdict,
-    count_of,
-    digest_of,
     request_digest,
     same_target,
 )
 from ims_core.security.milenage import BLOCK
+from ims_core.security.params import count_of, digest_of
 from ims_core.subscribers.centre import SQN_LENGTH, make_vector
 from ims_core.subscribers.subscriber import Aka, Answer, Vector
 

@@ -22,7 +22,8 @@ from ims_core.registrar.third_party import ThirdParties
 from ims_core.registrar.watching import serve_watching
 from ims_core.roles.routing import Decision, ToService
 from ims_core.security.aka import AkaAuthenticator
-from ims_core.security.digest import Challenge, DigestAuthenticator, answer_challenge, parse_digest, request_digest
+from ims_core.security.digest import Challenge, DigestAuthenticator, answer_challenge, request_digest
+from ims_core.security.params import parse_digest
 from ims_core.subscribers.centre import AuthenticationCentre
 from ims_core.subscribers.directory import Directory
 from ims_core.subscribers.identities import public_identity

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ims_core.messages.message import Response
-from ims_core.security.digest import parse_digest
+from ims_core.security.params import parse_digest
 from ims_core.subscribers.centre import aka
 from ims_core.subscribers.identities import public_identity
 from ims_core.subscribers.subscriber import Subscriber

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ims_core.security.aka import AKA_ALGORITHMS, AkaAuthenticator, aka_password
-from ims_core.security.digest import ALGORITHMS, Outcome, Verdict, parse_digest, request_digest
+from ims_core.security.digest import ALGORITHMS, Outcome, Verdict, request_digest
+from ims_core.security.params import parse_digest
 from ims_core.subscribers.centre import AuthenticationCentre, aka
 from ims_core.subscribers.directory import Directory
 from ims_core.subscribers.identities import public_identity

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims_core.security import digest
+from ims_core.security import digest, params
 from ims_core.security.digest import DigestAuthenticator, Outcome, UnsupportedChallenge, Verdict, answer_challenge
 
 rfc = pytest.mark.rfc
@@ -356,13 +356,13 @@ SEPARATORS = st.sampled_from([",", ",", ", ", " ,", ",  ", ",,", " ", ""])
 @given(st.lists(st.tuples(SEPARATORS, PARAMETERS).map("".join), max_size=3).map("".join), st.integers(0, 1))
 def test_plain_parameters_are_found_as_any_others_are(text: str, start: int) -> None:
     text = text[start:]
-    plain = digest._plain_params(text)
-    assert plain is None or plain == digest._params(text)
+    plain = params._plain_params(text)
+    assert plain is None or plain == params._params(text)
 
 
 def test_what_clients_send_is_plain() -> None:
     sent = answer(authenticator().challenges(0.0)[0])
-    assert digest._plain_params(sent[7:]) == digest._params(sent[7:]) == digest.parse_digest(sent)
+    assert params._plain_params(sent[7:]) == params._params(sent[7:]) == params.parse_digest(sent)
 
 
 @rfc("7616-3.4.6")
