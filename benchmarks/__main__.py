@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from benchmarks.figures import comparisons
 from benchmarks.processes import REPOSITORY, BenchmarkError, temporary_directory
 from benchmarks.report import Single, marks, save, table
 from benchmarks.sampling import Figure, Result, Scale, Side
+from ims_core.messages import parser as core
 
 QUICK = Scale(rounds=1, share=0.4)
 SINGLES = ("message", "memory", "bindings", "simulate", "overload", "connections", "voices", "codecs", "keys")
@@ -177,6 +179,12 @@ def _stop(number: int, _: object) -> None:
     sys.exit(128 + number)
 
 
+def _find_packages_from_anywhere() -> None:
+    """Make PYTHONPATH absolute: each server runs in a directory of its own."""
+    if searched := os.environ.get("PYTHONPATH"):
+        os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, searched.split(os.pathsep)))
+
+
 def _arguments(names: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short run of each side instead of three")
@@ -190,6 +198,7 @@ def main() -> int:
     """Run what the command line asks for; 1 when something could not be measured. A mark missed is told, no more."""
     for number in STOPPING:
         signal.signal(number, _stop)
+    _find_packages_from_anywhere()
     figures = comparisons({})
     arguments = _arguments([figure.name for figure in figures])
     scale = QUICK if arguments.quick else Scale()
@@ -204,7 +213,9 @@ def main() -> int:
     results = [compare(figure, scale) for figure in figures if figure.name in wanted]
     singles = own_figures(wanted, scale)
     print(table(results, singles))
-    print(f"\nEvery run: {save(arguments.output, results, singles, scale)}\n{marks(results, singles)}")
+    is_compiled = Path(core.__file__).suffix == ".so"
+    print("\nThe core is compiled." if is_compiled else "\nThe core is not compiled: `make compiled` does it.")
+    print(f"Every run: {save(arguments.output, results, singles, scale)}\n{marks(results, singles)}")
     failed = any(result.ratio is None for result in results) or any(single.value is None for single in singles)
     return 1 if failed else 0
 

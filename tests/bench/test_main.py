@@ -1,6 +1,7 @@
 """What `make bench` prints last, and how it ends."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from benchmarks import __main__ as program
 from benchmarks.report import Single
 from benchmarks.sampling import Figure, Sample, Sampler, Scale
+from ims_core.messages import parser
 
 SHORT = "--quick", "--only", "calls", "--only", "simulate"
 Run = Callable[[float, float | None], int]
@@ -59,3 +61,24 @@ def test_the_file_says_which_marks_were_reached(run: Run, tmp_path: Path) -> Non
     (file,) = tmp_path.iterdir()
     saved = json.loads(file.read_text())
     assert [each["reached"] for part in ("comparisons", "singles") for each in saved[part]] == [False, True]
+
+
+def test_servers_find_the_packages_in_whatever_directory_they_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "compiled:/elsewhere")
+    run(0.1, 10.0)
+    assert os.environ["PYTHONPATH"] == f"{tmp_path}/compiled:/elsewhere"
+
+
+def test_it_says_whether_the_core_is_compiled(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file, said in (
+        ("parser.cpython-311-x86_64-linux-gnu.so", "The core is compiled."),
+        ("parser.py", "not compiled"),
+    ):
+        monkeypatch.setattr(parser, "__file__", file)
+        run(0.1, 10.0)
+        assert said in capsys.readouterr().out
