@@ -26,7 +26,7 @@ from benchmarks.figures import comparisons
 from benchmarks.processes import REPOSITORY, BenchmarkError, temporary_directory
 from benchmarks.report import Single, marks, save, table
 from benchmarks.sampling import Figure, Result, Scale, Side
-from ims_core.messages import parser as core
+from ims_core import build
 
 QUICK = Scale(rounds=1, share=0.4)
 SINGLES = ("message", "memory", "bindings", "simulate", "overload", "connections", "voices", "codecs", "keys")
@@ -213,8 +213,7 @@ def main() -> int:
     results = [compare(figure, scale) for figure in figures if figure.name in wanted]
     singles = own_figures(wanted, scale)
     print(table(results, singles))
-    is_compiled = Path(core.__file__).suffix == ".so"
-    print("\nThe core is compiled." if is_compiled else "\nThe core is not compiled: `make compiled` does it.")
+    print("\nThe core is compiled." if build.IS_COMPILED else "\nThe core is not compiled: `make compiled` does it.")
     print(f"Every run: {save(arguments.output, results, singles, scale)}\n{marks(results, singles)}")
     failed = any(result.ratio is None for result in results) or any(single.value is None for single in singles)
     return 1 if failed else 0

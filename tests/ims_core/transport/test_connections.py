@@ -20,7 +20,7 @@ from ims_core.transport.limits import TransportLimits
 from ims_core.transport.stack import Stack
 from ims_core.transport.tls import CLOSED, NAME, NO_TLS, TIMEOUT, Tls
 from ims_core.transport.websocket import WebSocketSettings
-from tests.ims_core.transport.test_stack import FakeNode, at_end, close, message
+from tests.ims_core.transport.lab import FakeNode, at_end, close, message
 from tests.kit.certificates import Authority
 from tests.kit.messages import request_bytes
 

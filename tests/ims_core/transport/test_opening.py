@@ -6,8 +6,8 @@ import socket
 import pytest
 
 from ims_core.transport.tls import NO_TLS
+from tests.ims_core.transport.lab import message
 from tests.ims_core.transport.test_connections import HOST, PATIENCE, element, on_both_loops
-from tests.ims_core.transport.test_stack import message
 from tests.kit.certificates import Authority
 
 SIZE = len(message(0))

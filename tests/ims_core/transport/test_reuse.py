@@ -9,8 +9,8 @@ import pytest
 
 from ims_core.flow import Address
 from ims_core.transport.tls import Tls
+from tests.ims_core.transport.lab import close, message
 from tests.ims_core.transport.test_connections import HOST, PATIENCE, client_context, element, on_both_loops
-from tests.ims_core.transport.test_stack import close, message
 from tests.kit.certificates import Authority
 
 rfc = pytest.mark.rfc

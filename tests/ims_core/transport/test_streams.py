@@ -11,7 +11,7 @@ from ims_core.transport.framing import StreamFramer
 from ims_core.transport.limits import TransportLimits
 from ims_core.transport.stack import Stack
 from ims_core.transport.streams import Stream
-from tests.ims_core.transport.test_stack import FakeNode, message
+from tests.ims_core.transport.lab import FakeNode, message
 
 HERE: Address = ("192.0.2.1", 5060)
 PEER: Address = ("198.51.100.7", 40_000)

@@ -18,8 +18,8 @@ from ims_core.transport.framing import PING, PONG
 from ims_core.transport.limits import TransportLimits
 from ims_core.transport.stack import Stack
 from ims_core.transport.visitors import FULL, PATIENCE, SEARCH_SECONDS, SOURCE, NoRoom, Visitors
+from tests.ims_core.transport.lab import at_end, close, message
 from tests.ims_core.transport.test_connections import HOST, Bench, element, on_both_loops
-from tests.ims_core.transport.test_stack import at_end, close, message
 from tests.kit import DOMAIN, PASSWORD, Network, Site, request_bytes
 from tests.kit.certificates import Authority
 
