@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import re2
 
-from ims_core.messages.message import canonical
+from ims_core.messages.names import canonical
 
 LONGEST = 1000  # characters of a pattern
 _MEMORY = 1 << 20  # bytes that RE2 may use for one: bounds its size after repetitions like {1000} are written out

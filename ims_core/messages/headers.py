@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from ims_core.errors import BadRequest
 from ims_core.messages.uri import Uri, parse_uri, split_host_port
 from ims_core.remembering import Remembered
@@ -13,18 +15,22 @@ from ims_core.structs import Value
 TOKEN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
 
 
-class Via(Value):
+@mypyc_attr(acyclic=True)
+class Via:
     """One Via value: the hop that sent the request and where it wants the response (20.42).
 
     ``branch`` is the transaction id that the hop set, empty when it set none; ``tail`` the text of all parameters as it
     came, each with its semicolon.
     """
 
-    transport: str
-    host: str
-    port: int | None
-    branch: str
-    tail: str
+    __slots__ = ("branch", "host", "port", "tail", "transport")
+
+    def __init__(self, transport: str, host: str, port: int | None, branch: str, tail: str) -> None:
+        self.transport = transport
+        self.host = host
+        self.port = port
+        self.branch = branch
+        self.tail = tail
 
     @property
     def params(self) -> dict[str, str]:

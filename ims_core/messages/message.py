@@ -2,9 +2,11 @@
 
 A message keeps its header lines exactly as they were on the wire, so that what a proxy does not change leaves
 as it came. ``keys`` and ``lines`` run in parallel: the canonical (lower case, long form) name of each line, and
-the line itself without its line end. A look-up is one search through ``keys``; nothing else is parsed.
+the line itself without its line end. A look-up is one search through ``keys``, or less where the ``layout`` is known;
+nothing else is parsed.
 
-Whoever received a message must not change it: ``copy()`` it first.
+Whoever received a message must not change it: ``copy()`` it first. Lines are changed by the methods of the message,
+which forget the layout; into a message that was made here, and not parsed, they may be put as well.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from ims_core.messages.headers import (
     readable,
     split_values,
 )
+from ims_core.messages.layouts import Layout, copied_by_response
+from ims_core.messages.names import KEYS, canonical
 from ims_core.messages.uri import Uri, parse_uri
 
 VERSION: Final = "SIP/2.0"
@@ -33,26 +37,6 @@ METHODS: Final = frozenset(
     "INVITE ACK BYE CANCEL REGISTER OPTIONS INFO PRACK UPDATE REFER SUBSCRIBE NOTIFY MESSAGE PUBLISH".split()
 )
 
-_NAMES = (
-    "Via From To Call-ID CSeq Contact Max-Forwards Route Record-Route Content-Type Content-Length Expires Allow "
-    "Supported Require Proxy-Require Unsupported User-Agent Server Authorization WWW-Authenticate Proxy-Authorization "
-    "Proxy-Authenticate Authentication-Info Path Service-Route Subject Reason Retry-After Accept Accept-Encoding "
-    "Accept-Language Alert-Info Call-Info Date Event Allow-Events Subscription-State Refer-To Referred-By Replaces "
-    "RSeq RAck Session-Expires Min-SE Min-Expires P-Asserted-Identity P-Preferred-Identity P-Access-Network-Info "
-    "P-Associated-URI P-Visited-Network-ID P-Charging-Vector P-Called-Party-ID Privacy Organization Priority "
-    "Warning Timestamp Content-Encoding Content-Disposition Content-Language MIME-Version History-Info Diversion "
-    "Security-Client Security-Server Security-Verify Max-Breadth"
-).split()
-_COMPACT = {
-    "v": "via", "f": "from", "t": "to", "i": "call-id", "m": "contact", "l": "content-length", "c": "content-type",
-    "e": "content-encoding", "k": "supported", "s": "subject", "o": "event", "u": "allow-events", "r": "refer-to",
-    "b": "referred-by", "x": "session-expires", "a": "accept-contact", "j": "reject-contact",
-    "d": "request-disposition", "y": "identity",
-}  # fmt: skip
-KEYS: Final[dict[str, str]] = {
-    **{spelling: name.lower() for name in _NAMES for spelling in (name, name.lower(), name.upper())},
-    **{spelling: name for short, name in _COMPACT.items() for spelling in (short, short.upper())},
-}
 _PARSED: Final = frozenset(("from", "to", "cseq", "call-id"))
 
 
@@ -64,14 +48,18 @@ def value_in(line: str) -> str:
 
 @mypyc_attr(acyclic=True)
 class Message:
-    """What requests and responses share: ``keys``, ``lines`` and a ``body``, and what was parsed of the lines."""
+    """What requests and responses share: ``keys``, ``lines`` and a ``body``, and what was parsed of the lines.
 
-    __slots__ = ("_call_id", "_cseq", "_from", "_from_tag", "_to", "_to_tag", "_via", "body", "keys", "lines")
+    ``layout`` is that of the lines in a message that came as bytes, until one is added or dropped.
+    """
+
+    __slots__ = ("_call_id", "_cseq", "_from", "_from_tag", "_to", "_to_tag", "_via", "body", "keys", "layout", "lines")
 
     def __init__(self, keys: list[str] | None, lines: list[str] | None, body: bytes) -> None:
         self.keys = [] if keys is None else keys
         self.lines = [] if lines is None else lines
         self.body = body
+        self.layout: Layout | None = None
         self._via: Via | None = None
         self._from: NameAddr | None = None
         self._to: NameAddr | None = None
@@ -93,27 +81,34 @@ class Message:
         raise NotImplementedError
 
     def __contains__(self, name: str) -> bool:
-        return name.lower() in self.keys
+        key = name.lower()
+        return key in self.keys if self.layout is None else key in self.layout.places
 
     def get(self, name: str) -> str | None:
         """Return the value of the first line of that name to be read, unfolded and UTF-8, or None."""
-        key = KEYS.get(name) or name.lower()
-        if key not in self.keys:
+        position = self._find(KEYS.get(name) or name.lower())
+        if position < 0:
             return None
-        value = value_in(self.lines[self.keys.index(key)])
+        value = value_in(self.lines[position])
         if "\n" in value:
             value = _unfold(value)
         return value if value.isascii() else readable(value)
+
+    def _find(self, key: str) -> int:
+        """Return the position of the first line of that name, below 0 when there is none."""
+        layout = self.layout
+        if layout is not None:
+            return layout.places.get(key, -1)
+        return self.keys.index(key) if key in self.keys else -1
 
     def require(self, name: str) -> str:
         """Return the value of the first line of that name. Raises ``BadRequest`` when there is none."""
         return self._required(KEYS.get(name) or name.lower())
 
     def _required(self, key: str) -> str:
-        try:
-            position = self.keys.index(key)
-        except ValueError:
-            raise BadRequest(f"Missing {key.title()} header") from None
+        position = self._find(key)
+        if position < 0:
+            raise BadRequest(f"Missing {key.title()} header")
         value = value_in(self.lines[position])
         return value if "\n" not in value else _unfold(value)
 
@@ -135,7 +130,7 @@ class Message:
     def whole_values(self, name: str) -> list[str]:
         """Return the value of every line of that name, in one piece: Authorization and its like hold commas (20.7)."""
         key = name.lower()
-        if key not in self.keys:
+        if key not in self:
             return []
         return [self.value_at(position) for position, candidate in enumerate(self.keys) if candidate == key]
 
@@ -210,11 +205,13 @@ class Message:
 
     def add(self, name: str, value: str) -> None:
         """Append a header line."""
+        self.layout = None
         self.keys.append(canonical(name))
         self.lines.append(f"{name}: {value}")
 
     def prepend(self, name: str, value: str) -> None:
         """Put a header line before all others: how Via, Record-Route and Route are pushed."""
+        self.layout = None
         key = KEYS.get(name) or canonical(name)
         self.keys.insert(0, key)
         self.lines.insert(0, f"{name}: {value}")
@@ -222,6 +219,7 @@ class Message:
 
     def set(self, name: str, value: str) -> None:
         """Replace the first line of that name and drop the others; append when there is none."""
+        self.layout = None
         key = KEYS.get(name) or canonical(name)
         held = self.keys.count(key)
         if not held:
@@ -241,10 +239,20 @@ class Message:
             self._drop(key)
             self._forget(key)
 
+    def remove_all(self, keys: frozenset[str]) -> None:
+        """Drop every line of these names, as ``keys`` has them."""
+        if not keys.isdisjoint(self.keys):
+            self._keep([position for position, key in enumerate(self.keys) if key not in keys])
+            self._forget("via")
+            self._forget("from")
+
     def _drop(self, key: str, *, after: int = -1) -> None:
-        kept = [position for position, other in enumerate(self.keys) if other != key or position <= after]
-        self.keys = [self.keys[position] for position in kept]
-        self.lines = [self.lines[position] for position in kept]
+        self._keep([position for position, other in enumerate(self.keys) if other != key or position <= after])
+
+    def _keep(self, positions: list[int]) -> None:
+        self.layout = None
+        self.keys = [self.keys[position] for position in positions]
+        self.lines = [self.lines[position] for position in positions]
 
     def pop_value(self, name: str) -> str | None:
         """Take the first value of that name off the message: how a Via or Route is consumed.
@@ -262,6 +270,7 @@ class Message:
             self.lines[position] = f"{written}: {rest}"
         else:
             del self.keys[position], self.lines[position]
+            self.layout = None
         self._forget(key)
         value = text[:end].strip()
         return value if "\n" not in value else _unfold(value)
@@ -358,10 +367,6 @@ class Response(Message):
         return Response(self.status, self.reason, keys=self.keys.copy(), lines=self.lines.copy(), body=self.body)
 
 
-_COPIED: Final = frozenset(("via", "from", "to", "call-id", "cseq"))
-_COPIED_TO_TRYING: Final = _COPIED | {"timestamp"}  # 8.2.6.1
-
-
 def response_to(
     request: Request,
     status: int,
@@ -374,13 +379,14 @@ def response_to(
 
     ``to_tag`` is added to a To without a tag; it must be given for every status but 100.
     """
-    keys, lines = [], []
-    copied = _COPIED if status != 100 else _COPIED_TO_TRYING
-    for position, key in enumerate(request.keys):
-        if key in copied:
-            line = request.lines[position]
-            keys.append(key)
-            lines.append(f"{line};tag={to_tag}" if key == "to" and to_tag and not _has_tag(line) else line)
+    layout = request.layout
+    copied = copied_by_response(request.keys, status) if layout is None or status == 100 else layout.copied
+    keys = [request.keys[position] for position in copied]
+    lines = [request.lines[position] for position in copied]
+    if to_tag:
+        for position, key in enumerate(keys):
+            if key == "to" and not _has_tag(lines[position]):
+                lines[position] = f"{lines[position]};tag={to_tag}"
     response = Response(status, REASONS.get(status, "") if reason is None else reason, keys=keys, lines=lines)
     for name, value in headers:
         response.add(name, value)
@@ -414,8 +420,3 @@ def _plain_tag(address: str) -> str | None:
 
 def _unfold(value: str) -> str:
     return " ".join(part.strip() for part in value.split("\r\n"))
-
-
-def canonical(name: str) -> str:
-    """Return the name that ``keys`` has for a header field, whatever its spelling (7.3.3)."""
-    return KEYS.get(name) or KEYS.get(name.lower()) or name.lower()

@@ -6,16 +6,11 @@ from typing import Final
 
 from ims_core.errors import BadRequest, SipError, VersionNotSupported
 from ims_core.messages.headers import TOKEN, readable
-from ims_core.messages.message import KEYS, METHODS, VERSION, Message, Request, Response, canonical
-from ims_core.remembering import Remembered
+from ims_core.messages.layouts import Layout, Layouts
+from ims_core.messages.message import METHODS, VERSION, Message, Request, Response
+from ims_core.messages.names import canonical
 
-# in every request (8.1.1); Max-Forwards may be missing (16.3)
-MANDATORY: Final = ("via", "from", "to", "call-id", "cseq")
-ONCE_ONLY: Final = (*MANDATORY[1:], "max-forwards", "content-length", "content-type")
-NAMES_REMEMBERED: Final = 1024
-REMEMBERED_LINES: Final = 32
-# how most header lines begin; a continued line (7.3.1) never does
-_USUAL_KEYS: Final = {f"{spelling}:": key for spelling, key in KEYS.items()}
+_LAYOUTS: Final = Layouts()
 
 
 class MalformedMessage(BadRequest):
@@ -38,27 +33,22 @@ def parse_message(data: bytes, *, datagram: bool = True) -> Request | Response:
         raise MalformedMessage("No empty line after the header")
     lines = head.decode("utf-8", "surrogateescape").split("\r\n")
     start = lines.pop(0)
-    keys = []
-    is_usual = True
-    for line in lines:
-        key = _USUAL_KEYS.get(line[: line.find(" ")])
-        if key is None:
-            is_usual = False
-            break
-        keys.append(key)
     text = "".join(lines)
     malformed = "Bare CR or LF" if "\n" in text or "\r" in text else ""
-    if not is_usual:
+    layout = _LAYOUTS.of(lines)
+    if layout is None:
         start, *lines = _rejoin_folded([start, *lines])
         keys, nameless = _resolve_names(lines)
         malformed = malformed or nameless
-    message = _from_start_line(start, keys, lines, body)
+        layout = Layout(keys)
+    message = _from_start_line(start, layout.keys.copy(), lines, body)
+    message.layout = layout
     request = message if isinstance(message, Request) else None
     try:
-        _check(message, malformed, is_ascii=head.isascii())
+        _check(message, layout.missing or malformed or layout.several, is_ascii=head.isascii())
         _trim_body(message, datagram=datagram)
     except BadRequest as error:
-        raise MalformedMessage(error.reason, request if request and "via" in keys else None) from None
+        raise MalformedMessage(error.reason, request if request and "via" in layout.places else None) from None
     return message
 
 
@@ -124,10 +114,8 @@ def _version_error(request: Request) -> SipError:
     return error
 
 
-def _check(message: Message, malformed: str, *, is_ascii: bool) -> None:
-    keys = tuple(message.keys)
-    missing, several = _NAMES.of(keys) if len(keys) <= REMEMBERED_LINES else _name_faults(keys)
-    if fault := missing or malformed or several:
+def _check(message: Message, fault: str, *, is_ascii: bool) -> None:
+    if fault:
         raise BadRequest(fault)
     method = message.cseq.method
     if type(message) is Request and method != message.method:
@@ -137,26 +125,10 @@ def _check(message: Message, malformed: str, *, is_ascii: bool) -> None:
     _ = message.via  # a fault is found here, where it can be answered, and not where the Via is used
 
 
-def _name_faults(keys: tuple[str, ...]) -> tuple[str, str]:
-    """What is wrong with header lines of these names: what of them is missing, and what there is more than once."""
-    present = set(keys)
-    missing = [name for name in MANDATORY if name not in present]
-    several = [name for name in ONCE_ONLY if keys.count(name) > 1] if len(present) < len(keys) else []
-    return (
-        f"Missing {missing[0].title()} header" if missing else "",
-        f"Several {several[0].title()} headers" if several else "",
-    )
-
-
-_NAMES: Final = Remembered(_name_faults, NAMES_REMEMBERED)  # peers send the same lines in the same order
-
-
 def _trim_body(message: Message, *, datagram: bool) -> None:
-    keys = message.keys
-    last = len(keys) - 1
-    if not datagram or (keys[last] != "content-length" and "content-length" not in keys):
+    if not datagram or "content-length" not in message:
         return
-    value = message.value_at(last if keys[last] == "content-length" else keys.index("content-length"))
+    value = message.require("content-length")
     if value == "0" and not message.body:
         return
     if not (value.isascii() and value.isdigit()):

@@ -111,7 +111,7 @@ class Registrar:
         """
         self._location.expire(now)
         enrolment = self._enrolment
-        if "require" in request.keys:
+        if "require" in request:
             check_required(request, SUPPORTED)  # step 2
         registrant = None if enrolment is None else enrolment.identify(request, flow)
         try:
@@ -208,7 +208,7 @@ class Registrar:
         if contact is None:
             return
         direct = came_directly(request)
-        if direct and request.keys.count("contact") == 1 and "path" not in request.keys:
+        if direct and request.keys.count("contact") == 1 and "path" not in request:
             held = self._location.bindings(aor)
             if (not held and self._enter(request, aor, contact, flow, now, private=private)) or (
                 len(held) == 1 and self._renew(request, held[0], contact, flow, now, private=private)
@@ -370,7 +370,7 @@ class Registrar:
                 value += "".join(f";{name}={said}" if said else f";{name}" for name, said in features(binding))
             keys.append("contact")
             lines.append(value)
-        if "path" in request.keys:
+        if "path" in request:
             for value in request.values("Path"):
                 response.add("Path", value)
         if self._service_route:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from ims_core.errors import SipError
 from ims_core.messages.headers import parse_name_addr
-from ims_core.roles.trust import strip
 
 if TYPE_CHECKING:
     from ims_core.messages.message import Message, Request
@@ -62,11 +61,11 @@ def respect(message: Message, before: frozenset[str] = _NOTHING) -> frozenset[st
     if not wished:
         return wished
     if "id" in wished:  # RFC 3325 7: "the proxy MUST remove all the P-Asserted-Identity header fields"
-        strip(message, _ASSERTED)
+        message.remove_all(_ASSERTED)
     if "user" in wished:
-        strip(message, _OF_USER)
+        message.remove_all(_OF_USER)
     if "history" in wished:  # RFC 7044 10.1.2
-        strip(message, _HISTORY)
+        message.remove_all(_HISTORY)
     if "privacy" in message.keys and not _DONE.isdisjoint(wished):
         _take_off_done(message)
     return wished

@@ -12,7 +12,7 @@ from ims_core.profiles.model import SessionCase
 from ims_core.roles.charging import charging_vector, write_vector
 from ims_core.roles.identity import ASSERTED, addresses, sender_of
 from ims_core.roles.privacy import wishes
-from ims_core.roles.trust import FROM_HANDSET, TO_HANDSET, strip
+from ims_core.roles.trust import FROM_HANDSET, TO_HANDSET
 from ims_core.subscribers.identities import canonical
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def other_form(uri: Uri, identities: ImplicitSet) -> str | None:
 
 def disbelieve(request: Request) -> None:
     """Take off what nobody outside the trust domain may say of users (RFC 3325 section 5, TS 24.229 section 4.4)."""
-    strip(request, FROM_HANDSET)
+    request.remove_all(FROM_HANDSET)
 
 
 def bring_inside(request: Request, is_ours: Callable[[Uri], bool]) -> Request:
@@ -109,7 +109,7 @@ def bring_inside(request: Request, is_ours: Callable[[Uri], bool]) -> Request:
     RFC 3325 section 5, TS 24.229 section 5.10.3: whoever ``is_ours`` is asserted by us.
     """
     copy = request.copy()
-    strip(copy, FROM_HANDSET - {"p-asserted-identity"})
+    copy.remove_all(FROM_HANDSET - {"p-asserted-identity"})
     values = copy.values(ASSERTED)
     copy.remove(ASSERTED)
     for value in values:
@@ -123,7 +123,7 @@ def bring_inside(request: Request, is_ours: Callable[[Uri], bool]) -> Request:
 
 def take_outside(message: Message) -> None:
     """Take off what nobody outside the trust domain is told; who wants that is not named (RFC 3325 section 7)."""
-    strip(message, _STAYS_INSIDE)
+    message.remove_all(_STAYS_INSIDE)
     vector = charging_vector(message)
     write_vector(message, None if vector is None else vector.for_others())
     if "id" in wishes(message):

@@ -42,14 +42,6 @@ TO_HANDSET: Final = _NETWORK_ONLY | {"p-access-network-info", "p-preferred-ident
 ACCESS: Final = "P-Access-Network-Info"
 
 
-def strip(message: Message, names: frozenset[str]) -> None:
-    """Drop every line whose name, lower case, is among ``names``."""
-    if not names.isdisjoint(message.keys):
-        kept = [position for position, key in enumerate(message.keys) if key not in names]
-        message.keys = [message.keys[position] for position in kept]
-        message.lines = [message.lines[position] for position in kept]
-
-
 def keep_own_access(message: Message) -> None:
     """Drop what a handset says of its access in the network's name: values with ``np`` (5.2.1; RFC 7315 4.4)."""
     if "p-access-network-info" not in message.keys:
@@ -64,13 +56,13 @@ def keep_own_access(message: Message) -> None:
 
 def take_from_handset(message: Message) -> None:
     """Drop from a message of a handset what it may not say."""
-    strip(message, FROM_HANDSET)
+    message.remove_all(FROM_HANDSET)
     keep_own_access(message)
 
 
 def give_to_handset(message: Message) -> None:
     """Drop from a message to a handset what it is not told."""
-    strip(message, TO_HANDSET)
+    message.remove_all(TO_HANDSET)
 
 
 def _is_networks(value: str) -> bool:

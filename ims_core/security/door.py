@@ -155,7 +155,7 @@ def _has_to_tag(request: Request) -> bool:
 
 def _has_priority(request: Request) -> bool:
     """Whether a Resource-Priority known here asks for more than is normal (RFC 4412 section 3.1)."""
-    if "resource-priority" not in request.keys:
+    if "resource-priority" not in request:
         return False
     for value in request.values("Resource-Priority"):
         namespace, _, priority = value.strip().lower().partition(".")

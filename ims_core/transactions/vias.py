@@ -26,7 +26,7 @@ def server_key(request: Request, via: Via) -> Key:
         request.from_tag,
         request.call_id,
         str(request.cseq.number),
-        str(via),
+        f"{via.transport} {via.host}:{via.port}{via.tail}",
         method,
     )
 

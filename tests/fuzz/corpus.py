@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ims_core.messages.message import KEYS, METHODS
+from ims_core.messages.message import METHODS
+from ims_core.messages.names import KEYS
 from tests.ims_core.torture import test_rfc4475_invalid as invalid
 from tests.ims_core.torture import test_rfc4475_semantics as semantics
 from tests.ims_core.torture import test_rfc4475_valid as valid
