@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
+from ims_core.remembering import Remembered
+
 MAX_HEADER_LENGTH: Final = 4096
 CREDENTIALS_REMEMBERED: Final = 16  # those of requests that are looked at now
+LAYOUTS_REMEMBERED: Final = 1024
+REMEMBERED_LENGTH: Final = 1024
 
 # Anchored at the start or a comma and possessive, so that no text takes more than linear time.
 _PARAM: Final = re.compile(
@@ -42,22 +46,51 @@ def _plain_params(text: str) -> dict[str, str] | None:
     if "\\" in text:
         return None
     pieces = text.split('"')  # every second one is what was quoted
-    last = len(pieces) - 1
-    if last % 2:
+    around = tuple(pieces[::2])
+    layout = _LAYOUTS.of(around) if len(text) <= REMEMBERED_LENGTH else _layout_of(around)
+    if not layout.is_plain or len(pieces) != 2 * len(layout.quoted) + 1:
         return None
-    pieces[0] = f",{pieces[0]}"
-    params: dict[str, str] = {}
-    for position in range(0, last, 2):
-        before = pieces[position]
-        name = _BEFORE_QUOTES.get(before)
+    params = layout.tokens.copy()
+    position = 1
+    for name in layout.quoted:
+        params[name] = pieces[position]
+        position += 2
+    return params
+
+
+class _Layout:
+    """What stands around the quoted values of a list: their names, and the parameters that are plain tokens."""
+
+    __slots__ = ("is_plain", "quoted", "tokens")
+
+    def __init__(self) -> None:
+        self.is_plain = False
+        self.quoted: list[str] = []
+        self.tokens: dict[str, str] = {}
+
+
+def _layout_of(around: tuple[str, ...]) -> _Layout:
+    layout = _Layout()
+    comma = ","
+    for before in around[:-1]:
+        written = comma + before
+        comma = ""
+        name = _BEFORE_QUOTES.get(written)
         if name is None:
-            comma = before.rfind(",")
-            name = _BEFORE_QUOTES.get(before[comma:])
-            if name is None or not _take_tokens(before[:comma], params):
-                return None
-        params[name] = pieces[position + 1]
-    rest = pieces[last]
-    return params if not rest or _take_tokens(rest, params) else None
+            last = written.rfind(",")
+            name = _BEFORE_QUOTES.get(written[last:])
+            if name is None or not _take_tokens(written[:last], layout.tokens):
+                return layout
+        layout.quoted.append(name)
+    rest = around[-1]
+    # of a parameter that comes again the last one counts, which is not to be seen where one is quoted and one is not
+    layout.is_plain = (not rest or _take_tokens(comma + rest, layout.tokens)) and layout.tokens.keys().isdisjoint(
+        layout.quoted
+    )
+    return layout
+
+
+_LAYOUTS: Final = Remembered(_layout_of, LAYOUTS_REMEMBERED)  # peers write the same parameters in the same order
 
 
 def _take_tokens(text: str, params: dict[str, str]) -> bool:

@@ -365,6 +365,22 @@ def test_what_clients_send_is_plain() -> None:
     assert params._plain_params(sent[7:]) == params._params(sent[7:]) == params.parse_digest(sent)
 
 
+@given(st.lists(st.tuples(SEPARATORS, PARAMETERS).map("".join), max_size=3).map("".join))
+def test_parameters_that_come_again_with_other_values_are_found_anew(text: str) -> None:
+    for value in ("al", "bo", ""):
+        again = text.replace('"al"', f'"{value}"')
+        plain = params._plain_params(again)
+        assert plain is None or plain == params._params(again)
+
+
+def test_what_was_found_is_the_callers_own() -> None:
+    text = 'username="al", qop=auth'
+    found = params._plain_params(text)
+    assert found is not None
+    found["qop"] = "changed"
+    assert params._plain_params(text) == {"username": "al", "qop": "auth"}
+
+
 @rfc("7616-3.4.6")
 @pytest.mark.parametrize(
     ("digest_uri", "outcome"),
