@@ -11,12 +11,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -27,7 +27,7 @@ from ims_core.registrar.location import Binding, BindingRefreshed, BindingRemove
 
 _Row = tuple[str | bytes | float | None, ...]
 
-_VERSION = 5
+_VERSION = 6
 _CREATE = """
 CREATE TABLE bindings (
     number INTEGER PRIMARY KEY,
@@ -36,16 +36,27 @@ CREATE TABLE bindings (
     reg_id, private, beside
 )
 """
-_ADDED = tuple(f"ALTER TABLE bindings ADD COLUMN {column}" for column in ("reg_id", "private", "beside"))
-_UPGRADES = {2: _ADDED, 3: _ADDED[1:], 4: _ADDED[2:]}
-_SELECT = "SELECT * FROM bindings ORDER BY number"
-_INSERT = "INSERT OR REPLACE INTO bindings VALUES "
-_PLACES = f"({', '.join('?' * 18)})"
-_RENEW = (
-    "UPDATE bindings SET call_id = new.column2, cseq = new.column3, expires_at = new.column4 FROM (VALUES {}) AS new "
-    "WHERE number = new.column1"
+# What most registrations change is kept in rows a quarter as long; it counts in place of what the binding's row says.
+_CREATE_RENEWALS = "CREATE TABLE renewals (number INTEGER PRIMARY KEY, call_id, cseq, expires_at)"
+_ADDED = (
+    *(f"ALTER TABLE bindings ADD COLUMN {column}" for column in ("reg_id", "private", "beside")),
+    _CREATE_RENEWALS,
 )
-_ROWS_PER_STATEMENT = 50  # the interpreter's lock changes hands at every statement, not at every row
+_UPGRADES = {2: _ADDED, 3: _ADDED[1:], 4: _ADDED[2:], 5: _ADDED[3:]}
+_SELECT = """
+SELECT b.number, b.aor, b.contact, coalesce(r.call_id, b.call_id), coalesce(r.cseq, b.cseq),
+    coalesce(r.expires_at, b.expires_at), b.q, b.instance, b.path,
+    b.by_flow, b.transport, b.local_host, b.local_port, b.remote_host, b.remote_port,
+    b.reg_id, b.private, b.beside
+FROM bindings AS b LEFT JOIN renewals AS r USING (number) ORDER BY b.number
+"""
+_DELETE = "DELETE FROM bindings WHERE number IN "
+_DELETE_RENEWALS = "DELETE FROM renewals WHERE number IN "
+_INSERT = "INSERT OR REPLACE INTO bindings VALUES "
+_INSERT_RENEWALS = "INSERT OR REPLACE INTO renewals VALUES "
+# The interpreter's lock changes hands at every statement, not at every row; and between two statements, where this is
+# compiled, it does not: so rows are made as they are written.
+_ROWS_PER_STATEMENT = 50
 _BUSY_SECONDS = 0.5
 MAX_PENDING = 500_000
 
@@ -92,7 +103,7 @@ class BindingsStore:
         self._database: sqlite3.Connection | None = None
         self._replace_all = True
         self._stop = Event()
-        self._thread: Thread | None = None
+        self._writer: Thread | None = None
         self._failing = False
         self.written = 0
         self.failures = 0
@@ -130,15 +141,15 @@ class BindingsStore:
 
     def start(self) -> None:
         """Start to write."""
-        self._thread = Thread(target=self._run, name="bindings-store", daemon=True)
-        self._thread.start()
+        self._writer = Thread(target=self._run, name="bindings-store", daemon=True)
+        self._writer.start()
 
     def close(self) -> None:
         """Write what is left and stop; takes as long as one transaction."""
-        if self._thread is not None:
+        if self._writer is not None:
             self._stop.set()
-            self._thread.join()
-            self._thread = None
+            self._writer.join()
+            self._writer = None
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval):
@@ -151,25 +162,15 @@ class BindingsStore:
         self._coalesce()
         if not self._pending and not self._renewed and not self._replace_all:
             return
-        offset = self._unix_time() - self._clock()
-        gone = [(number,) for number, binding in self._pending.items() if binding is None]
-        beside = self._beside
-        rows = [
-            _row(binding, offset, "" if beside is None else beside.written(binding))
-            for binding in self._pending.values()
-            if binding is not None
-        ]
-        lifetimes: list[_Row] = [
-            (number, _storable(binding.call_id), binding.cseq, binding.expires_at + offset)
-            for number, binding in self._renewed.items()
-            if number not in self._pending
-        ]
+        gone = [number for number, binding in self._pending.items() if binding is None]
+        held = [binding for binding in self._pending.values() if binding is not None]
+        renewed = [binding for number, binding in self._renewed.items() if number not in self._pending]
         try:
-            self._store(gone, rows, lifetimes)
+            self._store(gone, held, renewed)
         except (sqlite3.Error, OSError) as error:
             self._note_failure(error)
             return
-        self.written += len(rows) + len(lifetimes)
+        self.written += len(held) + len(renewed)
         self._pending.clear()
         self._renewed.clear()
         self._replace_all = False
@@ -198,23 +199,26 @@ class BindingsStore:
             else:
                 pending[binding.number] = None if isinstance(event, BindingRemoved) else binding
 
-    def _store(self, gone: list[tuple[int]], rows: list[_Row], lifetimes: list[_Row]) -> None:
+    def _store(self, gone: list[int], held: list[Binding], renewed: list[Binding]) -> None:
         if self._database is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._database = _connect(self._path)
-        database = self._database
+        database, beside = self._database, self._beside
+        offset = self._unix_time() - self._clock()
         with database:  # commits, or rolls back when an exception passes
             database.execute("BEGIN IMMEDIATE")
             if self._replace_all:  # the numbers in the file are those of a former run
                 database.execute("DELETE FROM bindings")
-            database.executemany("DELETE FROM bindings WHERE number = ?", gone)
-            for start in range(0, len(rows), _ROWS_PER_STATEMENT):
-                part = rows[start : start + _ROWS_PER_STATEMENT]
-                database.execute(_INSERT + ", ".join([_PLACES] * len(part)), list(chain.from_iterable(part)))
-            for start in range(0, len(lifetimes), _ROWS_PER_STATEMENT):
-                part = lifetimes[start : start + _ROWS_PER_STATEMENT]
-                values = ", ".join(["(?, ?, ?, ?)"] * len(part))
-                database.execute(_RENEW.format(values), list(chain.from_iterable(part)))
+                database.execute("DELETE FROM renewals")
+            for numbers in _parts(gone):
+                _delete(database, _DELETE, numbers)
+                _delete(database, _DELETE_RENEWALS, numbers)
+            for part in _parts(held):
+                rows = [_row(binding, offset, "" if beside is None else beside.written(binding)) for binding in part]
+                _insert(database, _INSERT, rows)
+                _delete(database, _DELETE_RENEWALS, [binding.number for binding in part])
+            for part in _parts(renewed):
+                _insert(database, _INSERT_RENEWALS, [_renewal(binding, offset) for binding in part])
 
     def _load(self) -> list[_Row]:
         if not self._path.exists():
@@ -261,13 +265,36 @@ def _connect(path: Path) -> sqlite3.Connection:
         if version != _VERSION:
             with database:
                 database.execute("BEGIN IMMEDIATE")
-                for statement in _UPGRADES.get(version, (_CREATE,)):
+                for statement in _UPGRADES.get(version, (_CREATE, _CREATE_RENEWALS)):
                     database.execute(statement)
                 database.execute(f"PRAGMA user_version = {_VERSION}")
     except sqlite3.Error:
         database.close()
         raise
     return database
+
+
+_Part = TypeVar("_Part")
+
+
+def _parts(whole: list[_Part]) -> Iterator[list[_Part]]:
+    for start in range(0, len(whole), _ROWS_PER_STATEMENT):
+        yield whole[start : start + _ROWS_PER_STATEMENT]
+
+
+def _delete(database: sqlite3.Connection, statement: str, numbers: list[int]) -> None:
+    """Delete the rows of these numbers, where there are any."""
+    database.execute(f"{statement}({', '.join('?' * len(numbers))})", numbers)
+
+
+def _insert(database: sqlite3.Connection, statement: str, rows: list[_Row]) -> None:
+    """Insert rows, or put them in place of those of the same number."""
+    places = f"({', '.join('?' * len(rows[0]))})"
+    database.execute(statement + ", ".join([places] * len(rows)), list(chain.from_iterable(rows)))
+
+
+def _renewal(binding: Binding, offset: float) -> _Row:
+    return binding.number, _storable(binding.call_id), binding.cseq, binding.expires_at + offset
 
 
 def _row(binding: Binding, offset: float, beside: str) -> _Row:

@@ -142,18 +142,25 @@ def test_what_is_known_beside_a_binding_is_kept_with_it(path: Path, text: str) -
     assert notes.given_back == ({"sip:alice@127.0.0.1:5070": text} if text else {})
 
 
-def test_the_file_of_the_former_version_gets_what_it_lacks(path: Path) -> None:
+@pytest.mark.parametrize(("version", "lacking"), [(3, ["private", "beside"]), (4, ["beside"]), (5, [])])
+def test_the_file_of_a_former_version_gets_what_it_lacks(path: Path, version: int, lacking: list[str]) -> None:
     run = Run(path)
     run.add(reg_id=2, instance="<urn:uuid:1>")
     run.end()
     with contextlib.closing(sqlite3.connect(path)) as database, database:
-        for column in ("private", "beside"):
+        for column in lacking:
             database.execute(f"ALTER TABLE bindings DROP COLUMN {column}")
-        database.execute("PRAGMA user_version = 3")
+        database.execute("DROP TABLE renewals")
+        database.execute(f"PRAGMA user_version = {version}")
     again = Run(path, run.clock.after(1))
     assert again.store.restore(again.location, {("UDP", LOCAL)}) == 1
     (binding,) = again.location.bindings(ALICE)
     assert (binding.reg_id, binding.private) == (2, "")
+    again.pump()
+    again.location.renew(binding, call_id="2", cseq=9, expires_at=again.clock.now + 600)
+    again.end()
+    later = Run(path, again.clock.after(200))
+    assert later.store.restore(later.location, {("UDP", LOCAL)}) == 1
 
 
 def test_the_file_of_a_former_version_is_taken_over_whole(path: Path) -> None:
@@ -263,12 +270,54 @@ def test_a_binding_that_was_renewed_has_its_later_lifetime_after_a_restart(path:
     assert binding.expires_at == pytest.approx(405.0)
 
 
+def test_what_a_binding_says_anew_counts_more_than_its_renewals_before(path: Path) -> None:
+    first = Run(path)
+    kept = first.add()
+    first.write()
+    first.location.renew(kept, call_id="2", cseq=9, expires_at=first.clock.now + 600)
+    first.write()
+    new = Binding(ALICE, kept.contact, UDP, call_id="3", cseq=1, expires_at=first.clock.now + 90, q=0.1)
+    first.location.refresh(kept, new)
+    first.write()
+    second = Run(path, first.clock.after(60))
+    assert second.store.restore(second.location, {("UDP", LOCAL)}) == 1
+    (binding,) = second.location.bindings(ALICE)
+    assert (binding.call_id, binding.cseq, binding.q) == ("3", 1, 0.1)
+    assert binding.expires_at == pytest.approx(35.0)
+
+
+def test_renewals_go_with_their_binding(path: Path) -> None:
+    run = Run(path)
+    kept, gone = run.add(), run.add("sip:b@127.0.0.1")
+    run.write()
+    for binding in (kept, gone):
+        run.location.renew(binding, call_id="2", cseq=9, expires_at=run.clock.now + 600)
+    run.write()
+    run.location.remove(gone, Removal.DEREGISTERED)
+    run.write()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT number FROM renewals").fetchall() == [(kept.number,)]
+    again = Run(path, run.clock.after(1))
+    again.store.restore(again.location)
+    again.store._write()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT number FROM renewals").fetchall() == [], "its row says it all"
+    assert rows(path) == [("sip:alice@127.0.0.1:5070", 9)]
+
+
 def test_more_rows_than_one_statement_takes(path: Path) -> None:
     run = Run(path)
-    for number in range(125):
-        run.add(f"sip:{number}@127.0.0.1")
+    bindings = [run.add(f"sip:{number}@127.0.0.1") for number in range(125)]
     run.write()
     assert len(rows(path)) == 125
+    for binding in bindings:
+        run.location.renew(binding, call_id="2", cseq=2, expires_at=run.clock.now + 600)
+    run.write()
+    for binding in bindings[:-1]:
+        run.location.remove(binding, Removal.DEREGISTERED)
+    run.write()
+    assert rows(path) == [("sip:124@127.0.0.1", 1)]
+    assert Run(path, run.clock.after(200)).store.restore(Location()) == 1
 
 
 def test_a_removed_contact_that_comes_back_stays(path: Path) -> None:
