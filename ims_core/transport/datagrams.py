@@ -7,7 +7,7 @@ import fcntl
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ims_core.errors import MessageTooLarge
@@ -172,3 +172,16 @@ class Datagrams:
             self._gathering.cancel()
         self._loop.remove_reader(self.sock)
         self.sock.close()
+
+
+def send_datagrams(
+    listeners: Mapping[Address, Datagrams], out: Sequence[tuple[Flow, bytes]]
+) -> list[tuple[Flow, bytes]]:
+    """Send what goes by UDP, each from the listener of its flow; returns the rest."""
+    rest: list[tuple[Flow, bytes]] = []
+    for flow, data in out:
+        if flow.transport == "UDP":
+            listeners[flow.local].send(data, flow.remote)
+        else:
+            rest.append((flow, data))
+    return rest

@@ -16,7 +16,7 @@ from ims_core.flow import Address, Flow
 from ims_core.locate.dns import Dns
 from ims_core.locate.records import Answer, Question
 from ims_core.transport.connections import Connections
-from ims_core.transport.datagrams import Datagrams
+from ims_core.transport.datagrams import Datagrams, send_datagrams
 from ims_core.transport.limits import TransportLimits
 
 if TYPE_CHECKING:
@@ -164,13 +164,12 @@ class Stack:
         node = self._node
         if node is None:
             return
-        for flow, data in node.data_to_send():
-            if self.tap is not None:
+        out = node.data_to_send()
+        if self.tap is not None:
+            for flow, data in out:
                 self.tap("out", flow, data)
-            if flow.transport == "UDP":
-                self._datagrams[flow.local].send(data, flow.remote)
-            else:
-                self.streams.send(flow, data)
+        for flow, data in send_datagrams(self._datagrams, out):
+            self.streams.send(flow, data)
         deadline = node.next_deadline()
         if deadline is not None and (self._wake_at is None or deadline < self._wake_at):
             # What is overdue must not put off the timer that is set already: under load that would be for ever.
