@@ -94,6 +94,7 @@ def _replace_top_via(request: Request) -> None:
 
 CHANGES: list[Callable[[Request], object]] = [
     lambda request: request.add("Subject", "added"),
+    lambda request: request.add("X-New", "added"),
     lambda request: request.prepend("Via", "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK9"),
     lambda request: request.prepend("Subject", "first"),
     lambda request: request.set("Route", "<sip:set>"),
