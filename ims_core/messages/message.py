@@ -89,9 +89,7 @@ class Message:
         position = self._find(KEYS.get(name) or name.lower())
         if position < 0:
             return None
-        value = value_in(self.lines[position])
-        if "\n" in value:
-            value = _unfold(value)
+        value = self.value_at(position)
         return value if value.isascii() else readable(value)
 
     def _find(self, key: str) -> int:
@@ -109,8 +107,7 @@ class Message:
         position = self._find(key)
         if position < 0:
             raise BadRequest(f"Missing {key.title()} header")
-        value = value_in(self.lines[position])
-        return value if "\n" not in value else _unfold(value)
+        return self.value_at(position)
 
     def values(self, name: str) -> list[str]:
         """Return every value of that name in order, comma-separated lists taken apart (7.3.1)."""

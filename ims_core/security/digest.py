@@ -147,7 +147,6 @@ class DigestAuthenticator:
         self._offered_qop = f', qop="{",".join(qop)}"'
         self._at_realm = f"@{realm}"
         self._serials = count(1)
-        self._hashes: dict[str, tuple[str, str, str]] = {}
         self._used = UsedNonces(nonces_remembered)
         self.accepted = self.missing = self.stale = self.wrong = 0
 
@@ -209,22 +208,10 @@ class DigestAuthenticator:
             return None
         # An unknown user takes the same steps with a password that nobody knows.
         known = self._nobodys_password if account is None else account
-        password = known if isinstance(known, str) else known.password
-        ha1 = self._hash_of_a1(algorithm, username, password)
-        expected = request_digest(algorithm, method, params, ha1, body).encode()
+        a1 = f"{username}:{self.realm}:{known if isinstance(known, str) else known.password}"
+        expected = _response(algorithm, method, params, a1, body).encode()
         right = hmac.compare_digest(expected, params.get("response", "").lower().encode("utf-8", "surrogateescape"))
         return user if right and account is not None else None
-
-    def _hash_of_a1(self, algorithm: str, username: str, password: str) -> str:
-        held = self._hashes.get(username)
-        if held is not None and held[0] == password and held[1] == algorithm:
-            return held[2]
-        ha1 = _hash(algorithm, f"{username}:{self.realm}:{password}")
-        if len(username) <= REMEMBERED_LENGTH:
-            if len(self._hashes) >= HASHES_REMEMBERED:
-                self._hashes.clear()
-            self._hashes[username] = password, algorithm, ha1
-        return ha1
 
     def _mac_of(self, stamp: str, host: str) -> str:
         mac = self._mac.copy()
