@@ -160,7 +160,7 @@ def read_elements(elements: Sequence[Element], now: float) -> dict[str, Any]:
         "dns_answers": _sum(node.courier.resolver.outcomes for node in nodes),
         "failovers": _sum(node.courier.failovers for node in nodes),
         "servers_dead": sum(node.courier.dead() for node in nodes),
-        "sip_messages": _sum(endpoint.messages for endpoint in endpoints),
+        "sip_messages": _sum(endpoint.messages.told() for endpoint in endpoints),
         "sip_sessions": _sum(node.ua.counts for node in nodes),
         "sip_dropped": _sum(
             [each.dropped for each in endpoints] + [each.dropped for each in stacks] + [each.dropped for each in guards]

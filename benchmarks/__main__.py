@@ -117,6 +117,8 @@ def _overload(scale: Scale) -> list[Single]:
     share, error = None, None
     try:
         served = overload.goodputs(scale)
+        for each in served:
+            _say(f"overload {each.times}: {', '.join(f'{run:.0f}' for run in each.runs)} calls a second")
         share = 100 * overload.share_of_best(served)
     except BenchmarkError as failure:
         error = str(failure)

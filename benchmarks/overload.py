@@ -1,13 +1,15 @@
 """How many queued calls are served when more come than can be: goodput at 1, 2 and 3 times the sustainable rate.
 
 The server has core 0 to itself and SIPp core 1. A call counts when the agents' SIPp has completed it, within the time
-that the load lasts.
+that the load lasts. The rates are offered in turn, several times over, and the medians are compared: a machine that is
+slower for a while is so for each of them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,11 +32,16 @@ MARK = 0.85  # of the best goodput, at three times the sustainable rate
 
 @dataclass(frozen=True, slots=True)
 class Goodput:
-    """Calls per second: how many were begun, and how many of them were served."""
+    """Calls per second: how many were begun, and how many of them were served in each of the runs."""
 
     times: int
     offered: float
-    served: float
+    runs: tuple[float, ...]
+
+    @property
+    def served(self) -> float:
+        """The median of the runs."""
+        return statistics.median(self.runs)
 
 
 @contextlib.contextmanager
@@ -100,10 +107,11 @@ def _whole(rate: float) -> float:
 def goodputs(scale: Scale) -> list[Goodput]:
     """Return the goodput at each of `TIMES` the sustainable rate."""
     rate = sustainable_rate(scale)
-    return [
-        Goodput(times, rate * times, _goodput(rate * times, WARM_SECONDS, scale.seconds(LOAD_SECONDS)))
-        for times in TIMES
+    rounds = [
+        [_goodput(rate * times, WARM_SECONDS, scale.seconds(LOAD_SECONDS)) for times in TIMES]
+        for _ in range(scale.rounds)
     ]
+    return [Goodput(times, rate * times, runs) for times, runs in zip(TIMES, zip(*rounds, strict=True), strict=True)]
 
 
 def share_of_best(found: list[Goodput]) -> float:

@@ -32,13 +32,15 @@ class Layout:
     """The canonical names of header lines in their order, and the position at which each name is first.
 
     ``missing`` and ``several`` say what is wrong with that, empty where nothing is; ``copied`` are the positions of the
-    lines that go into a response (8.2.6.2).
+    lines that go into a response (8.2.6.2). ``starts`` is where the value of each line starts, where none of them is
+    continued in a further line (7.3.1); else it is empty.
     """
 
-    __slots__ = ("copied", "keys", "missing", "places", "several")
+    __slots__ = ("copied", "keys", "missing", "places", "several", "starts")
 
-    def __init__(self, keys: list[str]) -> None:
+    def __init__(self, keys: list[str], starts: list[int]) -> None:
         self.keys = keys
+        self.starts = starts
         self.copied = copied_by_response(keys)
         self.places: dict[str, int] = {}
         for position, key in enumerate(keys):
@@ -59,11 +61,12 @@ class Layout:
 class _Step:
     """One line, behind those before it; ``start`` is how it begins."""
 
-    __slots__ = ("expected", "following", "keys", "layout", "start")
+    __slots__ = ("expected", "following", "keys", "layout", "start", "starts")
 
-    def __init__(self, start: str, keys: list[str]) -> None:
+    def __init__(self, start: str, keys: list[str], starts: list[int]) -> None:
         self.start = start
         self.keys = keys
+        self.starts = starts
         self.expected: _Step | None = None
         self.following: dict[str, _Step] = {}
         self.layout: Layout | None = None
@@ -74,7 +77,7 @@ class Layouts:
 
     def __init__(self, limit: int = STEPS_REMEMBERED) -> None:
         self._limit = limit
-        self._first = _Step("", [])
+        self._first = _Step("", [], [])
         self._steps = 0
 
     def __len__(self) -> int:
@@ -92,7 +95,7 @@ class Layouts:
             step = following
         layout = step.layout
         if layout is None:
-            layout = step.layout = Layout(step.keys)
+            layout = step.layout = Layout(step.keys, step.starts)
         return layout
 
     def _turn(self, step: _Step, line: str) -> _Step | None:
@@ -106,9 +109,9 @@ class Layouts:
             if len(step.keys) >= REMEMBERED_LINES:
                 return None
             if self._steps >= self._limit:
-                self._first = _Step("", [])
+                self._first = _Step("", [], [])
                 self._steps = 0
-            following = step.following[name] = _Step(name, [*step.keys, canonical(token)])
+            following = step.following[name] = _Step(name, [*step.keys, canonical(token)], [*step.starts, len(name)])
             self._steps += 1
         step.expected = following
         return following

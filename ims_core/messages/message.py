@@ -133,6 +133,9 @@ class Message:
 
     def value_at(self, position: int) -> str:
         """Return the value of one header line, its folding replaced by single spaces (7.3.1)."""
+        layout = self.layout
+        if layout is not None and layout.starts:
+            return self.lines[position][layout.starts[position] :].strip()
         value = value_in(self.lines[position])
         return value if "\n" not in value else _unfold(value)
 

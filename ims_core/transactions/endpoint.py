@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -21,6 +21,7 @@ from ims_core.messages.headers import Via
 from ims_core.messages.message import METHODS, VERSION, Request, Response, error_response, response_to
 from ims_core.messages.parser import parse_message
 from ims_core.messages.uri import split_host_port
+from ims_core.transactions.counts import MessageCounts
 from ims_core.transactions.events import (
     AckReceived,
     CancelReceived,
@@ -65,10 +66,9 @@ class Endpoint:
     """Holds the transactions of one SIP element.
 
     ``clock`` returns seconds and never runs backwards. ``sent_by`` maps each listener, as ``(transport, local
-    address)``, to the ``host:port`` it tells others to answer to. ``messages`` counts by direction, method and
-    status class (``"request"`` for requests); ``dropped`` and ``unexpected`` count by reason. ``admits`` is asked about
-    each request before there is a transaction for it; false drops it, a ``SipError`` is answered without one.
-    ``events`` is what ``next_event`` takes from.
+    address)``, to the ``host:port`` it tells others to answer to. ``messages`` counts what came and went; ``dropped``
+    and ``unexpected`` count by reason. ``admits`` is asked about each request before there is a transaction for it;
+    false drops it, a ``SipError`` is answered without one. ``events`` is what ``next_event`` takes from.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Endpoint:
         self.clock = clock
         self.ids = ids
         self.timers = timers or TimerValues()
-        self.messages: defaultdict[tuple[str, str, str], int] = defaultdict(int)  # a Counter counts at twice the cost
+        self.messages = MessageCounts()
         self.dropped: Counter[str] = Counter()
         self.unexpected: Counter[tuple[str, str, str]] = Counter()
         self.admits: Callable[[Request, Flow], bool] = _admit_all
@@ -157,7 +157,7 @@ class Endpoint:
         transaction = kind(self, key, flow, request)
         transaction.user = user
         self._clients[key] = transaction
-        self.messages["out", _COUNTED.get(request.method, "other"), "request"] += 1
+        self.messages.sent(request.method)
         transaction.start()
         return transaction
 
@@ -169,7 +169,7 @@ class Endpoint:
             transaction.fire(GIVE_UP if status == 408 else NO_PROVISIONAL)
             return
         hundreds = status // 100
-        self.messages["out", _COUNTED.get(transaction.request.method, "other"), _CLASSES[hundreds]] += 1
+        self.messages.sent(transaction.request.method, hundreds)
         transaction.fire(BY_CLASS[hundreds], response)
 
     def refuse(self, transaction: ServerTransaction, error: SipError) -> None:
@@ -214,7 +214,7 @@ class Endpoint:
         """Send an ACK to a 2xx, which is a transaction of its own without answer (13.2.2.4); return its bytes."""
         self._push_via(ack, flow)
         data = ack.encode()
-        self.messages["out", "ACK", "request"] += 1
+        self.messages.sent("ACK")
         self.send(flow, data)
         return data
 
@@ -272,16 +272,16 @@ class Endpoint:
             return False
         method = transaction.key[-1]
         if isinstance(transaction, ClientTransaction):
-            status_class = _STATUS_LINES.get(data[:9])
-            if status_class is None:
+            hundreds = _STATUS_LINES.get(data[:9])
+            if hundreds is None:
                 return False
-            self.messages["in", _COUNTED.get(method, "other"), status_class] += 1
+            self.messages.received(method, hundreds)
             transaction.fire(FAILURE)
             return True
         start = data.partition(b" ")[0].decode("utf-8", "surrogateescape")
         if start not in {"ACK", method}:
             return False
-        self.messages["in", _COUNTED.get(start, "other"), "request"] += 1
+        self.messages.received(start)
         transaction.fire(ACK if start == "ACK" else REQUEST)
         return True
 
@@ -294,7 +294,7 @@ class Endpoint:
 
     def _receive_request(self, request: Request, flow: Flow, fingerprint: int) -> None:
         method, via = request.method, request.via
-        self.messages["in", _COUNTED.get(method, "other"), "request"] += 1
+        self.messages.received(method)
         key = server_key(request, via)
         existing = self._servers.get(key)
         if existing is not None:
@@ -347,7 +347,7 @@ class Endpoint:
     def _receive_response(self, response: Response, fingerprint: int) -> None:
         method = response.cseq.method
         hundreds = response.status // 100
-        self.messages["in", _COUNTED.get(method, "other"), _CLASSES[hundreds]] += 1
+        self.messages.received(method, hundreds)
         via = response.via
         transaction = self._clients.get((via.branch, method))
         if transaction is None or ((via.host, via.port) not in self._told and not self._is_told(via)):
@@ -375,7 +375,7 @@ class Endpoint:
         except SipError:
             return
         response = self._error_response(request, error)
-        self.messages["out", _COUNTED.get(request.method, "other"), _CLASSES[response.status // 100]] += 1
+        self.messages.sent(request.method, response.status // 100)
         self.send(reply_to, response.encode())
 
     def refuse_unread(self, head: bytes, error: SipError, flow: Flow) -> None:
@@ -391,7 +391,7 @@ class Endpoint:
         """Answer a request as a stateless server does: the same request gets the same tag (8.2.7)."""
         tag = self._stateless_tag + (hash(request.call_id) & 0xFFFFFFFF).to_bytes(4, "big").hex()
         response = error_response(request, error, to_tag=tag)
-        self.messages["out", _COUNTED.get(request.method, "other"), _CLASSES[response.status // 100]] += 1
+        self.messages.sent(request.method, response.status // 100)
         self.send(reply_to, response.encode())
 
     def _error_response(self, request: Request, error: SipError) -> Response:
@@ -417,7 +417,7 @@ class Endpoint:
         key = (invite.key[0], "CANCEL")
         transaction = NonInviteClient(self, key, invite.flow, cancel)
         self._clients[key] = transaction
-        self.messages["out", "CANCEL", "request"] += 1
+        self.messages.sent("CANCEL")
         transaction.start()
 
 
@@ -434,6 +434,4 @@ def _admit_all(_request: Request, _flow: Flow) -> bool:
 
 
 # the name to count a method under: strangers may invent any number of methods
-_COUNTED: Final[dict[str | int, str]] = {method: method for method in METHODS}
-_CLASSES: Final = ("", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
-_STATUS_LINES: Final = {f"{VERSION} {hundreds}".encode(): _CLASSES[hundreds] for hundreds in range(1, 7)}
+_STATUS_LINES: Final = {f"{VERSION} {hundreds}".encode(): hundreds for hundreds in range(1, 7)}

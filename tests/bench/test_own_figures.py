@@ -108,5 +108,19 @@ def test_a_try_that_was_disturbed_does_not_count(monkeypatch: pytest.MonkeyPatch
 
 
 def test_goodput_at_the_highest_load_is_compared_with_the_best() -> None:
-    found = [overload.Goodput(times, 0.0, served) for times, served in ((1, 90.0), (2, 100.0), (3, 80.0))]
+    found = [overload.Goodput(times, 0.0, (served,)) for times, served in ((1, 90.0), (2, 100.0), (3, 80.0))]
     assert overload.share_of_best(found) == pytest.approx(0.8)
+
+
+def test_a_machine_that_is_slow_for_a_while_is_so_for_every_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    pace = iter([1.0, 1.0, 0.9, 0.5, 0.5, 0.45, 1.2, 1.2, 0.9])
+    monkeypatch.setattr(overload, "sustainable_rate", lambda _: 100.0)
+    monkeypatch.setattr(overload, "_goodput", lambda *_: 100.0 * next(pace))
+    found = overload.goodputs(Scale())
+    assert [(each.times, each.offered, each.runs) for each in found] == [
+        (1, 100.0, (100.0, 50.0, 120.0)),
+        (2, 200.0, (100.0, 50.0, 120.0)),
+        (3, 300.0, (90.0, 45.0, 90.0)),
+    ]
+    assert [each.served for each in found] == [100.0, 100.0, 90.0]
+    assert overload.share_of_best(found) == pytest.approx(0.9)

@@ -28,6 +28,9 @@ def test_whatever_came_before_each_line_has_its_own_name(messages: list[list[str
         assert layout is not None
         assert layout.keys == [canonical(line.partition(":")[0]) for line in lines]
         assert layout.places == {key: layout.keys.index(key) for key in layout.keys}
+        assert [line[:start] for line, start in zip(lines, layout.starts, strict=True)] == [
+            f"{line.partition(':')[0]}:" for line in lines
+        ]
         assert len(layouts) <= 20
 
 

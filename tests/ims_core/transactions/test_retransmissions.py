@@ -67,7 +67,7 @@ def test_a_retransmitted_request_gets_the_last_answer_without_a_parse(parses: Pa
     assert parses.count == 1
     assert len(bench.server.requests) == (method != "CANCEL")
     counted = method if method != "NEW" else "other"
-    assert bench.server.endpoint.messages["in", counted, "request"] == 3
+    assert bench.server.endpoint.messages.told()["in", counted, "request"] == 3
     if method == "INVITE":
         bench.server.endpoint.reply(bench.server.requests[0].transaction, 486)
     bench.finish()
@@ -81,7 +81,7 @@ def test_a_retransmitted_ack_to_a_refusal_is_absorbed_without_a_parse(parses: Pa
     for _ in range(3):
         assert bench.receive(ack) == []
     assert parses.count == 2
-    assert bench.server.endpoint.messages["in", "ACK", "request"] == 3
+    assert bench.server.endpoint.messages.told()["in", "ACK", "request"] == 3
     assert bench.receive(request_bytes()) == [], "a late INVITE is absorbed as well"
     bench.finish()
 
@@ -121,7 +121,7 @@ def test_a_retransmitted_final_response_is_dealt_with_without_a_parse(
     assert [data.partition(b" ")[0].decode() for data in first] == repeats
     assert parses.count == 1
     assert bench.server.statuses == [status]
-    assert endpoint.messages["in", method, f"{status // 100}xx"] == 3
+    assert endpoint.messages.told()["in", method, f"{status // 100}xx"] == 3
     bench.finish()
 
 
