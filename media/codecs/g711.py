@@ -74,12 +74,12 @@ _COMPANDED: Final = {PCMU: _companded_ulaw(), PCMA: _companded_alaw()}
 
 def encode(linear: bytes, codec: str) -> bytes:
     """Compand 16-bit linear samples (native byte order)."""
-    return _COMPANDED[codec][np.frombuffer(linear, np.uint16)].tobytes()
+    return _COMPANDED[codec].take(np.frombuffer(linear, np.uint16)).tobytes()
 
 
 def decode(payload: bytes, codec: str) -> bytes:
     """Expand companded octets to 16-bit linear samples (native byte order)."""
-    return _EXPANDED[codec][np.frombuffer(payload, np.uint8)].tobytes()
+    return _EXPANDED[codec].take(np.frombuffer(payload, np.uint8)).tobytes()
 
 
 def _translated(one: str, other: str) -> bytes:
@@ -116,7 +116,7 @@ class G711Decoder:
 
     def decode(self, payload: bytes) -> Samples:
         """Return a sample for each octet."""
-        return self._concealer.heard(self._expanded[np.frombuffer(payload, np.uint8)])
+        return self._concealer.heard(self._expanded.take(np.frombuffer(payload, np.uint8)))
 
     def conceal(self, samples: int, following: bytes | None = None) -> Samples:
         """Return the last pitch periods, fading."""
@@ -133,7 +133,7 @@ class G711Encoder:
 
     def encode(self, pcm: Samples) -> bytes:
         """Return an octet for each sample."""
-        return self._companded[pcm.view(np.uint16)].tobytes()
+        return self._companded.take(pcm.view(np.uint16)).tobytes()
 
     def follow(self, mode_request: int | None) -> None:
         """Do nothing: there is one mode."""

@@ -52,10 +52,7 @@ class Desk:
 
     def _go_on(self, work: Work, job: jobs.Hear | jobs.GoOn | jobs.Turn | jobs.Finish) -> None:
         if isinstance(job, jobs.Hear):
-            stretch = Stretch(job.coding, job.source)
-            stretch.sequences, stretch.timestamps = job.sequences, job.timestamps
-            stretch.payloads, stretch.arrivals = job.payloads, job.arrivals
-            work.hear(job.speaker, job.channel, stretch)
+            work.hear(job.speaker, job.channel, Stretch.of(job.coding, job.source, job.columns))
         elif isinstance(job, jobs.GoOn):
             work.left_out = job.left_out
             work.go_on(job.now)

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from media.recording.gathering import Columns
 from media.recording.report import Recorded
 from media.recording.settings import RecordingSettings
 from media.rtp.stream import Format
@@ -35,17 +36,14 @@ class Begin(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Hear(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """What somebody on a channel has said: packets of one coding and source, column by column."""
+    """What somebody on a channel has said: packets of one coding and source."""
 
     recording: int
     speaker: int
     channel: int
     coding: Format
     source: int
-    sequences: list[int]
-    timestamps: list[int]
-    payloads: list[bytes]
-    arrivals: list[float]
+    columns: Columns
 
 
 class GoOn(msgspec.Struct, frozen=True, array_like=True, tag=4):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from media.recording import jobs
+from media.recording.gathering import Gathering
 from media.recording.report import Recorded
-from media.recording.stretch import Stretch
 from media.rtp.stream import EVENTS
 
 if TYPE_CHECKING:
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 MOST_PACKETS: Final = 1000
 """Packets that one speaker may bring between two flushes."""
+_MOST: Final = MOST_PACKETS
 _SILENT: Final = frozenset((EVENTS, "CN"))
-_NOTHING: Final = Stretch(None, None)
+_NOTHING: Final = Gathering(None, None)
 
 
 class Outbox(Protocol):
@@ -47,7 +48,7 @@ class Recording:
         self.outbox = outbox
         self._rate = rate
         self._part = self._speakers = self._left_out = 0
-        self._heard: list[tuple[Channel, Stretch]] = []
+        self._heard: list[tuple[Channel, Gathering]] = []
 
     def begin(self, now: float, began: float) -> None:
         """Have a file begun, at `began` in unix time; it goes on as it was where there was one before."""
@@ -63,9 +64,9 @@ class Recording:
         self._speakers += 1
         return Channel(self, self._speakers, number)
 
-    def hear(self, speaker: Channel, stretch: Stretch) -> None:
+    def hear(self, speaker: Channel, gathering: Gathering) -> None:
         """Take into the next flush what is being said."""
-        self._heard.append((speaker, stretch))
+        self._heard.append((speaker, gathering))
 
     def leave_out(self, packets: int) -> None:
         """Count what is silence in place of sound."""
@@ -78,13 +79,13 @@ class Recording:
             return
         heard, self._heard = self._heard, []
         octets = packets = 0
-        for speaker, stretch in heard:
+        for speaker, gathering in heard:
             speaker.break_off()
-            octets += stretch.octets
-            packets += len(stretch)
+            octets += gathering.octets
+            packets += gathering.count
         if self.outbox.takes(octets):
-            for speaker, stretch in heard:
-                self._send(speaker, stretch)
+            for speaker, gathering in heard:
+                self._send(speaker, gathering)
         else:
             self.leave_out(packets)
         self.outbox.send(jobs.GoOn(self.number, now, self._left_out))
@@ -125,36 +126,25 @@ class Recording:
     def _turn(self, change: jobs.Change, now: float) -> None:
         self.outbox.send(jobs.Turn(self.number, change, now))
 
-    def _send(self, speaker: Channel, stretch: Stretch) -> None:
-        coding = stretch.coding
-        if coding is None or not stretch:
+    def _send(self, speaker: Channel, gathering: Gathering) -> None:
+        coding = gathering.coding
+        if coding is None or not gathering.count:
             return
-        self.outbox.send(
-            jobs.Hear(
-                self.number,
-                speaker.speaker,
-                speaker.number,
-                coding,
-                speaker.source_number(stretch.source),
-                stretch.sequences,
-                stretch.timestamps,
-                stretch.payloads,
-                stretch.arrivals,
-            )
-        )
+        source, columns = speaker.source_number(gathering.source), gathering.columns()
+        self.outbox.send(jobs.Hear(self.number, speaker.speaker, speaker.number, coding, source, columns))
 
 
 class Channel:
     """The tap of one leg, which is heard on channel `number` as speaker number `speaker` of the recording."""
 
-    __slots__ = ("_deaf", "_recording", "_room", "_source", "_sources", "_stretch", "number", "speaker")
+    __slots__ = ("_deaf", "_gathering", "_recording", "_source", "_sources", "_taken", "number", "speaker")
 
     def __init__(self, recording: Recording, speaker: int, number: int) -> None:
         self.speaker = speaker
         self.number = number
         self._recording = recording
-        self._stretch = _NOTHING
-        self._room = MOST_PACKETS
+        self._gathering = _NOTHING
+        self._taken = 0
         self._deaf = False
         self._source: object = None
         self._sources = 0
@@ -163,25 +153,22 @@ class Channel:
         self, coding: Format, source: object, sequence: int, timestamp: int, payload: bytes, now: float, /
     ) -> None:
         """Record a packet."""
-        stretch = self._stretch
-        if coding is not stretch.coding or source is not stretch.source:
-            stretch = self._begin(coding, source)
+        gathering = self._gathering
+        if coding is not gathering.coding or source is not gathering.source:
+            gathering = self._begin(coding, source)
         recording = self._recording
         if self._deaf or not payload or recording.paused or recording.finished:
             return
-        if not self._room:
+        if self._taken == _MOST:
             recording.leave_out(1)
             return
-        self._room -= 1
-        stretch.sequences.append(sequence)
-        stretch.timestamps.append(timestamp)
-        stretch.payloads.append(payload)
-        stretch.arrivals.append(now)
+        self._taken += 1
+        gathering.add(sequence, timestamp, payload, now)
 
     def break_off(self) -> None:
         """What was heard is taken elsewhere."""
-        self._stretch = _NOTHING
-        self._room = MOST_PACKETS
+        self._gathering = _NOTHING
+        self._taken = 0
 
     def source_number(self, source: object) -> int:
         """Return another number than before when the source is another one than before."""
@@ -190,9 +177,9 @@ class Channel:
             self._sources += 1
         return self._sources
 
-    def _begin(self, coding: Format, source: object) -> Stretch:
-        self._stretch = stretch = Stretch(coding, source)
+    def _begin(self, coding: Format, source: object) -> Gathering:
+        self._gathering = gathering = Gathering(coding, source)
         self._deaf = coding.name in _SILENT
         if not self._deaf:
-            self._recording.hear(self, stretch)
-        return stretch
+            self._recording.hear(self, gathering)
+        return gathering

@@ -22,7 +22,7 @@ Stereo = NDArray[np.int16]
 REORDER_SECONDS: Final = 0.25
 """How long a packet waits for those that were sent before it."""
 _PIECE_TICKS: Final = 2 * TICKS
-_STEP_SECONDS: Final = 1.0
+_STEP_SECONDS: Final = 1.5  # longer than it is from one flush to the next, with which a track's window has to do
 _SMALLEST, _LARGEST = -32768, 32767
 
 MARK_HERTZ: Final = 400
@@ -111,13 +111,17 @@ class Timeline:
         return round((now - self._started) * TICKS)
 
     def _take(self, ticks: int) -> Stereo:
-        stereo = np.zeros((ticks * self.rate // TICKS, 2), np.int16)
+        stereo = np.empty((ticks * self.rate // TICKS, 2), np.int16)
+        silent = {0, 1}
         for channel, track in self._tracks.values():
             samples = track.take(ticks, self.rate)
-            if stereo[:, channel].any():
+            if channel not in silent:
                 both = stereo[:, channel].astype(np.int32) + samples
                 samples = np.clip(both, _SMALLEST, _LARGEST).astype(np.int16)
             stereo[:, channel] = samples
+            silent.discard(channel)
+        for channel in silent:
+            stereo[:, channel] = 0
         self._mark(stereo, ticks)
         self._base += ticks
         return stereo

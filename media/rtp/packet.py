@@ -5,6 +5,7 @@ Plain objects: arrival times are handed in, first sequence numbers and SSRC are 
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Final
 
@@ -81,7 +82,7 @@ class Reception:
         self._bad_sequence = -1
         self._expected_before = 0
         self._received_before = 0
-        self._transit: float | None = None
+        self._transit = math.nan  # as long as it is not known
 
     def start(self, ssrc: int, sequence: int) -> None:
         """Begin a new source with its first sequence number; `receive` that packet next."""
@@ -95,7 +96,7 @@ class Reception:
         self._cycles = -0x10000 if sequence == 0 else 0
         self._bad_sequence = -1
         self.received_now = 0
-        self._transit = None
+        self._transit = math.nan
 
     def receive(self, sequence: int, timestamp: int, arrival: float) -> None:
         """Count a packet; `arrival` is in timestamp units (seconds x clock rate)."""
@@ -105,11 +106,10 @@ class Reception:
         else:
             self.receive_event(sequence)
         transit = arrival - timestamp
-        if self._transit is not None:
-            # "J(i) = J(i-1) + (|D(i-1,i)| - J(i-1))/16"; a step of a second is a restarted clock, not jitter.
-            difference = abs(transit - self._transit)
-            if difference < self.clock_rate:
-                self.jitter += (difference - self.jitter) * 0.0625
+        # "J(i) = J(i-1) + (|D(i-1,i)| - J(i-1))/16"; a step of a second is a restarted clock, not jitter.
+        difference = abs(transit - self._transit)
+        if difference < self.clock_rate:
+            self.jitter += (difference - self.jitter) * 0.0625
         self._transit = transit
 
     def receive_event(self, sequence: int) -> None:
@@ -177,7 +177,7 @@ class Reception:
         if clock_rate != self.clock_rate:
             self.jitter *= clock_rate / self.clock_rate
             self.clock_rate = clock_rate
-            self._transit = None
+            self._transit = math.nan
 
 
 class Sender:
@@ -212,7 +212,7 @@ class Sender:
         self.sequence_shift = 0
         self.timestamp_shift = 0
         self.floor = self.sequence
-        self.sent_at: float | None = None
+        self.sent_at = -1.0  # below 0: never
         self.source: object = None
         self.packets = 0
         self.octets = 0
@@ -231,7 +231,7 @@ class Sender:
         The timestamp advances by the time passed since the last packet, in whole packets of `samples`, and never into
         what that packet held.
         """
-        passed = 0 if self.sent_at is None else round((now - self.sent_at) * self.clock_rate / samples)
+        passed = 0 if self.sent_at < 0 else round((now - self.sent_at) * self.clock_rate / samples)
         next_timestamp = (self.timestamp + max(passed * samples, self._samples or samples)) & 0xFFFFFFFF
         next_sequence = (self.sequence + 1) & 0xFFFF
         self.source = source
@@ -284,7 +284,7 @@ class Sender:
 
     def upcoming(self, now: float) -> int:
         """Return the timestamp of what happens `now`: not before what was sent last is over."""
-        if self.sent_at is None:
+        if self.sent_at < 0:
             self.sent_at = now
         samples = self.clock_rate // 50
         passed = round((now - self.sent_at) * self.clock_rate / samples) * samples

@@ -234,7 +234,7 @@ class Reporter:
         sender = self.sender
         blocks = self._blocks(now)
         before, self._packets_before = self._packets_before, (self._packets_before[1], sender.packets)
-        if sender.packets == before[0] or sender.sent_at is None:  # nothing since the report before the last (6.4)
+        if sender.packets == before[0] or sender.sent_at < 0:  # nothing since the report before the last (6.4)
             return ReceiverReport(sender.ssrc, blocks)
         # "corresponds to the same time as the NTP timestamp", which need not be that of a packet
         timestamp = sender.timestamp + round((now - sender.sent_at) * sender.clock_rate)

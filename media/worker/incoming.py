@@ -8,24 +8,27 @@ from typing import TYPE_CHECKING, Final
 
 from media.codecs import same_bitstream, sample_rate_of
 from media.codecs.names import CN, EVENTS
-from media.rtp.packet import HEADER, HEADER_SIZE, MARKER, PLAIN, payload_range
+from media.rtp.packet import HEADER_SIZE, MARKER, PLAIN, payload_range
 from media.rtp.rtcp import FIRST_TYPE, LAST_TYPE
 from media.rtp.stream import Format, Stream
 from media.rtp.tap import Tap
+from media.worker import wire
 from media.worker.decoding import Decoding
 from media.worker.inband import Ear, Inband
 from media.worker.outgoing import Outgoing
 from media.worker.rtcp import Rtcp
-from media.worker.rtpsocket import LARGEST_PACKET, RtpSocket, packet, view
+from media.worker.rtpsocket import RtpSocket
+from media.worker.wire import LARGEST_PACKET, packet, view
 
 if TYPE_CHECKING:
     from media.worker.health import Health
     from media.worker.keys import Keys
 
 _NOT_RELAYED: Final = [-1] * 256
+_PLAIN: Final = PLAIN
+_SMALLEST, _LARGEST = HEADER_SIZE, LARGEST_PACKET
 _CHANGES_AT_ONCE: Final = 10
 _CHANGE_SECONDS: Final = 0.2
-_unpack_header = HEADER.unpack_from
 _monotonic = time.monotonic
 
 
@@ -161,15 +164,14 @@ class Incoming:
 
     def readable(self) -> None:
         """Read one packet from the latched peer: the path of every relayed packet."""
-        try:
-            size = self._socket.receive_into(packet)
-        except OSError:
+        size = self._socket.receive()
+        if size < 0:
             return
-        first, second, sequence, timestamp, ssrc = _unpack_header(packet)
+        first, second, sequence, timestamp, ssrc = wire.read_header()
         now = _monotonic()
         reception = self.reception
         route = self._routes[second]
-        if route < 0 or ssrc != reception.ssrc or first != PLAIN or not HEADER_SIZE < size < LARGEST_PACKET:
+        if route < 0 or ssrc != reception.ssrc or first != _PLAIN or not _SMALLEST < size < _LARGEST:
             self._take(size, now)
             return
         reception.receive(sequence, timestamp, now * self._clock_rate)
@@ -196,14 +198,13 @@ class Incoming:
         return span is not None and span[0] < span[1] and packet[1] & 0x7F in self._stream.receive
 
     def take_first(self, size: int) -> None:
-        """Handle a packet of the time of latching, when the peer becomes reachable."""
-        self._plan()
+        """Handle a packet of the time of latching."""
         self._take(size, _monotonic())
 
     def _take(self, size: int, now: float) -> None:
         """Handle the packet in the shared buffer with all checks."""
         span = payload_range(packet, size) if size < LARGEST_PACKET else None
-        _, second, sequence, timestamp, ssrc = _unpack_header(packet)
+        _, second, sequence, timestamp, ssrc = wire.read_header()
         received = self._stream.receive.get(second & 0x7F)
         if span is None or received is None:
             self._take_other(second, size, known=span is None)

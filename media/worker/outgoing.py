@@ -9,12 +9,16 @@ from media.codecs.g711 import TRANSCODE
 from media.codecs.names import CN, G722, PCMA, PCMU
 from media.rtp.packet import HEADER, HEADER_SIZE, MARKER, PLAIN, Sender
 from media.rtp.stream import Format, Stream
-from media.worker.rtpsocket import LARGEST_PACKET, RtpSocket, packet, view
+from media.worker import wire
+from media.worker.rtpsocket import RtpSocket
+from media.worker.wire import LARGEST_PACKET, packet
 
 _OCTET_A_SAMPLE: Final = frozenset({PCMU, PCMA, G722})  # at the RTP clock, RFC 3551 4.5.2 for G722
 _frame = bytearray(LARGEST_PACKET)
 _frame_view = memoryview(_frame)
 _pack_header = HEADER.pack_into
+_PLAIN, _MARKER = PLAIN, MARKER
+_TIMESTAMPS: Final = 0xFFFFFFFF
 
 
 class Outgoing:
@@ -73,23 +77,21 @@ class Outgoing:
         sender = self.sender
         if sender.source is not source:
             sender.join(source, sequence, timestamp, now, self._samples(second & 0x7F, size - HEADER_SIZE))
-            second |= MARKER
+            second |= _MARKER
         sequence = (sequence + sender.sequence_shift) & 0xFFFF
-        timestamp = (timestamp + sender.timestamp_shift) & 0xFFFFFFFF
-        _pack_header(packet, 0, PLAIN, second, sequence, timestamp, sender.ssrc)
+        timestamp = (timestamp + sender.timestamp_shift) & _TIMESTAMPS
+        wire.write_header(_PLAIN, second, sequence, timestamp, sender.ssrc)
         if 0 < (sequence - sender.sequence) & 0xFFFF < 3000:  # MAX_DROPOUT
             sender.sequence = sequence
             sender.timestamp = timestamp
         elif not sender.admits(sequence):
             return
         sender.sent_at = now
-        try:
-            self._socket.send(view[:size])
-        except OSError:
-            self.unsent += 1
-        else:
+        if self._socket.forward(size):
             sender.packets += 1
             sender.octets += size
+        else:
+            self.unsent += 1
 
     def relay_payload(  # noqa: PLR0917
         self, source: object, received: Format, payload: bytes, marker: int, sequence: int, timestamp: int, now: float

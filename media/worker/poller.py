@@ -6,14 +6,10 @@ import math
 import select
 import time
 from collections.abc import Callable
-from typing import Final
 
-from mypy_extensions import mypyc_attr
-
-_BATCH: Final = 256
+from media.worker import wire
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
 class Poller:
     """Calls a function for each readable socket, level-triggered, one call per socket and turn.
 
@@ -23,7 +19,7 @@ class Poller:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._callbacks: dict[int, Callable[[], None]] = {}
+        self._callbacks: list[Callable[[], None] | None] = []  # by descriptor
         self._interrupted = False
 
     def fileno(self) -> int:
@@ -32,13 +28,16 @@ class Poller:
 
     def watch(self, descriptor: int, callback: Callable[[], None]) -> None:
         """Call `callback` whenever the descriptor is readable or in error; it must read once."""
-        if descriptor not in self._callbacks:
+        callbacks = self._callbacks
+        callbacks += [None] * (descriptor + 1 - len(callbacks))
+        if callbacks[descriptor] is None:
             self._epoll.register(descriptor, select.EPOLLIN)
-        self._callbacks[descriptor] = callback
+        callbacks[descriptor] = callback
 
     def forget(self, descriptor: int) -> None:
         """Stop watching; to be called before the descriptor is closed."""
-        if self._callbacks.pop(descriptor, None) is not None:
+        if descriptor < len(self._callbacks) and self._callbacks[descriptor] is not None:
+            self._callbacks[descriptor] = None
             self._epoll.unregister(descriptor)
 
     def close(self) -> None:
@@ -67,8 +66,8 @@ class Poller:
         """Serve each socket that becomes readable within so many seconds once."""
         callbacks = self._callbacks
         # Milliseconds, rounded up: less than one would be a busy loop.
-        patience = None if seconds is None else max(math.ceil(seconds * 1000), 0) / 1000
-        for descriptor, _ in self._epoll.poll(patience, _BATCH):
-            callback = callbacks.get(descriptor)
+        patience = -1 if seconds is None else max(math.ceil(seconds * 1000), 0)
+        for place in range(wire.wait(self._epoll, patience)):
+            callback = callbacks[wire.ready(place)]
             if callback is not None:
                 callback()

@@ -15,8 +15,10 @@ from media.rtp.stream import Stream
 from media.rtp.tap import Tap
 
 FLUSH_SECONDS: Final = 1.0
+_TURNS: Final = (
+    50  # each flushes its share: all recordings at once would keep packets waiting, each alone wakes the loop
+)
 _NARROW, _WIDE = 8000, 16_000
-_GOLDEN_RATIO: Final = 0.618034  # its multiples are spread evenly
 
 
 class Tapped(Protocol):
@@ -60,6 +62,9 @@ class Recordings:
         self._now = now
         self._numbers = count(1)
         self._kept: dict[int, _Kept] = {}
+        self._heard_in: dict[int, set[int]] = {}  # the legs whose recordings a leg is heard in
+        self._turns: list[list[Recording]] = [[] for _ in range(_TURNS)]
+        self._turning = False
 
     def __len__(self) -> int:
         return sum(not kept.recording.apart for kept in self._kept.values())
@@ -74,7 +79,7 @@ class Recordings:
         now = self._now()
         kept = self._kept.get(leg)
         if kept is not None and kept.recording.path != path:
-            self._untap(kept)
+            self._untap(leg, kept)
             kept.recording.finish(now, _ignore)
             kept = None
         others = tuple(others)
@@ -84,15 +89,18 @@ class Recordings:
             recording = Recording(next(self._numbers), path, self.client, rate=rate)
             self.client.begin(recording)
             kept = self._kept[leg] = _Kept(recording)
-            # Wherever others are in their second: many that begin together would keep all packets waiting together.
-            self._call_later(FLUSH_SECONDS * (recording.number * _GOLDEN_RATIO % 1), self._flush, recording)
-        self._untap(kept)
+            min(self._turns, key=len).append(recording)
+            if not self._turning:
+                self._turning = True
+                self._call_later(FLUSH_SECONDS / _TURNS, self._flush, 0)
+        self._untap(leg, kept)
         kept.recording.part(now)
         self._hear(leg, kept, frozenset(others))
 
     def follow(self, audible: Mapping[int, AbstractSet[int]]) -> None:
         """Legs were connected anew: each of these hears just those, which is what its recording has right."""
-        for leg, kept in self._kept.items():
+        for leg in set(audible).union(*(self._heard_in.get(number, ()) for number in audible)) & self._kept.keys():
+            kept = self._kept[leg]
             heard = kept.taps.keys() - {leg}
             wanted = audible[leg] if leg in audible else heard - audible.keys()
             if wanted != heard:
@@ -100,10 +108,9 @@ class Recordings:
 
     def part(self, leg: int) -> None:
         """The leg is connected to nobody any more: neither its own recording hears it nor anybody else's."""
-        for owner, kept in self._kept.items():
-            heard = kept.taps.keys() - {owner}
-            if owner == leg or leg in heard:
-                self._hear(owner, kept, frozenset() if owner == leg else heard - {leg})
+        for owner in self._heard_in.get(leg, set()) | ({leg} & self._kept.keys()):
+            kept = self._kept[owner]
+            self._hear(owner, kept, frozenset() if owner == leg else kept.taps.keys() - {owner, leg})
 
     def pause(self, leg: int) -> None:
         """Keep nothing that is said from here on."""
@@ -132,26 +139,37 @@ class Recordings:
     def _hear(self, leg: int, kept: _Kept, speakers: AbstractSet[int]) -> None:
         """Record the leg and these, or nobody."""
         if not speakers:
-            self._untap(kept)
+            self._untap(leg, kept)
             kept.recording.part(self._now())
             return
         kept.recording.meet(self._now())
         for number in kept.taps.keys() - speakers - {leg}:
-            self._sessions[number].remove_tap(kept.taps.pop(number))
+            self._remove(leg, kept, number)
         for number in (speakers | {leg}) - kept.taps.keys():
             tap = kept.taps[number] = kept.recording.channel(0 if number == leg else 1)
             self._sessions[number].add_tap(tap)
+            self._heard_in.setdefault(number, set()).add(leg)
 
-    def _untap(self, kept: _Kept) -> None:
-        for number, tap in kept.taps.items():
-            self._sessions[number].remove_tap(tap)
-        kept.taps.clear()
+    def _untap(self, leg: int, kept: _Kept) -> None:
+        for number in list(kept.taps):
+            self._remove(leg, kept, number)
 
-    def _flush(self, recording: Recording) -> None:
-        """Write what is complete, at a moment of its own for each recording."""
-        if not recording.finished:
-            recording.flush(self._now())
-            self._call_later(FLUSH_SECONDS, self._flush, recording)
+    def _remove(self, leg: int, kept: _Kept, number: int) -> None:
+        self._sessions[number].remove_tap(kept.taps.pop(number))
+        owners = self._heard_in[number]
+        owners.discard(leg)
+        if not owners:
+            del self._heard_in[number]
+
+    def _flush(self, turn: int) -> None:
+        """Write what is complete of the recordings whose turn it is."""
+        unfinished = self._turns[turn] = [each for each in self._turns[turn] if not each.finished]
+        now = self._now()
+        for recording in unfinished:
+            recording.flush(now)
+        self._turning = any(self._turns)
+        if self._turning:
+            self._call_later(FLUSH_SECONDS / _TURNS, self._flush, (turn + 1) % _TURNS)
 
 
 def _ignore(_: Recorded) -> None:

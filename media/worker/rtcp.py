@@ -14,7 +14,8 @@ from media.rtp.xr import MalformedRtcp, VoipMetrics
 from media.secure.guard import Guard
 from media.secure.surroundings import Shared
 from media.worker.poller import Poller
-from media.worker.rtpsocket import GUARDED_TOTALS, LARGEST_PACKET, RtpSocket
+from media.worker.rtpsocket import GUARDED_TOTALS, RtpSocket
+from media.worker.wire import LARGEST_PACKET
 
 _READ_AT_ONCE: Final = 16
 _monotonic = time.monotonic

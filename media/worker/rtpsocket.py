@@ -13,18 +13,15 @@ from media.rtp.rtcp import FIRST_TYPE, LAST_TYPE
 from media.rtp.stream import Stream
 from media.secure.guard import Guard
 from media.secure.surroundings import Shared
+from media.worker import wire
 from media.worker.poller import Poller
+from media.worker.wire import packet, view
 
-LARGEST_PACKET: Final = 2048
 RECEIVE_BUFFER: Final = 512 * 1024
 _EXPEDITED_FORWARDING: Final = 46 << 2
 _LATCH_BACKLOG: Final = 1024
 GUARDED_TOTALS: Final = ("packets_unauthentic", "packets_replayed", "handshakes_failed", "checks_refused")
 """The names of what `RtpSocket.guarded_totals` returns, as in `MediaCounters`."""
-
-# Shared by all sessions: a worker has one thread and finishes with a packet before it reads the next.
-packet: Final = bytearray(LARGEST_PACKET)
-view: Final = memoryview(packet)
 
 
 def bind_socket(host: str, port: int) -> socket.socket:
@@ -48,10 +45,10 @@ def bind_socket(host: str, port: int) -> socket.socket:
 class Owner(NamedTuple):
     """What an `RtpSocket` tells the session that it belongs to, and asks it.
 
-    `readable` is called for each packet of the peer, which it reads with `receive_into`. What comes before the peer is
+    `readable` is called for each packet of the peer, which it reads with `receive`. What comes before the peer is
     known is read into `packet` first, and what of it `is_valid(size)` accepts is handed to `take(size)`. `changed` is
-    called when the peer becomes reachable by other ways than a packet of its own, `failed` when there will never be
-    media, `complained` with what is for the log.
+    called when the peer becomes reachable, `failed` when there will never be media, `complained` with what is for the
+    log.
     """
 
     readable: Callable[[], None]
@@ -84,12 +81,13 @@ class RtpSocket:
     everybody else. An address that `is_own(host, port)` is nobody's: two legs that sent to each other would not cease.
 
     Where SDP agreed on SRTP or ICE a `Guard` stands in between: it says who the peer is, nothing is connected, and
-    `receive_into` and `send` go through it. Whoever reads and writes has to do with plain RTP all the same; RTCP comes
-    and goes by the same port where it is multiplexed.
+    what is received and sent goes through it. Whoever reads and writes has to do with plain RTP all the same; RTCP
+    comes and goes by the same port where it is multiplexed.
     """
 
     __slots__ = (
         "_before",
+        "_descriptor",
         "_foreign",
         "_former",
         "_guard",
@@ -104,7 +102,6 @@ class RtpSocket:
         "_socket",
         "latched",
         "port",
-        "receive_into",
         "remote",
         "send",
         "shared",
@@ -135,9 +132,28 @@ class RtpSocket:
         self._foreign = self._invalid = 0
         self._guard: Guard | None = None
         self._before = (0,) * len(GUARDED_TOTALS)
-        self.receive_into: Callable[[bytearray], int]
+        self._descriptor = -1  # while packets come and go as they are, and to the peer alone
         self.send: Callable[[bytearray | memoryview], int]
         self._listen(sock)
+
+    def receive(self) -> int:
+        """Read a packet of the peer into `packet`; returns the size of it as plain RTP, -1 when there is none."""
+        if self._descriptor >= 0:
+            return wire.receive(self._descriptor)
+        try:
+            return self._receive_guarded() if self._guard is not None else self._socket.recv_into(packet)
+        except OSError:
+            return -1
+
+    def forward(self, size: int) -> bool:
+        """Send the plain RTP in `packet`; False when the kernel does not take it."""
+        if self._descriptor >= 0:
+            return wire.send(self._descriptor, size)
+        try:
+            self.send(view[:size])
+        except OSError:
+            return False
+        return True
 
     def drop_stale(self) -> None:
         """Pass over what came before this session was there, up to the first packet from the declared peer."""
@@ -213,17 +229,18 @@ class RtpSocket:
 
     def close(self) -> None:
         """Free the port."""
-        if self._socket.fileno() >= 0:
+        if self._socket.fileno() != -1:
             if self._guard is not None:
                 self._guard.close()
             self._poller.forget(self._socket.fileno())
             self._socket.close()
+            self._descriptor = -1
 
     def let_go(self) -> None:
         """Forget, once closed and asked for the last time, what knows this socket in its turn."""
         self._guard = None
         self._owner = _NOBODY
-        self.send = self.receive_into = _closed
+        self.send = _closed
 
     def send_raw(self, data: bytes, address: tuple[str, int]) -> None:
         """Send a datagram as it is."""
@@ -268,7 +285,7 @@ class RtpSocket:
             self._guard = Guard(self, self._before)
             if self.latched:
                 self._listen_anew()
-            self.receive_into = self._receive_guarded
+            self._descriptor = -1
             self.send = self._send_guarded
             self._poller.watch(self._socket.fileno(), self._owner.readable)
         self._guard.configure(stream.security, stream.ice, declared)
@@ -285,7 +302,7 @@ class RtpSocket:
         self._socket = sock
         self.latched = False
         self._probation.begin(self.remote, self._latched_to)
-        self.receive_into = sock.recv_into
+        self._descriptor = -1
         self.send = self._send_to_remote
         self._poller.watch(sock.fileno(), self._readable_unlatched)
 
@@ -299,16 +316,14 @@ class RtpSocket:
         remote = self._latched_to or self.remote
         return self._socket.sendto(data, remote) if remote else 0
 
-    def _receive_guarded(self, buffer: bytearray) -> int:
-        """Read what is there; returns the size of a plain packet in the buffer. Raises OSError when it is none."""
-        size, address = self._socket.recvfrom_into(buffer)
+    def _receive_guarded(self) -> int:
+        size, address = self._socket.recvfrom_into(packet)
         guard = self._guard
         plain = guard.receive(bytes(view[:size]), address[:2]) if guard is not None else None
         if plain is None:
-            raise BlockingIOError
-        size = len(plain)
-        buffer[:size] = plain
-        return size
+            return -1
+        packet[: len(plain)] = plain
+        return len(plain)
 
     def _send_guarded(self, data: bytearray | memoryview) -> int:
         guard = self._guard
@@ -342,11 +357,15 @@ class RtpSocket:
             self._socket.connect(address)
         except OSError:
             return False
+        was_reachable = self.reachable
         self.latched = True
         self._latched_to = address[:2]
         self._former = None
+        self._descriptor = self._socket.fileno()
         self.send = self._socket.send
         self._poller.watch(self._socket.fileno(), self._owner.readable)
+        if not was_reachable:
+            self._owner.changed()
         return True
 
     def _take(self, heard: list[bytes], address: Any) -> None:

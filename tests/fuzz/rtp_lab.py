@@ -25,9 +25,9 @@ HOST = "127.0.0.1"
 
 
 class Wire:
-    """A datagram socket whose far end is this test."""
+    """A datagram socket whose far end is this test. Its number is none that the kernel knows."""
 
-    numbers = itertools.count(1000)
+    numbers = itertools.count(-2, -1)
 
     def __init__(self, address: Address) -> None:
         self.address = address

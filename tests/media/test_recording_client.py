@@ -20,6 +20,7 @@ from media.frames import encode as framed
 from media.recording import client as module
 from media.recording import jobs
 from media.recording.client import RecordingClient
+from media.recording.gathering import Gathering
 from media.recording.recorder import Recording
 from media.recording.report import Recorded
 from media.recording.settings import RecordingSettings
@@ -200,11 +201,13 @@ def alone() -> Iterator[tuple[socket.socket, int]]:
 def test_it_completes_the_files_of_a_worker_that_has_died(alone: tuple[socket.socket, int], tmp_path: Path) -> None:
     sock, process = alone
     path, now = tmp_path / "call.wav", time.monotonic()
-    arrivals = [now - 2 + number / 50 for number in range(1, 51)]
+    heard = Gathering(MU, 1)
+    for number in range(50):
+        heard.add(number, 160 * number, LOUD, now - 2 + (number + 1) / 50)
     told = [
         jobs.Start(RecordingSettings()),
         jobs.Begin(7, str(path), 8000, now - 2, 0.0),
-        jobs.Hear(7, 1, 0, MU, 1, list(range(50)), list(range(0, 8000, 160)), [LOUD] * 50, arrivals),
+        jobs.Hear(7, 1, 0, MU, 1, heard.columns()),
         jobs.GoOn(7, now, 0),
     ]
     sock.sendall(b"".join(map(framed, told)))

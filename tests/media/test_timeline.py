@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from media.codecs import DECODABLE, ENCODABLE, make_encoder
 from media.codecs.g711 import PCMA, PCMU, encode
+from media.recording.gathering import Gathering
 from media.recording.packet import Packet
 from media.recording.report import Gap
 from media.recording.stretch import Stretch
@@ -46,9 +47,9 @@ def peak(channel: NDArray[np.int16], rate: int = RATE) -> float:
 
 def one(packet: Packet) -> Stretch:
     """Return a packet by itself."""
-    stretch = Stretch(packet.coding, packet.source)
-    stretch.add(packet.sequence, packet.timestamp, packet.payload, packet.arrived)
-    return stretch
+    gathering = Gathering(packet.coding, packet.source)
+    gathering.add(packet.sequence, packet.timestamp, packet.payload, packet.arrived)
+    return Stretch.of(packet.coding, packet.source, gathering.columns())
 
 
 class Speaker:
