@@ -1,6 +1,7 @@
 import cython
 
 from media.recording.gathering cimport Gathering
+from media.rtp.tap cimport Tap
 
 
 cdef int _MOST
@@ -14,7 +15,7 @@ cdef class Recording:
     cdef list _heard
 
 
-cdef class Channel:
+cdef class Channel(Tap):
     cdef public int speaker, number
     cdef Recording _recording
     cdef Gathering _gathering

@@ -9,6 +9,7 @@ from media.recording import jobs
 from media.recording.gathering import Gathering
 from media.recording.report import Recorded
 from media.rtp.stream import EVENTS
+from media.rtp.tap import Tap
 
 if TYPE_CHECKING:
     from media.rtp.stream import Format
@@ -134,7 +135,7 @@ class Recording:
         self.outbox.send(jobs.Hear(self.number, speaker.speaker, speaker.number, coding, source, columns))
 
 
-class Channel:
+class Channel(Tap):
     """The tap of one leg, which is heard on channel `number` as speaker number `speaker` of the recording."""
 
     __slots__ = ("_deaf", "_gathering", "_recording", "_source", "_sources", "_taken", "number", "speaker")
@@ -150,7 +151,7 @@ class Channel:
         self._sources = 0
 
     def take(  # noqa: PLR0917 - once for every packet: keywords would cost as much as the call
-        self, coding: Format, source: object, sequence: int, timestamp: int, payload: bytes, now: float, /
+        self, coding: Format, source: object, sequence: int, timestamp: int, payload: bytes, now: float
     ) -> None:
         """Record a packet."""
         gathering = self._gathering

@@ -1,6 +1,7 @@
 import cython
 
 from media.rtp.packet cimport Reception
+from media.rtp.tap cimport Tap
 from media.worker cimport wire
 from media.worker.outgoing cimport Outgoing
 from media.worker.rtpsocket cimport RtpSocket
@@ -16,6 +17,8 @@ cdef class Incoming:
     cdef public double heard_at, rested_at
     cdef double _changed, _overhear_at, _sample_at
     cdef long _clock_rate, _discarded
+    cdef int _overheard
+    cdef object _coding
     cdef object _ear, _health, _hearers, _inband, _keys, _plan, _relays, _rtcp, _stream
     cdef tuple _taps
     cdef list _routes
@@ -27,5 +30,6 @@ cdef class Incoming:
         timestamp=cython.long, ssrc=cython.long, now=cython.double, reception=Reception,
     )
     cpdef readable(self)
+    @cython.locals(tap=Tap)
     cdef _overhear(self, int number, long sequence, long timestamp, int size, double now)
     cpdef _take(self, int size, double now)

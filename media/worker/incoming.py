@@ -43,6 +43,7 @@ class Incoming:
     __slots__ = (
         "_changed",
         "_clock_rate",
+        "_coding",
         "_discarded",
         "_ear",
         "_health",
@@ -50,6 +51,7 @@ class Incoming:
         "_inband",
         "_keys",
         "_overhear_at",
+        "_overheard",
         "_plan",
         "_relay",
         "_relays",
@@ -98,6 +100,7 @@ class Incoming:
         self._routes = _NOT_RELAYED
         self._sample_at = 0.0
         self._changed = 0.0
+        self._overheard, self._coding = -1, stream.send  # the number of what was overheard last, and its format
         self._socket: RtpSocket
         self._stream = stream
         self.configure(stream)
@@ -111,6 +114,7 @@ class Incoming:
         if stream.receive != self._stream.receive:
             self._drop_decoding()
         self._stream = stream
+        self._overheard = -1
         self._speak(_presumed(stream))
         self.heard_at = _monotonic()
         # What is left out while nobody listens must not look like loss afterwards.
@@ -183,10 +187,12 @@ class Incoming:
 
     def _overhear(self, number: int, sequence: int, timestamp: int, size: int, now: float) -> None:
         """Hand a relayed packet to the taps, and now and then to who looks whether it is loud."""
-        received = self._stream.receive[number]
+        if number != self._overheard:
+            self._overheard, self._coding = number, self._stream.receive[number]
+        received, source = self._coding, self.reception.source
         payload = bytes(view[HEADER_SIZE:size])
         for tap in self._taps:
-            tap.take(received, self.reception.source, sequence, timestamp, payload, now)
+            tap.take(received, source, sequence, timestamp, payload, now)
         if now >= self._sample_at:
             self._sample_at = self._health.listen(received, payload, now)
         if not self._taps:

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 from media.worker.session import TOTALS, Session
 
-_PAUSE_SECONDS: Final = 0.004
+_PAUSE_SECONDS: Final = 0.002
 _AT_ONCE: Final = 2
-_STEPS: Final = 200  # a round takes 0.8 s at most
+_STEPS: Final = 400  # a round takes 0.8 s at most
 
 
 class Tally(NamedTuple):
