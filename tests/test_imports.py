@@ -61,6 +61,7 @@ SHELLS = {
     "media.testing": "tasks of a medium for tests",
     "media.worker.loop": "the event loop of a worker",
     "media.worker.process": "a process: its loop and signals",
+    "media.worker.wire": "the calls that wait for packets and move them",
     "media.worker.worker": "the clock and the loop of a worker, and the chance in what it draws",
     "acd.app": "the process: its loop, clock, ids and signals",
     "acd.assembly": "the loop, clock and ids of an engine",

@@ -36,7 +36,7 @@ class Poller:
 
     def forget(self, descriptor: int) -> None:
         """Stop watching; to be called before the descriptor is closed."""
-        if descriptor < len(self._callbacks) and self._callbacks[descriptor] is not None:
+        if 0 <= descriptor < len(self._callbacks) and self._callbacks[descriptor] is not None:
             self._callbacks[descriptor] = None
             self._epoll.unregister(descriptor)
 
