@@ -15,9 +15,8 @@ from media.rtp.stream import Stream
 from media.rtp.tap import Tap
 
 FLUSH_SECONDS: Final = 1.0
-_TURNS: Final = (
-    50  # each flushes its share: all recordings at once would keep packets waiting, each alone wakes the loop
-)
+# Each flushes its share: all recordings at once would keep packets waiting, and each by itself would wake the loop.
+_TURNS: Final = 50
 _NARROW, _WIDE = 8000, 16_000
 
 
