@@ -27,6 +27,7 @@ def record(path: Path, key: str | None = OLD, **settings: Any) -> Path:
     tap = recording.channel(0)
     for number in range(150):
         tap.take(Format(0, PCMU), path, number, number * 160, b"\x10" * 160, (number + 1) / 50)
+    recording.flush(1.0)
     recording.flush(2.0)
     recording.flush(3.0)
     recording.finish(3.0, lambda _: None)
